@@ -1,0 +1,99 @@
+"""What a staging network must be fed, and what it answers: the contract its weights carry."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+EPOCH_S = 30.0
+"""Length of an epoch in seconds (AASM Manual, Rechtschaffen & Kales)."""
+
+SFREQ_HZ = 100.0
+"""Sampling rate of every conditioned signal, in Hz."""
+
+EPOCH_SAMPLES = int(EPOCH_S * SFREQ_HZ)
+
+
+class Stage(StrEnum):
+    """The five sleep stages of the AASM Manual. Unscored is not a stage: it is ``None``."""
+
+    W = "W"
+    N1 = "N1"
+    N2 = "N2"
+    N3 = "N3"
+    R = "R"
+
+
+STAGES: tuple[Stage, ...] = tuple(Stage)
+"""Stage order of every probability vector in this project."""
+
+
+class Gain(StrEnum):
+    """Whether a source's microvolts can be trusted."""
+
+    KNOWN = "known"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class SpectrogramSpec:
+    """Short-time Fourier transform of one epoch (SleepTransformer, XSleepNet): 29 x 128 in dB."""
+
+    window_s: float = 2.0
+    hop_s: float = 1.0
+    n_fft: int = 256
+    epsilon_uv: float = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class ModelContract:
+    """What the network needs to be fed. The monitor checks itself against it before a night starts.
+
+    - An input epoch is float32 microvolts, shape (3000,): 30 s at 100 Hz, conditioned causally.
+    - ``gain`` KNOWN: amplitude carries information. UNKNOWN: the answer does not depend on gain.
+    - The sequence model sees at most ``context_epochs`` epochs, the newest included; a prediction
+      of the revised track is final once ``revision_epochs`` later epochs have been seen.
+    - ``stages`` is the order of the probabilities; ``embedding_dim`` the length of the cached
+      epoch embedding; ``weights_sha256`` names the exact weights file.
+    """
+
+    name: str
+    version: str
+    gain: Gain
+    channel: str
+    context_epochs: int
+    revision_epochs: int
+    embedding_dim: int
+    weights_sha256: str
+    sfreq_hz: float = SFREQ_HZ
+    epoch_s: float = EPOCH_S
+    highpass_hz: float = 0.3
+    lowpass_hz: float = 40.0
+    stages: tuple[Stage, ...] = STAGES
+    spectrogram: SpectrogramSpec = field(default_factory=SpectrogramSpec)
+
+    def __post_init__(self) -> None:
+        if self.stages != STAGES:
+            raise ValueError(
+                f"stages must be {list(STAGES)} in this order, got {list(self.stages)}"
+            )
+        if not 0 <= self.revision_epochs < self.context_epochs:
+            raise ValueError(
+                f"revision_epochs must be in [0, context_epochs), got {self.revision_epochs} "
+                f"with context_epochs {self.context_epochs}"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> ModelContract:
+        return cls(
+            **{
+                **fields,
+                "gain": Gain(fields["gain"]),
+                "stages": tuple(Stage(s) for s in fields["stages"]),
+                "spectrogram": SpectrogramSpec(**fields["spectrogram"]),
+            }
+        )

@@ -1,0 +1,128 @@
+"""Sleep statistics under their exact names. Undefined is None, never 0.
+
+Definitions: AASM Manual (2.6), and where tools disagree the name says which number it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.contract import EPOCH_S, Stage
+
+EPOCH_MIN = EPOCH_S / 60.0
+PERSISTENT_SLEEP_EPOCHS = 20
+"""Ten minutes of uninterrupted sleep (latency to persistent sleep)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SleepStatistics:
+    """All durations in minutes, all percentages 0-100.
+
+    - ``bounds``: "lights" if lights off and on were marked, else "recording" (or a mix, named).
+    - ``trt_min``: total recording time, lights off to lights on (within ``bounds``).
+    - ``tst_min``: total sleep time: N1, N2, N3 and R. ``se_percent``: TST / TRT.
+    - ``sol_min``: sleep onset latency, lights off to the first epoch of any sleep.
+    - ``lps_min``: lights off to the first 10 min of unbroken sleep.
+    - ``rem_latency_min``: sleep onset to the first R epoch.
+    - ``waso_aasm_min``: W from sleep onset to lights on. ``waso_last_sleep_min``: W from sleep
+      onset to the last sleep epoch (YASA, Luna).
+    - ``n1_percent`` ... ``r_percent``: share of TST.
+    - ``unscored_min`` counts in TRT, and in neither sleep nor wake.
+    """
+
+    bounds: str
+    trt_min: float
+    tst_min: float
+    w_min: float
+    n1_min: float
+    n2_min: float
+    n3_min: float
+    r_min: float
+    unscored_min: float
+    sol_min: float | None
+    lps_min: float | None
+    rem_latency_min: float | None
+    waso_aasm_min: float | None
+    waso_last_sleep_min: float | None
+    se_percent: float | None
+    n1_percent: float | None
+    n2_percent: float | None
+    n3_percent: float | None
+    r_percent: float | None
+
+
+def sleep_statistics(
+    hypnogram: Sequence[Stage | None],
+    lights_off: int | None = None,
+    lights_on: int | None = None,
+) -> SleepStatistics:
+    """Statistics of ``hypnogram``: one stage an epoch, None for unscored.
+
+    ``lights_off`` is the first epoch in bed in the dark, ``lights_on`` the first one after it;
+    None takes the recording's bound. Raises ValueError if they are out of order.
+    """
+    first = 0 if lights_off is None else lights_off
+    last = len(hypnogram) if lights_on is None else lights_on
+    if not 0 <= first <= last <= len(hypnogram):
+        raise ValueError(
+            f"lights off (epoch {first}) and lights on (epoch {last}) must be in order and within "
+            f"the {len(hypnogram)} epochs of the night"
+        )
+    night = list(hypnogram[first:last])
+    asleep = [stage is not None and stage is not Stage.W for stage in night]
+    onset = asleep.index(True) if any(asleep) else None
+    minutes = {stage: night.count(stage) * EPOCH_MIN for stage in Stage}
+    tst_min = sum(asleep) * EPOCH_MIN
+    trt_min = len(night) * EPOCH_MIN
+
+    rem_latency_min = waso_aasm_min = waso_last_sleep_min = None
+    if onset is not None:
+        after = night[onset:]
+        waso_aasm_min = after.count(Stage.W) * EPOCH_MIN
+        last_sleep = len(asleep) - asleep[::-1].index(True)
+        waso_last_sleep_min = night[onset:last_sleep].count(Stage.W) * EPOCH_MIN
+        if Stage.R in after:
+            rem_latency_min = after.index(Stage.R) * EPOCH_MIN
+
+    def share(stage: Stage) -> float | None:
+        return 100.0 * minutes[stage] / tst_min if tst_min else None
+
+    return SleepStatistics(
+        bounds=_bounds(lights_off, lights_on),
+        trt_min=trt_min,
+        tst_min=tst_min,
+        w_min=minutes[Stage.W],
+        n1_min=minutes[Stage.N1],
+        n2_min=minutes[Stage.N2],
+        n3_min=minutes[Stage.N3],
+        r_min=minutes[Stage.R],
+        unscored_min=night.count(None) * EPOCH_MIN,
+        sol_min=None if onset is None else onset * EPOCH_MIN,
+        lps_min=_persistent_sleep_latency_min(asleep),
+        rem_latency_min=rem_latency_min,
+        waso_aasm_min=waso_aasm_min,
+        waso_last_sleep_min=waso_last_sleep_min,
+        se_percent=100.0 * tst_min / trt_min if trt_min else None,
+        n1_percent=share(Stage.N1),
+        n2_percent=share(Stage.N2),
+        n3_percent=share(Stage.N3),
+        r_percent=share(Stage.R),
+    )
+
+
+def _bounds(lights_off: int | None, lights_on: int | None) -> str:
+    if lights_off is None and lights_on is None:
+        return "recording"
+    if lights_off is not None and lights_on is not None:
+        return "lights"
+    return "lights off to recording end" if lights_on is None else "recording start to lights on"
+
+
+def _persistent_sleep_latency_min(asleep: Sequence[bool]) -> float | None:
+    run = 0
+    for index, is_asleep in enumerate(asleep):
+        run = run + 1 if is_asleep else 0
+        if run == PERSISTENT_SLEEP_EPOCHS:
+            return (index + 1 - run) * EPOCH_MIN
+    return None

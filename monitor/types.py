@@ -1,0 +1,179 @@
+"""What flows between the stages of the monitor. All frozen; arrays in them are never written to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.contract import Stage
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EegChunk:
+    """Samples as a source hands them over, in the order they arrived.
+
+    - ``data_uv``: float32 (n_channels, n_samples), microvolts.
+    - ``times_s``: float64 (n_samples,), the source's clock; any order, gaps and repeats allowed.
+    - ``sfreq_hz``: the nominal rate. The true rate is whatever ``times_s`` says.
+    """
+
+    data_uv: F32
+    times_s: F64
+    channels: tuple[str, ...]
+    sfreq_hz: float
+
+
+class Reason(StrEnum):
+    """Why an epoch is unscored."""
+
+    MISSING = "missing"
+    FLAT = "flat"
+    RAILED = "railed"
+    MAINS = "mains"
+    AMPLITUDE = "amplitude"
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What an epoch's signal is worth. ``reason`` is None for an epoch that can be scored."""
+
+    reason: Reason | None
+    std_uv: float
+    peak_to_peak_uv: float
+    flat_fraction: float
+    railed_fraction: float
+    mains_fraction: float | None
+    missing_fraction: float
+
+
+@dataclass(frozen=True, slots=True)
+class SampleLedger:
+    """Where every sample went. ``received + filled + lost == expected`` always holds.
+
+    The first four count samples of the 100 Hz grid: measured, bridged by interpolation over a
+    short gap, and lost in a long one. The others count samples of the source, at its own rate:
+    all that ``arrived``, and of these the ones ``reordered`` into place, and the ones dropped as
+    ``duplicate``, as too ``late``, or as ``invalid`` (not finite).
+    """
+
+    expected: int = 0
+    received: int = 0
+    filled: int = 0
+    lost: int = 0
+    arrived: int = 0
+    reordered: int = 0
+    duplicate: int = 0
+    late: int = 0
+    invalid: int = 0
+
+    def __add__(self, other: SampleLedger) -> SampleLedger:
+        return SampleLedger(
+            **{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Epoch:
+    """Thirty seconds on the session's grid, conditioned and judged.
+
+    - ``start_s`` is on the source's clock: grid origin + 30 * ``index``. ``start_utc`` likewise.
+    - ``data_uv``: float32 (n_channels, 3000) at 100 Hz; 0 where lost.
+    """
+
+    index: int
+    start_s: float
+    start_utc: datetime
+    data_uv: F32
+    quality: Quality
+    ledger: SampleLedger
+
+
+class Track(StrEnum):
+    """LIVE: made when the epoch ends, from the past alone, never changed.
+    REVISED: improved by the epochs that follow, under a rising revision number."""
+
+    LIVE = "live"
+    REVISED = "revised"
+
+
+@dataclass(frozen=True, slots=True)
+class StagePrediction:
+    """One opinion on one epoch.
+
+    - Scored: ``stage`` set, ``probabilities`` are five in `STAGES` order that sum to 1,
+      ``confidence`` is the probability of ``stage``, ``reason`` is None.
+    - Unscored: ``stage``, ``probabilities`` and ``confidence`` are None, ``reason`` says why.
+    - Live: ``revision`` 0 and ``final``. Revised: ``revision`` 1, 2, ...; exactly one is final.
+    - ``latency_s``: seconds of computing this prediction took; differs from run to run.
+    """
+
+    epoch_index: int
+    track: Track
+    revision: int
+    final: bool
+    stage: Stage | None
+    reason: Reason | None
+    probabilities: tuple[float, ...] | None
+    confidence: float | None
+    model: str
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One CloudEvents 1.0 event of a session. ``sequence`` counts 1, 2, ... within the session.
+
+    ``id`` depends on the session and on what happened, never on when or how often it is sent.
+    """
+
+    sequence: int
+    id: str
+    type: str
+    source: str
+    time: datetime
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One monitored night. ``id`` of a replay derives from recording, grid, derivation and model.
+
+    ``start_s`` is the grid origin on the source's clock, ``start_utc`` the same moment.
+    """
+
+    id: str
+    source: str
+    derivation: str
+    start_s: float
+    start_utc: datetime
+    sfreq_hz: float
+    gain: str
+    model: str
+
+
+class SignalState(StrEnum):
+    """Whether samples come in that can be scored."""
+
+    WAITING = "waiting"
+    GOOD = "good"
+    POOR = "poor"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where events go and how far they got."""
+
+    url: str | None
+    connected: bool
+    published: int
+    waiting: int
