@@ -51,6 +51,7 @@ class Quality:
     peak_to_peak_uv: float
     flat_fraction: float
     railed_fraction: float
+    high_amplitude_fraction: float
     mains_fraction: float | None
     missing_fraction: float
 

@@ -1,0 +1,147 @@
+"""Samples in, judged epochs out: ordering, grid, high-pass and epochs in one line."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from models.contract import EPOCH_S, EPOCH_SAMPLES, SFREQ_HZ, Gain
+from monitor.conditioning.grid import (
+    CUTOFF_HZ,
+    MIN_SFREQ_HZ,
+    TIME_TOLERANCE_S,
+    GridBlock,
+    GridResampler,
+    Origin,
+)
+from monitor.conditioning.highpass import HighPass
+from monitor.conditioning.ordering import Arrival, OrderedSamples, SampleOrderer
+from monitor.conditioning.quality import judge
+from monitor.errors import InputError, MonitorError
+from monitor.types import F32, F64, EegChunk, Epoch, SampleLedger
+
+HIGHPASS_HZ = 0.3
+LOWPASS_HZ = CUTOFF_HZ
+
+MAX_GAP_S = 24 * 3600.0
+"""A jump of a source's clock beyond this is a broken clock, not a gap in a night."""
+
+
+class Conditioner:
+    """The signal path of one session: the same epochs however its input is cut into chunks.
+
+    ``origin_s`` is where epoch 0 starts on the source's clock; ``start_utc`` the same moment.
+    Samples before it only settle the filters. Raises `InputError` for a rate below 80 Hz.
+    """
+
+    def __init__(
+        self, n_channels: int, sfreq_hz: float, origin_s: float, start_utc: datetime, gain: Gain
+    ) -> None:
+        if sfreq_hz < MIN_SFREQ_HZ:
+            raise InputError(
+                f"the sampling rate is {sfreq_hz:g} Hz; staging needs at least {MIN_SFREQ_HZ:g} Hz"
+            )
+        self._sfreq_hz = sfreq_hz
+        self._origin_s = origin_s
+        self._start_utc = start_utc
+        self._gain = gain
+        self._orderer = SampleOrderer(n_channels, sfreq_hz)
+        self._resampler = GridResampler(n_channels, sfreq_hz, origin_s)
+        self._highpass = HighPass(HIGHPASS_HZ)
+        self._next_epoch = 0
+        # What the unfinished epoch has so far; its first grid sample is EPOCH_SAMPLES * index.
+        self._grid_data: F64 = np.empty((n_channels, 0))
+        self._grid_origin = np.empty(0, np.int8)
+        self._raw_data: F32 = np.empty((n_channels, 0), np.float32)
+        self._raw_times: F64 = np.empty(0)
+        self._arrivals: defaultdict[int, np.ndarray] = defaultdict(
+            lambda: np.zeros(len(Arrival), np.int64)
+        )
+        self._recent: F32 = np.full((n_channels, EPOCH_SAMPLES), np.nan, np.float32)
+
+    @property
+    def recent_uv(self) -> F32:
+        """The last 30 s of conditioned signal, (n_channels, 3000), NaN where lost or not yet."""
+        return self._recent
+
+    def push(self, chunk: EegChunk) -> list[Epoch]:
+        """Take a chunk; return the epochs it completes."""
+        return self._take(self._orderer.push(chunk.data_uv, chunk.times_s))
+
+    def finish(self) -> list[Epoch]:
+        """Settle what still waits behind a gap. The unfinished last epoch is no epoch."""
+        return self._take(self._orderer.finish())
+
+    def _take(self, ordered: OrderedSamples) -> list[Epoch]:
+        self._count_arrivals(ordered)
+        self._refuse_broken_clock(ordered.times_s)
+        self._raw_data = np.concatenate([self._raw_data, ordered.data_uv], axis=1)
+        self._raw_times = np.concatenate([self._raw_times, ordered.times_s])
+        block = self._highpass.push(self._resampler.push(ordered.data_uv, ordered.times_s))
+        self._remember(block)
+        in_epoch = block.first + np.arange(block.origin.size) >= 0
+        self._grid_data = np.concatenate([self._grid_data, block.data_uv[:, in_epoch]], axis=1)
+        self._grid_origin = np.concatenate([self._grid_origin, block.origin[in_epoch]])
+        epochs = []
+        while self._grid_origin.size >= EPOCH_SAMPLES:
+            epochs.append(self._close_epoch())
+        return epochs
+
+    def _close_epoch(self) -> Epoch:
+        index = self._next_epoch
+        start_s = self._origin_s + EPOCH_S * index
+        data_uv = self._grid_data[:, :EPOCH_SAMPLES].astype(np.float32)
+        origin = self._grid_origin[:EPOCH_SAMPLES]
+        first, stop = np.searchsorted(
+            self._raw_times, [start_s - TIME_TOLERANCE_S, start_s + EPOCH_S - TIME_TOLERANCE_S]
+        )
+        raw_uv = self._raw_data[0, first:stop]
+        quality = judge(data_uv[0], origin != Origin.LOST, raw_uv, self._sfreq_hz, self._gain)
+        ledger = _ledger(origin, self._arrivals.pop(index, np.zeros(len(Arrival), np.int64)))
+        self._grid_data = self._grid_data[:, EPOCH_SAMPLES:]
+        self._grid_origin = self._grid_origin[EPOCH_SAMPLES:]
+        self._raw_data, self._raw_times = self._raw_data[:, stop:], self._raw_times[stop:]
+        self._next_epoch += 1
+        start_utc = self._start_utc + timedelta(seconds=EPOCH_S * index)
+        return Epoch(index, start_s, start_utc, data_uv, quality, ledger)
+
+    def _count_arrivals(self, ordered: OrderedSamples) -> None:
+        # A sample counts for the epoch that is open once it has come: that of the newest time
+        # seen, or the next one if that time is the epoch's last grid point.
+        last_point_s = EPOCH_S - 1.0 / SFREQ_HZ
+        seen = np.isfinite(ordered.newest_s)
+        passed = (ordered.newest_s[seen] - self._origin_s - last_point_s) / EPOCH_S
+        open_epoch = np.floor(passed + TIME_TOLERANCE_S).astype(np.int64) + 1
+        arrivals = ordered.arrivals[seen]
+        for index in np.unique(open_epoch):
+            fates = np.bincount(arrivals[open_epoch == index], minlength=len(Arrival))
+            self._arrivals[int(index)] += fates
+
+    def _refuse_broken_clock(self, times_s: F64) -> None:
+        if times_s.size and self._raw_times.size:
+            jump_s = float(np.max(np.diff(times_s, prepend=self._raw_times[-1:])))
+            if jump_s > MAX_GAP_S:
+                raise MonitorError(
+                    f"the source's clock jumped by {jump_s / 3600.0:.1f} h; check the recording's "
+                    "timestamps or the device's clock and start again"
+                )
+
+    def _remember(self, block: GridBlock) -> None:
+        newest = np.where(block.origin == Origin.LOST, np.nan, block.data_uv).astype(np.float32)
+        self._recent = np.concatenate([self._recent, newest], axis=1)[:, -EPOCH_SAMPLES:]
+
+
+def _ledger(origin: np.ndarray, fates: np.ndarray) -> SampleLedger:
+    return SampleLedger(
+        expected=EPOCH_SAMPLES,
+        received=int(np.sum(origin == Origin.RECEIVED)),
+        filled=int(np.sum(origin == Origin.FILLED)),
+        lost=int(np.sum(origin == Origin.LOST)),
+        arrived=int(fates.sum()),
+        reordered=int(fates[Arrival.REORDERED]),
+        duplicate=int(fates[Arrival.DUPLICATE]),
+        late=int(fates[Arrival.LATE]),
+        invalid=int(fates[Arrival.INVALID]),
+    )

@@ -1,0 +1,196 @@
+"""Any rate from 80 Hz up to exactly 100 Hz on the session's grid, by one causal filter.
+
+Each grid point is a weighted sum of the source samples of the 0.18 s before it, the weights a
+Kaiser-windowed sinc evaluated at the samples' true times: anti-aliasing, rate conversion and
+fractional delay in one step. Timestamps decide where a sample belongs, so a source that runs fast
+or slow stays on the grid all night.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+from scipy.signal import kaiser_beta
+
+from models.contract import SFREQ_HZ
+from monitor.conditioning.ordering import GAP_PERIODS
+from monitor.types import F32, F64
+
+MIN_SFREQ_HZ = 80.0
+"""Below this rate the 30 Hz the network looks at would no longer be covered."""
+
+MAX_FILL_S = 0.1
+"""A gap up to this long is bridged by a straight line, a longer one is lost (about two packets of
+a Bluetooth headband)."""
+
+CUTOFF_HZ = 40.0
+"""The -6 dB point; flat to 30 Hz, -60 dB from 50 Hz on."""
+
+TRANSITION_HZ = 20.0
+STOPBAND_DB = 60.0
+N_PHASES = 512
+"""Fractional delays the filter is tabulated for: 1/512 of a sample period is 8 us at 256 Hz."""
+
+TIME_TOLERANCE_S = 1e-6
+"""Times closer than this are equal; floating-point seconds carry an error below 1e-9 s."""
+
+
+class Origin(IntEnum):
+    """What a grid sample was made from."""
+
+    RECEIVED = 0
+    FILLED = 1
+    LOST = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GridBlock:
+    """Consecutive samples of the 100 Hz grid: ``data_uv`` float64 (n_channels, n), the index
+    ``first`` of the first one (grid origin 0), ``origin`` int8 (n,) of `Origin`. 0 uV where lost.
+    """
+
+    first: int
+    data_uv: F64
+    origin: npt.NDArray[np.int8]
+
+
+class GridResampler:
+    """Resamples ordered samples onto the grid ``origin_s + k / 100``.
+
+    Output is the same, bit for bit, however the input is cut. It lags the input by the filter's
+    constant group delay (``delay_s``, 90 ms), and never looks ahead.
+    """
+
+    def __init__(self, n_channels: int, sfreq_hz: float, origin_s: float) -> None:
+        self._sfreq_hz = sfreq_hz
+        self._origin_s = origin_s
+        self._weights = _tabulate_kernel(sfreq_hz)  # (n_taps, N_PHASES + 1)
+        self._n_taps = self._weights.shape[0]
+        self._next: int | None = None
+        # The newest samples of the running segment; the last one is at _last_s.
+        self._history: F64 = np.zeros((n_channels, self._n_taps))
+        self._last_s = np.nan
+        self._last_filled = False
+
+    def push(self, data_uv: F32, times_s: F64) -> GridBlock:
+        """Take settled samples, (n_channels, n) and (n,); return the grid points they complete."""
+        if not times_s.size:
+            return self._empty()
+        if self._next is None:
+            first = np.ceil((times_s[0] - self._origin_s - TIME_TOLERANCE_S) * SFREQ_HZ)
+            self._next = min(0, int(first))
+            self._last_s = -np.inf
+        steps = np.diff(times_s, prepend=self._last_s)
+        breaks = np.flatnonzero(steps > MAX_FILL_S)
+        blocks = []
+        for start, stop in _pieces(breaks, times_s.size):
+            if start in breaks:
+                blocks.append(self._restart(data_uv[:, start], float(times_s[start])))
+                start += 1
+            if start < stop:
+                blocks.append(self._extend(data_uv[:, start:stop], times_s[start:stop]))
+        return GridBlock(
+            blocks[0].first,
+            np.concatenate([block.data_uv for block in blocks], axis=1),
+            np.concatenate([block.origin for block in blocks]),
+        )
+
+    def _restart(self, sample_uv: F32, time_s: float) -> GridBlock:
+        """Begin a segment after a long gap: its first sample stands for the time before it."""
+        assert self._next is not None
+        self._history = np.repeat(sample_uv[:, None].astype(np.float64), self._n_taps, axis=1)
+        self._last_s, self._last_filled = time_s, False
+        first = self._next
+        lost_before = (time_s - self._origin_s - TIME_TOLERANCE_S) * SFREQ_HZ
+        n_lost = max(0, int(np.ceil(lost_before)) - first)
+        lost = np.full(n_lost, Origin.LOST, np.int8)
+        self._next = first + n_lost
+        block = self._sample(self._history, np.array([time_s]), np.array([False]))
+        return GridBlock(
+            first,
+            np.concatenate([np.zeros((sample_uv.size, n_lost)), block.data_uv], axis=1),
+            np.concatenate([lost, block.origin]),
+        )
+
+    def _extend(self, data_uv: F32, times_s: F64) -> GridBlock:
+        """Go on with the running segment, short gaps bridged."""
+        times = np.concatenate([[self._last_s], times_s])
+        data = np.concatenate([self._history[:, -1:], data_uv], axis=1)  # (C, 1 + n)
+        filled = np.zeros(times.size, np.bool_)
+        filled[0] = self._last_filled
+        if np.any(np.diff(times) > GAP_PERIODS / self._sfreq_hz):
+            times, data, filled = self._bridge(times, data, filled)
+        samples = np.concatenate([self._history[:, :-1], data], axis=1)
+        block = self._sample(samples, times, filled)
+        self._history = samples[:, -self._n_taps :]
+        self._last_s, self._last_filled = float(times[-1]), bool(filled[-1])
+        return block
+
+    def _bridge(
+        self, times: F64, data: F64, filled: npt.NDArray[np.bool_]
+    ) -> tuple[F64, F64, npt.NDArray[np.bool_]]:
+        steps = np.diff(times) * self._sfreq_hz
+        n_missing = np.where(steps > GAP_PERIODS, np.rint(steps) - 1, 0).astype(np.int64)
+        positions = np.arange(times.size) + np.concatenate([[0], np.cumsum(n_missing)])
+        everywhere = np.arange(positions[-1] + 1)
+        is_filled = np.ones(everywhere.size, np.bool_)
+        is_filled[positions] = filled
+        return (
+            np.interp(everywhere, positions, times),
+            np.stack([np.interp(everywhere, positions, channel) for channel in data]),
+            is_filled,
+        )
+
+    def _sample(self, samples: F64, times: F64, filled: npt.NDArray[np.bool_]) -> GridBlock:
+        """Filter at every grid point up to the last of ``times``; ``samples`` has n_taps - 1
+        columns of history before the first of ``times``."""
+        assert self._next is not None
+        first = self._next
+        reach = (times[-1] - self._origin_s + TIME_TOLERANCE_S) * SFREQ_HZ
+        stop = max(first, int(np.floor(reach)) + 1)
+        grid_s = self._origin_s + np.arange(first, stop) / SFREQ_HZ
+        index = np.searchsorted(times, grid_s + TIME_TOLERANCE_S, side="right") - 1
+        steps = np.append(np.diff(times), 1.0 / self._sfreq_hz)
+        fraction = np.clip((grid_s - times[index]) / steps[index], 0.0, 1.0)
+        phase = np.rint(fraction * N_PHASES).astype(np.int64)
+        newest = index + self._n_taps - 1
+        out = np.zeros((samples.shape[0], grid_s.size))
+        # Tap by tap, so that the order of additions never depends on how input was cut.
+        for tap in range(self._n_taps):
+            out += self._weights[tap, phase] * samples[:, newest - tap]
+        self._next = stop
+        origin = np.where(filled[index], Origin.FILLED, Origin.RECEIVED).astype(np.int8)
+        return GridBlock(first, out, origin)
+
+    def _empty(self) -> GridBlock:
+        return GridBlock(self._next or 0, self._history[:, :0], np.empty(0, np.int8))
+
+
+def _pieces(breaks: npt.NDArray[np.int64], n_samples: int) -> list[tuple[int, int]]:
+    edges = [0, *(int(b) for b in breaks if b > 0), n_samples]
+    return list(zip(edges[:-1], edges[1:], strict=True))
+
+
+def delay_s() -> float:
+    """Group delay of the filter: half its support, the same at every frequency and input rate."""
+    # Kaiser's estimate of the order of a windowed-sinc filter (Oppenheim & Schafer, 7.76).
+    taps_at_grid = (STOPBAND_DB - 8.0) / (2.285 * 2.0 * np.pi * TRANSITION_HZ / SFREQ_HZ)
+    return float(taps_at_grid / SFREQ_HZ / 2.0)
+
+
+def _tabulate_kernel(sfreq_hz: float) -> F64:
+    """Weights (n_taps, N_PHASES + 1): tap j, phase p weighs the sample (j + p / N_PHASES) periods
+    before the grid point. Each phase sums to 1, so a constant passes exactly."""
+    cutoff_hz = min(CUTOFF_HZ, sfreq_hz / 2.0 - TRANSITION_HZ / 2.0)
+    half_s = delay_s()
+    n_taps = int(np.ceil(2.0 * half_s * sfreq_hz)) + 1
+    phases = np.arange(N_PHASES + 1) / N_PHASES
+    lag_s = (np.arange(n_taps)[:, None] + phases[None, :]) / sfreq_hz  # (n_taps, N_PHASES + 1)
+    centred = (lag_s - half_s) / half_s
+    inside = np.abs(centred) <= 1.0
+    window = np.i0(kaiser_beta(STOPBAND_DB) * np.sqrt(np.where(inside, 1.0 - centred**2, 0.0)))
+    weights = np.where(inside, np.sinc(2.0 * cutoff_hz * (lag_s - half_s)) * window, 0.0)
+    return np.asarray(weights / weights.sum(axis=0), dtype=np.float64)

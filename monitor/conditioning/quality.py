@@ -1,0 +1,114 @@
+"""Judges an epoch's signal. Every threshold stands here, with its source.
+
+Flat, railed and mains are judged on the source's own samples: conditioning would hide them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.signal import welch
+
+from models.contract import SFREQ_HZ, Gain
+from monitor.types import F32, F64, Quality, Reason
+
+MAX_MISSING_FRACTION = 0.5
+"""An epoch is scored while most of it was seen (AASM Manual: an epoch is scored by what fills most
+of it; more than half obscured cannot be)."""
+
+FLAT_STD_UV = 1.0
+"""A second with a standard deviation below this is flat (practice of Muse home recordings). With
+unknown gain only a constant second is."""
+
+MAX_FLAT_FRACTION = 0.5
+"""Most of the epoch, as for missing."""
+
+RAIL_UV = 900.0
+"""Further than this from its median a sample is railed (Muse home recordings). A sample that stays
+on the epoch's extreme value is railed at any gain: the converter or amplifier is at its limit."""
+
+MAX_RAILED_FRACTION = 0.2
+"""More than a fifth of the epoch railed (Muse home recordings)."""
+
+HIGH_AMPLITUDE_UV = 500.0
+"""A second with more than this peak to peak is not brain activity; the measurements that the
+default weights learned from leave such epochs out."""
+
+MAX_HIGH_AMPLITUDE_FRACTION = 0.5
+"""Most of the epoch: single movements cost single seconds, and the network is robust to those."""
+
+MAX_MAINS_FRACTION = 0.95
+"""Share of the power at 50 or 60 Hz. The conditioning removes mains by 60 dB, so hum alone is
+harmless; an electrode that picks up practically nothing else is off the head (our choice)."""
+
+WINDOW_S = 1.0
+
+
+def judge(
+    conditioned_uv: F32, present: np.ndarray, raw_uv: F32, sfreq_hz: float, gain: Gain
+) -> Quality:
+    """Quality of one channel's epoch.
+
+    ``conditioned_uv`` (3000,) at 100 Hz and ``present`` (3000,), False where lost; ``raw_uv`` (n,)
+    the source's samples of the same 30 s at ``sfreq_hz``.
+    """
+    seen = conditioned_uv[present].astype(np.float64)
+    missing = 1.0 - float(present.mean())
+    absolute = gain is Gain.KNOWN
+    flat = railed = high = 0.0
+    mains: float | None = None
+    if raw_uv.size:
+        raw = raw_uv.astype(np.float64)
+        windows = _windows(raw, round(WINDOW_S * sfreq_hz))
+        limit = FLAT_STD_UV if absolute else 0.0
+        flat = float(np.mean((np.ptp(windows, axis=1) == 0.0) | (windows.std(axis=1) < limit)))
+        railed = float(np.mean(_railed(raw, absolute)))
+        mains = _mains_fraction(raw, sfreq_hz)
+    if seen.size and absolute:
+        spans = np.ptp(_windows(seen, round(WINDOW_S * SFREQ_HZ)), axis=1)
+        high = float(np.mean(spans > HIGH_AMPLITUDE_UV))
+    verdicts = {
+        Reason.MISSING: missing > MAX_MISSING_FRACTION,
+        Reason.FLAT: flat > MAX_FLAT_FRACTION,
+        Reason.RAILED: railed > MAX_RAILED_FRACTION,
+        Reason.MAINS: mains is not None and mains > MAX_MAINS_FRACTION,
+        Reason.AMPLITUDE: high > MAX_HIGH_AMPLITUDE_FRACTION,
+    }
+    return Quality(
+        reason=next((reason for reason, holds in verdicts.items() if holds), None),
+        std_uv=float(seen.std()) if seen.size else 0.0,
+        peak_to_peak_uv=float(np.ptp(seen)) if seen.size else 0.0,
+        flat_fraction=flat,
+        railed_fraction=railed,
+        high_amplitude_fraction=high,
+        mains_fraction=mains,
+        missing_fraction=missing,
+    )
+
+
+def _windows(signal: F64, length: int) -> F64:
+    """Whole windows of ``length`` samples, (n_windows, length); one short one if that is all."""
+    n_windows = signal.size // length
+    if not n_windows:
+        return signal[None, :]
+    return signal[: n_windows * length].reshape(n_windows, length)
+
+
+def _railed(raw_uv: F64, absolute: bool) -> np.ndarray:
+    extreme = (raw_uv == raw_uv.max()) | (raw_uv == raw_uv.min())
+    stays = np.zeros(raw_uv.size, np.bool_)
+    stays[1:] = raw_uv[1:] == raw_uv[:-1]
+    on_rail = extreme & stays
+    return on_rail | (np.abs(raw_uv - np.median(raw_uv)) > RAIL_UV) if absolute else on_rail
+
+
+def _mains_fraction(raw_uv: F64, sfreq_hz: float) -> float | None:
+    """Power within 1 Hz of 50 or 60 Hz over all power from 0.5 Hz; None below 104 Hz, where
+    50 Hz cannot be seen."""
+    candidates_hz = [f for f in (50.0, 60.0) if f + 2.0 <= sfreq_hz / 2.0]
+    if not candidates_hz or raw_uv.size < 2.0 * sfreq_hz:
+        return None
+    freqs_hz, power = welch(raw_uv, sfreq_hz, nperseg=min(raw_uv.size, round(4.0 * sfreq_hz)))
+    total = float(power[freqs_hz >= 0.5].sum())
+    if total == 0.0:
+        return None
+    return max(float(power[np.abs(freqs_hz - f) <= 1.0].sum()) for f in candidates_hz) / total
