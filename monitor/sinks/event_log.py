@@ -1,0 +1,55 @@
+"""Where the publisher reads events from. The night store is one; the one in memory is for tests."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime
+from typing import Protocol
+
+from monitor.types import Event
+
+
+class EventLog(Protocol):
+    """The events of one session, numbered 1, 2, ... without gaps. Safe across threads."""
+
+    def events_after(self, sequence: int, limit: int) -> list[Event]:
+        """At most ``limit`` events with a greater sequence, in order."""
+        ...
+
+    def last_sequence(self) -> int:
+        """Sequence of the newest event; 0 if there is none."""
+        ...
+
+    def mark_published(self, sequence: int, utc: datetime) -> None:
+        """The server holds every event up to ``sequence``. Said again after a server lost them."""
+        ...
+
+
+class MemoryEventLog:
+    """An event log that lasts as long as the process."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+        self._lock = threading.Lock()
+        self.published: list[int] = []
+        """Every sequence that was marked, in order."""
+
+    def append(self, event: Event) -> None:
+        with self._lock:
+            if event.sequence != len(self._events) + 1:
+                raise ValueError(
+                    f"sequence must be {len(self._events) + 1}, the next one, got {event.sequence}"
+                )
+            self._events.append(event)
+
+    def events_after(self, sequence: int, limit: int) -> list[Event]:
+        with self._lock:
+            return self._events[sequence : sequence + limit]
+
+    def last_sequence(self) -> int:
+        with self._lock:
+            return len(self._events)
+
+    def mark_published(self, sequence: int, utc: datetime) -> None:
+        with self._lock:
+            self.published.append(sequence)

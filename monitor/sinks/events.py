@@ -1,0 +1,254 @@
+"""The event contract as code: what other apps are told, as CloudEvents 1.0. See EVENTS.md.
+
+Nothing here depends on the wall clock or on how fast the monitor runs: the same recording gives
+the same events, byte for byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from urllib.parse import quote, unquote
+
+from models.contract import EPOCH_S, STAGES, Stage
+from monitor.night.statistics import SleepStatistics
+from monitor.types import Event, Reason, SampleLedger, Session, SignalState, StagePrediction
+
+SOURCE_PREFIX = "/sleep-monitor/"
+SCHEMA_ID = "urn:sleep-monitor:events:v1"
+"""``$id`` of ``events.schema.json``; ``dataschema`` points at an anchor in it."""
+
+
+class EventType(StrEnum):
+    """Event types. An incompatible change gets a new version; the old type then stays as it is."""
+
+    SESSION_STARTED = "sleep-monitor.session.started.v1"
+    STAGE = "sleep-monitor.stage.v1"
+    SIGNAL = "sleep-monitor.signal.v1"
+    MARK = "sleep-monitor.mark.v1"
+    SESSION_ENDED = "sleep-monitor.session.ended.v1"
+
+
+_ANCHORS = {
+    EventType.SESSION_STARTED: "session-started",
+    EventType.STAGE: "stage",
+    EventType.SIGNAL: "signal",
+    EventType.MARK: "mark",
+    EventType.SESSION_ENDED: "session-ended",
+}
+
+
+class MarkKind(StrEnum):
+    """What a person can tell the monitor during the night."""
+
+    LIGHTS_OFF = "lights_off"
+    LIGHTS_ON = "lights_on"
+    NOTE = "note"
+
+
+SLEEP_AS_ANDROID = {
+    Stage.W: "awake",
+    Stage.N1: "light_sleep",
+    Stage.N2: "light_sleep",
+    Stage.N3: "deep_sleep",
+    Stage.R: "rem",
+}
+"""The words of Sleep as Android, which existing automations understand."""
+
+
+def session_started(session: Session, sequence: int) -> Event:
+    """The session's first event, at the start of its epoch grid."""
+    data = {
+        "session": session.id,
+        "source": session.source,
+        "derivation": session.derivation,
+        "start_utc": utc_text(session.start_utc),
+        "epoch_s": EPOCH_S,
+        "sfreq_hz": session.sfreq_hz,
+        "gain": session.gain,
+        "model": session.model,
+    }
+    return _event(
+        session, sequence, EventType.SESSION_STARTED, "session/started", session.start_utc, data
+    )
+
+
+def stage_event(session: Session, sequence: int, prediction: StagePrediction) -> Event:
+    """One opinion on one epoch, at the epoch's end. ``latency_s`` stays out: it varies by run."""
+    start = session.start_utc + timedelta(seconds=EPOCH_S * prediction.epoch_index)
+    p = prediction.probabilities
+    data = {
+        "epoch_index": prediction.epoch_index,
+        "start_utc": utc_text(start),
+        "duration_s": EPOCH_S,
+        "track": prediction.track.value,
+        "revision": prediction.revision,
+        "final": prediction.final,
+        "stage": None if prediction.stage is None else prediction.stage.value,
+        "reason": None if prediction.reason is None else prediction.reason.value,
+        "probabilities": None
+        if p is None
+        else {stage.value: _rounded(value) for stage, value in zip(STAGES, p, strict=True)},
+        "confidence": None if prediction.confidence is None else _rounded(prediction.confidence),
+        "model": prediction.model,
+        "sleep_as_android": None
+        if prediction.stage is None
+        else SLEEP_AS_ANDROID[prediction.stage],
+    }
+    what = f"stage/{prediction.epoch_index}/{prediction.track.value}/{prediction.revision}"
+    return _event(
+        session, sequence, EventType.STAGE, what, start + timedelta(seconds=EPOCH_S), data
+    )
+
+
+def signal_event(
+    session: Session,
+    sequence: int,
+    state: SignalState,
+    *,
+    time: datetime,
+    epoch_index: int,
+    reason: Reason | None = None,
+) -> Event:
+    """The signal changed to ``state`` at ``time``, on the recording's clock.
+
+    ``epoch_index`` is the epoch it was seen in. The id carries the time, not the epoch: a signal
+    can go, return and go again within one epoch, and each of these is an event.
+    """
+    data = {
+        "state": state.value,
+        "reason": None if reason is None else reason.value,
+        "epoch_index": epoch_index,
+    }
+    what = f"signal/{_offset_ms(session, time)}/{state.value}"
+    return _event(session, sequence, EventType.SIGNAL, what, time, data)
+
+
+def mark_event(
+    session: Session, sequence: int, kind: MarkKind, *, time: datetime, text: str | None = None
+) -> Event:
+    """A person said that the lights went off or on, or left a note. The last of a kind counts."""
+    what = f"mark/{kind.value}/{_offset_ms(session, time)}"
+    if text is not None:
+        # Two notes within a millisecond are still two notes.
+        what += f"/{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return _event(session, sequence, EventType.MARK, what, time, {"kind": kind.value, "text": text})
+
+
+def session_ended(
+    session: Session,
+    sequence: int,
+    *,
+    time: datetime,
+    statistics: SleepStatistics,
+    revised: Sequence[StagePrediction],
+    ledger: SampleLedger,
+) -> Event:
+    """The night in numbers. ``revised`` holds one prediction an epoch, the one that counts.
+
+    The id carries the number of epochs: a session that is resumed after its end ends again, with
+    other numbers.
+    """
+    reasons = Counter(
+        prediction.reason.value for prediction in revised if prediction.reason is not None
+    )
+    unscored = sum(prediction.stage is None for prediction in revised)
+    data = {
+        "session": session.id,
+        "end_utc": utc_text(time),
+        "statistics": asdict(statistics),
+        "epochs": {
+            "total": len(revised),
+            "scored": len(revised) - unscored,
+            "unscored": unscored,
+            "unscored_reasons": dict(sorted(reasons.items())),
+        },
+        "samples": asdict(ledger),
+    }
+    what = f"session/ended/{len(revised)}"
+    return _event(session, sequence, EventType.SESSION_ENDED, what, time, data)
+
+
+def to_json(event: Event) -> str:
+    """``event`` as CloudEvents 1.0 JSON on one line. The same event always gives the same text."""
+    fields = {
+        "specversion": "1.0",
+        "id": event.id,
+        "source": event.source,
+        "type": event.type,
+        "time": utc_text(event.time),
+        "datacontenttype": "application/json",
+        "dataschema": f"{SCHEMA_ID}#{_ANCHORS[EventType(event.type)]}",
+        # The CloudEvents sequence extension asks for a string that sorts as text.
+        "sequence": f"{event.sequence:08d}",
+        "data": event.data,
+    }
+    return json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def from_json(text: str) -> Event:
+    """The inverse of `to_json`. Raises ValueError, naming what is missing or wrong."""
+    try:
+        fields: dict[str, Any] = json.loads(text)
+        time = datetime.fromisoformat(fields["time"])
+        data = fields["data"]
+        if time.tzinfo is None or not isinstance(data, dict):
+            raise ValueError("time must carry its offset and data must be an object")
+        return Event(
+            sequence=int(fields["sequence"]),
+            id=str(fields["id"]),
+            type=str(fields["type"]),
+            source=str(fields["source"]),
+            time=time.astimezone(UTC),
+            data=data,
+        )
+    except (KeyError, TypeError, ValueError) as exc:
+        raise ValueError(f"not an event of this monitor: {type(exc).__name__}: {exc}") from exc
+
+
+def source_of(session_id: str) -> str:
+    """The ``source`` of a session's events, a URI reference."""
+    return SOURCE_PREFIX + quote(session_id, safe="")
+
+
+def session_id_of(event: Event) -> str:
+    """The id of the session that ``event`` belongs to."""
+    return unquote(event.source.removeprefix(SOURCE_PREFIX))
+
+
+def utc_text(time: datetime) -> str:
+    """RFC 3339 in UTC, to the nearest millisecond. Raises ValueError without a time zone."""
+    return _to_ms(time).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _event(
+    session: Session,
+    sequence: int,
+    type_: EventType,
+    what: str,
+    time: datetime,
+    data: dict[str, Any],
+) -> Event:
+    return Event(sequence, what, type_.value, source_of(session.id), _to_ms(time), data)
+
+
+def _to_ms(time: datetime) -> datetime:
+    if time.tzinfo is None:
+        raise ValueError(f"an event's time must carry its time zone, got {time.isoformat()}")
+    nearest = time.astimezone(UTC) + timedelta(microseconds=500)
+    return nearest.replace(microsecond=nearest.microsecond // 1000 * 1000)
+
+
+def _offset_ms(session: Session, time: datetime) -> int:
+    return round((_to_ms(time) - _to_ms(session.start_utc)) / timedelta(milliseconds=1))
+
+
+def _rounded(value: float) -> float:
+    # Six decimals hold all that a softmax in float32 knows, in half the bytes.
+    return round(float(value), 6)

@@ -1,0 +1,41 @@
+"""The current state of a session as a flat hash, for apps that want a value and not a stream."""
+
+from __future__ import annotations
+
+from monitor.sinks.events import EventType, MarkKind, session_id_of, utc_text
+from monitor.types import Event, Track
+
+
+def with_event(last: dict[str, str], event: Event) -> dict[str, str]:
+    """``last`` as it is after ``event``. All values are text; what is null is the empty text."""
+    after = {
+        **last,
+        "session": session_id_of(event),
+        "sequence": str(event.sequence),
+        "updated_utc": utc_text(event.time),
+    }
+    data = event.data
+    match event.type:
+        case EventType.SESSION_STARTED:
+            after["state"] = "started"
+            after["started_utc"] = _text(data["start_utc"])
+        case EventType.STAGE:
+            # A resumed session keeps the newest epoch, whatever order opinions come in.
+            prefix = "live" if data["track"] == Track.LIVE else "revised"
+            if int(data["epoch_index"]) >= int(last.get(f"{prefix}_epoch_index") or 0):
+                names = ("epoch_index", "stage", "reason", "confidence", "sleep_as_android")
+                after |= {f"{prefix}_{name}": _text(data[name]) for name in names}
+                after[f"{prefix}_utc"] = utc_text(event.time)
+            after["state"] = "started"
+        case EventType.SIGNAL:
+            after["signal"] = _text(data["state"])
+            after["signal_reason"] = _text(data["reason"])
+        case EventType.MARK if data["kind"] != MarkKind.NOTE:
+            after[f"{data['kind']}_utc"] = utc_text(event.time)
+        case EventType.SESSION_ENDED:
+            after["state"] = "ended"
+    return after
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
