@@ -1,0 +1,153 @@
+"""One pass over an EDF+ file's data records: when each began, its annotations, its fingerprint.
+
+mne ignores the onsets of a discontinuous recording, so they are read here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.errors import InputError
+from monitor.sources.edf_header import EdfHeader
+
+_PASS_BYTES = 4 * 1024 * 1024
+
+# A time-stamped annotation list: onset, duration, texts (EDF+ section 2.2.2).
+_TAL = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14([^\x00]*)\x00")
+
+
+@dataclass(frozen=True, slots=True)
+class EdfAnnotation:
+    """A remark in the file. ``onset_s`` counts from the header's start; duration 0 if unstated."""
+
+    onset_s: float
+    duration_s: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Records that follow each other without a gap: ``start_s`` is the first sample's time."""
+
+    first_record: int
+    n_records: int
+    start_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EdfRecords:
+    """What the records say: segments in time order, annotations by onset, SHA-256 of the file."""
+
+    segments: tuple[Segment, ...]
+    annotations: tuple[EdfAnnotation, ...]
+    fingerprint: str
+
+
+def scan_records(header: EdfHeader) -> EdfRecords:
+    """Reads the whole file once, in blocks of about 4 MB.
+
+    The fingerprint is the SHA-256 of the whole content: of two recordings that differ in one
+    sample it tells which is which, and a renamed or copied file keeps it. Raises InputError where
+    records of a discontinuous file carry no onset, or are not in time order.
+    """
+    onsets_s: list[float | None] = []
+    annotations: list[EdfAnnotation] = []
+    digest = hashlib.sha256()
+    places = _annotation_places(header)
+    records_per_pass = max(1, _PASS_BYTES // header.record_bytes)
+    with header.path.open("rb") as file:
+        digest.update(file.read(header.header_bytes))
+        for first in range(0, header.n_records, records_per_pass):
+            n = min(records_per_pass, header.n_records - first)
+            block = file.read(n * header.record_bytes)
+            digest.update(block)
+            if not places:
+                continue
+            rows = np.frombuffer(block, dtype=np.uint8).reshape(n, header.record_bytes)
+            for row in rows:
+                tals = [row[place].tobytes() for place in places]
+                onsets_s.append(_record_onset_s(tals[0]))
+                for tal in tals:
+                    annotations.extend(_annotations(tal))
+        while rest := file.read(_PASS_BYTES):
+            digest.update(rest)
+    annotations.sort(key=lambda a: a.onset_s)
+    return EdfRecords(_segments(header, onsets_s), tuple(annotations), digest.hexdigest())
+
+
+def _annotation_places(header: EdfHeader) -> list[slice]:
+    """Where in a record's bytes the annotation signals lie; the first one keeps the time."""
+    places = []
+    offset = 0
+    for signal in header.signals:
+        end = offset + signal.samples_per_record * header.sample_bytes
+        if signal.is_annotation:
+            places.append(slice(offset, end))
+        offset = end
+    return places
+
+
+def _record_onset_s(tal: bytes) -> float | None:
+    """Time of the record: the first entry, whose first text is empty."""
+    first = _TAL.match(tal)
+    return float(first[1]) if first and first[3][:1] in (b"", b"\x14") else None
+
+
+def _annotations(tal: bytes) -> list[EdfAnnotation]:
+    # The final NUL is missing where a list fills its record to the last byte.
+    return [
+        EdfAnnotation(float(onset), float(duration or 0.0), _decode(text))
+        for onset, duration, texts in _TAL.findall(tal + b"\0")
+        for text in texts.split(b"\x14")
+        if text
+    ]
+
+
+def _decode(text: bytes) -> str:
+    """EDF+ says UTF-8; older recorders write Latin-1."""
+    try:
+        return text.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        return text.decode("latin-1").strip()
+
+
+def _segments(header: EdfHeader, onsets_s: list[float | None]) -> tuple[Segment, ...]:
+    """Cuts the records where a stated onset differs from the expected one by over half a sample.
+
+    The onsets are believed in EDF+C files too: some recorders call a file continuous that is not.
+    """
+    signals = [s for s in header.signals if not s.is_annotation]
+    if not signals:
+        return ()
+    if not onsets_s:
+        return (Segment(0, header.n_records, 0.0),)
+    tolerance_s = header.record_s / max(s.samples_per_record for s in signals) / 2
+    cuts: list[tuple[int, float]] = []
+    previous_s = -np.inf
+    for record, onset_s in enumerate(onsets_s):
+        first, start_s = cuts[-1] if cuts else (0, 0.0)
+        expected_s = start_s + (record - first) * header.record_s
+        if onset_s is None:
+            if header.discontinuous:
+                raise InputError(
+                    f"{header.path} is damaged: it is discontinuous (EDF+D) and its data record "
+                    f"{record + 1} does not say when it began. Export it again"
+                )
+            onset_s = expected_s
+        if onset_s <= previous_s:
+            raise InputError(
+                f"{header.path} is damaged: its data record {record + 1} begins at {onset_s:g} s, "
+                f"not after the one before it ({previous_s:g} s). Export it again"
+            )
+        previous_s = onset_s
+        if not cuts or abs(onset_s - expected_s) > tolerance_s:
+            cuts.append((record, onset_s))
+    ends = [record for record, _ in cuts[1:]] + [header.n_records]
+    return tuple(
+        Segment(first, end - first, start_s)
+        for (first, start_s), end in zip(cuts, ends, strict=True)
+    )

@@ -1,0 +1,54 @@
+"""Hands over a recording at the pace it was recorded, or faster."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+from monitor.clock import Clock
+from monitor.errors import InputError
+from monitor.types import EegChunk
+
+_SLICE_S = 0.2  # longest single sleep: what waits behind it, such as Ctrl-C, waits no longer
+
+
+def parse_speed(text: str) -> float | None:
+    """``--speed``: how many recorded seconds pass in one, None for 'max'.
+
+    Raises InputError for anything but 'max' or a number above 0.
+    """
+    if text == "max":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = math.nan
+    if not (math.isfinite(speed) and speed > 0):
+        raise InputError(f"--speed must be a number above 0, such as 1 or 60, or max, got '{text}'")
+    return speed
+
+
+def replay(
+    chunks: Iterable[EegChunk], speed: float | None, clock: Clock, from_s: float = 0.0
+) -> Iterator[EegChunk]:
+    """Releases each chunk when its last sample would have been recorded.
+
+    The schedule counts from the moment the first chunk is asked for, which is ``from_s`` or the
+    first sample, whichever is later; what lies before ``from_s`` comes at once. ``speed`` is
+    recorded seconds per second, None for no waiting. The schedule is absolute: sleeping too long
+    or a slow consumer delays a chunk, never the ones after it. Gaps are waited out.
+    """
+    began_s = clock.monotonic_s()
+    origin_s: float | None = None
+    for chunk in chunks:
+        if speed is not None:
+            if origin_s is None:
+                origin_s = max(from_s, float(chunk.times_s[0]))
+            recorded_s = float(chunk.times_s[-1]) + 1.0 / chunk.sfreq_hz
+            _sleep_until(began_s + (recorded_s - origin_s) / speed, clock)
+        yield chunk
+
+
+def _sleep_until(due_s: float, clock: Clock) -> None:
+    while (wait_s := due_s - clock.monotonic_s()) > 0:
+        clock.sleep(min(wait_s, _SLICE_S))
