@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import mne
 import numpy as np
 
-from monitor.errors import InputError, MonitorError
+from monitor.errors import InputError
 from monitor.sources.derivation import Derivation
-from monitor.sources.edf_header import EdfHeader, SignalHeader, read_header, spoken_duration
+from monitor.sources.edf_header import EdfHeader, read_header, spoken_duration
 from monitor.sources.edf_records import EdfAnnotation, Segment, scan_records
-from monitor.types import F64, EegChunk
-
-_BLOCK_S = 60.0
-
-_UV_PER_UNIT = {"uv": 1.0, "nv": 1e-3, "mv": 1e3, "v": 1e6}
-# The micro sign in Latin-1, UTF-8 and Shift-JIS, each read as Latin-1, as headers hold them.
-_MICRO_SIGNS = ("\xb5", "\xc2\xb5", "\xce\xbc", "\x83\xca")
-# What mne multiplies a signal by, by the unit as the header spells it; all others by 1.
-_MNE_FACTOR = {"uV": 1e-6, "\xb5V": 1e-6, "\x83\xcaV": 1e-6, "mV": 1e-3}
+from monitor.sources.edf_samples import ChannelReader, uv_per_unit
+from monitor.types import EegChunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +90,7 @@ class EdfRecording:
             )
         for name in derivation.recorded:
             unit = self._signals[name].unit
-            if _uv_per_unit(unit) is None:
+            if uv_per_unit(unit) is None:
                 said = f"has the unit '{unit}', which is not a voltage" if unit else "has no unit"
                 notes.append(f"Channel {name} {said}: its values are taken as microvolts.")
         return notes
@@ -112,108 +102,41 @@ class EdfRecording:
 
         Each chunk is float32 (1, n) microvolts, one channel named after the derivation, and free
         of gaps: the last chunk before a gap is shorter. How the recording is cut changes neither
-        samples nor times. Memory holds about one minute of the file at a time.
+        samples nor times. Memory holds about 2 MB of the file at a time.
 
         Raises InputError for a channel that cannot be decoded, MonitorError when the file goes
         away while it is read.
         """
         if chunk_s <= 0:
             raise ValueError(f"chunk_s must be more than 0, got {chunk_s}")
-        readers = [_ChannelReader(self._header, self._signals[n]) for n in derivation.recorded]
+        readers = [ChannelReader(self._header, self._signals[n]) for n in derivation.recorded]
         return self._chunks(derivation, readers, chunk_s, start_s)
 
     def _chunks(
         self,
         derivation: Derivation,
-        readers: list[_ChannelReader],
+        readers: list[ChannelReader],
         chunk_s: float,
         start_s: float,
     ) -> Iterator[EegChunk]:
         per_record = readers[0].samples_per_record
         sfreq_hz = per_record / self._header.record_s
         chunk_n = max(1, round(chunk_s * sfreq_hz))
-        # Long records are read whole: mne would read them again for every piece.
-        block_n = chunk_n * math.ceil(max(_BLOCK_S * sfreq_hz, per_record) / chunk_n)
         for segment in self._segments:
             offset = segment.first_record * per_record
             n = segment.n_records * per_record
             skipped = max(0, math.ceil((start_s - segment.start_s) * sfreq_hz - 1e-6))
-            for block in range(skipped, n, block_n):
-                stop = min(block + block_n, n)
-                uv = readers[0].read_uv(offset + block, offset + stop)
+            for start in range(skipped, n, chunk_n):
+                stop = min(start + chunk_n, n)
+                uv = readers[0].read_uv(offset + start, offset + stop)
                 for reference in readers[1:]:
-                    uv = uv - reference.read_uv(offset + block, offset + stop)
-                times_s = segment.start_s + np.arange(block, stop) / sfreq_hz
-                for at in range(0, stop - block, chunk_n):
-                    yield EegChunk(
-                        data_uv=uv[np.newaxis, at : at + chunk_n].astype(np.float32),
-                        times_s=times_s[at : at + chunk_n],
-                        channels=(derivation.name,),
-                        sfreq_hz=sfreq_hz,
-                    )
+                    uv = uv - reference.read_uv(offset + start, offset + stop)
+                yield EegChunk(
+                    data_uv=uv[np.newaxis].astype(np.float32),
+                    times_s=segment.start_s + np.arange(start, stop) / sfreq_hz,
+                    channels=(derivation.name,),
+                    sfreq_hz=sfreq_hz,
+                )
 
     def _end_s(self, segment: Segment) -> float:
         return segment.start_s + segment.n_records * self._header.record_s
-
-
-class _ChannelReader:
-    """One channel through mne. Alone, because mne brings channels of one read to one rate."""
-
-    def __init__(self, header: EdfHeader, signal: SignalHeader) -> None:
-        if signal.physical_min == signal.physical_max or signal.digital_min == signal.digital_max:
-            raise InputError(
-                f"{header.path} does not say what the values of {signal.name} mean: its physical "
-                "or digital minimum and maximum are the same. Choose another --channel"
-            )
-        self._header = header
-        self.samples_per_record = signal.samples_per_record
-        uv_per_unit = _uv_per_unit(signal.unit)
-        self._uv_per_mne = (1.0 if uv_per_unit is None else uv_per_unit) / _MNE_FACTOR.get(
-            signal.unit, 1.0
-        )
-        self._raw = _open_with_mne(header, signal.name)
-
-    def read_uv(self, start: int, stop: int) -> F64:
-        """Samples ``start`` to ``stop`` of the channel in microvolts, float64 (stop - start,)."""
-        try:
-            values: F64 = self._raw.get_data(start=start, stop=stop, verbose="ERROR")[0]
-        except (OSError, ValueError, RuntimeError) as exc:
-            raise MonitorError(
-                f"{self._header.path} could not be read on: it was moved or changed meanwhile. "
-                "Put it back and start again"
-            ) from exc
-        return values * self._uv_per_mne
-
-
-def _open_with_mne(header: EdfHeader, name: str) -> Any:
-    suffix, read = (
-        (".bdf", mne.io.read_raw_bdf) if header.sample_bytes == 3 else (".edf", mne.io.read_raw_edf)
-    )
-    if header.path.suffix.lower() != suffix:
-        raise InputError(
-            f"{header.path} holds {suffix[1:].upper()} data under another name: "
-            f"rename it to {header.path.with_suffix(suffix).name}"
-        )
-    # What mne warns of (sizes, dates, ranges, repeated names) the header has been checked for.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return read(
-                header.path,
-                include=[name],
-                exclude_after_unique=True,  # repeated labels are told apart by their numbers
-                preload=False,
-                encoding="latin1",  # any byte is valid; the annotations are read elsewhere
-                verbose="ERROR",
-            )
-        except Exception as exc:  # mne asserts and raises bare Exception on odd headers
-            raise InputError(
-                f"{header.path} cannot be decoded ({exc or type(exc).__name__}): export it again"
-            ) from exc
-
-
-def _uv_per_unit(unit: str) -> float | None:
-    for sign in _MICRO_SIGNS:
-        unit = unit.replace(sign, "u")
-    # 'MV' is left alone: nobody records megavolts, and it is not said that millivolts are meant.
-    return None if unit == "MV" else _UV_PER_UNIT.get(unit.lower())
