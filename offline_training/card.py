@@ -1,0 +1,61 @@
+"""What every card of the band-power weights says besides contract and figures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from offline_training.fit import Recipe
+from offline_training.nights import Night
+
+DATA = {
+    "name": "Sleep-EDF Database Expanded 1.0.0, sleep cassette",
+    "licence": "Open Data Commons Attribution License v1.0 (ODC-By 1.0)",
+    "attribution": (
+        "Kemp B, Zwinderman AH, Tuk B, Kamphuisen HAC, Oberye JJL. Analysis of a sleep-dependent "
+        "neuronal feedback loop: the slow-wave microcontinuity of the EEG. IEEE-BME 2000; "
+        "47(9):1185-1194. Goldberger AL et al. PhysioBank, PhysioToolkit, and PhysioNet. "
+        "Circulation 2000; 101(23):e215-e220. https://physionet.org/content/sleep-edfx/1.0.0/"
+    ),
+    "form": (
+        "per-epoch band powers of Fpz-Cz with expert stages (Rechtschaffen & Kales, S3 and S4 "
+        "merged to N3), trimmed to 30 min of wake around sleep; no raw signal was used"
+    ),
+}
+
+LIMITS = [
+    "Not a medical device; not for diagnosis or treatment.",
+    "Trained on 78 healthy or mildly insomniac adults, one frontal derivation, one recorder.",
+    "Only band powers are seen: K-complexes, spindles and eye movements are not, so N1 and R are "
+    "confused with each other and N3 with N2 more often than by a network that sees the signal.",
+    "Never trained on other derivations; a headband's electrodes will do worse.",
+    "Probabilities are calibrated for nights whose stages are more even than Sleep-EDF's "
+    "(square-root class weights), not for a day of mostly wake.",
+]
+
+GAIN_LIMIT = {
+    False: "Needs true microvolts: at half the true gain N3 is missed and kappa falls by half.",
+    True: "Does not use amplitude; on calibrated microvolts the absolute weights do better.",
+}
+
+
+def describe(
+    train: list[Night], held_out: list[Night], gain_free: bool, recipe: Recipe, seed: int
+) -> dict[str, Any]:
+    """Data, recipe and limits, as the card states them."""
+    return {
+        "data": {
+            **DATA,
+            "train_subjects": sorted({night.subject for night in train}),
+            "held_out_subjects": sorted({night.subject for night in held_out}),
+            "train_epochs": int(sum((night.stage >= 0).sum() for night in train)),
+        },
+        "recipe": asdict(recipe),
+        "seed": seed,
+        "software": {"torch": torch.__version__},
+        "made": datetime.now(UTC).date().isoformat(),
+        "limits": [*LIMITS, GAIN_LIMIT[gain_free]],
+    }

@@ -1,0 +1,134 @@
+"""Sleep-EDF nights as band powers with expert stages, and how subjects are kept apart."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from models.bandpower import N_BANDS
+from models.contract import STAGES
+from monitor.errors import InputError
+
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+
+BANDPOWER_FILE = "sleep_edf_bandpower.npz"
+AMPLITUDE_FILE = "sleep_edf_amplitude.csv"
+CHANNEL = "EEG Fpz-Cz"
+_FPZ_CZ = 0  # of the file's three channels
+_LEVEL_STAGES = (STAGES.index("N2"), STAGES.index("R"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Night:
+    """One recording, contiguous 30 s epochs.
+
+    - ``log_power``: float32 (n, 5), ln of the power in `models.bandpower.BANDS_HZ`; in uV^2 after
+      `in_microvolts`, before it in the square of the recording's unknown standard deviation.
+    - ``stage``: int64 (n,), index into `STAGES`; -1 where no stage was scored or the signal is bad.
+    """
+
+    recording: str
+    log_power: F32
+    stage: I64
+
+    @property
+    def subject(self) -> str:
+        """Sleep-EDF cassette names: SC4ssN, ss the subject, N the night."""
+        return self.recording[3:5]
+
+
+def load_nights(directory: Path) -> list[Night]:
+    """Every recording of ``directory``/sleep_edf_bandpower.npz, channel Fpz-Cz.
+
+    Raises
+    ------
+    InputError
+        The file is missing or does not hold what it should.
+    """
+    path = directory / BANDPOWER_FILE
+    if not path.is_file():
+        raise InputError(f"--data must hold {BANDPOWER_FILE}; there is none in {directory}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            features, stage = file["features"], file["stage"]
+            lengths, recordings = file["n_epochs"], file["recording"]
+    except (OSError, ValueError, KeyError, EOFError) as exc:
+        raise InputError(f"{path} is not a band-power file: {exc}") from exc
+    if features.ndim != 3 or features.shape[2] < N_BANDS or lengths.sum() != len(features):
+        raise InputError(
+            f"{path}: features must be (epochs, channels, 10) with epochs the sum of n_epochs "
+            f"({lengths.sum()}), got {features.shape}"
+        )
+    ends = np.cumsum(lengths)
+    return [
+        Night(
+            recording=str(name),
+            log_power=features[end - n : end, _FPZ_CZ, :N_BANDS].astype(np.float32),
+            stage=stage[end - n : end].astype(np.int64),
+        )
+        for name, n, end in zip(recordings, lengths, ends, strict=True)
+    ]
+
+
+def in_microvolts(nights: Sequence[Night], directory: Path) -> list[Night]:
+    """Undo each recording's z-score: its log powers, raised to the amplitude that was measured.
+
+    The file gives the median standard deviation in uV of the recording's N2 and R epochs; the
+    band powers give the same up to one constant. The constant is the mean of both in log.
+
+    Raises
+    ------
+    InputError
+        The amplitude file is missing, malformed or lacks a recording.
+    """
+    path = directory / AMPLITUDE_FILE
+    if not path.is_file():
+        raise InputError(f"--data must hold {AMPLITUDE_FILE}; there is none in {directory}")
+    std_uv: dict[str, dict[str, float]] = defaultdict(dict)
+    try:
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):
+                std_uv[row["recording"]][row["stage"]] = float(row["std_uv_p50"])
+    except (KeyError, ValueError) as exc:
+        raise InputError(f"{path} is not an amplitude file: {exc!r}") from exc
+    return [_raised(night, std_uv[night.recording], path) for night in nights]
+
+
+def _raised(night: Night, std_uv: dict[str, float], path: Path) -> Night:
+    total = np.log(np.exp(night.log_power).sum(axis=1))  # (n,)
+    levels = [
+        2 * math.log(std_uv[STAGES[stage]]) - float(np.median(total[night.stage == stage]))
+        for stage in _LEVEL_STAGES
+        if STAGES[stage] in std_uv and (night.stage == stage).any()
+    ]
+    if not levels:
+        raise InputError(f"{path} has no N2 and no R amplitude of recording {night.recording}")
+    return replace(night, log_power=night.log_power + np.float32(np.mean(levels)))
+
+
+def split_subjects(
+    nights: Sequence[Night], n_folds: int, seed: int
+) -> list[tuple[list[Night], list[Night]]]:
+    """(rest, fold) for each of ``n_folds`` folds of subjects; no subject is ever in both."""
+    subjects = sorted({night.subject for night in nights})
+    if not 2 <= n_folds <= len(subjects):
+        raise InputError(
+            f"folds must be from 2 to the number of subjects ({len(subjects)}), got {n_folds}"
+        )
+    order = np.random.default_rng(seed).permutation(len(subjects))
+    folds = [{subjects[i] for i in order[k::n_folds]} for k in range(n_folds)]
+    return [
+        (
+            [night for night in nights if night.subject not in fold],
+            [night for night in nights if night.subject in fold],
+        )
+        for fold in folds
+    ]

@@ -1,0 +1,95 @@
+"""Weights on disk: what is saved is what is loaded, and nothing damaged is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.contract import Gain, ModelContract
+from models.mc2sleepnet import MC2SleepNet, NetworkConfig
+from models.weights import WeightsError, default_weights, load, read_card, save
+
+CONFIG = NetworkConfig(
+    raw=False, frames=False, d_model=16, n_heads=4, d_ff=32, sequence_layers=1, gain_free=True
+)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> tuple[Path, MC2SleepNet, ModelContract]:
+    torch.manual_seed(0)
+    network = MC2SleepNet(CONFIG).eval()
+    network.temperature.copy_(torch.tensor([1.25, 0.75]))
+    contract = ModelContract(
+        name="test",
+        version="1",
+        gain=Gain.UNKNOWN,
+        channel="EEG Fpz-Cz",
+        context_epochs=20,
+        revision_epochs=5,
+        embedding_dim=16,
+        weights_sha256="",
+    )
+    path = tmp_path / "test.safetensors"
+    return path, network, save(path, network, contract, {"licence": "none"})
+
+
+def test_saved_is_loaded(saved: tuple[Path, MC2SleepNet, ModelContract]) -> None:
+    path, network, contract = saved
+    loaded, loaded_contract = load(path)
+    assert loaded_contract == contract and len(contract.weights_sha256) == 64
+    assert loaded.config == CONFIG and not loaded.training
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+    epochs_uv = 20 * torch.randn(3, 3000)
+    assert torch.equal(loaded.encode(epochs_uv), network.encode(epochs_uv))
+    assert torch.equal(loaded.temperature, network.temperature)
+    assert read_card(path)["licence"] == "none"
+
+
+def test_damaged_tensors_are_refused(saved: tuple[Path, MC2SleepNet, ModelContract]) -> None:
+    path, _, _ = saved
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(WeightsError, match="damaged"):
+        load(path)
+    path.unlink()
+    with pytest.raises(WeightsError, match="cannot be read"):
+        load(path)
+
+
+def test_a_card_that_does_not_belong_is_refused(
+    saved: tuple[Path, MC2SleepNet, ModelContract],
+) -> None:
+    path, _, _ = saved
+    card_path = path.with_suffix(".json")
+    card = json.loads(card_path.read_text())
+    card_path.write_text(json.dumps({**card, "network": {**card["network"], "d_ff": 64}}))
+    with pytest.raises(WeightsError, match="does not hold the network"):
+        load(path)
+    card_path.write_text(json.dumps({**card, "contract": {}}))
+    with pytest.raises(WeightsError, match="bad contract"):
+        load(path)
+    card_path.write_text("[1]")
+    with pytest.raises(WeightsError, match="not a weights card"):
+        load(path)
+    card_path.write_text("{")
+    with pytest.raises(WeightsError, match="JSON"):
+        load(path)
+    card_path.unlink()
+    with pytest.raises(ValueError, match="has no card"):
+        load(path)
+
+
+@pytest.mark.parametrize("gain", list(Gain))
+def test_default_weights_ship_and_say_what_they_are(gain: Gain) -> None:
+    path = default_weights(gain)
+    network, contract = load(path)
+    assert contract.gain is gain
+    assert network.config.gain_free is (gain is Gain.UNKNOWN)
+    card = read_card(path)
+    assert "ODC-By" in card["data"]["licence"]
+    assert card["command"].startswith("sleep-train ")
+    assert any("Not a medical device" in limit for limit in card["limits"])
