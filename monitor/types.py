@@ -161,6 +161,23 @@ class Session:
     model: str
 
 
+class MarkKind(StrEnum):
+    """What a person can tell the monitor during the night."""
+
+    LIGHTS_OFF = "lights_off"
+    LIGHTS_ON = "lights_on"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something a person said, at a moment of the night. Only a note has ``text``."""
+
+    kind: MarkKind
+    time_utc: datetime
+    text: str | None = None
+
+
 class SignalState(StrEnum):
     """Whether samples come in that can be scored."""
 

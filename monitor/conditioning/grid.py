@@ -8,6 +8,7 @@ or slow stays on the grid all night.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -171,7 +172,7 @@ class GridResampler:
 
 def _pieces(breaks: npt.NDArray[np.int64], n_samples: int) -> list[tuple[int, int]]:
     edges = [0, *(int(b) for b in breaks if b > 0), n_samples]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))
 
 
 def delay_s() -> float:

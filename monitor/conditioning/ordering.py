@@ -1,4 +1,4 @@
-"""Puts samples into time order: repeats dropped, late ones counted, gaps waited for, then passed."""
+"""Puts samples into time order: repeats dropped, late ones counted, gaps waited for."""
 
 from __future__ import annotations
 

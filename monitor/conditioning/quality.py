@@ -9,7 +9,7 @@ import numpy as np
 from scipy.signal import welch
 
 from models.contract import SFREQ_HZ, Gain
-from monitor.types import F32, F64, Quality, Reason
+from monitor.types import F32, F64, Bool, Quality, Reason, SignalState
 
 MAX_MISSING_FRACTION = 0.5
 """An epoch is scored while most of it was seen (AASM Manual: an epoch is scored by what fills most
@@ -40,12 +40,13 @@ MAX_MAINS_FRACTION = 0.95
 """Share of the power at 50 or 60 Hz. The conditioning removes mains by 60 dB, so hum alone is
 harmless; an electrode that picks up practically nothing else is off the head (our choice)."""
 
+POOR_MISSING_FRACTION = 0.1
+"""A scored epoch with more than this missing is still reported as a poor signal (our choice)."""
+
 WINDOW_S = 1.0
 
 
-def judge(
-    conditioned_uv: F32, present: np.ndarray, raw_uv: F32, sfreq_hz: float, gain: Gain
-) -> Quality:
+def judge(conditioned_uv: F32, present: Bool, raw_uv: F32, sfreq_hz: float, gain: Gain) -> Quality:
     """Quality of one channel's epoch.
 
     ``conditioned_uv`` (3000,) at 100 Hz and ``present`` (3000,), False where lost; ``raw_uv`` (n,)
@@ -85,6 +86,15 @@ def judge(
     )
 
 
+def signal_state(quality: Quality) -> SignalState:
+    """What an epoch of this quality says about the source."""
+    if quality.reason is Reason.MISSING:
+        return SignalState.LOST
+    if quality.reason is not None or quality.missing_fraction > POOR_MISSING_FRACTION:
+        return SignalState.POOR
+    return SignalState.GOOD
+
+
 def _windows(signal: F64, length: int) -> F64:
     """Whole windows of ``length`` samples, (n_windows, length); one short one if that is all."""
     n_windows = signal.size // length
@@ -93,12 +103,14 @@ def _windows(signal: F64, length: int) -> F64:
     return signal[: n_windows * length].reshape(n_windows, length)
 
 
-def _railed(raw_uv: F64, absolute: bool) -> np.ndarray:
+def _railed(raw_uv: F64, absolute: bool) -> Bool:
     extreme = (raw_uv == raw_uv.max()) | (raw_uv == raw_uv.min())
     stays = np.zeros(raw_uv.size, np.bool_)
     stays[1:] = raw_uv[1:] == raw_uv[:-1]
-    on_rail = extreme & stays
-    return on_rail | (np.abs(raw_uv - np.median(raw_uv)) > RAIL_UV) if absolute else on_rail
+    railed: Bool = extreme & stays
+    if absolute:
+        railed |= np.abs(raw_uv - np.median(raw_uv)) > RAIL_UV
+    return railed
 
 
 def _mains_fraction(raw_uv: F64, sfreq_hz: float) -> float | None:

@@ -1,0 +1,1 @@
+"""The night: its store, its state, its statistics, its agreement with an expert."""

@@ -1,0 +1,143 @@
+"""The night in memory: what has been said about every epoch, and the picture of it all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from models.contract import EPOCH_S
+from monitor.night.state import NightState
+from monitor.night.statistics import SleepStatistics, sleep_statistics
+from monitor.night.store import NightStore
+from monitor.types import (
+    F32,
+    Delivery,
+    Mark,
+    MarkKind,
+    Quality,
+    SampleLedger,
+    Session,
+    SignalState,
+    StagePrediction,
+    Track,
+)
+
+
+class Night:
+    """Every epoch of one session. Grows epoch by epoch; always agrees with the store."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.signal = SignalState.WAITING
+        self.quality: Quality | None = None
+        self.ledger = SampleLedger()
+        self.marks: list[Mark] = []
+        self._live: tuple[StagePrediction, ...] = ()
+        self._revised: tuple[StagePrediction, ...] = ()
+        self._statistics = sleep_statistics(())
+
+    @classmethod
+    def restore(cls, store: NightStore, session: Session) -> Night:
+        """The night as ``store`` holds it."""
+        night = cls(session)
+        night.marks = store.marks()
+        night.ledger = store.ledger()
+        night._update(store.predictions(Track.LIVE))
+        night._update(store.predictions(Track.REVISED))
+        return night
+
+    @property
+    def n_epochs(self) -> int:
+        return len(self._live)
+
+    @property
+    def revised(self) -> tuple[StagePrediction, ...]:
+        """What counts: the newest prediction of every epoch."""
+        return self._revised
+
+    @property
+    def live(self) -> tuple[StagePrediction, ...]:
+        return self._live
+
+    @property
+    def statistics(self) -> SleepStatistics:
+        return self._statistics
+
+    def add(
+        self,
+        predictions: Sequence[StagePrediction],
+        quality: Quality,
+        ledger: SampleLedger,
+        signal: SignalState,
+    ) -> None:
+        """A new epoch: its predictions (live first), quality, samples and signal state."""
+        self.quality, self.signal = quality, signal
+        self.ledger += ledger
+        self._update(predictions)
+
+    def mark(self, mark: Mark) -> None:
+        self.marks.append(mark)
+        self._update(())
+
+    def finish(self, predictions: Sequence[StagePrediction]) -> None:
+        """The last revisions, once the recording is over."""
+        self._update(predictions)
+
+    def lights(self, kind: MarkKind) -> datetime | None:
+        """When the lights went off or on; the last mark counts."""
+        times = [mark.time_utc for mark in self.marks if mark.kind is kind]
+        return times[-1] if times else None
+
+    def state(
+        self,
+        *,
+        clock_utc: datetime,
+        recent_uv: F32,
+        delivery: Delivery,
+        n_epochs_total: int | None,
+        speed: str | None,
+        ended: bool,
+    ) -> NightState:
+        """A picture of the night as it is now."""
+        return NightState(
+            session=self.session,
+            clock_utc=clock_utc,
+            live=self._live,
+            revised=self._revised,
+            statistics=self._statistics,
+            lights_off_utc=self.lights(MarkKind.LIGHTS_OFF),
+            lights_on_utc=self.lights(MarkKind.LIGHTS_ON),
+            recent_uv=recent_uv,
+            quality=self.quality,
+            signal=self.signal,
+            ledger=self.ledger,
+            delivery=delivery,
+            n_epochs_total=n_epochs_total,
+            speed=speed,
+            ended=ended,
+        )
+
+    def _update(self, predictions: Sequence[StagePrediction]) -> None:
+        revised = list(self._revised)
+        for prediction in predictions:
+            if prediction.track is Track.LIVE:
+                self._live += (prediction,)
+                revised.append(prediction)
+            else:
+                revised[prediction.epoch_index] = prediction
+        self._revised = tuple(revised)
+        self._statistics = self._statistics_now()
+
+    def _statistics_now(self) -> SleepStatistics:
+        off = self._epoch_at(self.lights(MarkKind.LIGHTS_OFF))
+        on = self._epoch_at(self.lights(MarkKind.LIGHTS_ON))
+        if off is not None and on is not None and on < off:
+            on = None  # lights on before lights off belong to the evening
+        return sleep_statistics([prediction.stage for prediction in self._revised], off, on)
+
+    def _epoch_at(self, time: datetime | None) -> int | None:
+        """The epoch boundary nearest to ``time``, within the night."""
+        if time is None:
+            return None
+        nearest = round((time - self.session.start_utc) / timedelta(seconds=EPOCH_S))
+        return min(max(nearest, 0), len(self._revised))

@@ -1,0 +1,344 @@
+"""One SQLite file a night: everything known is in it before anyone is told.
+
+WAL mode: a crash at any moment leaves the last committed epoch whole, and other programs may read
+the file while the night goes on. `SCHEMA` is the file's format.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.contract import EPOCH_SAMPLES, Stage
+from monitor.errors import InputError, MonitorError
+from monitor.types import (
+    Epoch,
+    Event,
+    Mark,
+    MarkKind,
+    Quality,
+    Reason,
+    SampleLedger,
+    Session,
+    StagePrediction,
+    Track,
+)
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x534C4D31  # "SLM1": tells a night store from any other SQLite file
+
+SCHEMA = """
+CREATE TABLE session (
+    id TEXT PRIMARY KEY, source TEXT NOT NULL, derivation TEXT NOT NULL,
+    start_s REAL NOT NULL, start_utc TEXT NOT NULL, sfreq_hz REAL NOT NULL,
+    gain TEXT NOT NULL, model TEXT NOT NULL, created_utc TEXT NOT NULL, ended_utc TEXT
+) STRICT;
+CREATE TABLE epoch (
+    epoch_index INTEGER PRIMARY KEY, start_s REAL NOT NULL, start_utc TEXT NOT NULL,
+    signal_uv BLOB NOT NULL,  -- float32 little-endian (n_channels, 3000), 100 Hz, 0 where lost
+    reason TEXT,              -- why the epoch is unscored; NULL if it is scored
+    quality TEXT NOT NULL,    -- JSON
+    ledger TEXT NOT NULL      -- JSON: received + filled + lost = expected
+) STRICT;
+CREATE TABLE prediction (
+    epoch_index INTEGER NOT NULL REFERENCES epoch, track TEXT NOT NULL, revision INTEGER NOT NULL,
+    final INTEGER NOT NULL, stage TEXT, reason TEXT,
+    p_w REAL, p_n1 REAL, p_n2 REAL, p_n3 REAL, p_r REAL, confidence REAL,
+    model TEXT NOT NULL, latency_s REAL NOT NULL,
+    PRIMARY KEY (epoch_index, track, revision)
+) STRICT;
+CREATE TABLE mark (
+    time_utc TEXT NOT NULL, kind TEXT NOT NULL, text TEXT, UNIQUE (time_utc, kind, text)
+) STRICT;
+CREATE TABLE event (
+    sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL,
+    source TEXT NOT NULL, time TEXT NOT NULL, data TEXT NOT NULL, published_utc TEXT
+) STRICT;
+"""
+
+_INSERT_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, NULL)"
+
+
+class NightStore:
+    """A night's file, open for writing by one monitor. Safe across threads.
+
+    Every writing method is one transaction: it is on disk, or it did not happen.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+        self._lock = threading.RLock()
+
+    @classmethod
+    def open(cls, path: Path) -> NightStore:
+        """Open a night's file, made if there is none. Raises `InputError` if it cannot be used."""
+        try:
+            existed = path.exists()
+            connection = sqlite3.connect(path, timeout=10.0, check_same_thread=False)
+        except (sqlite3.Error, OSError) as exc:
+            raise _unusable(path, exc) from exc
+        try:
+            _prepare(connection, path)
+        except (sqlite3.Error, InputError) as exc:
+            connection.close()
+            if not existed:
+                _remove(path)
+            raise exc if isinstance(exc, InputError) else _unusable(path, exc) from exc
+        return cls(path, connection)
+
+    def close(self) -> None:
+        """Close the file; its journal is folded into it."""
+        with self._lock:
+            self._connection.close()
+
+    # --- writing
+
+    def begin(self, session: Session, created_utc: datetime, event: Event) -> None:
+        """Start the night in a new file; ``event`` says that it has started."""
+        with self._transaction() as cursor:
+            cursor.execute(
+                "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+                (
+                    session.id,
+                    session.source,
+                    session.derivation,
+                    session.start_s,
+                    session.start_utc.isoformat(),
+                    session.sfreq_hz,
+                    session.gain,
+                    session.model,
+                    created_utc.isoformat(),
+                ),
+            )
+            cursor.execute(_INSERT_EVENT, _event_row(event))
+
+    def write(
+        self,
+        events: Sequence[Event],
+        predictions: Sequence[StagePrediction] = (),
+        epoch: Epoch | None = None,
+        mark: Mark | None = None,
+        ended_utc: datetime | None = None,
+    ) -> None:
+        """Everything that happened at one moment of the night, all or nothing."""
+        with self._transaction() as cursor:
+            if epoch is not None:
+                cursor.execute("INSERT INTO epoch VALUES (?, ?, ?, ?, ?, ?, ?)", _epoch_row(epoch))
+            cursor.executemany(
+                f"INSERT INTO prediction VALUES ({', '.join('?' * 14)})",
+                [_prediction_row(prediction) for prediction in predictions],
+            )
+            if mark is not None:
+                row = (mark.time_utc.isoformat(), mark.kind.value, mark.text)
+                cursor.execute("INSERT INTO mark VALUES (?, ?, ?)", row)
+            cursor.executemany(_INSERT_EVENT, [_event_row(event) for event in events])
+            if ended_utc is not None:
+                cursor.execute("UPDATE session SET ended_utc = ?", (ended_utc.isoformat(),))
+
+    def mark_published(self, sequence: int, utc: datetime) -> None:
+        """The event server holds every event up to ``sequence``."""
+        with self._transaction() as cursor:
+            cursor.execute(
+                "UPDATE event SET published_utc = ? WHERE sequence <= ? AND published_utc IS NULL",
+                (utc.isoformat(), sequence),
+            )
+
+    # --- reading
+
+    def session(self) -> Session | None:
+        """The night in this file, or None if none was begun."""
+        rows = self._rows(
+            "SELECT id, source, derivation, start_s, start_utc, sfreq_hz, gain, model FROM session"
+        )
+        if not rows:
+            return None
+        id_, source, derivation, start_s, start_utc, sfreq_hz, gain, model = rows[0]
+        start = datetime.fromisoformat(start_utc)
+        return Session(id_, source, derivation, start_s, start, sfreq_hz, gain, model)
+
+    def ended(self) -> bool:
+        """Whether the night was brought to its end."""
+        return bool(self._rows("SELECT 1 FROM session WHERE ended_utc IS NOT NULL"))
+
+    def epochs(self, after: int = -1) -> Iterator[Epoch]:
+        """Stored epochs with an index greater than ``after``, in order."""
+        for index, *_ in self._rows("SELECT epoch_index FROM epoch WHERE epoch_index > ?", after):
+            (row,) = self._rows(
+                "SELECT start_s, start_utc, signal_uv, quality, ledger FROM epoch "
+                "WHERE epoch_index = ?",
+                index,
+            )
+            yield _epoch(index, *row)
+
+    def ledger(self) -> SampleLedger:
+        """Where the samples of the whole night went."""
+        rows = self._rows("SELECT ledger FROM epoch")
+        return sum((SampleLedger(**json.loads(row[0])) for row in rows), SampleLedger())
+
+    def predictions(self, track: Track) -> list[StagePrediction]:
+        """The newest prediction of ``track`` for every epoch that has one, in epoch order."""
+        rows = self._rows(
+            "SELECT epoch_index, track, max(revision), final, stage, reason, "
+            "p_w, p_n1, p_n2, p_n3, p_r, confidence, model, latency_s "
+            "FROM prediction WHERE track = ? GROUP BY epoch_index ORDER BY epoch_index",
+            track.value,
+        )
+        return [_prediction(row) for row in rows]
+
+    def marks(self) -> list[Mark]:
+        """What a person said during the night, in order of time."""
+        rows = self._rows("SELECT time_utc, kind, text FROM mark ORDER BY time_utc")
+        return [Mark(MarkKind(kind), datetime.fromisoformat(utc), text) for utc, kind, text in rows]
+
+    def events_after(self, sequence: int, limit: int) -> list[Event]:
+        """At most ``limit`` events with a greater sequence, in order."""
+        rows = self._rows(
+            "SELECT sequence, id, type, source, time, data FROM event WHERE sequence > ? "
+            "ORDER BY sequence LIMIT ?",
+            sequence,
+            limit,
+        )
+        return [
+            Event(number, id_, type_, source, datetime.fromisoformat(time), json.loads(data))
+            for number, id_, type_, source, time, data in rows
+        ]
+
+    def last_sequence(self) -> int:
+        """Sequence of the newest event; 0 if there is none."""
+        return int(self._rows("SELECT coalesce(max(sequence), 0) FROM event")[0][0])
+
+    # --- inside
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._lock, _translated(self.path):
+            return self._connection.execute(query, values).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Cursor]:
+        with self._lock, _translated(self.path), self._connection as connection:
+            yield connection.cursor()
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.IntegrityError as exc:
+        raise MonitorError(
+            f"another monitor is writing the night store {path}: nothing was doubled; "
+            "let it finish, or choose another --store"
+        ) from exc
+    except sqlite3.Error as exc:
+        raise MonitorError(
+            f"the night store {path} failed: {exc}; what was stored before is safe: make room or "
+            "mend the disk, then run the same command again to continue"
+        ) from exc
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring a new file to the schema, or check an old one. Holds the file for one writer."""
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (n_tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if n_tables and application_id != APPLICATION_ID:
+        raise InputError(f"{path} is an SQLite file but not a night store; choose another --store")
+    if n_tables and version != SCHEMA_VERSION:
+        raise InputError(
+            f"{path} has night-store format {version}, this version writes {SCHEMA_VERSION}; "
+            "choose another --store"
+        )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")  # a commit survives loss of power
+    if not n_tables:
+        connection.executescript(
+            f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; "
+            f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        )
+
+
+def _unusable(path: Path, exc: Exception) -> InputError:
+    return InputError(f"cannot use {path} as the night store: {exc}; choose another with --store")
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _epoch_row(epoch: Epoch) -> tuple[object, ...]:
+    return (
+        epoch.index,
+        epoch.start_s,
+        epoch.start_utc.isoformat(),
+        epoch.data_uv.astype("<f4").tobytes(),
+        None if epoch.quality.reason is None else epoch.quality.reason.value,
+        json.dumps(asdict(epoch.quality)),
+        json.dumps(asdict(epoch.ledger)),
+    )
+
+
+def _epoch(
+    index: int, start_s: float, start_utc: str, signal: bytes, quality: str, ledger: str
+) -> Epoch:
+    fields = json.loads(quality)
+    reason = fields.pop("reason")
+    return Epoch(
+        index=index,
+        start_s=start_s,
+        start_utc=datetime.fromisoformat(start_utc),
+        data_uv=np.frombuffer(signal, "<f4").reshape(-1, EPOCH_SAMPLES).astype(np.float32),
+        quality=Quality(reason=None if reason is None else Reason(reason), **fields),
+        ledger=SampleLedger(**json.loads(ledger)),
+    )
+
+
+def _prediction_row(prediction: StagePrediction) -> tuple[object, ...]:
+    return (
+        prediction.epoch_index,
+        prediction.track.value,
+        prediction.revision,
+        int(prediction.final),
+        None if prediction.stage is None else prediction.stage.value,
+        None if prediction.reason is None else prediction.reason.value,
+        *(prediction.probabilities or (None,) * 5),
+        prediction.confidence,
+        prediction.model,
+        prediction.latency_s,
+    )
+
+
+def _prediction(row: tuple[Any, ...]) -> StagePrediction:
+    index, track, revision, final, stage, reason, *numbers, confidence, model, latency_s = row
+    return StagePrediction(
+        epoch_index=index,
+        track=Track(track),
+        revision=revision,
+        final=bool(final),
+        stage=None if stage is None else Stage(stage),
+        reason=None if reason is None else Reason(reason),
+        probabilities=None if stage is None else tuple(numbers),
+        confidence=confidence,
+        model=model,
+        latency_s=latency_s,
+    )
+
+
+def _event_row(event: Event) -> tuple[object, ...]:
+    return (
+        event.sequence,
+        event.id,
+        event.type,
+        event.source,
+        event.time.isoformat(),
+        json.dumps(event.data),
+    )
