@@ -1,0 +1,249 @@
+"""The parts of the dashboard that are words and numbers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rich.style import Style
+
+from models.contract import STAGES, Stage
+from monitor.night.state import NightState
+from monitor.sinks.dashboard.canvas import Canvas
+from monitor.sinks.dashboard.letters import HEIGHT, draw_letters
+from monitor.sinks.dashboard.look import (
+    STAGE_ROWS,
+    Look,
+    fitting,
+    number,
+    shorten,
+    span,
+    time_in_bed,
+)
+from monitor.sinks.log import address, clock_text, epoch_end
+from monitor.types import SignalState
+
+Item = tuple[str, str, Style]
+"""Label, value and the value's style."""
+
+
+def draw_header(canvas: Canvas, state: NightState, now: datetime, look: Look) -> None:
+    """One bar: clock, time in bed, and how far the night or the replay is."""
+    bar = look.bar
+    canvas.fill(0, 0, canvas.width, 1, " ", bar)
+    x = canvas.put(1, 0, clock_text(now, state, look.timezone), bar + Style(bold=True))
+    since = "lights off" if state.lights_off_utc else "recording"
+    done, total = len(state.live), state.n_epochs_total
+    epochs = f"{done} epochs" if total is None else f"{done} of {total} epochs"
+    right = _progress(state, 12 if canvas.width >= 100 else 0)
+    room = canvas.width - x - len(right) - 4
+    canvas.put(
+        x + 2, 0, fitting([f"in bed {span(time_in_bed(state, now))} ({since})", epochs], room), bar
+    )
+    if room >= 0:
+        canvas.put(canvas.width - len(right) - 1, 0, right, bar)
+
+
+def _progress(state: NightState, bar_width: int) -> str:
+    if state.ended:
+        return "ended"
+    if state.speed is None:
+        return "live"
+    speed = "max" if state.speed == "max" else f"{state.speed}x"
+    if not state.n_epochs_total:
+        return f"replay {speed}"
+    share = min(1.0, len(state.live) / state.n_epochs_total)
+    bar = "━" * round(bar_width * share)
+    return f"replay {speed} {bar:─<{bar_width}} {int(100 * share)} %".replace("  ", " ")
+
+
+def draw_stage(canvas: Canvas, x: int, y: int, state: NightState, look: Look, scale: int) -> None:
+    """The newest live stage, large, with its confidence or why there is none."""
+    newest = state.live[-1] if state.live else None
+    stage = newest.stage if newest else None
+    draw_letters(canvas, x, y, stage, newest is not None, look, scale)
+    row = y + HEIGHT * scale
+    if newest is None:
+        canvas.put(x, row, "no epoch yet", look.quiet)
+    elif newest.confidence is None:
+        canvas.put(x, row, f"unscored: {newest.reason or 'unknown'}", look.alarm)
+    else:
+        end = canvas.put(x, row, f"{100 * newest.confidence:.0f} % sure", look.stage(stage, True))
+        at = clock_text(epoch_end(state, newest.epoch_index), state, look.timezone)
+        canvas.put(end + 1, row, at, look.quiet)
+
+
+def draw_stage_table(
+    canvas: Canvas, x: int, y: int, bar_width: int, state: NightState, look: Look
+) -> None:
+    """Per stage: its probability now, and what it has of the night."""
+    newest = state.live[-1] if state.live else None
+    statistics = state.statistics
+    night = {
+        Stage.W: (statistics.w_min, None),
+        Stage.R: (statistics.r_min, statistics.r_percent),
+        Stage.N1: (statistics.n1_min, statistics.n1_percent),
+        Stage.N2: (statistics.n2_min, statistics.n2_percent),
+        Stage.N3: (statistics.n3_min, statistics.n3_percent),
+    }
+    for row, stage in enumerate(STAGE_ROWS, start=y):
+        current = newest is not None and newest.stage is stage
+        canvas.put(x, row, stage.value, look.stage(stage, bold=True))
+        probability = None
+        if newest is not None and newest.probabilities is not None:
+            probability = newest.probabilities[STAGES.index(stage)]
+            draw_bar(canvas, x + 8, row, bar_width, probability, look.stage(stage), look)
+        style = look.strong if current else look.style()
+        canvas.put(x + 3, row, f"{number(probability, digits=2):>4}", style)
+        minutes, percent = night[stage]
+        end = canvas.put(x + 8 + bar_width, row, f"{minutes:7.1f} min")
+        if stage is not Stage.W:
+            canvas.put(end, row, f"{number(percent, digits=0):>4} % TST", look.quiet)
+
+
+def draw_bar(
+    canvas: Canvas, x: int, y: int, width: int, share: float, style: Style, look: Look
+) -> None:
+    """A horizontal bar of ``share`` of ``width``, in eighths of a cell."""
+    eighths = round(8 * width * min(1.0, max(0.0, share)))
+    tip = " ▏▎▍▌▋▊▉"[eighths % 8] if look.unicode and eighths % 8 else ""
+    canvas.put(x, y, ("█" * (eighths // 8) + tip)[:width], style)
+
+
+def signal_items(state: NightState, look: Look) -> list[Item]:
+    """Whether the signal can be scored, and what it looks like."""
+    quality = state.quality
+    plain = look.style()
+    good = state.signal is SignalState.GOOD
+    name = state.signal.value.upper()
+    items: list[Item] = [("signal", name, look.style("#56d4a0", bold=True) if good else look.alarm)]
+    if quality is None:
+        return [*items, *((label, "—", plain) for label in ("missing", "std", "p-p", "mains"))]
+    mains = None if quality.mains_fraction is None else 100 * quality.mains_fraction
+    lost = look.alarm if quality.missing_fraction else plain
+    return [
+        *items,
+        ("missing", number(100 * quality.missing_fraction, " %"), lost),
+        ("std", number(quality.std_uv, " uV"), plain),
+        ("p-p", number(quality.peak_to_peak_uv, " uV", 0), plain),
+        ("mains", number(mains, " %", 0), plain),
+        ("unfit for scoring", quality.reason or "—", look.alarm if quality.reason else plain),
+    ]
+
+
+def sample_items(state: NightState, look: Look) -> list[Item]:
+    """Where every sample went."""
+    ledger, plain = state.ledger, look.style()
+    lost = look.alarm if ledger.lost else plain
+    return [
+        ("expected", f"{ledger.expected:,}", plain),
+        ("received", f"{ledger.received:,}", plain),
+        ("filled", f"{ledger.filled:,}", plain),
+        ("lost", f"{ledger.lost:,}", lost),
+        ("arrived", f"{ledger.arrived:,}", plain),
+        ("reordered", f"{ledger.reordered:,}", plain),
+        ("duplicate", f"{ledger.duplicate:,}", plain),
+        ("late", f"{ledger.late:,}", plain),
+        ("invalid", f"{ledger.invalid:,}", plain),
+    ]
+
+
+def sample_line(state: NightState, width: int) -> str:
+    """The ledger as the sum it is; what does not fit is left out from the end, whole."""
+    ledger = state.ledger
+    total = (
+        f"{ledger.expected:,} = {ledger.received:,} received + {ledger.filled:,} filled"
+        f" + {ledger.lost:,} lost"
+    )
+    dropped = [
+        f"{count:,} {name}"
+        for name, count in (
+            ("dup", ledger.duplicate),
+            ("late", ledger.late),
+            ("invalid", ledger.invalid),
+            ("reordered", ledger.reordered),
+        )
+        if count or name == "dup"
+    ]
+    return fitting([total, *dropped], width)
+
+
+def statistic_items(state: NightState, look: Look) -> list[Item]:
+    """Sleep statistics under their exact names."""
+    statistics, plain = state.statistics, look.style()
+    return [
+        ("TRT", number(statistics.trt_min, " min"), plain),
+        ("TST", number(statistics.tst_min, " min"), look.strong),
+        ("SE", number(statistics.se_percent, " %"), look.strong),
+        ("SOL", number(statistics.sol_min, " min"), plain),
+        ("LPS", number(statistics.lps_min, " min"), plain),
+        ("REM latency", number(statistics.rem_latency_min, " min"), plain),
+        ("WASO (AASM)", number(statistics.waso_aasm_min, " min"), plain),
+        ("WASO (last sleep)", number(statistics.waso_last_sleep_min, " min"), plain),
+        ("unscored", number(statistics.unscored_min, " min"), plain),
+    ]
+
+
+def statistic_lines(state: NightState) -> tuple[str, str]:
+    """The same in two lines of 70 characters, minutes unless a unit is given."""
+    s = state.statistics
+    return (
+        f"TRT {number(s.trt_min)}  TST {number(s.tst_min)}  SOL {number(s.sol_min)}  "
+        f"LPS {number(s.lps_min)}  REM latency {number(s.rem_latency_min)}  "
+        f"SE {number(s.se_percent, ' %')}",
+        f"WASO (AASM) {number(s.waso_aasm_min)}  "
+        f"WASO (last sleep) {number(s.waso_last_sleep_min)}  unscored {number(s.unscored_min)}",
+    )
+
+
+def session_items(state: NightState, look: Look, width: int) -> list[Item]:
+    """What is recorded and what scores it."""
+    session, plain = state.session, look.style()
+    return [
+        ("source", shorten(session.source, width), plain),
+        ("channel", shorten(session.derivation, width), plain),
+        ("rate", f"{session.sfreq_hz:g} Hz", plain),
+        ("gain", session.gain, plain),
+        ("model", shorten(session.model, width), plain),
+    ]
+
+
+def event_items(state: NightState, look: Look, width: int) -> list[Item]:
+    """Where events go and how far they got."""
+    delivery, plain = state.delivery, look.style()
+    if delivery.url is None:
+        return [("to", "nowhere (kept in the store)", plain)]
+    link = ("connected", plain) if delivery.connected else ("AWAY, events wait", look.alarm)
+    waiting = look.alarm if delivery.waiting and not delivery.connected else plain
+    return [
+        ("to", shorten(address(delivery.url), width), plain),
+        ("link", *link),
+        ("published", f"{delivery.published:,}", plain),
+        ("waiting", f"{delivery.waiting:,}", waiting),
+    ]
+
+
+def event_line(state: NightState, look: Look, width: int) -> tuple[str, Style]:
+    """The same in one line."""
+    delivery = state.delivery
+    if delivery.url is None:
+        return "not sent anywhere, kept in the store", look.style()
+    counts = f"{delivery.published:,} published  {delivery.waiting:,} waiting"
+    link = "connected" if delivery.connected else "AWAY"
+    room = width - len(counts) - len(link) - 4
+    line = (
+        f"{shorten(address(delivery.url), room)}  {link}  {counts}"
+        if room >= 8
+        else fitting([link, counts], width)
+    )
+    return line, look.style() if delivery.connected else look.alarm
+
+
+def draw_items(
+    canvas: Canvas, x: int, y: int, label_width: int, items: list[Item], look: Look
+) -> int:
+    """Items one a row, values aligned; return the row after them."""
+    for label, value, style in items:
+        canvas.put(x, y, label, look.quiet)
+        canvas.put(x + label_width, y, value, style)
+        y += 1
+    return y

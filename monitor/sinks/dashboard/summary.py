@@ -1,0 +1,101 @@
+"""What is left on the screen in the morning: `summary`."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from models.contract import EPOCH_S
+from monitor.night.state import NightState
+from monitor.sinks.dashboard import panels
+from monitor.sinks.dashboard.canvas import Canvas
+from monitor.sinks.dashboard.layout import draw_night
+from monitor.sinks.dashboard.look import Look, fitting, number
+from monitor.sinks.log import clock_text
+
+_MEANINGS = {
+    "TRT": "total recording time, {bounds}",
+    "TST": "total sleep time: N1, N2, N3 and R",
+    "SE": "sleep efficiency: TST / TRT",
+    "SOL": "sleep onset latency: to the first epoch of any sleep",
+    "LPS": "latency to persistent sleep: 10 min of it",
+    "REM latency": "from sleep onset to the first R epoch",
+    "WASO (AASM)": "wake from sleep onset to the end of TRT",
+    "WASO (last sleep)": "wake from sleep onset to the last sleep epoch",
+    "unscored": "in TRT, neither sleep nor wake",
+}
+_BOUNDS = {"lights": "lights off to lights on", "recording": "start to end of the recording"}
+_WIDTH = 100
+
+
+def summary(state: NightState, look: Look | None = None) -> RenderableType:
+    """The night at a glance, as wide as the console it is printed on."""
+    return _Summary(state, look or Look())
+
+
+class _Summary:
+    def __init__(self, state: NightState, look: Look) -> None:
+        self._state = state
+        self._look = look
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        state, look = self._state, self._look
+        width = min(options.max_width, _WIDTH)
+        yield Group(_picture(state, width, look), Text(), _statistics(state, look), Text())
+        for line in _closing_lines(state, width):
+            # Drawn on a canvas: one line stays one line, in ASCII where need be.
+            canvas = Canvas(width, 1, look.unicode)
+            canvas.put(1, 0, line)
+            yield canvas
+            yield Text()
+
+
+def _picture(state: NightState, width: int, look: Look) -> Canvas:
+    canvas = Canvas(width, 11, look.unicode)
+    start, end = (
+        clock_text(when, state, look.timezone)
+        for when in (state.session.start_utc, state.clock_utc)
+    )
+    title = [f"{len(state.live)} epochs, {start} to {end}", state.session.source]
+    canvas.put(1, 0, fitting(title, width - 2), look.strong)
+    draw_night(canvas, 1, 1, width - 2, 1, 3, state, look)
+    return canvas
+
+
+def _statistics(state: NightState, look: Look) -> Table:
+    bounds = state.statistics.bounds
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 1))
+    for label, value, style in panels.statistic_items(state, look):
+        meaning = _MEANINGS[label].format(bounds=_BOUNDS.get(bounds, bounds))
+        table.add_row(label, Text(_plain(value, look), style, justify="right"), meaning)
+    s = state.statistics
+    stages = (
+        ("W", s.w_min, None),
+        ("R", s.r_min, s.r_percent),
+        ("N1", s.n1_min, s.n1_percent),
+        ("N2", s.n2_min, s.n2_percent),
+        ("N3", s.n3_min, s.n3_percent),
+    )
+    for name, minutes, percent in stages:
+        share = "" if name == "W" else _plain(number(percent, " % of TST"), look)
+        table.add_row(name, Text(f"{minutes:.1f} min", justify="right"), share)
+    return table
+
+
+def _closing_lines(state: NightState, width: int) -> list[str]:
+    reasons = Counter(p.reason for p in state.revised if p.stage is None)
+    unscored = [f"{why} {n * EPOCH_S / 60:.1f} min" for why, n in sorted(reasons.items(), key=str)]
+    delivery = state.delivery
+    events = f"{delivery.published:,} published  {delivery.waiting:,} waiting"
+    return [
+        f"unscored  {fitting(unscored or ['nothing'], width - 12)}",
+        f"samples   {panels.sample_line(state, width - 12)}",
+        f"events    {events if delivery.url else 'not sent anywhere, kept in the store'}",
+    ]
+
+
+def _plain(text: str, look: Look) -> str:
+    return text if look.unicode else text.replace("—", "-")

@@ -1,0 +1,135 @@
+"""Snapshots of a night that never happened, for the views: eight hours of plausible stages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from models.contract import EPOCH_SAMPLES, STAGES, Stage
+from monitor.night.state import NightState
+from monitor.night.statistics import sleep_statistics
+from monitor.types import (
+    F32,
+    Delivery,
+    Quality,
+    Reason,
+    SampleLedger,
+    Session,
+    SignalState,
+    StagePrediction,
+    Track,
+)
+
+START = datetime(2026, 1, 14, 22, 31, 0, tzinfo=UTC)
+
+# Minutes of each stage, in order; "?" is unscored. Four cycles: N3 early, R late.
+NIGHT = (
+    "W12 ?1 W3 N1:3 N2:12 N3:24 N2:4 N1:1 R8 W1 N1:2 N2:31 N3:18 N2:9 W2 N1:2 N2:6 R17 N1:2 ?6 "
+    "N2:38 N3:7 N2:11 R24 W4 N1:3 N2:42 W1 N1:1 N2:14 R31 N1:2 N2:26 W2 N1:4 N2:22 R22 N1:3 W18"
+)
+
+
+def night_stages() -> list[Stage | None]:
+    """The hypnogram of `NIGHT`: one entry an epoch."""
+    stages: list[Stage | None] = []
+    for part in NIGHT.split():
+        name, minutes = part.split(":") if ":" in part else (part[0], part[1:])
+        stages += [None if name == "?" else Stage(name)] * (2 * int(minutes))
+    return stages
+
+
+def prediction(index: int, stage: Stage | None, track: Track = Track.LIVE) -> StagePrediction:
+    """One opinion on one epoch; how sure it is depends on ``index`` alone."""
+    scored = stage is not None
+    probabilities = None
+    confidence = None
+    if stage is not None:
+        confidence = 0.62 + 0.07 * (index * 7 % 6)
+        near = {Stage.W: "N1", Stage.N1: "N2", Stage.N2: "N1", Stage.N3: "N2", Stage.R: "N1"}
+        rest = (1.0 - confidence) / 10.0
+        values = dict.fromkeys(STAGES, rest)
+        values[Stage(near[stage])] = 7.0 * rest
+        values[stage] = confidence
+        probabilities = tuple(values[s] for s in STAGES)
+    return StagePrediction(
+        epoch_index=index,
+        track=track,
+        revision=0 if track is Track.LIVE else 1,
+        final=True,
+        stage=stage,
+        reason=None if scored else Reason.MAINS,
+        probabilities=probabilities,
+        confidence=confidence,
+        model="example",
+        latency_s=0.02,
+    )
+
+
+def example_eeg(seed: int = 1) -> F32:
+    """Thirty seconds of slow waves, a spindle and noise, microvolts, with a gap of 1.2 s."""
+    rng = np.random.default_rng(seed)
+    time_s = np.arange(EPOCH_SAMPLES) / 100.0
+    slow = np.sin(2 * np.pi * 0.9 * time_s) * (20 + 25 * np.sin(2 * np.pi * time_s / 17) ** 2)
+    spindle = 25 * np.exp(-(((time_s - 12) / 0.5) ** 2)) * np.sin(2 * np.pi * 13.2 * time_s)
+    signal = slow + spindle + np.cumsum(rng.normal(0, 1.5, EPOCH_SAMPLES)) * 0.3
+    signal += rng.normal(0, 4, EPOCH_SAMPLES)
+    signal[2100:2220] = np.nan
+    return signal[None, :].astype(np.float32)
+
+
+def good_quality() -> Quality:
+    """What a quiet, well attached electrode gives."""
+    return Quality(
+        reason=None,
+        std_uv=31.24,
+        peak_to_peak_uv=182.0,
+        flat_fraction=0.0,
+        railed_fraction=0.0,
+        high_amplitude_fraction=0.0,
+        mains_fraction=0.03,
+        missing_fraction=0.0,
+    )
+
+
+def night_state(n_epochs: int | None = None, **changes: object) -> NightState:
+    """The night after ``n_epochs`` (all if None), replayed at 60x; ``changes`` override fields."""
+    night = night_stages()
+    stages = night[:n_epochs]
+    expected = 3000 * len(stages)
+    live = tuple(prediction(i, s) for i, s in enumerate(stages))
+    state = NightState(
+        session=Session(
+            id="example",
+            source="SC4001E0-PSG.edf",
+            derivation="EEG Fpz-Cz",
+            start_s=0.0,
+            start_utc=START,
+            sfreq_hz=100.0,
+            gain="known",
+            model="example",
+        ),
+        clock_utc=START + timedelta(seconds=30 * len(stages)),
+        live=live,
+        revised=live,
+        statistics=sleep_statistics(stages),
+        lights_off_utc=None,
+        lights_on_utc=None,
+        recent_uv=example_eeg(),
+        quality=good_quality(),
+        signal=SignalState.GOOD,
+        ledger=SampleLedger(
+            expected=expected,
+            received=expected - 120 if expected else 0,
+            filled=120 if expected else 0,
+            arrived=expected,
+            duplicate=12,
+            late=3,
+        ),
+        delivery=Delivery("redis://127.0.0.1:6379/0", True, 1204, 0),
+        n_epochs_total=len(night),
+        speed="60",
+        ended=False,
+    )
+    return replace(state, **changes)
