@@ -72,14 +72,18 @@ class Conditioner:
 
     def finish(self) -> list[Epoch]:
         """Settle what still waits behind a gap. The unfinished last epoch is no epoch."""
-        return self._take(self._orderer.finish())
+        return self._take(self._orderer.finish()) + self._lay(self._resampler.finish())
 
     def _take(self, ordered: OrderedSamples) -> list[Epoch]:
         self._count_arrivals(ordered)
         self._refuse_broken_clock(ordered.times_s)
         self._raw_data = np.concatenate([self._raw_data, ordered.data_uv], axis=1)
         self._raw_times = np.concatenate([self._raw_times, ordered.times_s])
-        block = self._highpass.push(self._resampler.push(ordered.data_uv, ordered.times_s))
+        return self._lay(self._resampler.push(ordered.data_uv, ordered.times_s))
+
+    def _lay(self, resampled: GridBlock) -> list[Epoch]:
+        """Lay grid samples into epochs; return the epochs they complete."""
+        block = self._highpass.push(resampled)
         self._remember(block)
         in_epoch = block.first + np.arange(block.origin.size) >= 0
         self._grid_data = np.concatenate([self._grid_data, block.data_uv[:, in_epoch]], axis=1)

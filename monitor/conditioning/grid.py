@@ -18,7 +18,7 @@ from scipy.signal import kaiser_beta
 
 from models.contract import SFREQ_HZ
 from monitor.conditioning.ordering import GAP_PERIODS
-from monitor.types import F32, F64
+from monitor.types import F32, F64, Bool
 
 MIN_SFREQ_HZ = 80.0
 """Below this rate the 30 Hz the network looks at would no longer be covered."""
@@ -99,6 +99,15 @@ class GridResampler:
             np.concatenate([block.origin for block in blocks]),
         )
 
+    def finish(self) -> GridBlock:
+        """Nothing more comes: the last sample stands for its whole period."""
+        if self._next is None:
+            return self._empty()
+        # One tolerance short: a grid point at the end of the period would belong to a next sample.
+        until_s = self._last_s + 1.0 / self._sfreq_hz - 2.0 * TIME_TOLERANCE_S
+        times, filled = np.array([self._last_s]), np.array([self._last_filled])
+        return self._sample(self._history, times, filled, until_s)
+
     def _restart(self, sample_uv: F32, time_s: float) -> GridBlock:
         """Begin a segment after a long gap: its first sample stands for the time before it."""
         assert self._next is not None
@@ -131,8 +140,8 @@ class GridResampler:
         return block
 
     def _bridge(
-        self, times: F64, data: F64, filled: npt.NDArray[np.bool_]
-    ) -> tuple[F64, F64, npt.NDArray[np.bool_]]:
+        self, times: F64, data: F64, filled: Bool
+    ) -> tuple[F64, F64, Bool]:
         steps = np.diff(times) * self._sfreq_hz
         n_missing = np.where(steps > GAP_PERIODS, np.rint(steps) - 1, 0).astype(np.int64)
         positions = np.arange(times.size) + np.concatenate([[0], np.cumsum(n_missing)])
@@ -145,12 +154,15 @@ class GridResampler:
             is_filled,
         )
 
-    def _sample(self, samples: F64, times: F64, filled: npt.NDArray[np.bool_]) -> GridBlock:
-        """Filter at every grid point up to the last of ``times``; ``samples`` has n_taps - 1
-        columns of history before the first of ``times``."""
+    def _sample(
+        self, samples: F64, times: F64, filled: Bool, until_s: float | None = None
+    ) -> GridBlock:
+        """Filter at every grid point up to ``until_s`` (the last of ``times``); ``samples`` has
+        n_taps - 1 columns of history before the first of ``times``."""
         assert self._next is not None
         first = self._next
-        reach = (times[-1] - self._origin_s + TIME_TOLERANCE_S) * SFREQ_HZ
+        last_s = times[-1] if until_s is None else until_s
+        reach = (last_s - self._origin_s + TIME_TOLERANCE_S) * SFREQ_HZ
         stop = max(first, int(np.floor(reach)) + 1)
         grid_s = self._origin_s + np.arange(first, stop) / SFREQ_HZ
         index = np.searchsorted(times, grid_s + TIME_TOLERANCE_S, side="right") - 1

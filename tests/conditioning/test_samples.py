@@ -1,0 +1,135 @@
+"""Every sample is accounted for, in whatever order and pieces it comes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.contract import Gain
+from monitor.conditioning.conditioner import Conditioner
+from monitor.conditioning.quality import signal_state
+from monitor.errors import MonitorError
+from monitor.types import SampleLedger, SignalState
+from tests.signals import START, chunk, condition, cut, pink_noise_uv, same
+
+SFREQ_HZ = 128.0
+N_SAMPLES = round(35 * SFREQ_HZ)
+DATA_UV = pink_noise_uv(N_SAMPLES)
+TIMES_S = np.arange(N_SAMPLES) / SFREQ_HZ
+
+
+def whole(keep: np.ndarray | slice) -> list:
+    return condition([chunk(DATA_UV[:, keep], TIMES_S[keep], SFREQ_HZ)])
+
+
+def balanced(ledger: SampleLedger) -> bool:
+    return ledger.received + ledger.filled + ledger.lost == ledger.expected
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_any_disorder_gives_the_same_epochs_however_it_is_cut(data: st.DataObject) -> None:
+    """Gaps, repeats, late and overtaking samples: chunk borders never matter, and all balances."""
+    n_moves = data.draw(st.integers(0, 12))
+    order = np.arange(N_SAMPLES)
+    for _ in range(n_moves):
+        at = data.draw(st.integers(0, order.size - 400))
+        length = data.draw(st.integers(1, 300))
+        piece = order[at : at + length]
+        kind = data.draw(st.sampled_from(["drop", "repeat", "overtake", "late"]))
+        rest = np.delete(order, slice(at, at + length))
+        if kind == "drop":
+            order = rest
+        elif kind == "repeat":
+            order = np.insert(order, at + length, piece)
+        else:
+            delay = 20 if kind == "overtake" else 900
+            order = np.insert(rest, min(at + delay, rest.size), piece)
+    cuts = data.draw(st.lists(st.integers(1, order.size - 1), max_size=20))
+    samples, times = DATA_UV[:, order], TIMES_S[order]
+    one = condition([chunk(samples, times, SFREQ_HZ)])
+    many = condition(cut(samples, times, SFREQ_HZ, cuts))
+    assert same(one, many)
+    assert all(balanced(epoch.ledger) for epoch in one)
+    totals = sum((epoch.ledger for epoch in one), SampleLedger())
+    assert totals.expected == 3000 * len(one)
+
+
+def test_sample_by_sample_equals_all_at_once() -> None:
+    n = round(30 * SFREQ_HZ)
+    pieces = cut(DATA_UV[:, :n], TIMES_S[:n], SFREQ_HZ, range(n))
+    assert same(condition(pieces), condition([chunk(DATA_UV[:, :n], TIMES_S[:n], SFREQ_HZ)]))
+
+
+def test_samples_that_overtook_each_other_are_put_back() -> None:
+    order = np.arange(N_SAMPLES)
+    order[1000:1024] = np.concatenate([order[1012:1024], order[1000:1012]])
+    shuffled = condition([chunk(DATA_UV[:, order], TIMES_S[order], SFREQ_HZ)])
+    straight = whole(slice(None))
+    np.testing.assert_array_equal(shuffled[0].data_uv, straight[0].data_uv)
+    assert shuffled[0].ledger == replace(straight[0].ledger, reordered=12)
+
+
+def test_repeats_are_dropped_and_counted() -> None:
+    order = np.insert(np.arange(N_SAMPLES), 500, np.arange(490, 500))
+    repeated = condition([chunk(DATA_UV[:, order], TIMES_S[order], SFREQ_HZ)])
+    straight = whole(slice(None))
+    np.testing.assert_array_equal(repeated[0].data_uv, straight[0].data_uv)
+    assert repeated[0].ledger.duplicate == 10
+    assert repeated[0].ledger.arrived == straight[0].ledger.arrived + 10
+
+
+def test_what_comes_after_its_gap_was_given_up_is_late() -> None:
+    """128 samples (1 s) arrive 2 s late; a gap is given up after 0.5 s."""
+    order = np.insert(np.delete(np.arange(N_SAMPLES), slice(640, 768)), 900, np.arange(640, 768))
+    epochs = condition([chunk(DATA_UV[:, order], TIMES_S[order], SFREQ_HZ)])
+    # The grid point of the gap's first instant is lost with it, that of its end is not.
+    assert (epochs[0].ledger.late, epochs[0].ledger.lost) == (128, 100)
+
+
+def test_a_short_gap_is_filled_and_a_long_one_is_lost() -> None:
+    short = whole(np.delete(np.arange(N_SAMPLES), slice(1280, 1290)))  # 0.08 s at 10 s
+    assert (short[0].ledger.filled, short[0].ledger.lost) == (8, 0)
+    long = whole(np.delete(np.arange(N_SAMPLES), slice(1280, 1920)))  # 5 s at 10 s
+    assert (long[0].ledger.filled, long[0].ledger.lost) == (0, 500)
+    assert long[0].quality.missing_fraction == pytest.approx(500 / 3000)
+    assert np.all(long[0].data_uv[0, 1000:1500] == 0.0)
+    assert long[0].quality.reason is None
+    assert signal_state(long[0].quality) is SignalState.POOR
+
+
+def test_a_gap_of_a_minute_leaves_epochs_unscored_and_the_grid_in_place() -> None:
+    sfreq_hz, n = 100.0, 100 * 180
+    times_s, data_uv = np.arange(n) / sfreq_hz, pink_noise_uv(n)
+    keep = (times_s < 20.0) | (times_s >= 80.0)
+    epochs = condition([chunk(data_uv[:, keep], times_s[keep], sfreq_hz)])
+    assert [epoch.quality.reason for epoch in epochs] == [None, "missing", "missing", *[None] * 3]
+    assert [epoch.start_s for epoch in epochs] == [0.0, 30.0, 60.0, 90.0, 120.0, 150.0]
+    assert all(balanced(epoch.ledger) for epoch in epochs)
+
+
+def test_samples_that_are_not_numbers_are_dropped_and_counted() -> None:
+    data = DATA_UV.copy()
+    data[0, 100:106] = np.nan
+    epochs = condition([chunk(data, TIMES_S, SFREQ_HZ)])
+    assert (epochs[0].ledger.invalid, epochs[0].ledger.filled) == (6, 4)
+    assert np.isfinite(epochs[0].data_uv).all()
+
+
+def test_the_grid_may_start_before_or_after_the_first_sample() -> None:
+    data, times_s = pink_noise_uv(9000), np.arange(9000) / 100.0
+    later = condition([chunk(data, times_s, 100.0)], origin_s=10.01)
+    assert [epoch.start_s for epoch in later] == [10.01, 40.01]
+    earlier = condition([chunk(data, times_s, 100.0)], origin_s=-10.0)
+    assert earlier[0].ledger.lost == 1000
+
+
+def test_a_clock_that_jumps_by_years_is_refused() -> None:
+    conditioner = Conditioner(1, 100.0, 0.0, START, Gain.KNOWN)
+    conditioner.push(chunk(pink_noise_uv(100), np.arange(100) / 100.0, 100.0))
+    with pytest.raises(MonitorError, match="clock jumped by"):
+        conditioner.push(chunk(pink_noise_uv(100), 1e9 + np.arange(100) / 100.0, 100.0))
