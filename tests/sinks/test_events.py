@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import asdict, fields, replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+import monitor.sinks
+from models.contract import Stage
+from monitor.night.statistics import SleepStatistics, sleep_statistics
+from monitor.sinks.events import (
+    EventType,
+    MarkKind,
+    from_json,
+    mark_event,
+    session_ended,
+    session_id_of,
+    session_started,
+    signal_event,
+    stage_event,
+    to_json,
+    utc_text,
+)
+from monitor.types import Event, Reason, SampleLedger, SignalState, StagePrediction, Track
+from tests.sinks.peers import a_session, scored, unscored
+
+SINKS = Path(monitor.sinks.__file__).parent
+SCHEMA = json.loads((SINKS / "events.schema.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+SESSION = a_session()
+LATER = SESSION.start_utc + timedelta(seconds=95.5)
+
+
+def every_event() -> list[Event]:
+    night = (Stage.W, Stage.N1, Stage.N2, None, Stage.N3, Stage.R)
+    revised = [
+        unscored(n, Reason.MAINS) if stage is None else scored(n, stage, Track.REVISED)
+        for n, stage in enumerate(night)
+    ]
+    ended = {"time": LATER, "ledger": SampleLedger(expected=9, received=9)}
+    return [
+        session_started(SESSION, 1),
+        *(stage_event(SESSION, 2 + n, prediction) for n, prediction in enumerate(revised)),
+        stage_event(SESSION, 8, scored(0)),
+        *(
+            signal_event(SESSION, 9 + n, state, time=LATER, epoch_index=3, reason=reason)
+            for n, (state, reason) in enumerate(
+                [*((state, None) for state in SignalState), (SignalState.POOR, Reason.RAILED)]
+            )
+        ),
+        *(mark_event(SESSION, 14 + n, kind, time=LATER) for n, kind in enumerate(MarkKind)),
+        mark_event(SESSION, 17, MarkKind.NOTE, time=LATER, text="Kaffee ☕ um 3"),
+        session_ended(SESSION, 18, statistics=sleep_statistics(night), revised=revised, **ended),
+        session_ended(SESSION, 19, statistics=sleep_statistics([]), revised=[], **ended),
+    ]
+
+
+def test_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("event", every_event(), ids=lambda event: event.id)
+def test_every_event_keeps_the_contract_and_survives_json(event: Event) -> None:
+    VALIDATOR.validate(json.loads(to_json(event)))
+    assert from_json(to_json(event)) == event
+    assert "\n" not in to_json(event)
+    assert session_id_of(event) == SESSION.id
+
+
+def test_schema_names_every_field_and_no_other() -> None:
+    for event in every_event():
+        anchor = json.loads(to_json(event))["dataschema"].partition("#")[2]
+        defined = SCHEMA["$defs"][anchor]
+        assert set(event.data) == set(defined["properties"]) == set(defined["required"])
+    ended = SCHEMA["$defs"]["session-ended"]["properties"]
+    assert set(ended["statistics"]["required"]) == {f.name for f in fields(SleepStatistics)}
+    assert set(ended["samples"]["required"]) == {f.name for f in fields(SampleLedger)}
+
+
+def broken() -> list[tuple[str, dict[str, Any]]]:
+    """Events that break the contract in one place each."""
+    stage = json.loads(to_json(stage_event(SESSION, 2, scored(12))))
+    flat = json.loads(to_json(stage_event(SESSION, 2, unscored(12))))
+    ended = json.loads(to_json(every_event()[-2]))
+    cases: list[tuple[str, dict[str, Any]]] = []
+
+    def case(name: str, event: dict[str, Any], *path: str, value: Any) -> None:
+        wrong = copy.deepcopy(event)
+        target = wrong
+        for key in path[:-1]:
+            target = target[key]
+        if value is ...:
+            del target[path[-1]]
+        else:
+            target[path[-1]] = value
+        cases.append((name, wrong))
+
+    for attribute in stage:
+        case(f"no {attribute}", stage, attribute, value=...)
+    for field in stage["data"]:
+        case(f"no data.{field}", stage, "data", field, value=...)
+    case("unknown type", stage, "type", value="sleep-monitor.stage.v2")
+    case("local time", stage, "time", value="2026-01-01T22:00:30.000+01:00")
+    case("sequence as number", stage, "sequence", value=2)
+    case("id of another type", stage, "id", value="signal/12/poor")
+    case("schema of another type", stage, "dataschema", value="urn:sleep-monitor:events:v1#mark")
+    case("unknown stage", stage, "data", "stage", value="S4")
+    case("wrong word", stage, "data", "sleep_as_android", value="awake")
+    case("scored with reason", stage, "data", "reason", value="flat")
+    case("scored without confidence", stage, "data", "confidence", value=None)
+    case("probabilities as array", stage, "data", "probabilities", value=[0.2] * 5)
+    case("a probability over 1", stage, "data", "probabilities", "W", value=1.1)
+    case("live revision", stage, "data", "revision", value=1)
+    case("live not final", stage, "data", "final", value=False)
+    case("revision 0", stage, "data", "track", value="revised")
+    case("unscored as wake", flat, "data", "sleep_as_android", value="awake")
+    case("unscored without reason", flat, "data", "reason", value=None)
+    case("no waso_aasm_min", ended, "data", "statistics", "waso_aasm_min", value=...)
+    case("efficiency over 100", ended, "data", "statistics", "se_percent", value=101)
+    case("half a sample", ended, "data", "samples", "lost", value=0.5)
+    return cases
+
+
+@pytest.mark.parametrize("event", [pytest.param(e, id=name) for name, e in broken()])
+def test_schema_rejects(event: dict[str, Any]) -> None:
+    assert not VALIDATOR.is_valid(event)
+
+
+def test_stage_event_in_full() -> None:
+    fields = json.loads(to_json(stage_event(SESSION, 7, scored(12))))
+    assert fields == {
+        "specversion": "1.0",
+        "id": "stage/12/live/0",
+        "source": "/sleep-monitor/night-1",
+        "type": "sleep-monitor.stage.v1",
+        "time": "2026-01-01T22:06:30.000Z",
+        "datacontenttype": "application/json",
+        "dataschema": "urn:sleep-monitor:events:v1#stage",
+        "sequence": "00000007",
+        "data": {
+            "epoch_index": 12,
+            "start_utc": "2026-01-01T22:06:00.000Z",
+            "duration_s": 30.0,
+            "track": "live",
+            "revision": 0,
+            "final": True,
+            "stage": "N2",
+            "reason": None,
+            "probabilities": {"W": 0.05, "N1": 0.05, "N2": 0.8, "N3": 0.05, "R": 0.05},
+            "confidence": 0.8,
+            "model": "test 1.0",
+            "sleep_as_android": "light_sleep",
+        },
+    }
+
+
+def test_events_do_not_depend_on_the_machine() -> None:
+    quick = scored(3)
+    slow = replace(quick, latency_s=2.5)
+    assert to_json(stage_event(SESSION, 5, quick)) == to_json(stage_event(SESSION, 5, slow))
+
+
+def test_ids_are_unique_and_tell_what_happened() -> None:
+    # The same state may come twice in an epoch, and two notes within a millisecond.
+    twice = [
+        signal_event(SESSION, 1, SignalState.LOST, time=LATER, epoch_index=3),
+        signal_event(
+            SESSION, 2, SignalState.LOST, time=LATER + timedelta(seconds=9), epoch_index=3
+        ),
+        mark_event(SESSION, 3, MarkKind.NOTE, time=LATER, text="a"),
+        mark_event(SESSION, 4, MarkKind.NOTE, time=LATER, text="b"),
+    ]
+    assert len({event.id for event in twice}) == 4
+    assert twice[0].id == "signal/95500/lost"
+
+
+def test_ended_counts_epochs() -> None:
+    revised: list[StagePrediction] = [
+        scored(0),
+        unscored(1),
+        unscored(2),
+        unscored(3, Reason.MAINS),
+    ]
+    event = session_ended(
+        SESSION,
+        1,
+        time=LATER,
+        statistics=sleep_statistics([p.stage for p in revised]),
+        revised=revised,
+        ledger=SampleLedger(),
+    )
+    assert event.data["epochs"] == {
+        "total": 4,
+        "scored": 1,
+        "unscored": 3,
+        "unscored_reasons": {"flat": 2, "mains": 1},
+    }
+    assert event.data["samples"] == asdict(SampleLedger())
+
+
+def test_times_are_rounded_to_milliseconds_in_utc() -> None:
+    east = timezone(timedelta(hours=2))
+    assert utc_text(datetime(2026, 1, 2, 0, 0, 29, 999_999, east)) == "2026-01-01T22:00:30.000Z"
+    with pytest.raises(ValueError, match="time zone"):
+        utc_text(datetime(2026, 1, 1))
+
+
+def test_session_ids_are_quoted_in_the_source() -> None:
+    event = session_started(a_session("nuit d'été/2"), 1)
+    assert event.source == "/sleep-monitor/nuit%20d%27%C3%A9t%C3%A9%2F2"
+    assert session_id_of(event) == "nuit d'été/2"
+    VALIDATOR.validate(json.loads(to_json(event)))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "null", '{"time": 3}', to_json(every_event()[0]).replace("Z", "")]
+)
+def test_from_json_names_what_is_wrong(text: str) -> None:
+    with pytest.raises(ValueError, match="not an event of this monitor"):
+        from_json(text)
+
+
+def test_not_a_number_never_leaves() -> None:
+    event = stage_event(SESSION, 1, replace(scored(1), confidence=float("nan")))
+    with pytest.raises(ValueError, match="JSON"):
+        to_json(event)
+
+
+def test_the_page_names_everything() -> None:
+    page = (SINKS / "EVENTS.md").read_text()
+    words = [*EventType, *Reason, *SignalState, *MarkKind, *Track]
+    words += [name for event in every_event() for name in event.data]
+    words += [field.name for field in fields(SampleLedger)]
+    words += [f.name for f in fields(SleepStatistics) if f.name[:2] not in ("n1", "n2", "n3", "r_")]
+    assert [word for word in words if f"`{word}`" not in page] == []
+
+
+def test_utc_is_utc() -> None:
+    assert from_json(to_json(every_event()[0])).time.tzinfo is UTC

@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import monitor.sinks
+from models.contract import Stage
+from monitor.errors import InputError, MonitorError
+from monitor.night.statistics import sleep_statistics
+from monitor.sinks.event_log import MemoryEventLog
+from monitor.sinks.events import (
+    MarkKind,
+    from_json,
+    mark_event,
+    session_ended,
+    session_started,
+    signal_event,
+    stage_event,
+    to_json,
+)
+from monitor.sinks.redis_client import connect, safe_text, safe_url
+from monitor.sinks.redis_server import RedisServer
+from monitor.sinks.watch import event_line, watch
+from monitor.types import Reason, SampleLedger, SignalState, Track
+from tests.sinks.peers import (
+    KEYS,
+    a_log,
+    a_session,
+    append,
+    events,
+    publishing,
+    scored,
+    unscored,
+    until,
+    until_sent,
+)
+
+
+class Watching:
+    """`watch` in a thread, and what it has printed."""
+
+    def __init__(self, url: str, as_json: bool, wait_limit_s: float | None = None) -> None:
+        self._out, self._notices = io.StringIO(), io.StringIO()
+        self.stop = threading.Event()
+        self.thread = threading.Thread(
+            target=watch,
+            args=(Console(file=self._out, width=40), Console(file=self._notices, width=40)),
+            kwargs={
+                "url": url,
+                "as_json": as_json,
+                "wait_limit_s": wait_limit_s,
+                "stop": self.stop,
+            },
+        )
+
+    @property
+    def lines(self) -> list[str]:
+        return self._out.getvalue().splitlines()
+
+    @property
+    def notices(self) -> list[str]:
+        return self._notices.getvalue().splitlines()
+
+
+@contextmanager
+def watching(url: str, as_json: bool = True) -> Iterator[Watching]:
+    watcher = Watching(url, as_json)
+    watcher.thread.start()
+    try:
+        yield watcher
+    finally:
+        watcher.stop.set()
+        watcher.thread.join(10)
+        assert not watcher.thread.is_alive()
+
+
+def test_backlog_then_live(server: RedisServer) -> None:
+    log = a_log(700)
+    with publishing(log, server.url) as publisher:
+        until_sent(publisher, 700)
+        with watching(server.url) as watcher:
+            until(lambda: len(watcher.lines) == 700, "the backlog")
+            append(log, 701, 710)
+            publisher.notify()
+            until(lambda: len(watcher.lines) == 710, "the live events")
+    assert watcher.lines == [to_json(event) for event in events(1, 710)]
+    assert watcher.notices == []
+
+
+def test_restart_of_the_server_is_said_once_and_repeats_are_dropped(server: RedisServer) -> None:
+    log = a_log(5)
+    with publishing(log, server.url) as publisher, watching(server.url) as watcher:
+        until(lambda: len(watcher.lines) == 5, "the backlog")
+        server.stop()
+        until(lambda: len(watcher.notices) == 1, "the notice")
+        append(log, 6, 9)
+        server.start()
+        publisher.notify()
+        until(lambda: len(watcher.lines) == 9, "the rest")
+        until_sent(publisher, 9)
+    assert [from_json(line) for line in watcher.lines] == events(1, 9)
+    assert len(watcher.notices) == 2
+    assert watcher.notices[0].startswith(f"no events from {server.url} (")
+    assert watcher.notices[1] == f"{server.url} is there"
+
+
+def test_begins_again_on_a_server_that_is_behind(server: RedisServer) -> None:
+    client: Any = connect(server.url)
+    far = "99999999999999-1"
+    client.xadd(KEYS.events, {"event": to_json(events(1, 1)[0])}, id=far)
+    with watching(server.url) as watcher:
+        until(lambda: len(watcher.lines) == 1, "the first event")
+        server.stop()
+        until(lambda: len(watcher.notices) == 1, "the notice")
+        server.start()
+        client.xadd(KEYS.events, {"event": to_json(events(2, 2)[0])}, id="1-1")
+        until(lambda: len(watcher.lines) == 2, "an event with an earlier entry id")
+    client.close()
+
+
+def test_waits_for_a_server(server: RedisServer) -> None:
+    server.stop()
+    with watching(server.url, as_json=False) as watcher:
+        until(lambda: len(watcher.notices) == 1, "the notice")
+        server.start()
+        with publishing(a_log(1), server.url):
+            until(lambda: len(watcher.lines) == 1, "the event")
+    assert watcher.lines == ["22:01:00  epoch    1  N2   80%  (live)"]
+
+
+def test_gives_up_after_the_limit(server: RedisServer) -> None:
+    server.stop()
+    quiet = Console(file=io.StringIO())
+    with pytest.raises(MonitorError, match=r"no event server in 0\.2 s at redis://127"):
+        watch(quiet, quiet, url=server.url, wait_limit_s=0.2)
+
+
+def test_wrong_password_and_wrong_url_fail_at_once() -> None:
+    quiet = Console(file=io.StringIO())
+    with RedisServer(0, password="right") as server:
+        url = f"redis://:wr0ng@127.0.0.1:{server.port}"
+        with pytest.raises(MonitorError, match="refuses the login") as caught:
+            watch(quiet, quiet, url=url)
+    assert "wr0ng" not in str(caught.value)
+    with pytest.raises(InputError):
+        watch(quiet, quiet, url="nonsense")
+
+
+def test_skips_what_is_no_event(server: RedisServer) -> None:
+    client: Any = connect(server.url)
+    client.xadd(KEYS.events, {"hello": "[bold]"})
+    future = to_json(events(1, 1)[0]).replace("sleep-monitor.stage.v1", "sleep-monitor.dream.v2")
+    client.xadd(KEYS.events, {"event": future})
+    client.xadd(KEYS.events, {"event": to_json(events(2, 2)[0])})
+    client.close()
+    with watching(server.url, as_json=False) as watcher:
+        until(lambda: len(watcher.lines) == 2, "both events")
+    assert watcher.lines[0] == "22:01:00  sleep-monitor.dream.v2"
+    assert len(watcher.notices) == 1
+    assert watcher.notices[0].startswith("skipped an entry of sleep-monitor:events")
+
+
+def test_lines_for_people() -> None:
+    session = a_session()
+    at = session.start_utc + timedelta(minutes=3)
+    night = [scored(0), unscored(1)]
+    statistics = sleep_statistics([prediction.stage for prediction in night])
+    made = [
+        session_started(session, 1),
+        stage_event(session, 2, unscored(1, Reason.MAINS)),
+        stage_event(session, 3, scored(204, Stage.R, Track.REVISED)),
+        signal_event(session, 4, SignalState.POOR, time=at, epoch_index=6, reason=Reason.RAILED),
+        signal_event(session, 5, SignalState.GOOD, time=at, epoch_index=6),
+        mark_event(session, 6, MarkKind.LIGHTS_OFF, time=at),
+        mark_event(session, 7, MarkKind.NOTE, time=at, text="woke :cat: [b]"),
+        session_ended(
+            session, 8, time=at, statistics=statistics, revised=night, ledger=SampleLedger()
+        ),
+    ]
+    assert [event_line(event) for event in made] == [
+        "22:00:00  session night-1 started: replay night.edf, EEG Fpz-Cz",
+        "22:01:00  epoch    1  ?   unscored: mains  (live)",
+        "23:42:30  epoch  204  R    80%  (revised 1, final)",
+        "22:03:00  signal poor: railed",
+        "22:03:00  signal good",
+        "22:03:00  mark: lights off",
+        "22:03:00  mark: note: woke :cat: [b]",
+        "22:03:00  session night-1 ended: 2 epochs, 1 unscored, TST 0.5 min, SE 50 % (recording)",
+    ]
+
+
+WATCH = """
+import sys
+from rich.console import Console
+from monitor.sinks.watch import watch
+watch(Console(), Console(stderr=True), url=sys.argv[1])
+"""
+
+
+def test_ctrl_c_ends_cleanly(server: RedisServer) -> None:
+    command = [sys.executable, "-c", WATCH, server.url]
+    with (
+        publishing(a_log(1), server.url),
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"22:01:00  epoch    1")
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30) == (b"", b"")
+    assert process.returncode == 0
+
+
+def test_example_on_the_page_works_as_written(server: RedisServer) -> None:
+    page = (Path(monitor.sinks.__file__).parent / "EVENTS.md").read_text()
+    example = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
+    assert "redis://127.0.0.1:16379" in example
+    example = example.replace("redis://127.0.0.1:16379", server.url)
+    session, log = a_session(), MemoryEventLog()
+    log.append(session_started(session, 1))
+    log.append(stage_event(session, 2, scored(0, Stage.W)))
+    log.append(stage_event(session, 3, unscored(1)))
+    log.append(stage_event(session, 4, scored(0, Stage.N1, Track.REVISED)))
+    with publishing(log, server.url) as publisher:
+        until_sent(publisher, 4)
+        with subprocess.Popen([sys.executable, "-c", example], stdout=subprocess.PIPE) as process:
+            try:
+                assert process.stdout is not None
+                assert process.stdout.readline() == b"2026-01-01T22:00:30.000Z W 0.8\n"
+                # A repeat, as after a loss of the server's data, and then something new.
+                client: Any = connect(server.url)
+                client.xadd(KEYS.events, client.xrange(KEYS.events)[1][1])
+                client.close()
+                append(log, 5, 5)
+                publisher.notify()
+                assert process.stdout.readline() == b"2026-01-01T22:03:00.000Z N2 0.8\n"
+            finally:
+                process.kill()
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://localhost:6379/0", "redis://localhost:6379/0"),
+        ("redis://:secret@host", "redis://:***@host"),
+        ("rediss://me:secret@host:1/2?ssl_ca_certs=x", "rediss://me:***@host:1/2"),
+        ("redis://me:se@cr/et?#@host:1", "redis://me:***@host:1"),
+        ("redis://host?password=secret", "redis://host"),
+        ("redis://:secret", "redis://***"),
+        ("redis://[::1]:6379", "redis://[::1]:6379"),
+        ("redis://:secret@[::1", "redis://:***@***"),
+        ("unix://me:secret@/run/redis.sock?db=1", "unix://me:***@/run/redis.sock"),
+        ("secret", "***"),
+        ("redis://", "redis://"),
+    ],
+)
+def test_safe_url(url: str, shown: str) -> None:
+    assert safe_url(url) == shown
+    assert "secret" not in safe_url(url)
+
+
+def test_safe_text_is_one_line_without_the_password() -> None:
+    error = ValueError("no good:\n  'secret'")
+    assert safe_text(error, "redis://:secret@host") == "no good: '***'"
+    assert json.loads(json.dumps(safe_text(OSError(), "redis://host"))) == "OSError"
