@@ -146,6 +146,9 @@ def main() -> NoReturn:
     except WeightsError as exc:
         typer.echo(f"error: {exc}", err=True)
         sys.exit(2)
+    except OSError as exc:
+        typer.echo(f"error: {exc.strerror}: {exc.filename}", err=True)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)

@@ -1,0 +1,67 @@
+"""sleep-train as a user meets it: its exit codes, its files."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from models.contract import Gain
+from models.weights import load, read_card
+from offline_training.cli import main
+from tests.offline_training.synthetic import write_data
+
+
+@dataclass
+class Program:
+    """The console script, called in this process."""
+
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit code, stdout, stderr."""
+        self.monkeypatch.setattr(sys, "argv", ["sleep-train", *arguments])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        return int(exit_.value.code or 0), *self.capsys.readouterr()
+
+
+@pytest.fixture
+def sleep_train(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Program:
+    return Program(monkeypatch, capsys)
+
+
+def test_fit_and_evaluate_write_weights_that_load(tmp_path: Path, sleep_train: Program) -> None:
+    write_data(tmp_path, subjects=4)
+    common = ("--data", str(tmp_path), "--out", str(tmp_path / "out"), "--steps", "1")
+    common = (*common, "--variant", "gain-free")
+    code, out, err = sleep_train("fit-bandpower", *common)
+    assert code == 0 and "min left" in err and "kappa" in out
+    path = tmp_path / "out" / "gain-free.safetensors"
+    network, contract = load(path)
+    assert contract.gain is Gain.UNKNOWN and network.config.gain_free
+    code, _, _ = sleep_train("evaluate-bandpower", *common, "--folds", "2", "--run-folds", "1")
+    assert code == 0
+    figures = read_card(path)["figures"]["cross_validated"]
+    assert figures["folds_run"] == 1 and figures["command"].startswith("sleep-train evaluate")
+    load(path)
+
+
+def test_bad_input_is_one_line_and_exit_2(tmp_path: Path, sleep_train: Program) -> None:
+    code, _, err = sleep_train("fit-bandpower", "--data", str(tmp_path))
+    assert code == 2 and err.count("\n") == 1 and "sleep_edf_bandpower.npz" in err
+    code, _, err = sleep_train(
+        "evaluate-bandpower", "--data", str(tmp_path), "--out", str(tmp_path)
+    )
+    assert code == 2 and err.count("\n") == 1 and "has no card" in err
+
+
+@pytest.mark.parametrize("command", ["fit-bandpower", "evaluate-bandpower"])
+def test_help_shows_an_example(command: str, sleep_train: Program) -> None:
+    code, out, _ = sleep_train(command, "--help")
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", out)
+    assert code == 0 and f"Example: sleep-train {command}" in plain

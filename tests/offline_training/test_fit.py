@@ -1,0 +1,112 @@
+"""Training on made-up nights: it learns, repeats itself, and its figures are the runtime's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.contract import Gain
+from models.mc2sleepnet import EpochInputs, MC2SleepNet
+from offline_training.bandpower import cross_validate, hold_out, nights_of
+from offline_training.fit import Recipe, Windows, fit, stage_weights
+from offline_training.scores import Scores
+from offline_training.staging import embed_night, stream
+from tests.offline_training.synthetic import write_data
+
+RECIPE = Recipe(
+    context_epochs=12,
+    revision_epochs=3,
+    steps=40,
+    batch=16,
+    warmup_steps=5,
+    learning_rate=5e-3,
+    average=0.9,
+    evaluate_every=20,
+    evaluate_stride=2,
+    d_model=16,
+    n_heads=2,
+    d_ff=32,
+    sequence_layers=2,
+    dropout=0.0,
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("sleep-edf")
+    write_data(directory, subjects=6)
+    return directory
+
+
+def test_it_learns_and_repeats_itself(data: Path) -> None:
+    train, held_out = hold_out(nights_of(data, Gain.KNOWN))
+    lines: list[str] = []
+    networks = [
+        fit(train, held_out, False, RECIPE, seed, lambda step, steps, line: lines.append(line))
+        for seed in (0, 0)
+    ]
+    assert len(lines) == 4 and "revised" in lines[0]
+    for a, b in zip(*(network.state_dict().values() for network in networks), strict=True):
+        assert torch.equal(a, b)
+    streamed = stream(networks[0], held_out[0], RECIPE.context_epochs, RECIPE.revision_epochs)
+    live = torch.from_numpy(streamed.live).softmax(dim=1).numpy()
+    assert Scores.of(streamed.truth, live).accuracy > 0.8
+    token = networks[0].spectral_encoder.token.standardise  # type: ignore[union-attr]
+    assert token.mean[3] != 0 and token.std[3] != 1  # type: ignore[union-attr, index]
+
+
+def test_streamed_logits_are_what_stage_answers(data: Path) -> None:
+    night = nights_of(data, Gain.UNKNOWN)[0]
+    torch.manual_seed(0)
+    network = MC2SleepNet(RECIPE.network_config(gain_free=True)).eval().requires_grad_(False)
+    streamed = stream(network, night, RECIPE.context_epochs, RECIPE.revision_epochs)
+    embeddings = network.embed(EpochInputs(log_power=torch.from_numpy(night.log_power)))
+    assert torch.equal(embeddings, embed_night(network, night))
+    scored = torch.from_numpy(night.stage >= 0)
+    for epoch in (0, 5, 30, 58):
+        last = min(epoch + RECIPE.revision_epochs, len(night.stage) - 1)
+        for newest, found, track in ((epoch, streamed.live, 0), (last, streamed.revised, 1)):
+            first = max(0, newest - RECIPE.context_epochs + 1)
+            window = slice(first, newest + 1)
+            live, revised = network.stage(embeddings[None, window], scored[None, window])
+            answer = (live, revised[:, epoch - first])[track][0]
+            expected = torch.from_numpy(found[epoch]).softmax(dim=0)
+            torch.testing.assert_close(answer, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_windows_never_hold_two_nights(data: Path) -> None:
+    nights = nights_of(data, Gain.KNOWN)
+    marked = [
+        replace(night, log_power=np.full_like(night.log_power, i)) for i, night in enumerate(nights)
+    ]
+    windows = Windows(marked, replace(RECIPE, noise=0, offset=0, gain=0, batch=200), seed=0)
+    log_power, stage, scored = windows.draw()
+    assert log_power.shape == (200, 12, 5) and not ((stage >= 0) & ~scored).any()
+    for power, use in zip(log_power, scored, strict=True):
+        assert len(power[use].unique()) <= 1
+    lengths = scored.sum(dim=1)
+    assert lengths.min() < 6 and lengths.max() == 12
+
+
+def test_stage_weights_are_square_root_inverse(data: Path) -> None:
+    nights = nights_of(data, Gain.KNOWN)
+    stage = np.concatenate([night.stage for night in nights])
+    share = np.bincount(stage[stage >= 0]) / (stage >= 0).sum()
+    weight = stage_weights(nights).numpy()
+    np.testing.assert_allclose(weight * np.sqrt(share), (weight * np.sqrt(share))[0], rtol=1e-5)
+    assert (weight * share).sum() == pytest.approx(1)
+
+
+def test_cross_validation_pools_every_epoch_once(data: Path) -> None:
+    nights = nights_of(data, Gain.KNOWN)
+    seen: list[tuple[int, int]] = []
+    figures = cross_validate(
+        nights, Gain.KNOWN, replace(RECIPE, steps=2), 2, 2, 0, lambda i, n, _: seen.append((i, n))
+    )
+    scored = int(sum((night.stage >= 0).sum() for night in nights))
+    assert figures["live"]["epochs"] == figures["revised"]["epochs"] == scored
+    assert seen[-1] == (4, 4)

@@ -1,0 +1,78 @@
+"""Nights from files: what is read, refused, raised to microvolts and kept apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monitor.errors import InputError
+from offline_training.nights import (
+    AMPLITUDE_FILE,
+    BANDPOWER_FILE,
+    in_microvolts,
+    load_nights,
+    split_subjects,
+)
+from tests.offline_training.synthetic import STD_UV, write_data
+
+
+def test_nights_are_cut_where_they_end(tmp_path: Path) -> None:
+    write_data(tmp_path, subjects=3)
+    nights = load_nights(tmp_path)
+    assert [night.recording for night in nights] == [
+        "SC4001",
+        "SC4002",
+        "SC4011",
+        "SC4012",
+        "SC4021",
+        "SC4022",
+    ]
+    assert [night.subject for night in nights] == ["00", "00", "01", "01", "02", "02"]
+    assert all(night.log_power.shape == (len(night.stage), 5) for night in nights)
+    assert all((night.stage == -1).sum() == 1 for night in nights)
+
+
+def test_amplitude_undoes_the_z_score(tmp_path: Path) -> None:
+    """Two recordings of the same sleep, z-scored by different constants, become equal."""
+    write_data(tmp_path, subjects=1, z_score=(0.0, 3.0))
+    before = load_nights(tmp_path)
+    after = in_microvolts(before, tmp_path)
+    assert np.abs(before[0].log_power - before[1].log_power).min() > 2
+    np.testing.assert_allclose(after[0].log_power, after[1].log_power, atol=1e-5)
+    total = np.log(np.exp(after[0].log_power).sum(axis=1))
+    levels = [np.median(total[after[0].stage == stage]) for stage in (2, 4)]
+    assert np.mean(levels) == pytest.approx(np.log(STD_UV["N2"] * STD_UV["R"]), abs=1e-4)
+
+
+def test_no_subject_is_on_both_sides_and_all_are_held_out_once(tmp_path: Path) -> None:
+    write_data(tmp_path, subjects=7)
+    nights = load_nights(tmp_path)
+    held_out: list[str] = []
+    for rest, fold in split_subjects(nights, 3, seed=0):
+        assert not {night.subject for night in rest} & {night.subject for night in fold}
+        assert len(rest) + len(fold) == len(nights)
+        held_out += [night.recording for night in fold]
+    assert sorted(held_out) == [night.recording for night in nights]
+    with pytest.raises(InputError, match="folds"):
+        split_subjects(nights, 8, seed=0)
+
+
+def test_missing_and_foreign_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=BANDPOWER_FILE):
+        load_nights(tmp_path)
+    (tmp_path / BANDPOWER_FILE).write_bytes(b"not a zip file")
+    with pytest.raises(InputError, match="not a band-power file"):
+        load_nights(tmp_path)
+    write_data(tmp_path, subjects=1)
+    nights = load_nights(tmp_path)
+    (tmp_path / AMPLITUDE_FILE).write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="not an amplitude file"):
+        in_microvolts(nights, tmp_path)
+    (tmp_path / AMPLITUDE_FILE).write_text("recording,stage,std_uv_p50\n")
+    with pytest.raises(InputError, match="SC4001"):
+        in_microvolts(nights, tmp_path)
+    (tmp_path / AMPLITUDE_FILE).unlink()
+    with pytest.raises(InputError, match=AMPLITUDE_FILE):
+        in_microvolts(nights, tmp_path)
