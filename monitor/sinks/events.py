@@ -18,7 +18,15 @@ from urllib.parse import quote, unquote
 
 from models.contract import EPOCH_S, STAGES, Stage
 from monitor.night.statistics import SleepStatistics
-from monitor.types import Event, Reason, SampleLedger, Session, SignalState, StagePrediction
+from monitor.types import (
+    Event,
+    MarkKind,
+    Reason,
+    SampleLedger,
+    Session,
+    SignalState,
+    StagePrediction,
+)
 
 SOURCE_PREFIX = "/sleep-monitor/"
 SCHEMA_ID = "urn:sleep-monitor:events:v1"
@@ -42,14 +50,6 @@ _ANCHORS = {
     EventType.MARK: "mark",
     EventType.SESSION_ENDED: "session-ended",
 }
-
-
-class MarkKind(StrEnum):
-    """What a person can tell the monitor during the night."""
-
-    LIGHTS_OFF = "lights_off"
-    LIGHTS_ON = "lights_on"
-    NOTE = "note"
 
 
 SLEEP_AS_ANDROID = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from monitor.sinks.events import EventType, MarkKind, session_id_of, utc_text
-from monitor.types import Event, Track
+from monitor.sinks.events import EventType, session_id_of, utc_text
+from monitor.types import Event, MarkKind, Track
 
 
 def with_event(last: dict[str, str], event: Event) -> dict[str, str]:

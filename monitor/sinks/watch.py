@@ -102,9 +102,9 @@ class Follower:
         return [fields.get("event", "") for _, fields in entries]
 
     def _rewind_if_lost(self) -> None:
-        """Begin again on a server whose stream is behind what was read: it is not the same one."""
+        """Begin again on a server whose stream is empty or behind: it lost what was read."""
         newest = self._client.xrevrange(self._stream, count=1)
-        if newest and _entry_id(newest[0][0]) < _entry_id(self._last_entry):
+        if not newest or _entry_id(newest[0][0]) < _entry_id(self._last_entry):
             self._last_entry = "0-0"
 
     def _new_event(self, text: str) -> Event | None:

@@ -15,7 +15,6 @@ from models.contract import Stage
 from monitor.night.statistics import SleepStatistics, sleep_statistics
 from monitor.sinks.events import (
     EventType,
-    MarkKind,
     from_json,
     mark_event,
     session_ended,
@@ -26,7 +25,7 @@ from monitor.sinks.events import (
     to_json,
     utc_text,
 )
-from monitor.types import Event, Reason, SampleLedger, SignalState, StagePrediction, Track
+from monitor.types import Event, MarkKind, Reason, SampleLedger, SignalState, StagePrediction, Track
 from tests.sinks.peers import a_session, scored, unscored
 
 SINKS = Path(monitor.sinks.__file__).parent

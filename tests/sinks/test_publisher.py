@@ -20,9 +20,10 @@ import pytest
 
 from monitor.errors import InputError
 from monitor.sinks.event_log import MemoryEventLog
-from monitor.sinks.events import MarkKind, from_json, mark_event, session_started, stage_event
+from monitor.sinks.events import from_json, mark_event, session_started, stage_event
 from monitor.sinks.redis_client import connect
 from monitor.sinks.redis_server import RedisServer
+from monitor.types import MarkKind
 from tests.sinks.peers import (
     KEYS,
     a_log,

@@ -22,7 +22,6 @@ from monitor.errors import InputError, MonitorError
 from monitor.night.statistics import sleep_statistics
 from monitor.sinks.event_log import MemoryEventLog
 from monitor.sinks.events import (
-    MarkKind,
     from_json,
     mark_event,
     session_ended,
@@ -34,7 +33,7 @@ from monitor.sinks.events import (
 from monitor.sinks.redis_client import connect, safe_text, safe_url
 from monitor.sinks.redis_server import RedisServer
 from monitor.sinks.watch import event_line, watch
-from monitor.types import Reason, SampleLedger, SignalState, Track
+from monitor.types import MarkKind, Reason, SampleLedger, SignalState, Track
 from tests.sinks.peers import (
     KEYS,
     a_log,
