@@ -1,0 +1,115 @@
+"""Samples of one EDF or BDF channel in microvolts, decoded by mne from a few records at a time.
+
+mne gets the records in memory, never the file: opened by name it first reads all annotations of
+the file, which takes 150 MB for a night of 24 h. It gets one channel at a time: of several it
+brings the slower ones to the rate of the fastest.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import Any
+
+import mne
+import numpy as np
+
+from monitor.errors import InputError, MonitorError
+from monitor.sources.edf_header import EdfHeader, SignalHeader
+from monitor.types import F64
+
+_BLOCK_BYTES = 2 * 1024 * 1024  # of the file, all its channels
+
+_UV_PER_UNIT = {"uv": 1.0, "nv": 1e-3, "mv": 1e3, "v": 1e6}
+# The micro sign in Latin-1, UTF-8 and Shift-JIS, each read as Latin-1, as headers hold them.
+_MICRO_SIGNS = ("\xc2\xb5", "\xce\xbc", "\x83\xca", "\xb5")
+# What mne multiplies a signal by, by the unit as the header spells it; all others by 1.
+_MNE_FACTOR = {"uV": 1e-6, "\xb5V": 1e-6, "\x83\xcaV": 1e-6, "mV": 1e-3}
+
+
+def uv_per_unit(unit: str) -> float | None:
+    """Microvolts in one ``unit`` as an EDF header spells it, None for what is not a voltage."""
+    for sign in _MICRO_SIGNS:
+        unit = unit.replace(sign, "u")
+    # 'MV' is left alone: nobody records megavolts, and it is not said that millivolts are meant.
+    return None if unit == "MV" else _UV_PER_UNIT.get(unit.lower())
+
+
+class ChannelReader:
+    """Reads ``signal`` of the file that ``header`` describes; holds 2 MB of it, and no file open.
+
+    Raises InputError when its values cannot be decoded.
+    """
+
+    def __init__(self, header: EdfHeader, signal: SignalHeader) -> None:
+        if signal.physical_min == signal.physical_max or signal.digital_min == signal.digital_max:
+            raise InputError(
+                f"{header.path} does not say what the values of {signal.name} mean: its physical "
+                "or digital minimum and maximum are the same. Choose another --channel"
+            )
+        self._header = header
+        self._signal = signal
+        scale = uv_per_unit(signal.unit)
+        self._uv_per_mne = (1.0 if scale is None else scale) / _MNE_FACTOR.get(signal.unit, 1.0)
+        self.samples_per_record = signal.samples_per_record
+        self._records_per_block = max(1, _BLOCK_BYTES // header.record_bytes)
+        self._block, self._values_uv = 0, self._read_block(0)
+
+    def read_uv(self, start: int, stop: int) -> F64:
+        """Samples ``start`` to ``stop`` of the channel in microvolts, float64 (stop - start,).
+
+        Raises MonitorError when the file is no longer what it was.
+        """
+        block_n = self._records_per_block * self.samples_per_record
+        pieces = []
+        while start < stop:
+            block, at = divmod(start, block_n)
+            if block != self._block:
+                self._block, self._values_uv = block, self._read_block(block)
+            pieces.append(self._values_uv[at : at + stop - start])
+            start += len(pieces[-1])
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+    def _read_block(self, block: int) -> F64:
+        first = block * self._records_per_block
+        end = min(first + self._records_per_block, self._header.n_records)
+        values: F64 = _decode(self._header, self._signal.name, first, end).get_data()[0]
+        return values * self._uv_per_mne
+
+
+def _decode(header: EdfHeader, name: str, first: int, end: int) -> Any:
+    """mne's view of one channel in the data records ``first`` to ``end``."""
+    n_bytes = (end - first) * header.record_bytes
+    try:
+        with header.path.open("rb") as file:
+            # mne stumbles over some patient fields and needs none.
+            head = file.read(8) + b"X".ljust(80) + file.read(header.header_bytes - 8)[80:]
+            file.seek(first * header.record_bytes, io.SEEK_CUR)
+            records = file.read(n_bytes)
+    except OSError as exc:
+        raise _changed(header) from exc
+    if len(records) < n_bytes:
+        raise _changed(header)
+    read = mne.io.read_raw_bdf if header.sample_bytes == 3 else mne.io.read_raw_edf
+    # mne warns of what the header was checked for, and that these are fewer records than it says.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return read(
+                io.BytesIO(head + records),
+                include=[name],
+                exclude_after_unique=True,  # repeated labels are told apart by their numbers
+                preload=True,
+                encoding="latin1",  # any byte is valid; annotations are read elsewhere
+                verbose="ERROR",
+            )
+        except Exception as exc:  # on odd headers mne asserts, or raises a bare Exception
+            raise InputError(
+                f"{header.path} cannot be decoded ({exc or type(exc).__name__}): export it again"
+            ) from exc
+
+
+def _changed(header: EdfHeader) -> MonitorError:
+    return MonitorError(
+        f"{header.path} was moved or changed while it was read: put it back and start again"
+    )
