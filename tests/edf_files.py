@@ -17,6 +17,7 @@ from edfio import Bdf, BdfSignal, Edf, EdfAnnotation, EdfSignal, Recording
 
 HEADER_FIELDS = {
     "version": slice(0, 8),
+    "patient": slice(8, 88),
     "recording": slice(88, 168),
     "startdate": slice(168, 176),
     "starttime": slice(176, 184),
@@ -34,6 +35,7 @@ SIGNAL_FIELDS = {
     "digital_min": (120, 8),
     "digital_max": (128, 8),
     "samples_per_record": (216, 8),
+    "reserved": (224, 32),
 }
 """Offset per signal and width of the fields after the first 256 bytes."""
 
@@ -132,7 +134,7 @@ def make_discontinuous(path: Path, onsets_s: Sequence[float | None]) -> Path:
     for onset_s in onsets_s:
         place = slice(at + sum(sizes[:-1]), at + sum(sizes))
         _, _, others = bytes(content[place]).partition(b"\0")
-        own = b"" if onset_s is None else f"{onset_s:+g}\x14\x14\0".encode()
+        own = b"" if onset_s is None else f"{onset_s:+.10g}\x14\x14\0".encode()
         tal = (own + others.strip(b"\0") + b"\0").ljust(sizes[-1], b"\0")
         assert len(tal) == sizes[-1], "no room for the onset: add an annotation to widen the field"
         content[place] = tal

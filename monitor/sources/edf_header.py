@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -113,7 +113,9 @@ class _Fields:
                 f"{self._path} is damaged: it ends inside its header, at the {what}. "
                 "Copy or export it again"
             )
-        return raw.decode("latin-1").split("\0")[0].strip()
+        # Latin-1 takes any byte; the micro sign of Shift-JIS is the one pair worth knowing.
+        text = raw.decode("latin-1").split("\0")[0].strip().replace("\x83\xca", "\xb5")
+        return "".join(c if c.isprintable() else "?" for c in text)
 
     def number(self, n_bytes: int, what: str) -> float:
         text = self.text(n_bytes, what)
@@ -228,13 +230,14 @@ def _signals(fields: _Fields, n_signals: int) -> tuple[SignalHeader, ...]:
 
 
 def _unique(labels: list[str]) -> list[str]:
-    """Repeated labels numbered -0, -1, ... as mne names them, so that it finds them again."""
-    repeated = Counter(labels)
-    seen: Counter[str] = Counter()
-    names = []
+    """Repeated labels numbered -0, -1, ..."""
+    names: list[str] = []
     for label in labels:
-        names.append(label if repeated[label] == 1 else f"{label}-{seen[label]}")
-        seen[label] += 1
+        numbers = count()
+        name = label if labels.count(label) == 1 else f"{label}-{next(numbers)}"
+        while name in names:
+            name = f"{label}-{next(numbers)}"
+        names.append(name)
     return names
 
 

@@ -1,8 +1,9 @@
 """Samples of one EDF or BDF channel in microvolts, decoded by mne from a few records at a time.
 
 mne gets the records in memory, never the file: opened by name it first reads all annotations of
-the file, which takes 150 MB for a night of 24 h. It gets one channel at a time: of several it
-brings the slower ones to the rate of the fastest.
+the file, which takes 150 MB for a day. It gets a header that only says how to decode, so that no
+odd label, unit or remark can stop it. And it gets one channel at a time: of several it brings the
+slower ones to the rate of the fastest.
 """
 
 from __future__ import annotations
@@ -21,10 +22,8 @@ from monitor.types import F64
 _BLOCK_BYTES = 2 * 1024 * 1024  # of the file, all its channels
 
 _UV_PER_UNIT = {"uv": 1.0, "nv": 1e-3, "mv": 1e3, "v": 1e6}
-# The micro sign in Latin-1, UTF-8 and Shift-JIS, each read as Latin-1, as headers hold them.
-_MICRO_SIGNS = ("\xc2\xb5", "\xce\xbc", "\x83\xca", "\xb5")
-# What mne multiplies a signal by, by the unit as the header spells it; all others by 1.
-_MNE_FACTOR = {"uV": 1e-6, "\xb5V": 1e-6, "\x83\xcaV": 1e-6, "mV": 1e-3}
+# The micro sign in Latin-1 and UTF-8, each read as Latin-1, as headers hold them.
+_MICRO_SIGNS = ("\xc2\xb5", "\xce\xbc", "\xb5")
 
 
 def uv_per_unit(unit: str) -> float | None:
@@ -48,9 +47,9 @@ class ChannelReader:
                 "or digital minimum and maximum are the same. Choose another --channel"
             )
         self._header = header
-        self._signal = signal
+        self._index = header.signals.index(signal)
         scale = uv_per_unit(signal.unit)
-        self._uv_per_mne = (1.0 if scale is None else scale) / _MNE_FACTOR.get(signal.unit, 1.0)
+        self._uv_per_unit = 1.0 if scale is None else scale
         self.samples_per_record = signal.samples_per_record
         self._records_per_block = max(1, _BLOCK_BYTES // header.record_bytes)
         self._block, self._values_uv = 0, self._read_block(0)
@@ -73,17 +72,16 @@ class ChannelReader:
     def _read_block(self, block: int) -> F64:
         first = block * self._records_per_block
         end = min(first + self._records_per_block, self._header.n_records)
-        values: F64 = _decode(self._header, self._signal.name, first, end).get_data()[0]
-        return values * self._uv_per_mne
+        values: F64 = _decode(self._header, self._index, first, end).get_data()[0]
+        return values * self._uv_per_unit
 
 
-def _decode(header: EdfHeader, name: str, first: int, end: int) -> Any:
-    """mne's view of one channel in the data records ``first`` to ``end``."""
+def _decode(header: EdfHeader, index: int, first: int, end: int) -> Any:
+    """mne's view of signal ``index`` in the data records ``first`` to ``end``, in its own unit."""
     n_bytes = (end - first) * header.record_bytes
     try:
         with header.path.open("rb") as file:
-            # mne stumbles over some patient fields and needs none.
-            head = file.read(8) + b"X".ljust(80) + file.read(header.header_bytes - 8)[80:]
+            head = file.read(header.header_bytes)
             file.seek(first * header.record_bytes, io.SEEK_CUR)
             records = file.read(n_bytes)
     except OSError as exc:
@@ -91,22 +89,35 @@ def _decode(header: EdfHeader, name: str, first: int, end: int) -> Any:
     if len(records) < n_bytes:
         raise _changed(header)
     read = mne.io.read_raw_bdf if header.sample_bytes == 3 else mne.io.read_raw_edf
-    # mne warns of what the header was checked for, and that these are fewer records than it says.
+    # mne warns that these are fewer records than the header says, and of missing dates.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             return read(
-                io.BytesIO(head + records),
-                include=[name],
-                exclude_after_unique=True,  # repeated labels are told apart by their numbers
+                io.BytesIO(_plain(head, len(header.signals)) + records),
+                include=[str(index)],
                 preload=True,
-                encoding="latin1",  # any byte is valid; annotations are read elsewhere
                 verbose="ERROR",
             )
         except Exception as exc:  # on odd headers mne asserts, or raises a bare Exception
             raise InputError(
                 f"{header.path} cannot be decoded ({exc or type(exc).__name__}): export it again"
             ) from exc
+
+
+def _plain(head: bytes, n_signals: int) -> bytes:
+    """``head`` without words: signals named 0, 1, ..., in volts, which mne leaves as they are."""
+    plain = bytearray(head)
+    labels = b"".join(str(i).encode().ljust(16) for i in range(n_signals))
+    for at, text in (
+        (8, b" " * 160),  # patient and recording
+        (256, labels),
+        (256 + 96 * n_signals, b"V       " * n_signals),
+        (256 + 136 * n_signals, b" " * 80 * n_signals),  # filters
+        (256 + 224 * n_signals, b" " * 32 * n_signals),  # reserved
+    ):
+        plain[at : at + len(text)] = text
+    return bytes(plain)
 
 
 def _changed(header: EdfHeader) -> MonitorError:

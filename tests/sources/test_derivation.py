@@ -1,0 +1,168 @@
+"""The channel that is staged is the one meant, and the user is told why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from monitor.errors import InputError
+from monitor.sources.derivation import choose_derivation, is_eeg
+
+
+@dataclass(frozen=True)
+class Channel:
+    name: str
+    sfreq_hz: float = 256.0
+
+
+def channels(*names: str) -> list[Channel]:
+    return [Channel(name) for name in names]
+
+
+SLEEP_EDF = channels("EEG Fpz-Cz", "EEG Pz-Oz", "EOG horizontal", "Resp oro-nasal", "EMG submental")
+MUSE = channels("TP9", "AF7", "AF8", "TP10", "AUX R")
+
+
+@pytest.mark.parametrize(
+    ("recorded", "name", "taken"),
+    [
+        (SLEEP_EDF[::-1], "EEG Fpz-Cz", ("EEG Fpz-Cz",)),
+        (channels("Cz", "EOG", "Fpz", "Fz-Cz"), "Fpz-Cz", ("Fpz", "Cz")),
+        (MUSE, "AF7-TP9", ("AF7", "TP9")),
+        (channels("AF8", "TP10"), "AF8-TP10", ("AF8", "TP10")),
+        (channels("AF8", "AF7"), "AF7", ("AF7",)),
+        (channels("EEG C4-A1", "EEG F4-A1", "EEG O2-A1"), "EEG F4-A1", ("EEG F4-A1",)),
+        (channels("C4", "F3", "A1", "A2"), "F3-A2", ("F3", "A2")),
+        (channels("C3-M2", "F3-REF", "M2-REF"), "F3-M2", ("F3-REF", "M2-REF")),
+        (channels("EEG P4", "EEG C4-LE"), "EEG C4-LE", ("EEG C4-LE",)),
+        (channels("ECG", "T3", "O1"), "T3", ("T3",)),
+        (channels("SaO2", "H.R.", "EEG(sec)", "ECG", "EEG", "EMG"), "EEG(sec)", ("EEG(sec)",)),
+        (channels("EEG"), "EEG", ("EEG",)),
+        (channels("Signal 1"), "Signal 1", ("Signal 1",)),
+    ],
+)
+def test_without_a_wish_the_preferred_derivation_is_taken(
+    recorded: list[Channel], name: str, taken: tuple[str, ...]
+) -> None:
+    derivation = choose_derivation(recorded)
+    assert (derivation.name, derivation.recorded, derivation.sfreq_hz) == (name, taken, 256.0)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "wanted", "why"),
+    [
+        (SLEEP_EDF, None, "Staging EEG Fpz-Cz, the derivation the network is trained on."),
+        (
+            MUSE,
+            None,
+            "Staging AF7-TP9, the closest to Fpz-Cz among the recorded channels "
+            "(choose another with --channel).",
+        ),
+        (channels("EEG"), None, "Staging EEG, the only EEG channel."),
+        (channels("T3", "O1"), None, "Staging T3, the first of 2 EEG channels."),
+        (SLEEP_EDF, "pz-oz", "Staging EEG Pz-Oz, as asked."),
+        (MUSE, "AF8-AF7", "Staging AF8-AF7, the difference of two channels."),
+        (
+            SLEEP_EDF,
+            "EOG horizontal",
+            "Staging EOG horizontal, as asked, though its name does not say that it is EEG.",
+        ),
+    ],
+)
+def test_the_reason_is_a_sentence(recorded: list[Channel], wanted: str | None, why: str) -> None:
+    assert choose_derivation(recorded, wanted).why == why
+
+
+@pytest.mark.parametrize(
+    ("recorded", "wanted", "taken"),
+    [
+        (SLEEP_EDF, "EEG Pz-Oz", ("EEG Pz-Oz",)),
+        (SLEEP_EDF, "eeg pz-oz", ("EEG Pz-Oz",)),
+        (SLEEP_EDF, "Pz-Oz", ("EEG Pz-Oz",)),
+        (channels("EEG F3-REF", "EEG C3-REF"), "c3", ("EEG C3-REF",)),
+        (channels("EEG F3-A2", "F3", "M2"), "F3-M2", ("EEG F3-A2",)),
+        (channels("F3-M2", "F3", "M2"), "F3-M2", ("F3-M2",)),
+        (channels("F3-M2", "F3", "M2"), "M2-F3", ("M2", "F3")),
+        (channels("EEG F3-REF", "EEG A2-REF"), "f3-m2", ("EEG F3-REF", "EEG A2-REF")),
+        (channels("F3-Fpz", "C3-Fpz"), "F3-Fpz-C3-Fpz", ("F3-Fpz", "C3-Fpz")),
+        (channels("Fz", "fz"), "fz", ("fz",)),
+    ],
+)
+def test_a_name_is_found_in_its_spellings(
+    recorded: list[Channel], wanted: str, taken: tuple[str, ...]
+) -> None:
+    assert choose_derivation(recorded, wanted).recorded == taken
+
+
+MIXED = [Channel("F3", 256), Channel("M2", 128), Channel("Cz", 50)]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "wanted", "message"),
+    [
+        (
+            MIXED,
+            "F4",
+            "there is no channel 'F4': recorded are 'F3' (256 Hz), 'M2' (128 Hz), 'Cz' (50 Hz)",
+        ),
+        (
+            MIXED,
+            "F3-M1",
+            "there is no channel 'F3-M1': recorded are 'F3' (256 Hz), 'M2' (128 Hz), 'Cz' (50 Hz)",
+        ),
+        (
+            MIXED,
+            "F3-M2",
+            "F3-M2 cannot be derived, its channels have different rates: 'F3' (256 Hz), "
+            "'M2' (128 Hz). Choose another --channel",
+        ),
+        (
+            MIXED,
+            "Cz",
+            "Cz is sampled at 50 Hz, and staging needs 80 Hz or more: choose another --channel",
+        ),
+        (
+            channels("EEG Fz-REF", "Fz-LE"),
+            "Fz",
+            "'Fz' may be any of 'EEG Fz-REF', 'Fz-LE': give one of these names",
+        ),
+        (
+            [Channel("EEG", 50), Channel("SpO2", 1)],
+            None,
+            "no channel is sampled at 80 Hz or more, which staging needs: recorded are "
+            "'EEG' (50 Hz), 'SpO2' (1 Hz)",
+        ),
+        (
+            channels("ECG II", "EOG"),
+            None,
+            "no EEG channel could be told by its name: name one with --channel, recorded are "
+            "'ECG II' (256 Hz), 'EOG' (256 Hz)",
+        ),
+    ],
+)
+def test_what_cannot_be_staged_is_said(
+    recorded: list[Channel], wanted: str | None, message: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        choose_derivation(recorded, wanted)
+    assert str(caught.value) == message
+
+
+def test_slow_channels_and_unlike_rates_are_passed_over() -> None:
+    recorded = [Channel("Fpz", 512), Channel("Cz", 256), Channel("EEG Fpz-Cz", 64)]
+    assert choose_derivation(recorded).recorded == ("Fpz",)
+
+
+OTHER_SIGNALS = (
+    "EOG horizontal,EOG(L),LOC,ROC-M1,E1-M2,E2,EMG submental,Chin1,ECG,EKG2,Resp oro-nasal,Flow,"
+    "Thorax,THOR RES,ABDO RES,SaO2,SpO2,Snore,Leg/L,Tibialis,RAT,HR,H.R.,Pulse,Pleth,Position,"
+    "LIGHT,OX stat,Temp rectal,Event marker,Accelerometer X,DC1,AUX R,Status"
+)
+
+
+@pytest.mark.parametrize("name", OTHER_SIGNALS.split(","))
+def test_other_signals_are_never_taken_for_eeg(name: str) -> None:
+    assert not is_eeg(name)
+    with pytest.raises(InputError, match="no EEG channel could be told"):
+        choose_derivation(channels(name))

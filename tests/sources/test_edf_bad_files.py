@@ -1,0 +1,192 @@
+"""Each file that cannot be staged is refused in one line that says what is wrong and what to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from monitor.errors import InputError
+from monitor.sources.derivation import choose_derivation
+from monitor.sources.edf import EdfRecording
+from tests.edf_files import (
+    Signal,
+    make_discontinuous,
+    patch_header,
+    patch_signal,
+    ramp,
+    write_edf,
+)
+
+ROOM = [(0.0, None, "widens the annotation field")]
+
+
+def whole(path: Path) -> Path:
+    return write_edf(path, [Signal("EEG", ramp(1000), 100)], annotations=ROOM)
+
+
+def cut(path: Path, n_bytes: int) -> Path:
+    path.write_bytes(path.read_bytes()[:n_bytes])
+    return path
+
+
+def directory(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def text(path: Path) -> Path:
+    path.write_text("epoch,stage\n1,N2\n")
+    return path
+
+
+CASES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (lambda path: path, "does not exist: check the name"),
+    "directory": (directory, "is a directory: give one EDF or BDF file"),
+    "under a file": (
+        lambda path: text(path.parent),
+        "cannot be read: Not a directory",
+    ),
+    "empty": (Path.touch, "is empty (0 bytes): copy or export it again"),
+    "text": (text, "is not an EDF or BDF file: give one, or convert it to EDF first"),
+    "only a version": (
+        lambda path: cut(whole(path), 8),
+        "is damaged: it ends inside its header, at the patient. Copy or export it again",
+    ),
+    "half a header": (
+        lambda path: cut(whole(path), 300),
+        "is damaged: it ends inside its header, at the transducer. Copy or export it again",
+    ),
+    "word for a number": (
+        lambda path: patch_header(whole(path), n_records="many"),
+        "is damaged: its header gives the number of records as 'many', not as a number. "
+        "Copy or export it again",
+    ),
+    "not a number": (
+        lambda path: patch_signal(whole(path), 0, physical_max="nan"),
+        "is damaged: its header gives the physical maximum of EEG as 'nan', not as a number. "
+        "Copy or export it again",
+    ),
+    "fraction for a count": (
+        lambda path: patch_header(whole(path), n_records="9.5"),
+        "is damaged: its header gives the number of records as 9.5, not as a whole number. "
+        "Copy or export it again",
+    ),
+    "no samples in a record": (
+        lambda path: patch_signal(whole(path), 0, samples_per_record="0"),
+        "is damaged: its header gives the samples per record of EEG as 0. Copy or export it again",
+    ),
+    "no signals": (
+        lambda path: patch_header(whole(path), n_signals="0"),
+        "is damaged: its header claims 0 signals in 768 bytes. Copy or export it again",
+    ),
+    "records without length": (
+        lambda path: patch_header(whole(path), record_s="0"),
+        "is damaged: its data records last 0 s. Copy or export it again",
+    ),
+    "truncated": (
+        lambda path: cut(whole(path), 768 + 3 * (200 + 42) + 100),
+        "is truncated: of the 10 data records (10 s) that its header promises, 3 (3 s) are there. "
+        "Copy or export it again",
+    ),
+    "header alone": (
+        lambda path: cut(patch_header(whole(path), n_records="-1"), 768),
+        "holds a header but no samples: the recorder stopped before its first data record",
+    ),
+    "annotations alone": (
+        lambda path: write_edf(path, [], annotations=[(0, 30, "Sleep stage W")]),
+        "holds annotations and no signals: give the recording itself, and this file with "
+        "--hypnogram if it holds the sleep stages",
+    ),
+    "no onset": (
+        lambda path: make_discontinuous(whole(path), [0, 1, None, *range(3, 10)]),
+        "is damaged: it is discontinuous (EDF+D) and its data record 3 does not say when it began."
+        " Export it again",
+    ),
+    "time runs backwards": (
+        lambda path: make_discontinuous(whole(path), [0, 1, 7, 3, 8, 9, 10, 11, 12, 13]),
+        "is damaged: its data record 4 begins at 3 s, not after the one before it (7 s)."
+        " Export it again",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_message_names_file_fault_and_remedy(tmp_path: Path, case: str) -> None:
+    make, message = CASES[case]
+    path = tmp_path / "folder" / "night.edf"
+    if case != "under a file":
+        path.parent.mkdir()
+    make(path)
+    with pytest.raises(InputError) as caught:
+        EdfRecording.open(path)
+    assert str(caught.value) == f"{path} {message}"
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="file permissions of POSIX")
+def test_a_file_without_permission(tmp_path: Path) -> None:
+    path = whole(tmp_path / "night.edf")
+    path.chmod(0)
+    user = os.geteuid()
+    if user == 0:  # nothing is forbidden to root, so be nobody for a moment
+        os.seteuid(65534)
+    try:
+        with pytest.raises(InputError) as caught:
+            EdfRecording.open(path)
+    finally:
+        os.seteuid(user)
+    assert str(caught.value) == f"{path} may not be read: ask its owner for permission"
+
+
+def test_a_channel_whose_values_mean_nothing(tmp_path: Path) -> None:
+    path = whole(tmp_path / "night.edf")
+    patch_signal(path, 0, physical_min="0", physical_max="0")
+    recording = EdfRecording.open(path)
+    with pytest.raises(InputError) as caught:
+        recording.chunks(choose_derivation(recording.channels))
+    assert str(caught.value) == (
+        f"{path} does not say what the values of EEG mean: its physical or digital minimum and "
+        "maximum are the same. Choose another --channel"
+    )
+
+
+def test_what_mne_cannot_decode_is_said_before_the_stream_starts(tmp_path: Path) -> None:
+    path = patch_header(whole(tmp_path / "night.edf"), n_records="10.0")
+    recording = EdfRecording.open(path)
+    with pytest.raises(InputError) as caught:
+        recording.chunks(choose_derivation(recording.channels))
+    assert str(caught.value) == (
+        f"{path} cannot be decoded (invalid literal for int() with base 10: '10.0'): "
+        "export it again"
+    )
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return whole(tmp_path_factory.mktemp("sound") / "night.edf").read_bytes()
+
+
+@settings(deadline=None, max_examples=100)
+@given(at=st.integers(0, 767), junk=st.binary(min_size=1, max_size=8))
+@example(at=244, junk=b"1e-300  ")
+@example(at=244, junk=b"1e300   ")
+@example(at=236, junk=b"99999999")
+@example(at=688, junk=b"99999999")
+def test_damage_to_the_header_is_never_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, sound: bytes, at: int, junk: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "damaged.edf"
+    path.write_bytes((sound[:at] + junk + sound[at + len(junk) :])[: len(sound)])
+    try:
+        recording = EdfRecording.open(path)
+        derivation = choose_derivation(recording.channels)
+        assert all("\n" not in note for note in recording.notes(derivation))
+        for chunk in recording.chunks(derivation):
+            assert chunk.data_uv.shape == (1, chunk.times_s.size)
+    except InputError as exc:
+        assert "\n" not in str(exc)

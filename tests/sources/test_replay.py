@@ -1,0 +1,102 @@
+"""A replay keeps the recording's pace, whatever the machine does meanwhile."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor.clock import ManualClock, SystemClock
+from monitor.errors import InputError
+from monitor.sources.replay import parse_speed, replay
+from monitor.types import EegChunk
+
+
+def chunks(*starts_s: float, n: int = 100, sfreq_hz: float = 100.0) -> Iterator[EegChunk]:
+    for start_s in starts_s:
+        times_s = start_s + np.arange(n) / sfreq_hz
+        yield EegChunk(np.zeros((1, n), np.float32), times_s, ("EEG",), sfreq_hz)
+
+
+def released_s(stream: Iterator[EegChunk], clock: ManualClock, busy_s: float = 0.0) -> list[float]:
+    """When each chunk came, for a consumer that is busy for ``busy_s`` after each."""
+    moments_s = []
+    for _ in stream:
+        moments_s.append(clock.monotonic_s())
+        clock.advance(busy_s)
+    return moments_s
+
+
+@pytest.mark.parametrize("speed", [1.0, 60.0, 0.5])
+def test_a_chunk_comes_when_its_last_sample_would_have(speed: float) -> None:
+    stream = replay(chunks(0, 1, 2), speed, clock := ManualClock())
+    assert released_s(stream, clock) == pytest.approx([1 / speed, 2 / speed, 3 / speed])
+
+
+def test_max_never_waits() -> None:
+    stream = replay(chunks(*range(1000)), None, clock := ManualClock())
+    assert set(released_s(stream, clock)) == {0.0}
+
+
+def test_the_schedule_counts_from_the_first_sample_and_waits_gaps_out() -> None:
+    stream = replay(chunks(500.25, 501.25, 700), 10.0, clock := ManualClock())
+    assert released_s(stream, clock) == pytest.approx([0.1, 0.2, 20.075])
+
+
+def test_what_was_seen_before_comes_at_once() -> None:
+    stream = replay(chunks(0, 1, 2, 3, 4), 1.0, clock := ManualClock(), from_s=2.5)
+    assert released_s(stream, clock) == pytest.approx([0, 0, 0.5, 1.5, 2.5])
+
+
+def test_a_slow_consumer_is_caught_up_with() -> None:
+    stream = replay(chunks(*range(4), 100), 1.0, clock := ManualClock())
+    assert released_s(stream, clock, busy_s=3.0) == pytest.approx([1, 4, 7, 10, 101])
+
+
+class SluggishClock(ManualClock):
+    """Oversleeps every time by 7 ms, as a loaded machine does."""
+
+    def sleep(self, duration_s: float) -> None:
+        self.advance(duration_s + 0.007)
+
+
+@settings(deadline=None)
+@given(n=st.integers(1, 500), chunk_n=st.integers(1, 300), speed=st.floats(0.1, 100))
+def test_oversleeping_never_adds_up(n: int, chunk_n: int, speed: float) -> None:
+    clock = SluggishClock()
+    starts_s = [i * chunk_n / 100 for i in range(n)]
+    last_s = released_s(replay(chunks(*starts_s, n=chunk_n), speed, clock), clock)[-1]
+    due_s = n * chunk_n / 100 / speed
+    assert due_s - 1e-6 <= last_s <= due_s + 0.0071
+
+
+def test_a_long_wait_can_be_interrupted() -> None:
+    stream = replay(chunks(0, 3600), 1000.0, SystemClock())
+    next(stream)
+    timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
+    began_s = time.monotonic()
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        next(stream)
+    timer.join()
+    assert time.monotonic() - began_s < 1.0
+
+
+@pytest.mark.parametrize(("text", "speed"), [("max", None), ("1", 1.0), ("0.5", 0.5), ("60", 60.0)])
+def test_speeds(text: str, speed: float | None) -> None:
+    assert parse_speed(text) == speed
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "fast", "", "nan", "inf"])
+def test_what_is_no_speed(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_speed(text)
+    assert str(caught.value) == (
+        f"--speed must be a number above 0, such as 1 or 60, or max, got '{text}'"
+    )
