@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class NightView(Protocol):
-    """Something that shows the night while it runs. `update` returns at once, whatever happens."""
+    """Something that shows the night while it runs. `update` never raises or waits for a person."""
 
     def __enter__(self) -> Self: ...
 

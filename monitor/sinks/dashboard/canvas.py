@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -33,7 +34,7 @@ class Canvas:
     def put(self, x: int, y: int, text: str, style: Style = PLAIN) -> int:
         """Write ``text`` from cell (``x``, ``y``) on; return the column after it."""
         if not (text.isascii() and text.isprintable()):
-            text = self._tame(text)
+            text = _tame(text, self._unicode)
         end = x + len(text)
         if 0 <= y < self.height:
             chars, styles = self._chars[y], self._styles[y]
@@ -59,11 +60,6 @@ class Canvas:
                     start = column
             yield runs if self.width else []
 
-    def _tame(self, text: str) -> str:
-        if not self._unicode:
-            text = text.translate(_ASCII).encode("ascii", "replace").decode("ascii")
-        return "".join(c if c.isprintable() and cell_len(c) == 1 else "?" for c in text)
-
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for index, runs in enumerate(self.rows()):
             if index:
@@ -73,3 +69,10 @@ class Canvas:
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         return Measurement(self.width, self.width)
+
+
+@lru_cache(maxsize=4096)
+def _tame(text: str, unicode: bool) -> str:
+    if not unicode:
+        text = text.translate(_ASCII).encode("ascii", "replace").decode("ascii")
+    return "".join(c if c.isprintable() and cell_len(c) == 1 else "?" for c in text)

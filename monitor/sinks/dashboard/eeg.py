@@ -6,7 +6,6 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
-from scipy.signal.windows import hann
 
 from models.contract import SFREQ_HZ
 from monitor.sinks.dashboard.canvas import Canvas
@@ -20,6 +19,7 @@ MAX_DB = 30.0
 
 _SCALES_UV = (25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 500.0, 1000.0)
 _WINDOW = 200
+_HANN = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_WINDOW) / _WINDOW)
 _BRAILLE = 0x2800
 # Dot of braille row 0..3 in the left and the right column of a character.
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
@@ -91,9 +91,8 @@ def spectrogram_db(signal_uv: F32, columns: int, bands: int) -> F64:
         return np.full((bands, columns), np.nan)
     centres = (np.arange(columns) + 0.5) * signal_uv.size / columns
     starts = np.clip(centres - _WINDOW / 2, 0, signal_uv.size - _WINDOW).astype(np.int64)
-    window = hann(_WINDOW, sym=False)
-    pieces = signal_uv[starts[:, None] + np.arange(_WINDOW)] * window  # (columns, samples)
-    power = np.abs(np.fft.rfft(pieces, axis=1)) ** 2 * 2.0 / (SFREQ_HZ * np.sum(window**2))
+    pieces = signal_uv[starts[:, None] + np.arange(_WINDOW)] * _HANN  # (columns, samples)
+    power = np.abs(np.fft.rfft(pieces, axis=1)) ** 2 * 2.0 / (SFREQ_HZ * np.sum(_HANN**2))
     frequency_hz = np.fft.rfftfreq(_WINDOW, 1.0 / SFREQ_HZ)
     edges = np.searchsorted(frequency_hz, np.linspace(0.0, MAX_HZ, bands + 1))
     edges = np.maximum(edges, 1)  # 0 Hz says nothing

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import lru_cache
 
 import numpy as np
 
@@ -92,28 +93,36 @@ def draw_hypnodensity(canvas: Canvas, x: int, y: int, height: int, shares: F64, 
     tops = np.cumsum(shares[:, order], axis=1) * 8 * height
     for column, top in enumerate(tops):
         levels = np.searchsorted(np.round(top), np.arange(8 * height), side="right")
-        stack = [_STACK[min(int(i), len(_STACK) - 1)] for i in levels]
+        stack = tuple(_STACK[i] for i in np.minimum(levels, len(_STACK) - 1).tolist())
         for row in range(height):
             cell = stack[8 * row : 8 * row + 8]
             _draw_cell(canvas, x + column, y + height - 1 - row, cell, look)
 
 
-def _draw_cell(canvas: Canvas, x: int, y: int, cell: list[Stage | None], look: Look) -> None:
+def _draw_cell(canvas: Canvas, x: int, y: int, cell: tuple[Stage | None, ...], look: Look) -> None:
     if not look.colour or not look.unicode:
         stage = cell[4]
         letter = "░" if stage is None else STAGE_LETTERS[stage]
         canvas.put(x, y, letter, look.stage(stage))
         return
+    below, above, eighths = _two_stages(cell)
+    if eighths == 8:
+        canvas.put(x, y, "░" if below is None else "█", look.stage(below))
+    else:
+        style = look.style(STAGE_COLOURS[below], on=STAGE_COLOURS[above])
+        canvas.put(x, y, _EIGHTHS[eighths], style)
+
+
+@lru_cache(maxsize=4096)
+def _two_stages(cell: tuple[Stage | None, ...]) -> tuple[Stage | None, Stage | None, int]:
+    """The two stages that fill most of a cell, lower one first, and its eighths."""
     (first, count), *rest = Counter(cell).most_common(2)
     if not rest:
-        canvas.put(x, y, "░" if first is None else "█", look.stage(first))
-        return
+        return first, first, 8
     second = rest[0][0]
-    first_below = cell.index(first) < cell.index(second)
-    below, above = (first, second) if first_below else (second, first)
-    eighths = count if first_below else 8 - count
-    style = look.style(STAGE_COLOURS[below], on=STAGE_COLOURS[above])
-    canvas.put(x, y, _EIGHTHS[eighths], style)
+    if cell.index(first) < cell.index(second):
+        return first, second, count
+    return second, first, 8 - count
 
 
 def draw_time_axis(

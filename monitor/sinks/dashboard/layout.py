@@ -160,8 +160,9 @@ def _small(
     elif newest.confidence is None:
         current, style = f"? unscored: {newest.reason}", look.alarm
     else:
-        current = f"{newest.stage} {100 * newest.confidence:.0f} %"
-        style = look.stage(newest.stage, bold=True)
+        stale = panels.is_stale(state)
+        current = f"{newest.stage} {'old' if stale else f'{100 * newest.confidence:.0f} %'}"
+        style = look.alarm if stale else look.stage(newest.stage, bold=True)
     end = canvas.put(0, 0, current[:width], style)
     rest = [clock_text(now, state, look.timezone), f"signal {state.signal.value}"]
     canvas.put(end + 2, 0, fitting(rest, width - end - 2), look.quiet)

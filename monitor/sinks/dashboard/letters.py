@@ -23,11 +23,21 @@ HEIGHT = 4
 
 
 def draw_letters(
-    canvas: Canvas, x: int, y: int, stage: Stage | None, known: bool, look: Look, scale: int = 1
+    canvas: Canvas,
+    x: int,
+    y: int,
+    stage: Stage | None,
+    known: bool,
+    look: Look,
+    scale: int,
+    stale: bool,
 ) -> None:
-    """``stage``, `HEIGHT` rows high times ``scale``; "?" is unscored, "-" not ``known`` yet."""
+    """``stage``, `HEIGHT` rows high times ``scale``; "?" is unscored, "-" not ``known`` yet.
+
+    ``stale`` takes the stage's colour away: it is not what is going on now.
+    """
     text = (stage.value if stage else "?") if known else "-"
-    style = look.stage(stage, bold=True)
+    style = look.stage(None if stale else stage, bold=True)
     if not look.unicode:
         canvas.put(x, y + 1, f"[[ {text} ]]", look.alarm if stage is None else look.strong)
         return

@@ -134,9 +134,14 @@ class Dashboard:
         self._stopping = True
         self._wake.set()
         thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(_JOIN_S)
-        self._restore()
+        try:
+            if thread is not None:
+                thread.join(_JOIN_S)
+        finally:
+            # A terminal that has been stopped (Ctrl-S) holds the thread in mid-frame; to write to
+            # it here would hold the end of the night as well.
+            if thread is None or not thread.is_alive():
+                self._restore()
 
     def show(self, state: NightState) -> None:
         """Close, and leave the summary of ``state`` on the normal screen."""

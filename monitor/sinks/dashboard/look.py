@@ -26,7 +26,7 @@ STAGE_COLOURS: dict[Stage | None, str] = {
     Stage.R: "#e8601c",
     Stage.N1: "#9ad6f7",
     Stage.N2: "#3d9be0",
-    Stage.N3: "#3a56e0",
+    Stage.N3: "#4c5cf0",
     None: "#6e7681",
 }
 

@@ -60,16 +60,24 @@ def draw_stage(canvas: Canvas, x: int, y: int, state: NightState, look: Look, sc
     """The newest live stage, large, with its confidence or why there is none."""
     newest = state.live[-1] if state.live else None
     stage = newest.stage if newest else None
-    draw_letters(canvas, x, y, stage, newest is not None, look, scale)
+    draw_letters(canvas, x, y, stage, newest is not None, look, scale, is_stale(state))
     row = y + HEIGHT * scale
     if newest is None:
         canvas.put(x, row, "no epoch yet", look.quiet)
     elif newest.confidence is None:
         canvas.put(x, row, f"unscored: {newest.reason or 'unknown'}", look.alarm)
     else:
-        end = canvas.put(x, row, f"{100 * newest.confidence:.0f} % sure", look.stage(stage, True))
         at = clock_text(epoch_end(state, newest.epoch_index), state, look.timezone)
+        if is_stale(state):
+            canvas.put(x, row, f"old, from {at}", look.alarm)
+            return
+        end = canvas.put(x, row, f"{100 * newest.confidence:.0f} % sure", look.stage(stage, True))
         canvas.put(end + 1, row, at, look.quiet)
+
+
+def is_stale(state: NightState) -> bool:
+    """Whether nothing comes in: the newest stage is then no longer the current one."""
+    return state.signal is SignalState.LOST and not state.ended
 
 
 def draw_stage_table(
@@ -147,7 +155,7 @@ def sample_items(state: NightState, look: Look) -> list[Item]:
     ]
 
 
-def sample_line(state: NightState, width: int) -> str:
+def sample_line(state: NightState, width: int = 1000) -> str:
     """The ledger as the sum it is; what does not fit is left out from the end, whole."""
     ledger = state.ledger
     total = (

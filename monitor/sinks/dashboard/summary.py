@@ -17,17 +17,17 @@ from monitor.sinks.dashboard.look import Look, fitting, number
 from monitor.sinks.log import clock_text
 
 _MEANINGS = {
-    "TRT": "total recording time, {bounds}",
+    "TRT": "total recording time: {bounds}",
     "TST": "total sleep time: N1, N2, N3 and R",
     "SE": "sleep efficiency: TST / TRT",
-    "SOL": "sleep onset latency: to the first epoch of any sleep",
+    "SOL": "sleep onset latency: to any sleep",
     "LPS": "latency to persistent sleep: 10 min of it",
     "REM latency": "from sleep onset to the first R epoch",
-    "WASO (AASM)": "wake from sleep onset to the end of TRT",
-    "WASO (last sleep)": "wake from sleep onset to the last sleep epoch",
+    "WASO (AASM)": "wake, sleep onset to the end of TRT",
+    "WASO (last sleep)": "wake, sleep onset to the last sleep epoch",
     "unscored": "in TRT, neither sleep nor wake",
 }
-_BOUNDS = {"lights": "lights off to lights on", "recording": "start to end of the recording"}
+_BOUNDS = {"lights": "lights off to lights on", "recording": "the recording"}
 _WIDTH = 100
 
 
@@ -45,12 +45,8 @@ class _Summary:
         state, look = self._state, self._look
         width = min(options.max_width, _WIDTH)
         yield Group(_picture(state, width, look), Text(), _statistics(state, look), Text())
-        for line in _closing_lines(state, width):
-            # Drawn on a canvas: one line stays one line, in ASCII where need be.
-            canvas = Canvas(width, 1, look.unicode)
-            canvas.put(1, 0, line)
-            yield canvas
-            yield Text()
+        for line in _closing_lines(state):
+            yield Text(line)
 
 
 def _picture(state: NightState, width: int, look: Look) -> Canvas:
@@ -85,15 +81,15 @@ def _statistics(state: NightState, look: Look) -> Table:
     return table
 
 
-def _closing_lines(state: NightState, width: int) -> list[str]:
+def _closing_lines(state: NightState) -> list[str]:
     reasons = Counter(p.reason for p in state.revised if p.stage is None)
     unscored = [f"{why} {n * EPOCH_S / 60:.1f} min" for why, n in sorted(reasons.items(), key=str)]
     delivery = state.delivery
-    events = f"{delivery.published:,} published  {delivery.waiting:,} waiting"
+    events = f"{delivery.published:,} published, {delivery.waiting:,} waiting"
     return [
-        f"unscored  {fitting(unscored or ['nothing'], width - 12)}",
-        f"samples   {panels.sample_line(state, width - 12)}",
-        f"events    {events if delivery.url else 'not sent anywhere, kept in the store'}",
+        f" unscored  {', '.join(unscored) or 'nothing'}",
+        f" samples   {panels.sample_line(state)}",
+        f" events    {events if delivery.url else 'not sent anywhere, kept in the store'}",
     ]
 
 

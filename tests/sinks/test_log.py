@@ -1,0 +1,101 @@
+"""The plain lines, exactly."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from datetime import timedelta
+
+from models.contract import Stage
+from monitor.night.state import NightState
+from monitor.sinks.log import NightView, PlainLog
+from monitor.types import Delivery, Reason, SignalState, Track
+from tests.sinks.night_example import START, good_quality, night_state, prediction
+
+LOCAL = Delivery("redis://127.0.0.1:6379/0", True, 3, 0)
+
+
+def states(*stages: Stage | None) -> list[NightState]:
+    """One snapshot after each epoch."""
+    live = tuple(prediction(i, stage) for i, stage in enumerate(stages))
+    return [
+        night_state(
+            0,
+            live=live[:n],
+            revised=live[:n],
+            clock_utc=START + timedelta(seconds=30 * n),
+            delivery=LOCAL,
+        )
+        for n in range(1, len(stages) + 1)
+    ]
+
+
+def lines(*snapshots: NightState, first_epoch: int = 0) -> list[str]:
+    out = io.StringIO()
+    view: NightView = PlainLog(out, first_epoch=first_epoch)
+    with view:
+        for state in snapshots:
+            view.update(state)
+    return out.getvalue().splitlines()
+
+
+def test_one_line_an_epoch_at_its_end_and_unscored_with_its_reason() -> None:
+    assert lines(*states(Stage.W, None, Stage.N1)) == [
+        "22:31:30 epoch 0 W 0.62 (live)",
+        "22:31:30 signal good",
+        "22:32:00 epoch 1 unscored: mains (live)",
+        "22:32:30 epoch 2 N1 0.76 (live)",
+    ]
+
+
+def test_epochs_between_two_snapshots_are_all_written_once() -> None:
+    every = states(*[Stage.N2] * 40)
+    text = lines(every[0], every[0], every[39], every[39])
+    assert [line.split()[2] for line in text if "epoch" in line] == [str(i) for i in range(40)]
+
+
+def test_a_resumed_night_does_not_repeat_itself() -> None:
+    every = states(Stage.W, Stage.N1, Stage.N2)
+    assert lines(every[2], first_epoch=2)[0] == "22:32:30 epoch 2 N2 0.76 (live)"
+
+
+def test_a_final_revision_is_written_once_and_only_if_it_differs() -> None:
+    last = states(Stage.N2, Stage.N2, Stage.N2)[-1]
+    revised = [prediction(i, Stage.N2, Track.REVISED) for i in range(3)]
+    unfinished = replace(prediction(0, Stage.N1, Track.REVISED), final=False)
+    first = replace(last, revised=(unfinished, last.live[1], last.live[2]))
+    changed = prediction(0, Stage.N1, Track.REVISED)
+    second = replace(last, revised=(changed, revised[1], last.live[2]))
+    new = lines(last, first, second, second)[4:]
+    assert new == ["22:32:30 epoch 0 N1 0.62 (revised, live N2)"]
+
+
+def test_changes_of_signal_and_connection() -> None:
+    start = states(Stage.N2)[0]
+    poor = replace(
+        start, signal=SignalState.POOR, quality=replace(good_quality(), reason=Reason.FLAT)
+    )
+    lost = replace(start, signal=SignalState.LOST)
+    away = replace(start, delivery=Delivery("redis://:secret@host:6379", False, 3, 4))
+    back = replace(start, delivery=Delivery("redis://:secret@host:6379", True, 3, 4))
+    ended = replace(start, ended=True)
+    assert lines(start, start, poor, lost, start, away, away, back, ended, ended)[2:] == [
+        "22:31:30 signal poor: flat",
+        "22:31:30 signal lost",
+        "22:31:30 signal restored",
+        "22:31:30 events: not connected, 4 waiting",
+        "22:31:30 events: connected to redis://:***@host:6379, 4 waiting",
+        "22:31:30 ended: 1 epochs, TST 0.0 min, 3 events published, 0 waiting",
+    ]
+
+
+def test_a_pipe_that_closes_does_not_stop_the_night() -> None:
+    out = io.StringIO()
+    view = PlainLog(out)
+    out.close()
+    for state in states(Stage.W, Stage.W):
+        view.update(state)
+
+
+def test_there_are_no_control_codes() -> None:
+    assert "\x1b" not in "\n".join(lines(night_state()))
