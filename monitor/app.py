@@ -1,0 +1,270 @@
+"""The composition root: builds the parts of a run, wires them, and takes them down in order."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from platformdirs import user_data_path
+from rich.console import Console
+
+from models.contract import EPOCH_S, Gain
+from models.weights import default_weights
+from monitor.clock import Clock
+from monitor.conditioning.conditioner import Conditioner
+from monitor.errors import InputError
+from monitor.night.agreement import agreement
+from monitor.night.state import NightState
+from monitor.night.store import NightStore
+from monitor.pipeline import Pipeline
+from monitor.sinks.agreement_report import agreement_report
+from monitor.sinks.dashboard import Look, night_view, summary
+from monitor.sinks.epochs_csv import check_writable, write_epochs
+from monitor.sinks.publisher import Publisher
+from monitor.sinks.redis_client import connect
+from monitor.sinks.redis_server import RedisServer
+from monitor.sources.derivation import Derivation, choose_derivation
+from monitor.sources.edf import EdfRecording
+from monitor.sources.hypnogram import Hypnogram, expert_hypnogram, grid_origin_s, stages_on_grid
+from monitor.sources.marks import recorded_marks
+from monitor.sources.replay import parse_speed, replay
+from monitor.staging.backend import TorchBackend
+from monitor.staging.stager import Stager
+from monitor.types import Delivery, EegChunk, Session
+
+HANDOVER_S = 0.05
+"""A paced replay hands over samples this often, about as often as a headband does."""
+
+LONGEST_CHUNK_S = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """What `sleep-monitor replay` was asked to do; None takes the default."""
+
+    recording: Path
+    channel: str | None = None
+    hypnogram: Path | None = None
+    grid: str = "auto"
+    speed: str = "max"
+    gain: Gain = Gain.KNOWN
+    weights: Path | None = None
+    redis: str | None = None
+    no_redis: bool = False
+    store: Path | None = None
+    output: Path | None = None
+    dashboard: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A recording, checked and understood; nothing has been made or started for it yet."""
+
+    options: ReplayOptions
+    recording: EdfRecording
+    derivation: Derivation
+    expert: Hypnogram | None
+    backend: TorchBackend
+    session: Session
+    n_epochs: int
+    speed: float | None
+
+    @classmethod
+    def prepare(cls, options: ReplayOptions) -> Replay:
+        """Check everything that can be wrong. Raises `InputError`."""
+        speed = parse_speed(options.speed)
+        if options.output is not None:
+            check_writable(options.output)
+        if options.redis is not None:
+            connect(options.redis).close()
+        recording = EdfRecording.open(options.recording)
+        derivation = choose_derivation(recording.channels, options.channel)
+        expert = expert_hypnogram(recording, options.hypnogram)
+        origin_s = grid_origin_s(options.grid, expert, recording.first_sample_s)
+        n_epochs = math.floor((recording.duration_s - origin_s) / EPOCH_S + 1e-6)
+        if n_epochs < 1:
+            raise InputError(
+                f"{options.recording} has no whole epoch: it ends {recording.duration_s:.1f} s "
+                f"after its start, and the first 30-s epoch begins at {origin_s:g} s"
+            )
+        backend = TorchBackend(options.weights or default_weights(options.gain))
+        contract = backend.contract
+        if contract.gain is not options.gain:
+            raise InputError(
+                f"the weights {options.weights} are for --gain {contract.gain.value}, "
+                f"not --gain {options.gain.value}"
+            )
+        # The id stands for what decides the stages: nothing else, and not the time of the run.
+        identity = (
+            recording.fingerprint,
+            derivation.name,
+            f"{origin_s:.6f}",
+            contract.weights_sha256,
+        )
+        session = Session(
+            id=hashlib.sha256("\n".join(identity).encode()).hexdigest()[:32],
+            source=options.recording.name,
+            derivation=derivation.name,
+            start_s=origin_s,
+            start_utc=recording.start_utc + timedelta(seconds=origin_s),
+            sfreq_hz=derivation.sfreq_hz,
+            gain=options.gain.value,
+            model=f"{contract.name}-{contract.version}",
+        )
+        return cls(options, recording, derivation, expert, backend, session, n_epochs, speed)
+
+    @property
+    def store_path(self) -> Path:
+        if self.options.store is not None:
+            return self.options.store
+        nights = user_data_path("sleep-monitor", appauthor=False) / "nights"
+        try:
+            nights.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise InputError(
+                f"cannot make the folder {nights} for nights: {exc.strerror}; "
+                "choose a file with --store"
+            ) from exc
+        return nights / f"{Path(self.session.source).stem}-{self.session.id[:8]}.sqlite"
+
+    def chunks(self, clock: Clock, from_s: float) -> Iterator[EegChunk]:
+        """The samples at the asked pace; those before ``from_s`` at once."""
+        handover_s = LONGEST_CHUNK_S if self.speed is None else HANDOVER_S * self.speed
+        chunks = self.recording.chunks(self.derivation, min(handover_s, LONGEST_CHUNK_S))
+        return replay(chunks, self.speed, clock, from_s)
+
+    def pipeline(self, store: NightStore, clock: Clock, publisher: Publisher | None) -> Pipeline:
+        session = self.session
+        return Pipeline(
+            session,
+            Conditioner(1, session.sfreq_hz, session.start_s, session.start_utc, self.options.gain),
+            Stager(self.backend, clock),
+            store,
+            created_utc=clock.utc(),
+            notify=publisher.notify if publisher is not None else _tell_nobody,
+            marks=recorded_marks(self.recording.annotations, self.recording.start_utc),
+        )
+
+    def state(
+        self, pipeline: Pipeline, clock_utc: datetime, publisher: Publisher | None, ended: bool
+    ) -> NightState:
+        return pipeline.night.state(
+            clock_utc=clock_utc,
+            recent_uv=pipeline.recent_uv,
+            delivery=_NOWHERE if publisher is None else publisher.delivery(),
+            n_epochs_total=self.n_epochs,
+            speed=self.options.speed,
+            ended=ended,
+        )
+
+
+def run_replay(options: ReplayOptions, console: Console, clock: Clock) -> None:
+    """Replay a recording through the whole monitor; print the night and its agreement.
+
+    Raises `InputError` before anything is made, `MonitorError` later: what is in the store by
+    then is safe, and the same command continues. So it does after KeyboardInterrupt.
+    """
+    run = Replay.prepare(options)
+    for note in (*run.recording.notes(run.derivation), run.derivation.why):
+        _log.info(note)
+    with ExitStack() as stack:
+        # Taken down in reverse: the screen, then the publisher, which sends what is left, then
+        # its server, and last the store, which the publisher reads from.
+        store = stack.enter_context(_open_store(run))
+        publisher = stack.enter_context(_publish(run, store, clock))
+        pipeline = run.pipeline(store, clock, publisher)
+        _stream(run, store, pipeline, publisher, console, clock)
+        if publisher is not None and (left := publisher.close()):
+            _log.warning("%d events did not reach the server; the store keeps them", left)
+        end_utc = run.session.start_utc + timedelta(seconds=EPOCH_S * run.n_epochs)
+        _report(run, run.state(pipeline, end_utc, publisher, True), console)
+
+
+def _stream(
+    run: Replay,
+    store: NightStore,
+    pipeline: Pipeline,
+    publisher: Publisher | None,
+    console: Console,
+    clock: Clock,
+) -> None:
+    """Feed the recording to the pipeline and the night to the screen, until the end."""
+    done = pipeline.night.n_epochs
+    if store.ended():
+        _log.info(
+            "%s already holds this whole night: nothing is staged again. To stage it anew, give "
+            "another --store or remove the file",
+            store.path,
+        )
+        return
+    if done:
+        _log.info("Continuing after epoch %d of %d in %s", done, run.n_epochs, store.path)
+    else:
+        _log.info("The night is stored in %s", store.path)
+    view = night_view(console, clock, plain=not run.options.dashboard, first_epoch=done)
+    with view:
+        for chunk in run.chunks(clock, from_s=run.session.start_s + EPOCH_S * done):
+            pipeline.push(chunk)
+            clock_utc = run.recording.start_utc + timedelta(seconds=float(chunk.times_s[-1]))
+            view.update(run.state(pipeline, clock_utc, publisher, False))
+        pipeline.finish(clock.utc())
+        view.update(run.state(pipeline, clock_utc, publisher, True))
+
+
+def _report(run: Replay, state: NightState, console: Console) -> None:
+    console.print(summary(state, Look.of(console)))
+    if run.expert is not None:
+        expert = stages_on_grid(run.expert, run.session.start_s, len(state.live))
+        live = agreement(expert, [prediction.stage for prediction in state.live])
+        revised = agreement(expert, state.hypnogram)
+        console.print(agreement_report(live, revised, run.expert.path.name))
+    if run.options.output is not None:
+        write_epochs(run.options.output, state.live, state.revised, run.session.start_s)
+        _log.info("Epochs written to %s", run.options.output)
+
+
+@contextmanager
+def _open_store(run: Replay) -> Iterator[NightStore]:
+    path = run.store_path
+    store = NightStore.open(path)
+    try:
+        held = store.session()
+        if held is not None and held.id != run.session.id:
+            raise InputError(
+                f"{path} holds another night ({held.source}, {held.derivation}, --gain "
+                f"{held.gain}, {held.model}); choose another --store"
+            )
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def _publish(run: Replay, store: NightStore, clock: Clock) -> Iterator[Publisher | None]:
+    """A publisher to the asked server, or to an embedded one that ends with the run."""
+    if run.options.no_redis:
+        yield None
+        return
+    with ExitStack() as stack:
+        url = run.options.redis
+        if url is None:
+            url = stack.enter_context(RedisServer()).url
+            _log.info(
+                "Follow the events from another terminal: sleep-monitor watch --redis %s", url
+            )
+        yield stack.enter_context(Publisher(store, run.session.id, url, clock))
+
+
+def _tell_nobody() -> None:
+    """There is no publisher to notify."""
+
+
+_NOWHERE = Delivery(url=None, connected=False, published=0, waiting=0)

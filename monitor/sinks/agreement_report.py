@@ -1,0 +1,41 @@
+"""Agreement with an expert, for people: both tracks side by side, and where they differ."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from models.contract import STAGES
+from monitor.night.agreement import Agreement
+
+
+def agreement_report(live: Agreement, revised: Agreement, expert: str) -> RenderableType:
+    """Scores of both tracks against the stages in ``expert``, and the confusion of each."""
+    scores = Table(title=f"Agreement with the expert ({expert})", title_justify="left")
+    scores.add_column("track")
+    for name in ("accuracy", "macro-F1", "kappa", "epochs compared"):
+        scores.add_column(name, justify="right")
+    for track, result in (("live", live), ("revised", revised)):
+        scores.add_row(
+            track,
+            _number(result.accuracy),
+            _number(result.macro_f1),
+            _number(result.kappa),
+            f"{result.n_scored} of {result.n_expert}",
+        )
+    return Group(scores, Text(), _confusion("live", live), Text(), _confusion("revised", revised))
+
+
+def _confusion(track: str, result: Agreement) -> Table:
+    table = Table(title=f"{track}: rows the expert, columns the monitor", title_justify="left")
+    table.add_column("")
+    for stage in STAGES:
+        table.add_column(stage.value, justify="right")
+    for stage, row in zip(STAGES, result.confusion, strict=True):
+        table.add_row(stage.value, *(str(count) for count in row))
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
