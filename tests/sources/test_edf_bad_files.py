@@ -158,12 +158,8 @@ def test_a_channel_whose_values_mean_nothing(tmp_path: Path) -> None:
 def test_what_mne_cannot_decode_is_said_before_the_stream_starts(tmp_path: Path) -> None:
     path = patch_header(whole(tmp_path / "night.edf"), n_records="10.0")
     recording = EdfRecording.open(path)
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError, match=r"night\.edf cannot be decoded \(.+\): export it again$"):
         recording.chunks(choose_derivation(recording.channels))
-    assert str(caught.value) == (
-        f"{path} cannot be decoded (invalid literal for int() with base 10: '10.0'): "
-        "export it again"
-    )
 
 
 @pytest.fixture(scope="module")
