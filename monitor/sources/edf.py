@@ -82,11 +82,11 @@ class EdfRecording:
     def notes(self, derivation: Derivation) -> list[str]:
         """What the user should be told before ``derivation`` of this recording is staged."""
         notes = list(self._header.notes)
-        if len(self._segments) > 1:
-            missing_s = sum(b.start_s - self._end_s(a) for a, b in pairwise(self._segments))
+        gaps_s = [b.start_s - self._end_s(a) for a, b in pairwise(self._segments)]
+        if gaps_s := [gap_s for gap_s in gaps_s if gap_s > 0]:
+            times = "once" if len(gaps_s) == 1 else f"{len(gaps_s)} times"
             notes.append(
-                f"The recording is interrupted {len(self._segments) - 1} times, "
-                f"for {spoken_duration(missing_s)} in all."
+                f"The recording is interrupted {times}, for {spoken_duration(sum(gaps_s))} in all."
             )
         for name in derivation.recorded:
             unit = self._signals[name].unit

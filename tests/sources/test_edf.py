@@ -117,6 +117,10 @@ def test_a_file_wrongly_called_continuous_is_believed_by_its_onsets(tmp_path: Pa
     path = write_edf(tmp_path / "night.edf", [Signal("EEG", ramp(300), 100)], annotations=ROOM)
     patch_header(make_discontinuous(path, [0.0, 1.0, 61.0]), reserved="EDF+C")
     assert stream(path, "EEG")[1][[199, 200]].tolist() == [1.99, 61.0]
+    recording = EdfRecording.open(path)
+    assert recording.notes(choose_derivation(recording.channels)) == [
+        "The recording is interrupted once, for 59 s in all."
+    ]
 
 
 def test_a_continuous_file_may_leave_onsets_out(tmp_path: Path) -> None:
