@@ -121,6 +121,41 @@ def test_undefined_statistics_are_dashes_never_zero() -> None:
     assert "SOL -  LPS -" in "\n".join(lines_of(night_state(10), look=ASCII))
 
 
+def test_the_largest_numbers_are_not_cut_off() -> None:
+    state = night_state(830)
+    statistics = replace(
+        state.statistics,
+        trt_min=1440.0,
+        tst_min=1000.5,
+        sol_min=1000.5,
+        lps_min=1000.5,
+        rem_latency_min=1000.5,
+        waso_aasm_min=100.5,
+        waso_last_sleep_min=100.5,
+        unscored_min=1000.5,
+        se_percent=69.5,
+    )
+    quality = replace(good_quality(), std_uv=187_500.0, peak_to_peak_uv=375_000.0)
+    ledger = replace(
+        state.ledger, expected=8_640_000, received=8_000_000, filled=100_000, lost=540_000
+    )
+    delivery = Delivery("rediss://user:word@a-long-name.example.net:6380/0", True, 12_000, 10_000)
+    changed = replace(
+        state, statistics=statistics, quality=quality, ledger=ledger, delivery=delivery
+    )
+    text = "\n".join(lines_of(changed))
+    for words in (
+        "REM latency 1000.5",
+        "SE 69.5 %",
+        "unscored 1000.5",
+        "187500 uV",
+        "375000 uV",
+        "+ 540,000 lost",
+        "10,000 waiting",
+    ):
+        assert words in text, words
+
+
 def test_time_in_bed_counts_from_lights_off_once_marked() -> None:
     state = night_state(
         240, lights_off_utc=START + timedelta(minutes=10), lights_on_utc=START + timedelta(hours=1)

@@ -25,6 +25,7 @@ from monitor.sinks.dashboard.hypnogram import (
     epochs_per_column,
 )
 from monitor.sinks.dashboard.look import STAGE_ROWS, Look, fitting, number, shorten
+from monitor.sinks.dashboard.stage import draw_stage, draw_stage_table, is_stale
 from monitor.sinks.log import clock_text
 from monitor.types import F32
 
@@ -72,9 +73,9 @@ def _full(canvas: Canvas, state: NightState, now: datetime, notice: str | None, 
     density, eeg = 3 + extra_density, 4 + extra_eeg
 
     panels.draw_header(canvas, state, now, look)
-    panels.draw_stage(canvas, 2, 1, state, look, 1)
+    draw_stage(canvas, 2, 1, state, look, 1)
     bar = 8 + min(12, width - FULL_WIDTH)
-    panels.draw_stage_table(canvas, 22, 1, bar, state, look)
+    draw_stage_table(canvas, 22, 1, bar, state, look)
     panels.draw_items(canvas, 54 + bar, 1, 9, panels.signal_items(state, look)[:5], look)
     y = draw_night(canvas, 1, 6, width - 2, 1, density, state, look)
 
@@ -84,7 +85,7 @@ def _full(canvas: Canvas, state: NightState, now: datetime, notice: str | None, 
     y = canvas.height - 4
 
     label = 9
-    for row, line in enumerate(panels.statistic_lines(state), start=y):
+    for row, line in enumerate(panels.statistic_lines(state, width - label - 1), start=y):
         canvas.put(1 + label, row, line)
     canvas.put(1, y, "Sleep", look.quiet)
     canvas.put(1, y + 1, "min", look.quiet)
@@ -107,11 +108,11 @@ def _wide(canvas: Canvas, state: NightState, now: datetime, notice: str | None, 
     panels.draw_header(canvas, state, now, look)
 
     x, y = 2, 2
-    panels.draw_stage(canvas, x, y, state, look, scale)
+    draw_stage(canvas, x, y, state, look, scale)
     letters = 22 if scale == 1 else 34
     top = 5 if scale == 1 else 9
     bar = max(8, min(30, main - letters - 34))
-    panels.draw_stage_table(canvas, x + letters, y + (top - 5) // 2, bar, state, look)
+    draw_stage_table(canvas, x + letters, y + (top - 5) // 2, bar, state, look)
     y += top + 1
 
     # Titles, axis and the hypnogram are fixed; the rest is shared by density, trace, spectrogram.
@@ -160,7 +161,7 @@ def _small(
     elif newest.confidence is None:
         current, style = f"? unscored: {newest.reason}", look.alarm
     else:
-        stale = panels.is_stale(state)
+        stale = is_stale(state)
         current = f"{newest.stage} {'old' if stale else f'{100 * newest.confidence:.0f} %'}"
         style = look.alarm if stale else look.stage(newest.stage, bold=True)
     end = canvas.put(0, 0, current[:width], style)

@@ -6,12 +6,9 @@ from datetime import datetime
 
 from rich.style import Style
 
-from models.contract import STAGES, Stage
 from monitor.night.state import NightState
 from monitor.sinks.dashboard.canvas import Canvas
-from monitor.sinks.dashboard.letters import HEIGHT, draw_letters
 from monitor.sinks.dashboard.look import (
-    STAGE_ROWS,
     Look,
     fitting,
     number,
@@ -19,7 +16,7 @@ from monitor.sinks.dashboard.look import (
     span,
     time_in_bed,
 )
-from monitor.sinks.log import address, clock_text, epoch_end
+from monitor.sinks.log import address, clock_text
 from monitor.types import SignalState
 
 Item = tuple[str, str, Style]
@@ -56,67 +53,6 @@ def _progress(state: NightState, bar_width: int) -> str:
     return f"replay {speed} {bar:─<{bar_width}} {int(100 * share)} %".replace("  ", " ")
 
 
-def draw_stage(canvas: Canvas, x: int, y: int, state: NightState, look: Look, scale: int) -> None:
-    """The newest live stage, large, with its confidence or why there is none."""
-    newest = state.live[-1] if state.live else None
-    stage = newest.stage if newest else None
-    draw_letters(canvas, x, y, stage, newest is not None, look, scale, is_stale(state))
-    row = y + HEIGHT * scale
-    if newest is None:
-        canvas.put(x, row, "no epoch yet", look.quiet)
-    elif newest.confidence is None:
-        canvas.put(x, row, f"unscored: {newest.reason or 'unknown'}", look.alarm)
-    else:
-        at = clock_text(epoch_end(state, newest.epoch_index), state, look.timezone)
-        if is_stale(state):
-            canvas.put(x, row, f"old, from {at}", look.alarm)
-            return
-        end = canvas.put(x, row, f"{100 * newest.confidence:.0f} % sure", look.stage(stage, True))
-        canvas.put(end + 1, row, at, look.quiet)
-
-
-def is_stale(state: NightState) -> bool:
-    """Whether nothing comes in: the newest stage is then no longer the current one."""
-    return state.signal is SignalState.LOST and not state.ended
-
-
-def draw_stage_table(
-    canvas: Canvas, x: int, y: int, bar_width: int, state: NightState, look: Look
-) -> None:
-    """Per stage: its probability now, and what it has of the night."""
-    newest = state.live[-1] if state.live else None
-    statistics = state.statistics
-    night = {
-        Stage.W: (statistics.w_min, None),
-        Stage.R: (statistics.r_min, statistics.r_percent),
-        Stage.N1: (statistics.n1_min, statistics.n1_percent),
-        Stage.N2: (statistics.n2_min, statistics.n2_percent),
-        Stage.N3: (statistics.n3_min, statistics.n3_percent),
-    }
-    for row, stage in enumerate(STAGE_ROWS, start=y):
-        current = newest is not None and newest.stage is stage
-        canvas.put(x, row, stage.value, look.stage(stage, bold=True))
-        probability = None
-        if newest is not None and newest.probabilities is not None:
-            probability = newest.probabilities[STAGES.index(stage)]
-            draw_bar(canvas, x + 8, row, bar_width, probability, look.stage(stage), look)
-        style = look.strong if current else look.style()
-        canvas.put(x + 3, row, f"{number(probability, digits=2):>4}", style)
-        minutes, percent = night[stage]
-        end = canvas.put(x + 8 + bar_width, row, f"{minutes:7.1f} min")
-        if stage is not Stage.W:
-            canvas.put(end, row, f"{number(percent, digits=0):>4} % TST", look.quiet)
-
-
-def draw_bar(
-    canvas: Canvas, x: int, y: int, width: int, share: float, style: Style, look: Look
-) -> None:
-    """A horizontal bar of ``share`` of ``width``, in eighths of a cell."""
-    eighths = round(8 * width * min(1.0, max(0.0, share)))
-    tip = " ▏▎▍▌▋▊▉"[eighths % 8] if look.unicode and eighths % 8 else ""
-    canvas.put(x, y, ("█" * (eighths // 8) + tip)[:width], style)
-
-
 def signal_items(state: NightState, look: Look) -> list[Item]:
     """Whether the signal can be scored, and what it looks like."""
     quality = state.quality
@@ -131,7 +67,7 @@ def signal_items(state: NightState, look: Look) -> list[Item]:
     return [
         *items,
         ("missing", number(100 * quality.missing_fraction, " %"), lost),
-        ("std", number(quality.std_uv, " uV"), plain),
+        ("std", number(quality.std_uv, " uV", 1 if quality.std_uv < 1000 else 0), plain),
         ("p-p", number(quality.peak_to_peak_uv, " uV", 0), plain),
         ("mains", number(mains, " %", 0), plain),
         ("unfit for scoring", quality.reason or "—", look.alarm if quality.reason else plain),
@@ -191,16 +127,23 @@ def statistic_items(state: NightState, look: Look) -> list[Item]:
     ]
 
 
-def statistic_lines(state: NightState) -> tuple[str, str]:
-    """The same in two lines of 70 characters, minutes unless a unit is given."""
+def statistic_lines(state: NightState, width: int) -> tuple[str, str]:
+    """The same in two lines, minutes unless a unit is given."""
     s = state.statistics
-    return (
-        f"TRT {number(s.trt_min)}  TST {number(s.tst_min)}  SOL {number(s.sol_min)}  "
-        f"LPS {number(s.lps_min)}  REM latency {number(s.rem_latency_min)}  "
+    first = [
+        f"TRT {number(s.trt_min)}",
+        f"TST {number(s.tst_min)}",
+        f"SOL {number(s.sol_min)}",
+        f"LPS {number(s.lps_min)}",
+        f"REM latency {number(s.rem_latency_min)}",
+    ]
+    second = [
         f"SE {number(s.se_percent, ' %')}",
-        f"WASO (AASM) {number(s.waso_aasm_min)}  "
-        f"WASO (last sleep) {number(s.waso_last_sleep_min)}  unscored {number(s.unscored_min)}",
-    )
+        f"WASO (AASM) {number(s.waso_aasm_min)}",
+        f"WASO (last sleep) {number(s.waso_last_sleep_min)}",
+        f"unscored {number(s.unscored_min)}",
+    ]
+    return fitting(first, width), fitting(second, width)
 
 
 def session_items(state: NightState, look: Look, width: int) -> list[Item]:

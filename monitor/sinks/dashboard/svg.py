@@ -112,11 +112,12 @@ def _shape(x: float, y: float, char: str, ink: str) -> list[str]:
         return [f'<path d="{path}" stroke="{ink}" stroke-width="{width}" stroke-linecap="square"/>']
     dots = ord(char) - 0x2800
     if 0 <= dots < 256:
-        return [
-            f'<circle cx="{x + a * _W:g}" cy="{y + b * _H:g}" r="1.35" fill="{ink}"/>'
+        path = "".join(
+            f"M{x + a * _W:g} {y + b * _H:g}h0"
             for bit, (a, b) in enumerate(_BRAILLE)
             if dots >> bit & 1
-        ]
+        )
+        return [f'<path d="{path}" stroke="{ink}" stroke-width="2.7" stroke-linecap="round"/>']
     return []
 
 
