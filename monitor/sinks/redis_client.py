@@ -67,7 +67,7 @@ class Backoff:
 def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
     """A client for ``url`` (redis://, rediss:// or unix://). Connects on its first command.
 
-    It never repeats a command by itself: a repeated transaction would publish twice. Raises
+    It never repeats a command by itself: only the caller knows whether twice is harmless. Raises
     InputError if the URL is wrong; the text never holds a password.
     """
     wrong = InputError(
