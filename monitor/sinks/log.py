@@ -15,10 +15,10 @@ import logging
 from datetime import UTC, datetime, timedelta, tzinfo
 from types import TracebackType
 from typing import IO, Protocol, Self
-from urllib.parse import urlsplit, urlunsplit
 
 from models.contract import EPOCH_S
 from monitor.night.state import NightState
+from monitor.sinks.redis_client import safe_url
 from monitor.types import SignalState, StagePrediction, Track
 
 logger = logging.getLogger(__name__)
@@ -126,7 +126,7 @@ class PlainLog:
         delivery = state.delivery
         if delivery.url is not None and delivery.connected != self._connected:
             self._connected = delivery.connected
-            link = f"connected to {address(delivery.url)}" if self._connected else "not connected"
+            link = f"connected to {safe_url(delivery.url)}" if self._connected else "not connected"
             texts.append(f"events: {link}, {delivery.waiting} waiting")
         if state.ended and not self._ended:
             self._ended = True
@@ -173,12 +173,3 @@ def clock_text(when: datetime, state: NightState, timezone: tzinfo | None = None
 def epoch_end(state: NightState, index: int) -> datetime:
     """When epoch ``index`` ended: the moment its live prediction speaks for."""
     return state.session.start_utc + timedelta(seconds=EPOCH_S * (index + 1))
-
-
-def address(url: str) -> str:
-    """``url`` without its password: a screen is seen by others, a log is sent to others."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))

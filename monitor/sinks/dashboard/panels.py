@@ -16,7 +16,8 @@ from monitor.sinks.dashboard.look import (
     span,
     time_in_bed,
 )
-from monitor.sinks.log import address, clock_text
+from monitor.sinks.log import clock_text
+from monitor.sinks.redis_client import safe_url
 from monitor.types import SignalState
 
 Item = tuple[str, str, Style]
@@ -166,7 +167,7 @@ def event_items(state: NightState, look: Look, width: int) -> list[Item]:
     link = ("connected", plain) if delivery.connected else ("AWAY, events wait", look.alarm)
     waiting = look.alarm if delivery.waiting and not delivery.connected else plain
     return [
-        ("to", shorten(address(delivery.url), width), plain),
+        ("to", shorten(safe_url(delivery.url), width), plain),
         ("link", *link),
         ("published", f"{delivery.published:,}", plain),
         ("waiting", f"{delivery.waiting:,}", waiting),
@@ -182,7 +183,7 @@ def event_line(state: NightState, look: Look, width: int) -> tuple[str, Style]:
     link = "connected" if delivery.connected else "AWAY"
     room = width - len(counts) - len(link) - 4
     line = (
-        f"{shorten(address(delivery.url), room)}  {link}  {counts}"
+        f"{shorten(safe_url(delivery.url), room)}  {link}  {counts}"
         if room >= 8
         else fitting([link, counts], width)
     )
