@@ -111,6 +111,7 @@ def evaluate_bandpower(
     run_folds: Annotated[
         int | None, typer.Option(min=1, help="Stop after this many folds.", show_default="all")
     ] = None,
+    stride: Annotated[int, typer.Option(min=1, help="Score every so many epochs.")] = 1,
     seed: SeedOption = 0,
     steps: StepsOption = STEPS,
     threads: ThreadsOption = 1,
@@ -125,11 +126,12 @@ def evaluate_bandpower(
         card = read_card(path)
         nights = bandpower.nights_of(data, gain)
         figures = bandpower.cross_validate(
-            nights, gain, recipe, folds, running, seed, progress(name)
+            nights, gain, recipe, folds, running, seed, stride, progress(name)
         )
         command = (
             f"sleep-train evaluate-bandpower --data DIR --variant {name} --folds {folds} "
-            f"--run-folds {running} --seed {seed} --steps {steps} --threads {threads}"
+            f"--run-folds {running} --stride {stride} --seed {seed} --steps {steps} "
+            f"--threads {threads}"
         )
         card["figures"]["cross_validated"] = {"command": command, **figures}
         path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")

@@ -38,11 +38,11 @@ class Recipe:
     - ``hide`` of the windows have a random run of epochs unscored.
     """
 
-    context_epochs: int = 40
+    context_epochs: int = 120
     revision_epochs: int = 10
-    steps: int = 1500
-    batch: int = 64
-    learning_rate: float = 1e-3
+    steps: int = 1000
+    batch: int = 24
+    learning_rate: float = 2e-3
     weight_decay: float = 0.05
     warmup_steps: int = 100
     average: float = 0.99
@@ -50,10 +50,10 @@ class Recipe:
     offset: float = 0.1
     gain: float = 0.1
     hide: float = 0.3
-    evaluate_every: int = 150
-    evaluate_stride: int = 4
+    evaluate_every: int = 200
+    evaluate_stride: int = 16
     d_model: int = 64
-    n_heads: int = 8
+    n_heads: int = 4
     d_ff: int = 256
     sequence_layers: int = 4
     dropout: float = 0.1

@@ -105,7 +105,14 @@ def test_cross_validation_pools_every_epoch_once(data: Path) -> None:
     nights = nights_of(data, Gain.KNOWN)
     seen: list[tuple[int, int]] = []
     figures = cross_validate(
-        nights, Gain.KNOWN, replace(RECIPE, steps=2), 2, 2, 0, lambda i, n, _: seen.append((i, n))
+        nights,
+        Gain.KNOWN,
+        replace(RECIPE, steps=2),
+        2,
+        2,
+        0,
+        1,
+        lambda i, n, _: seen.append((i, n)),
     )
     scored = int(sum((night.stage >= 0).sum() for night in nights))
     assert figures["live"]["epochs"] == figures["revised"]["epochs"] == scored

@@ -1,0 +1,32 @@
+"""The contract survives its card and refuses what no stager could keep."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from models.contract import Gain, ModelContract
+
+FIELDS: dict[str, Any] = {
+    "name": "test",
+    "version": "1",
+    "gain": Gain.KNOWN,
+    "channel": "EEG Fpz-Cz",
+    "context_epochs": 20,
+    "revision_epochs": 5,
+    "embedding_dim": 64,
+    "weights_sha256": "0" * 64,
+}
+
+
+def test_contract_survives_json() -> None:
+    contract = ModelContract(**FIELDS)
+    assert ModelContract.from_json(json.loads(json.dumps(contract.to_json()))) == contract
+
+
+@pytest.mark.parametrize("change", [{"revision_epochs": 20}, {"stages": ("R", "W")}])
+def test_what_cannot_be_kept_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(change))):
+        ModelContract(**{**FIELDS, **change})
