@@ -14,10 +14,11 @@ from pathlib import Path
 from platformdirs import user_data_path
 from rich.console import Console
 
-from models.contract import EPOCH_S, Gain
+from models.contract import EPOCH_S
 from models.weights import default_weights
 from monitor.clock import Clock
 from monitor.conditioning.conditioner import Conditioner
+from monitor.config import ReplayOptions
 from monitor.errors import InputError
 from monitor.night.agreement import agreement
 from monitor.night.state import NightState
@@ -44,24 +45,6 @@ HANDOVER_S = 0.05
 LONGEST_CHUNK_S = 30.0
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayOptions:
-    """What `sleep-monitor replay` was asked to do; None takes the default."""
-
-    recording: Path
-    channel: str | None = None
-    hypnogram: Path | None = None
-    grid: str = "auto"
-    speed: str = "max"
-    gain: Gain = Gain.KNOWN
-    weights: Path | None = None
-    redis: str | None = None
-    no_redis: bool = False
-    store: Path | None = None
-    output: Path | None = None
-    dashboard: bool = True
 
 
 @dataclass(frozen=True, slots=True)

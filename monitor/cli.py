@@ -20,6 +20,7 @@ import typer
 from rich.console import Console
 
 from models.contract import Gain
+from monitor.config import ReplayOptions
 from monitor.errors import MonitorError
 
 app = typer.Typer(
@@ -48,8 +49,6 @@ def demo() -> None:
 
     Example: sleep-monitor demo
     """
-    from monitor.app import ReplayOptions
-
     excerpt = files("monitor") / "demo" / "excerpt.edf"
     with as_file(excerpt) as recording, tempfile.TemporaryDirectory() as folder:
         _replay(
@@ -103,8 +102,6 @@ def replay(
 
     Example: sleep-monitor replay night.edf --channel "EEG Fpz-Cz" --speed 60
     """
-    from monitor.app import ReplayOptions
-
     if redis is not None and no_redis:
         raise typer.BadParameter("give --redis or --no-redis, not both")
     _replay(
@@ -146,29 +143,38 @@ def watch(
     )
 
 
-def _replay(options: object) -> None:
-    from monitor.app import ReplayOptions, run_replay
+def _replay(options: ReplayOptions) -> None:
+    # Imported here: torch takes seconds, and --help needs none of it.
+    from monitor.app import run_replay
     from monitor.clock import SystemClock
 
-    assert isinstance(options, ReplayOptions)
-    run_replay(options, Console(), SystemClock())
+    try:
+        run_replay(options, Console(), SystemClock())
+    except KeyboardInterrupt:
+        print(
+            "sleep-monitor: interrupted; what was staged is stored, and the same command continues",
+            file=sys.stderr,
+        )
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def main() -> NoReturn:
     """Run the command line. Exit status: 0 done, 1 failed, 2 wrong usage or bad input."""
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
+    logging.captureWarnings(True)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         app()
     except MonitorError as exc:
         print(f"sleep-monitor: {exc}", file=sys.stderr)
         sys.exit(exc.exit_code)
-    except KeyboardInterrupt:
-        print("sleep-monitor: interrupted; what was staged is stored", file=sys.stderr)
-        sys.exit(INTERRUPTED)
     raise AssertionError("typer always exits")
 
 
 def _interrupt(signum: int, frame: object) -> None:
     # A service manager's request to stop is answered as Ctrl-C is: in order.
     raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

@@ -112,12 +112,15 @@ class Conditioner:
         return Epoch(index, start_s, start_utc, data_uv, quality, ledger)
 
     def _count_arrivals(self, ordered: OrderedSamples) -> None:
-        # A sample counts for the epoch that is open once it has come: that of the newest time
-        # seen, or the next one if that time is the epoch's last grid point.
-        last_point_s = EPOCH_S - 1.0 / SFREQ_HZ
+        # A sample that finds its place counts for the epoch of the newest time seen; one that is
+        # dropped may come after that epoch's last grid point closed it: then for the next one.
         seen = np.isfinite(ordered.newest_s)
-        passed = (ordered.newest_s[seen] - self._origin_s - last_point_s) / EPOCH_S
-        open_epoch = np.floor(passed + TIME_TOLERANCE_S).astype(np.int64) + 1
+        last_point_s = EPOCH_S - 1.0 / SFREQ_HZ
+        placed = ordered.arrivals[seen] <= Arrival.REORDERED
+        since_s = ordered.newest_s[seen] - self._origin_s + TIME_TOLERANCE_S
+        open_epoch = np.where(
+            placed, np.floor(since_s / EPOCH_S), np.floor((since_s - last_point_s) / EPOCH_S) + 1
+        ).astype(np.int64)
         arrivals = ordered.arrivals[seen]
         for index in np.unique(open_epoch):
             fates = np.bincount(arrivals[open_epoch == index], minlength=len(Arrival))

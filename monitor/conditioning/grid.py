@@ -139,9 +139,7 @@ class GridResampler:
         self._last_s, self._last_filled = float(times[-1]), bool(filled[-1])
         return block
 
-    def _bridge(
-        self, times: F64, data: F64, filled: Bool
-    ) -> tuple[F64, F64, Bool]:
+    def _bridge(self, times: F64, data: F64, filled: Bool) -> tuple[F64, F64, Bool]:
         steps = np.diff(times) * self._sfreq_hz
         n_missing = np.where(steps > GAP_PERIODS, np.rint(steps) - 1, 0).astype(np.int64)
         positions = np.arange(times.size) + np.concatenate([[0], np.cumsum(n_missing)])

@@ -77,7 +77,10 @@ class EdfRecording:
         Raises InputError when it cannot be read, is no EDF or BDF file, is damaged or truncated,
         or holds no signals.
         """
-        return cls(read_header(Path(path)))
+        try:
+            return cls(read_header(Path(path)))
+        except OSError as exc:  # the disk failed after the header was read
+            raise InputError(f"{path} cannot be read: {exc.strerror}") from exc
 
     def notes(self, derivation: Derivation) -> list[str]:
         """What the user should be told before ``derivation`` of this recording is staged."""

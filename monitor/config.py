@@ -1,0 +1,26 @@
+"""What a run was asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.contract import Gain
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """What `sleep-monitor replay` was asked to do; None takes the default."""
+
+    recording: Path
+    channel: str | None = None
+    hypnogram: Path | None = None
+    grid: str = "auto"
+    speed: str = "max"
+    gain: Gain = Gain.KNOWN
+    weights: Path | None = None
+    redis: str | None = None
+    no_redis: bool = False
+    store: Path | None = None
+    output: Path | None = None
+    dashboard: bool = True

@@ -1,0 +1,123 @@
+"""Nights through the whole path: samples in, a night store out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from models.contract import Gain, Stage
+from models.weights import default_weights
+from monitor.clock import ManualClock
+from monitor.conditioning.conditioner import Conditioner
+from monitor.night.store import NightStore
+from monitor.pipeline import Pipeline
+from monitor.sources.derivation import choose_derivation
+from monitor.sources.edf import EdfRecording
+from monitor.staging.backend import TorchBackend
+from monitor.staging.stager import Stager
+from monitor.types import F32, EegChunk, Event, Mark, Session, Track
+from tests.signals import START, chunk
+
+EXCERPT = Path(str(files("monitor") / "demo" / "excerpt.edf"))
+EXCERPT_ORIGIN_S = 10.01
+EXCERPT_HZ = 100.0
+
+
+@cache
+def excerpt_uv() -> F32:
+    """The whole excerpt, (1, 502600) at 100 Hz."""
+    recording = EdfRecording.open(EXCERPT)
+    derivation = choose_derivation(recording.channels)
+    pieces = [each.data_uv for each in recording.chunks(derivation, chunk_s=60.0)]
+    return np.concatenate(pieces, axis=1)
+
+
+@cache
+def backend(gain: Gain = Gain.KNOWN) -> TorchBackend:
+    return TorchBackend(default_weights(gain))
+
+
+def night_session(origin_s: float = EXCERPT_ORIGIN_S, gain: Gain = Gain.KNOWN) -> Session:
+    return Session(
+        "night", "test", "EEG", origin_s, START, EXCERPT_HZ, gain.value, "mc2sleepnet-test"
+    )
+
+
+def open_pipeline(
+    store: NightStore,
+    origin_s: float = EXCERPT_ORIGIN_S,
+    gain: Gain = Gain.KNOWN,
+    marks: Sequence[Mark] = (),
+) -> Pipeline:
+    clock = ManualClock()
+    return Pipeline(
+        night_session(origin_s, gain),
+        Conditioner(1, EXCERPT_HZ, origin_s, START, gain),
+        Stager(backend(gain), clock),
+        store,
+        created_utc=clock.utc(),
+        notify=lambda: None,
+        marks=marks,
+    )
+
+
+def whole_chunks(data_uv: F32, length: int) -> list[EegChunk]:
+    """100 Hz samples from time 0 on, in chunks of ``length``."""
+    times_s = np.arange(data_uv.shape[1]) / EXCERPT_HZ
+    return [
+        chunk(data_uv[:, at : at + length], times_s[at : at + length], EXCERPT_HZ)
+        for at in range(0, data_uv.shape[1], length)
+    ]
+
+
+class Nights:
+    """Stages nights into stores in ``folder``; closes the stores in the end."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open = ExitStack()
+
+    def __enter__(self) -> Nights:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._open.close()
+
+    def store(self, name: str = "night") -> NightStore:
+        store = NightStore.open(self._folder / f"{name}.sqlite")
+        self._open.callback(store.close)
+        return store
+
+    def run(
+        self,
+        chunks: Iterable[EegChunk],
+        *,
+        name: str = "night",
+        origin_s: float = EXCERPT_ORIGIN_S,
+        gain: Gain = Gain.KNOWN,
+        marks: Sequence[Mark] = (),
+    ) -> NightStore:
+        """Stage ``chunks`` into the store called ``name``, to the end."""
+        store = self.store(name)
+        pipeline = open_pipeline(store, origin_s, gain, marks)
+        for each in chunks:
+            pipeline.push(each)
+        pipeline.finish(ManualClock().utc())
+        return store
+
+
+def events_of(store: NightStore) -> list[Event]:
+    return store.events_after(0, 1_000_000)
+
+
+def stages_of(store: NightStore, track: Track = Track.LIVE) -> list[Stage | None]:
+    return [prediction.stage for prediction in store.predictions(track)]
+
+
+def numbers_of(store: NightStore, track: Track = Track.LIVE) -> list[tuple[float, ...] | None]:
+    return [prediction.probabilities for prediction in store.predictions(track)]

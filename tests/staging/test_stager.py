@@ -1,0 +1,132 @@
+"""Two tracks from cached embeddings, by the real network."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from models.contract import Gain
+from models.weights import default_weights
+from monitor.clock import ManualClock
+from monitor.staging.backend import TorchBackend
+from monitor.staging.stager import Stager
+from monitor.types import (
+    F32,
+    Bool,
+    Epoch,
+    Quality,
+    Reason,
+    SampleLedger,
+    StagePrediction,
+    Track,
+)
+from tests.nights import backend, excerpt_uv
+from tests.signals import START
+
+
+class CountingBackend(TorchBackend):
+    """The real one, counting what it is asked."""
+
+    encoded = 0
+    staged = 0
+
+    def encode(self, epochs_uv: F32) -> F32:
+        self.encoded += len(epochs_uv)
+        return super().encode(epochs_uv)
+
+    def stage(self, embeddings: F32, scored: Bool) -> tuple[F32, F32]:
+        self.staged += 1
+        return super().stage(embeddings, scored)
+
+
+def epochs(n: int, unscored: tuple[int, ...] = ()) -> list[Epoch]:
+    return [
+        Epoch(
+            index=i,
+            start_s=30.0 * i,
+            start_utc=START + timedelta(seconds=30 * i),
+            data_uv=excerpt_uv()[:, 1001 + 3000 * i : 1001 + 3000 * (i + 1)],
+            quality=Quality(Reason.FLAT if i in unscored else None, 0, 0, 0, 0, 0, None, 0),
+            ledger=SampleLedger(),
+        )
+        for i in range(n)
+    ]
+
+
+def new_stager() -> Stager:
+    return Stager(backend(), ManualClock())
+
+
+def stage(stager: Stager, night: list[Epoch]) -> list[StagePrediction]:
+    predictions = [prediction for each in night for prediction in stager.push(each)]
+    return predictions + stager.finish()
+
+
+def test_an_epoch_costs_one_encoder_pass_and_one_sequence_pass() -> None:
+    counting = CountingBackend(default_weights(Gain.KNOWN))
+    stager = Stager(counting, ManualClock())
+    for each in epochs(30):
+        stager.push(each)
+    assert (counting.encoded, counting.staged) == (30, 30)
+
+
+def test_probabilities_sum_to_one_and_confidence_is_that_of_the_stage() -> None:
+    for prediction in stage(new_stager(), epochs(25)):
+        assert prediction.probabilities is not None
+        assert sum(prediction.probabilities) == pytest.approx(1.0, abs=1e-5)
+        assert prediction.confidence == max(prediction.probabilities)
+
+
+def test_revisions_count_up_and_the_last_one_is_final() -> None:
+    horizon = backend().contract.revision_epochs
+    predictions = stage(new_stager(), epochs(40))
+    for index in range(40):
+        of_epoch = [p for p in predictions if p.epoch_index == index]
+        assert [p.revision for p in of_epoch] == list(range(len(of_epoch)))
+        assert of_epoch[0].track is Track.LIVE
+        assert [p.final for p in of_epoch[1:]] == [False] * (len(of_epoch) - 2) + [True]
+    stager = new_stager()
+    told = [stager.push(each) for each in epochs(40)]
+    finals = [
+        [p.epoch_index for p in step if p.track is Track.REVISED and p.final] for step in told
+    ]
+    assert finals == [[]] * horizon + [[i] for i in range(40 - horizon)]
+
+
+def test_an_unscored_epoch_is_not_looked_at_but_keeps_its_place() -> None:
+    """Whatever an unscored epoch holds, the others come out the same."""
+    night = epochs(20, unscored=(7,))
+    noise = 1e4 * np.ones_like(night[7].data_uv)
+    other = [
+        Epoch(e.index, e.start_s, e.start_utc, noise, e.quality, e.ledger) if e.index == 7 else e
+        for e in night
+    ]
+    ours, theirs = stage(new_stager(), night), stage(new_stager(), other)
+    assert ours == theirs
+    seven = [p for p in ours if p.epoch_index == 7]
+    assert {(p.stage, p.reason, p.probabilities) for p in seven} == {(None, Reason.FLAT, None)}
+    assert [p.final for p in seven if p.track is Track.REVISED] == [True]
+    # Without its place kept, epochs 6 and 8 would be neighbours.
+    shifted = stage(new_stager(), [e for e in night if e.index != 7])
+    assert [p for p in ours if p.epoch_index == 8] != [p for p in shifted if p.epoch_index == 8]
+
+
+def test_a_resumed_stager_goes_on_as_the_first_would_have() -> None:
+    night = epochs(60)
+    whole, cut = new_stager(), new_stager()
+    for each in night[:45]:
+        whole.push(each)
+    latest = {}
+    for each in night[:45]:
+        for prediction in cut.push(each):
+            latest[prediction.epoch_index] = prediction
+    resumed = new_stager()
+    stored = night[:45][-resumed.context_epochs :]
+    resumed.resume([(each, latest[each.index]) for each in stored])
+    assert stage(resumed, night[45:]) == stage(whole, night[45:])
+
+
+def test_a_night_without_epochs_has_no_last_word() -> None:
+    assert new_stager().finish() == []

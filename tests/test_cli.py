@@ -1,0 +1,233 @@
+"""The commands as a user gives them: what they print, leave behind and return."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from monitor import cli
+from monitor.app import run_replay
+from monitor.clock import ManualClock
+from monitor.config import ReplayOptions
+from monitor.errors import InputError
+from monitor.night.store import NightStore
+from monitor.types import Track
+from tests.edf_files import Signal, patch_header, write_edf
+from tests.nights import EXCERPT, events_of
+from tests.signals import pink_noise_uv
+
+DATA = Path(__file__).parent / "data"
+
+
+def run(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """What ``sleep-monitor ARGUMENTS`` returns."""
+    monkeypatch.setattr(sys, "argv", ["sleep-monitor", *map(str, arguments)])
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return int(stop.value.code or 0)
+
+
+def noise_edf(path: Path, duration_s: int = 95, label: str = "EEG Fpz-Cz", hz: int = 100) -> Path:
+    digital = np.round(pink_noise_uv(duration_s * hz)[0] * 10).astype(np.int64)
+    return write_edf(path, [Signal(label, digital, hz, step=0.1)])
+
+
+def test_replay_writes_the_night_a_table_and_its_agreement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, store = tmp_path / "epochs.csv", tmp_path / "night.sqlite"
+    command = ("replay", EXCERPT, "--no-redis", "--store", store, "--output", table)
+    assert run(*command, monkeypatch=monkeypatch) == 0
+    out = capsys.readouterr().out
+    assert "epoch 166 " in out
+    assert "167 of 167" in out
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert [int(row["epoch"]) for row in rows] == list(range(167))
+    assert rows[1]["start_s"] == "40.01"
+    assert all(
+        abs(sum(float(row[f"p_{s}"]) for s in ("w", "n1", "n2", "n3", "r")) - 1) < 1e-5
+        for row in rows
+    )
+
+    # The same command again: nothing is staged twice, and the table is the same.
+    before = table.read_bytes()
+    assert run(*command, monkeypatch=monkeypatch) == 0
+    assert table.read_bytes() == before
+    with closing(NightStore.open(store)) as night:
+        assert len(night.predictions(Track.LIVE)) == 167
+
+
+def test_events_reach_the_embedded_server_and_its_url_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    edf, store = noise_edf(tmp_path / "n.edf"), tmp_path / "n.sqlite"
+    assert run("replay", edf, "--store", store, monkeypatch=monkeypatch) == 0
+    assert "sleep-monitor watch --redis redis://127.0.0.1:" in caplog.text
+    with closing(sqlite3.connect(store)) as night:
+        unpublished = night.execute("SELECT count(*) FROM event WHERE published_utc IS NULL")
+        assert unpublished.fetchone() == (0,)
+
+
+def test_a_store_with_another_night_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "n.sqlite"
+    first = noise_edf(tmp_path / "a.edf")
+    second = noise_edf(tmp_path / "b.edf", duration_s=65)
+    assert run("replay", first, "--no-redis", "--store", store, monkeypatch=monkeypatch) == 0
+    before = store.read_bytes()
+    assert run("replay", second, "--no-redis", "--store", store, monkeypatch=monkeypatch) == 2
+    assert "holds another night (a.edf, EEG Fpz-Cz" in capsys.readouterr().err
+    assert store.read_bytes() == before
+
+
+def not_edf(path: Path) -> Path:
+    path.write_text("This is not an EDF file, whatever its name says." * 20)
+    return path
+
+
+def truncated(path: Path) -> Path:
+    path.write_bytes(noise_edf(path).read_bytes()[:-5000])
+    return path
+
+
+def empty(path: Path) -> Path:
+    path.touch()
+    return path
+
+
+BAD_INPUT = {
+    "not an EDF": (not_edf, [], "is not an EDF"),
+    "truncated": (truncated, [], "truncated"),
+    "empty": (empty, [], "empty"),
+    "missing": (lambda path: path, [], "does not exist"),
+    "no whole epoch": (lambda p: noise_edf(p, duration_s=20), [], "has no whole epoch"),
+    "no such channel": (noise_edf, ["--channel", "C4-M1"], "Fpz-Cz"),
+    "slow": (lambda p: noise_edf(p, hz=50), [], "80 Hz"),
+    "other hypnogram": (
+        noise_edf,
+        ["--hypnogram", str(DATA / "SC4002EC-Hypnogram.edf")],
+        "does not belong to",
+    ),
+    "bad grid": (noise_edf, ["--grid", "soon"], "--grid must be"),
+    "bad speed": (noise_edf, ["--speed", "fast"], "--speed must be"),
+    "bad URL": (noise_edf, ["--redis", "localhost"], "is not valid"),
+    "bad store": (noise_edf, ["--store", "/no/such/folder/n.sqlite"], "as the night store"),
+    "bad output": (noise_edf, ["--output", "/no/such/folder/n.csv"], "there is no folder"),
+    "bad weights": (noise_edf, ["--weights", "/no/such.safetensors"], "cannot use the weights"),
+    "redis or not": (noise_edf, ["--redis", "redis://x", "--no-redis"], "not both"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_gets_one_clear_line_and_leaves_nothing(
+    case: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    make, options, message = BAD_INPUT[case]
+    recording = make(tmp_path / "night.edf")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    before = sorted(path for path in tmp_path.rglob("*") if path.is_file())
+    assert run("replay", recording, *options, monkeypatch=monkeypatch) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    if case != "redis or not":  # typer shows its usage line too
+        assert len(error.strip().splitlines()) == 1, error
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == before
+
+
+def test_an_unreadable_header_field_is_bad_input_too(tmp_path: Path) -> None:
+    recording = patch_header(noise_edf(tmp_path / "n.edf"), n_signals="many")
+    with pytest.raises(InputError):
+        run_replay(ReplayOptions(recording), Console(), ManualClock())
+
+
+def test_speed_decides_only_how_long_it_takes(tmp_path: Path) -> None:
+    """At --speed 1, on a manual clock, the night takes its own time and gives the same events."""
+    edf, clock = noise_edf(tmp_path / "n.edf"), ManualClock()
+    stores = {speed: tmp_path / f"{speed}.sqlite" for speed in ("1", "60", "max")}
+    for speed, path in stores.items():
+        began_s = clock.monotonic_s()
+        options = ReplayOptions(edf, speed=speed, no_redis=True, store=path, dashboard=False)
+        run_replay(options, Console(quiet=True), clock)
+        expected_s = 0.0 if speed == "max" else 95.0 / float(speed)
+        assert clock.monotonic_s() - began_s == pytest.approx(expected_s, abs=0.01)
+    nights = []
+    for path in stores.values():
+        with closing(NightStore.open(path)) as store:
+            nights.append((events_of(store), store.predictions(Track.REVISED)))
+    assert nights[0][0] == nights[1][0] == nights[2][0]
+    probabilities = [[p.probabilities for p in predictions] for _, predictions in nights]
+    assert probabilities[0] == probabilities[1] == probabilities[2]
+
+
+def test_a_killed_replay_continues_and_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    """kill -9 in mid-night, then the same command again."""
+    store = tmp_path / "killed.sqlite"
+    command = [sys.executable, "-m", "monitor.cli", "replay", str(EXCERPT), "--no-redis"]
+    process = subprocess.Popen(
+        [*command, "--speed", "600", "--store", str(store)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "epoch 20 " in line:
+            break
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+
+    whole = tmp_path / "whole.sqlite"
+    for path in (store, whole):
+        options = ReplayOptions(EXCERPT, no_redis=True, store=path, dashboard=False)
+        run_replay(options, Console(quiet=True), ManualClock())
+    with closing(NightStore.open(store)) as a, closing(NightStore.open(whole)) as b:
+        assert events_of(a) == events_of(b)
+        for track in Track:
+            ours, theirs = a.predictions(track), b.predictions(track)
+            assert [p.probabilities for p in ours] == [p.probabilities for p in theirs]
+
+
+def test_ctrl_c_ends_in_order_and_says_that_the_night_is_safe(tmp_path: Path) -> None:
+    store = tmp_path / "n.sqlite"
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "monitor.cli", "replay", str(EXCERPT)),
+            *("--speed", "60", "--store", str(store)),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline_s = time.monotonic() + 60
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "epoch 0 " in line or time.monotonic() > deadline_s:
+            break
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == cli.INTERRUPTED
+    assert "and the same command continues" in error
+    assert "Traceback" not in error
+    assert not store.with_name("n.sqlite-wal").exists()

@@ -1,0 +1,84 @@
+"""Imports run one way: models, monitor, offline_training, deploy; and inside the monitor too."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ["models", "monitor", "offline_training", "deploy"]
+
+# Inside the monitor, each room may import those before it (and the ground: the plain modules).
+GROUND = ["monitor.types", "monitor.errors", "monitor.clock", "monitor.config"]
+ROOMS = [
+    "monitor.sources",
+    "monitor.conditioning",
+    "monitor.staging",
+    "monitor.night",
+    "monitor.sinks",
+    "monitor.pipeline",
+    "monitor.app",
+    "monitor.cli",
+]
+ALLOWED = {
+    "monitor.sources": [],
+    "monitor.conditioning": [],
+    "monitor.staging": ["monitor.conditioning"],
+    "monitor.night": [],
+    "monitor.sinks": ["monitor.night"],
+    "monitor.pipeline": [
+        "monitor.conditioning",
+        "monitor.staging",
+        "monitor.night",
+        "monitor.sinks",
+    ],
+    "monitor.app": ROOMS[:6],
+    "monitor.cli": ROOMS[:7],
+}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are written in full"
+            assert node.module is not None
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def within(module: str, package: str) -> bool:
+    return module == package or module.startswith(package + ".")
+
+
+def modules(package: str) -> list[tuple[str, Path]]:
+    paths = sorted((ROOT / package).rglob("*.py"))
+    return [(".".join(path.relative_to(ROOT).with_suffix("").parts), path) for path in paths]
+
+
+def test_packages_import_only_those_before_them() -> None:
+    for place, package in enumerate(PACKAGES):
+        later = [*PACKAGES[place + 1 :], "tests"]
+        for module, path in modules(package):
+            backward = [i for i in imports(path) if any(within(i, p) for p in later)]
+            assert not backward, f"{module} imports {backward}"
+
+
+def test_rooms_of_the_monitor_import_only_what_flows_into_them() -> None:
+    for module, path in modules("monitor"):
+        room = next((room for room in ROOMS if within(module, room)), None)
+        allowed = [*GROUND, room, *ALLOWED[room]] if room else GROUND
+        wrong = [
+            i
+            for i in imports(path)
+            if i.startswith("monitor.") and not any(within(i, a) for a in allowed if a)
+        ]
+        assert not wrong, f"{module} imports {wrong}"
+
+
+def test_models_need_no_signal_or_server_library() -> None:
+    for module, path in modules("models"):
+        roots = {name.partition(".")[0] for name in imports(path)}
+        assert not roots & {"mne", "scipy", "redis", "rich", "typer"}, module
