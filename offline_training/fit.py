@@ -35,6 +35,7 @@ class Recipe:
       whole window in view, of a random length, as the revised track sees it.
     - ``noise`` is drawn per epoch and band, ``offset`` per window and band, ``gain`` per window,
       all in ln units of power: small, since strong gain and tilt augmentation is known to hurt.
+      ``gain`` is about what the level of a recording is known to (`nights.in_microvolts`).
     - ``hide`` of the windows have a random run of epochs unscored.
     """
 
@@ -48,7 +49,7 @@ class Recipe:
     average: float = 0.99
     noise: float = 0.1
     offset: float = 0.1
-    gain: float = 0.1
+    gain: float = 0.25
     hide: float = 0.3
     evaluate_every: int = 200
     evaluate_stride: int = 16
