@@ -1,0 +1,194 @@
+"""How fast the monitor is on this machine: a whole night at once, and one epoch's way to an app."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+
+from models.contract import EPOCH_S
+from monitor.app import Replay
+from monitor.clock import SystemClock
+from monitor.config import ReplayOptions
+from monitor.errors import MonitorError
+from monitor.night.store import NightStore
+from monitor.sinks.publisher import Publisher
+from monitor.sinks.redis_server import RedisServer
+from monitor.sinks.watch import Follower
+from monitor.sources.derivation import choose_derivation
+from monitor.sources.edf import EdfRecording
+from monitor.types import F32, Track
+
+
+@dataclass(frozen=True, slots=True)
+class NightBenchmark:
+    """A whole night through `sleep-monitor replay --speed max`, in a process of its own."""
+
+    hours: float
+    sfreq_hz: float
+    n_epochs: int
+    wall_s: float
+    peak_memory_mb: float
+    staging_median_ms: float
+    staging_p99_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyBenchmark:
+    """From an epoch's last sample to the arrival of its live stage in another process.
+
+    ``recorded``: from the sample's own time on the schedule, waiting for its hand-over included;
+    ``handed_over``: from the moment the monitor got it.
+    """
+
+    speed: float
+    n_epochs: int
+    recorded_median_ms: float
+    recorded_p99_ms: float
+    handed_over_median_ms: float
+    handed_over_p99_ms: float
+
+
+def excerpt_path() -> Path:
+    """The real sleep EEG that ships with the monitor: 84 min at 100 Hz."""
+    return Path(str(files("monitor") / "demo" / "excerpt.edf"))
+
+
+def benchmark_night(hours: float, sfreq_hz: float) -> NightBenchmark:
+    """Replay the excerpt, repeated to ``hours`` and resampled to ``sfreq_hz``, as fast as it goes.
+
+    Start of Python, reading, staging, storing, publishing to the embedded server and the summary
+    are all in the time.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        recording, store = Path(folder) / "night.edf", Path(folder) / "night.sqlite"
+        _write_night(recording, hours, sfreq_hz)
+        began_s = time.monotonic()
+        command = [sys.executable, "-m", "monitor.cli", "replay", str(recording)]
+        run = subprocess.run(
+            [*command, "--speed", "max", "--store", str(store)], capture_output=True, text=True
+        )
+        wall_s = time.monotonic() - began_s
+        if run.returncode:
+            raise MonitorError(f"the replay failed: {run.stderr.strip()}")
+        peak_kb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        with closing(sqlite3.connect(store)) as night:
+            rows = night.execute("SELECT latency_s FROM prediction WHERE track = 'live'").fetchall()
+    staging_ms = 1000.0 * np.array([row[0] for row in rows])
+    return NightBenchmark(
+        hours=hours,
+        sfreq_hz=sfreq_hz,
+        n_epochs=staging_ms.size,
+        wall_s=wall_s,
+        peak_memory_mb=peak_kb / 1024.0,
+        staging_median_ms=float(np.median(staging_ms)),
+        staging_p99_ms=float(np.percentile(staging_ms, 99)),
+    )
+
+
+def benchmark_latency(speed: float, n_epochs: int) -> LatencyBenchmark:
+    """Replay the excerpt at ``speed`` and time each epoch's way to a subscriber."""
+    clock = SystemClock()
+    with tempfile.TemporaryDirectory() as folder, RedisServer(port=0) as server:
+        run = Replay.prepare(
+            ReplayOptions(excerpt_path(), speed=f"{speed:g}", store=Path(folder) / "night.sqlite")
+        )
+        n_epochs = min(n_epochs, run.n_epochs)
+        with (
+            _subscriber(server.url, n_epochs) as received,
+            closing(NightStore.open(run.store_path)) as store,
+            Publisher(store, run.session.id, server.url, clock) as publisher,
+        ):
+            pipeline = run.pipeline(store, clock, publisher)
+            handed_over: dict[int, float] = {}
+            began_s = clock.monotonic_s()
+            for chunk in run.chunks(clock, from_s=0.0):
+                now_s = clock.monotonic_s()
+                for prediction in pipeline.push(chunk):
+                    if prediction.track is Track.LIVE:
+                        handed_over[prediction.epoch_index] = now_s
+                if len(handed_over) >= n_epochs:
+                    break
+            arrived: dict[int, float] = received.recv()
+        first_s = run.recording.first_sample_s
+        recorded = {
+            index: began_s + (run.session.start_s + EPOCH_S * (index + 1) - first_s) / speed
+            for index in arrived
+        }
+    from_recorded_ms = 1000.0 * np.array([arrived[i] - recorded[i] for i in arrived])
+    from_handed_over_ms = 1000.0 * np.array([arrived[i] - handed_over[i] for i in arrived])
+    return LatencyBenchmark(
+        speed=speed,
+        n_epochs=len(arrived),
+        recorded_median_ms=float(np.median(from_recorded_ms)),
+        recorded_p99_ms=float(np.percentile(from_recorded_ms, 99)),
+        handed_over_median_ms=float(np.median(from_handed_over_ms)),
+        handed_over_p99_ms=float(np.percentile(from_handed_over_ms, 99)),
+    )
+
+
+def _write_night(path: Path, hours: float, sfreq_hz: float) -> None:
+    import edfio
+
+    data = _tiled_excerpt(hours, sfreq_hz)
+    signal = edfio.EdfSignal(
+        data.astype(np.float64),
+        sampling_frequency=sfreq_hz,
+        label="EEG Fpz-Cz",
+        physical_dimension="uV",
+        physical_range=(-1000.0, 1000.0),
+    )
+    edfio.Edf([signal]).write(path)
+
+
+def _tiled_excerpt(hours: float, sfreq_hz: float) -> F32:
+    recording = EdfRecording.open(excerpt_path())
+    derivation = choose_derivation(recording.channels)
+    pieces = [chunk.data_uv[0] for chunk in recording.chunks(derivation, chunk_s=60.0)]
+    excerpt = np.concatenate(pieces)
+    # Whole seconds: an EDF data record holds one.
+    at = np.arange(round(hours * 3600) * round(sfreq_hz)) * (derivation.sfreq_hz / sfreq_hz)
+    tiled: F32 = np.interp(at, np.arange(excerpt.size), excerpt, period=excerpt.size).astype(
+        np.float32
+    )
+    return tiled
+
+
+@contextmanager
+def _subscriber(url: str, n_epochs: int) -> Iterator[Connection]:
+    """Another process that notes when each live stage arrives; it sends the times when done."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_subscribe, args=(url, n_epochs, theirs), daemon=True)
+    process.start()
+    theirs.close()  # so that its death is noticed
+    try:
+        ours.recv()  # it is listening
+        yield ours
+    finally:
+        process.join(timeout=5.0)
+        process.kill()
+
+
+def _subscribe(url: str, n_epochs: int, parent: Connection) -> None:
+    arrived: dict[int, float] = {}
+    parent.send("listening")
+    for event, _ in Follower(url, notice=lambda text: None):
+        if event.data.get("track") == Track.LIVE:
+            # One clock for all processes of the machine.
+            arrived[event.data["epoch_index"]] = time.monotonic()
+        if len(arrived) == n_epochs:
+            break
+    parent.send(arrived)

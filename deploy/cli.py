@@ -1,0 +1,90 @@
+"""The command line: `sleep-deploy benchmark`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+# Before torch is imported, as the monitor itself does.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from monitor.errors import MonitorError
+
+app = typer.Typer(
+    help="Bring the monitor to the hardware it runs on.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+benchmark = typer.Typer(help="Measure the monitor on this machine.", no_args_is_help=True)
+app.add_typer(benchmark, name="benchmark")
+
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")]
+
+
+@app.callback()
+def _commands() -> None:
+    """Keeps `benchmark` a command of its own while it is the only one."""
+
+
+@benchmark.command()
+def night(
+    hours: Annotated[float, typer.Option(help="Length of the night.")] = 8.0,
+    sfreq: Annotated[float, typer.Option(metavar="HZ", help="Its sampling rate.")] = 100.0,
+    json_path: JsonOption = None,
+) -> None:
+    """Time a whole night at --speed max: seconds, peak memory, staging per epoch.
+
+    Example: sleep-deploy benchmark night --hours 8 --sfreq 256
+    """
+    from deploy.benchmark import benchmark_night
+
+    _show(asdict(benchmark_night(hours, sfreq)), json_path)
+
+
+@benchmark.command()
+def latency(
+    speed: Annotated[float, typer.Option(help="Recorded seconds per second.")] = 1.0,
+    epochs: Annotated[int, typer.Option(help="How many epochs to time.")] = 60,
+    json_path: JsonOption = None,
+) -> None:
+    """Time an epoch's way from its last sample to another app. At --speed 1 an epoch takes 30 s.
+
+    Example: sleep-deploy benchmark latency --speed 1 --epochs 60
+    """
+    from deploy.benchmark import benchmark_latency
+
+    _show(asdict(benchmark_latency(speed, epochs)), json_path)
+
+
+def _show(figures: dict[str, Any], json_path: Path | None) -> None:
+    table = Table("figure", "value")
+    for name, value in figures.items():
+        table.add_row(name, f"{value:.2f}" if isinstance(value, float) else str(value))
+    Console().print(table)
+    if json_path is not None:
+        json_path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+def main() -> NoReturn:
+    """Run the command line. Exit status: 0 done, 1 failed, 2 wrong usage or bad input."""
+    try:
+        app()
+    except MonitorError as exc:
+        print(f"sleep-deploy: {exc}", file=sys.stderr)
+        sys.exit(exc.exit_code)
+    raise AssertionError("typer always exits")
+
+
+if __name__ == "__main__":
+    main()
