@@ -41,7 +41,7 @@ class Recipe:
 
     context_epochs: int = 120
     revision_epochs: int = 10
-    steps: int = 1000
+    steps: int = 800
     batch: int = 24
     learning_rate: float = 2e-3
     weight_decay: float = 0.05

@@ -93,3 +93,21 @@ def test_default_weights_ship_and_say_what_they_are(gain: Gain) -> None:
     assert "ODC-By" in card["data"]["licence"]
     assert card["command"].startswith("sleep-train ")
     assert any("Not a medical device" in limit for limit in card["limits"])
+
+
+@pytest.mark.parametrize("gain", list(Gain))
+def test_default_weights_ignore_polarity_and_unknown_gain(gain: Gain) -> None:
+    network, contract = load(default_weights(gain))
+    random = torch.Generator().manual_seed(0)
+    walk_uv = torch.randn(contract.context_epochs, 3000, generator=random).cumsum(dim=1) / 3
+    epochs_uv = walk_uv - walk_uv.mean(dim=1, keepdim=True)
+    scored = torch.ones(1, contract.context_epochs, dtype=torch.bool)
+    live, revised = network.stage(network.encode(epochs_uv)[None], scored)
+    turned, _ = network.stage(network.encode(-epochs_uv)[None], scored)
+    assert torch.equal(turned, live)
+    for factor in (0.5, 2.0):
+        other, other_revised = network.stage(network.encode(factor * epochs_uv)[None], scored)
+        same = torch.allclose(other, live, atol=1e-4) and torch.allclose(
+            other_revised, revised, atol=1e-4
+        )
+        assert same is (gain is Gain.UNKNOWN)
