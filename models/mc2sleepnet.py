@@ -39,7 +39,7 @@ class NetworkConfig:
 
     - ``raw``, ``frames``, ``band_power``: which inputs exist. The spectrogram stream carries
       frames, band powers or both.
-    - ``gain_free``: band powers are relative, other inputs see the epoch at unit RMS.
+    - ``gain_free``: every input sees the epoch at zero mean and unit RMS; band powers are relative.
     - ``max_distance``: epochs further apart than this share one position bias.
     - ``pretraining``: build the mask tokens and contrastive heads, which staging does not need.
     """
@@ -91,7 +91,7 @@ class EpochInputs(NamedTuple):
 
     raw: Tensor | None = None  # (B, 3000), uV or unit RMS
     frames: Tensor | None = None  # (B, 29, 128), dB
-    log_power: Tensor | None = None  # (B, 5), ln(uV^2)
+    log_power: Tensor | None = None  # (B, 5), ln(uV^2), any unit if gain-free
 
 
 class Logits(NamedTuple):
@@ -425,14 +425,14 @@ class MC2SleepNet(nn.Module):
                 f"got {tuple(epochs_uv.shape)}"
             )
         config = self.config
-        log_power = log_band_power(epochs_uv) if config.band_power else None
-        if config.gain_free and (config.raw or config.frames):
+        if config.gain_free:
+            epochs_uv = epochs_uv - epochs_uv.mean(dim=1, keepdim=True)
             rms = epochs_uv.square().mean(dim=1, keepdim=True).sqrt()
             epochs_uv = epochs_uv / rms.clamp_min(torch.finfo(torch.float32).tiny)
         return EpochInputs(
             raw=epochs_uv if config.raw else None,
             frames=log_spectrogram(epochs_uv, self.spectrogram) if config.frames else None,
-            log_power=log_power,
+            log_power=log_band_power(epochs_uv) if config.band_power else None,
         )
 
     def embed(self, inputs: EpochInputs) -> Tensor:

@@ -37,8 +37,8 @@ LIMITS = [
 ]
 
 GAIN_LIMIT = {
-    False: "Needs true microvolts: at 0.7 of the true gain N3 turns into N2, at half the stages are "
-    "worthless. Too much gain harms less.",
+    False: "Needs true microvolts: at 0.7 of the true gain N3 turns into N2, at half the stages "
+    "are worthless. Too much gain harms less.",
     True: "Does not use amplitude; on calibrated microvolts the absolute weights do better.",
 }
 
