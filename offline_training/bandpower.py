@@ -18,6 +18,12 @@ from offline_training.scores import Scores
 from offline_training.staging import Streamed, stream_all
 
 VARIANTS = {Gain.KNOWN: "absolute", Gain.UNKNOWN: "gain-free"}
+RECIPES = {
+    Gain.KNOWN: Recipe(steps=800),
+    Gain.UNKNOWN: Recipe(steps=1000, gain=0.1),  # relative powers do not see the gain
+}
+"""Steps chosen by the loss on held-out subjects."""
+
 HELD_OUT_SHARE = 10
 """One subject in this many is held out of training, for early stopping and calibration."""
 

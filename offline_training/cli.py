@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -18,8 +19,6 @@ from monitor.errors import MonitorError
 from offline_training import bandpower
 from offline_training.card import describe
 from offline_training.fit import Recipe, Report
-
-STEPS = Recipe().steps
 
 app = typer.Typer(
     help="Train and measure the networks of the sleep monitor.",
@@ -48,8 +47,15 @@ DataOption = Annotated[
 OutOption = Annotated[Path, typer.Option(help="Folder of the weights and their cards.")]
 VariantOption = Annotated[Variant, typer.Option(help="Which weights.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
-StepsOption = Annotated[int, typer.Option(min=1, help="Training steps.")]
+StepsOption = Annotated[
+    int | None, typer.Option(min=1, help="Training steps.", show_default="as shipped")
+]
 ThreadsOption = Annotated[int, typer.Option(min=1, help="CPU threads.")]
+
+
+def recipe_of(gain: Gain, steps: int | None) -> Recipe:
+    recipe = bandpower.RECIPES[gain]
+    return recipe if steps is None else replace(recipe, steps=steps)
 
 
 def progress(what: str) -> Report:
@@ -71,20 +77,19 @@ def fit_bandpower(
     out: OutOption = Path("models/default"),
     variant: VariantOption = Variant.BOTH,
     seed: SeedOption = 0,
-    steps: StepsOption = STEPS,
+    steps: StepsOption = None,
     threads: ThreadsOption = 1,
     version: Annotated[str, typer.Option(help="Version the contract carries.")] = "1",
 ) -> None:
     """Rebuild the default weights from measured band powers. Minutes on one core."""
     torch.set_num_threads(threads)
-    recipe = Recipe(steps=steps)
     for gain in variant.gains:
-        name = bandpower.VARIANTS[gain]
+        name, recipe = bandpower.VARIANTS[gain], recipe_of(gain, steps)
         nights = bandpower.nights_of(data, gain)
         fitted = bandpower.fit_variant(nights, gain, recipe, seed, progress(name))
         card = {
             "command": f"sleep-train fit-bandpower --data DIR --variant {name} --seed {seed} "
-            f"--steps {steps} --threads {threads}",
+            f"--steps {recipe.steps} --threads {threads}",
             **describe(fitted.train, fitted.held_out, gain is Gain.UNKNOWN, recipe, seed),
             "figures": {
                 "held_out": {
@@ -113,15 +118,14 @@ def evaluate_bandpower(
     ] = None,
     stride: Annotated[int, typer.Option(min=1, help="Score every so many epochs.")] = 1,
     seed: SeedOption = 0,
-    steps: StepsOption = STEPS,
+    steps: StepsOption = None,
     threads: ThreadsOption = 1,
 ) -> None:
     """Cross-validate the recipe by subject, streamed, and write the figures into the card."""
     torch.set_num_threads(threads)
-    recipe = Recipe(steps=steps)
     running = min(run_folds or folds, folds)
     for gain in variant.gains:
-        name = bandpower.VARIANTS[gain]
+        name, recipe = bandpower.VARIANTS[gain], recipe_of(gain, steps)
         path = out / f"{name}.safetensors"
         card = read_card(path)
         nights = bandpower.nights_of(data, gain)
@@ -130,7 +134,7 @@ def evaluate_bandpower(
         )
         command = (
             f"sleep-train evaluate-bandpower --data DIR --variant {name} --folds {folds} "
-            f"--run-folds {running} --stride {stride} --seed {seed} --steps {steps} "
+            f"--run-folds {running} --stride {stride} --seed {seed} --steps {recipe.steps} "
             f"--threads {threads}"
         )
         card["figures"]["cross_validated"] = {"command": command, **figures}
