@@ -50,6 +50,7 @@ def demo() -> None:
     Example: sleep-monitor demo
     """
     excerpt = files("monitor") / "demo" / "excerpt.edf"
+    logging.getLogger(__name__).info("The demo's night is kept only while it runs.")
     with as_file(excerpt) as recording, tempfile.TemporaryDirectory() as folder:
         _replay(
             ReplayOptions(

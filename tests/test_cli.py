@@ -22,6 +22,8 @@ from monitor.clock import ManualClock
 from monitor.config import ReplayOptions
 from monitor.errors import InputError
 from monitor.night.store import NightStore
+from monitor.sinks.redis_server import RedisServer
+from monitor.sinks.watch import Follower
 from monitor.types import Track
 from tests.edf_files import Signal, patch_header, write_edf
 from tests.nights import EXCERPT, events_of
@@ -82,6 +84,27 @@ def test_events_reach_the_embedded_server_and_its_url_is_printed(
     with closing(sqlite3.connect(store)) as night:
         unpublished = night.execute("SELECT count(*) FROM event WHERE published_utc IS NULL")
         assert unpublished.fetchone() == (0,)
+
+
+def test_events_that_found_no_server_are_sent_by_the_same_command_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    edf, store = noise_edf(tmp_path / "n.edf"), tmp_path / "n.sqlite"
+    server = RedisServer(port=0)
+    server.start()
+    server.stop()
+    command = ("replay", edf, "--redis", server.url, "--store", store)
+    assert run(*command, monkeypatch=monkeypatch) == 0
+    assert "events did not reach the server; the store keeps them" in caplog.text
+    server.start()
+    try:
+        assert run(*command, monkeypatch=monkeypatch) == 0
+        follower = iter(Follower(server.url, notice=lambda text: None))
+        with closing(NightStore.open(store)) as night:
+            expected = events_of(night)
+        assert [next(follower)[0] for _ in expected] == expected
+    finally:
+        server.stop()
 
 
 def test_a_store_with_another_night_is_refused(

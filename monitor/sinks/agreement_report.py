@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from models.contract import STAGES
 from monitor.night.agreement import Agreement
@@ -24,12 +24,12 @@ def agreement_report(live: Agreement, revised: Agreement, expert: str) -> Render
             _number(result.kappa),
             f"{result.n_scored} of {result.n_expert}",
         )
-    return Group(scores, Text(), _confusion("live", live), Text(), _confusion("revised", revised))
+    confusions = Columns([_confusion("live", live), _confusion("revised", revised)], padding=(0, 4))
+    return Group("", scores, "", "Confusion: rows the expert, columns the monitor", confusions)
 
 
 def _confusion(track: str, result: Agreement) -> Table:
-    table = Table(title=f"{track}: rows the expert, columns the monitor", title_justify="left")
-    table.add_column("")
+    table = Table(track)
     for stage in STAGES:
         table.add_column(stage.value, justify="right")
     for stage, row in zip(STAGES, result.confusion, strict=True):
