@@ -16,6 +16,9 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 
+MIN_SFREQ_HZ = 80.0
+"""The slowest source that still covers the 30 Hz that the network looks at."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EegChunk:

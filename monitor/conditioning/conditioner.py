@@ -10,7 +10,6 @@ import numpy as np
 from models.contract import EPOCH_S, EPOCH_SAMPLES, SFREQ_HZ, Gain
 from monitor.conditioning.grid import (
     CUTOFF_HZ,
-    MIN_SFREQ_HZ,
     TIME_TOLERANCE_S,
     GridBlock,
     GridResampler,
@@ -20,7 +19,7 @@ from monitor.conditioning.highpass import HighPass
 from monitor.conditioning.ordering import Arrival, OrderedSamples, SampleOrderer
 from monitor.conditioning.quality import judge
 from monitor.errors import InputError, MonitorError
-from monitor.types import F32, F64, EegChunk, Epoch, SampleLedger
+from monitor.types import F32, F64, MIN_SFREQ_HZ, EegChunk, Epoch, SampleLedger
 
 HIGHPASS_HZ = 0.3
 LOWPASS_HZ = CUTOFF_HZ

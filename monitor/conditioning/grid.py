@@ -20,9 +20,6 @@ from models.contract import SFREQ_HZ
 from monitor.conditioning.ordering import GAP_PERIODS
 from monitor.types import F32, F64, Bool
 
-MIN_SFREQ_HZ = 80.0
-"""Below this rate the 30 Hz the network looks at would no longer be covered."""
-
 MAX_FILL_S = 0.1
 """A gap up to this long is bridged by a straight line, a longer one is lost (about two packets of
 a Bluetooth headband)."""

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from monitor.errors import InputError
-
-MIN_SFREQ_HZ = 80.0
-"""The slowest rate that holds the 0.3-40 Hz band that the network sees."""
+from monitor.types import MIN_SFREQ_HZ
 
 PREFERENCE = (
     "Fpz-Cz",  # what the network is trained on (Sleep-EDF)
