@@ -90,7 +90,7 @@ class Epoch:
     """Thirty seconds on the session's grid, conditioned and judged.
 
     - ``start_s`` is on the source's clock: grid origin + 30 * ``index``. ``start_utc`` likewise.
-    - ``data_uv``: float32 (n_channels, 3000) at 100 Hz; 0 where lost.
+    - ``data_uv``: float32 (n_channels, 3000) at 100 Hz; NaN where lost.
     """
 
     index: int

@@ -47,6 +47,8 @@ def condition(
 def same(a: Sequence[Epoch], b: Sequence[Epoch]) -> bool:
     """Whether two runs gave the same epochs, bit for bit."""
     return len(a) == len(b) and all(
-        np.array_equal(x.data_uv, y.data_uv) and x.quality == y.quality and x.ledger == y.ledger
+        np.array_equal(x.data_uv, y.data_uv, equal_nan=True)
+        and x.quality == y.quality
+        and x.ledger == y.ledger
         for x, y in zip(a, b, strict=True)
     )

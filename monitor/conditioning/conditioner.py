@@ -95,13 +95,13 @@ class Conditioner:
     def _close_epoch(self) -> Epoch:
         index = self._next_epoch
         start_s = self._origin_s + EPOCH_S * index
-        data_uv = self._grid_data[:, :EPOCH_SAMPLES].astype(np.float32)
         origin = self._grid_origin[:EPOCH_SAMPLES]
+        data_uv = _with_gaps(self._grid_data[:, :EPOCH_SAMPLES], origin)
         first, stop = np.searchsorted(
             self._raw_times, [start_s - TIME_TOLERANCE_S, start_s + EPOCH_S - TIME_TOLERANCE_S]
         )
         raw_uv = self._raw_data[0, first:stop]
-        quality = judge(data_uv[0], origin != Origin.LOST, raw_uv, self._sfreq_hz, self._gain)
+        quality = judge(data_uv[0], raw_uv, self._sfreq_hz, self._gain)
         ledger = _ledger(origin, self._arrivals.pop(index, np.zeros(len(Arrival), np.int64)))
         self._grid_data = self._grid_data[:, EPOCH_SAMPLES:]
         self._grid_origin = self._grid_origin[EPOCH_SAMPLES:]
@@ -135,8 +135,12 @@ class Conditioner:
                 )
 
     def _remember(self, block: GridBlock) -> None:
-        newest = np.where(block.origin == Origin.LOST, np.nan, block.data_uv).astype(np.float32)
+        newest = _with_gaps(block.data_uv, block.origin)
         self._recent = np.concatenate([self._recent, newest], axis=1)[:, -EPOCH_SAMPLES:]
+
+
+def _with_gaps(data_uv: F64, origin: np.ndarray) -> F32:
+    return np.where(origin == Origin.LOST, np.nan, data_uv).astype(np.float32)
 
 
 def _ledger(origin: np.ndarray, fates: np.ndarray) -> SampleLedger:

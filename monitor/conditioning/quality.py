@@ -46,14 +46,14 @@ POOR_MISSING_FRACTION = 0.1
 WINDOW_S = 1.0
 
 
-def judge(conditioned_uv: F32, present: Bool, raw_uv: F32, sfreq_hz: float, gain: Gain) -> Quality:
+def judge(conditioned_uv: F32, raw_uv: F32, sfreq_hz: float, gain: Gain) -> Quality:
     """Quality of one channel's epoch.
 
-    ``conditioned_uv`` (3000,) at 100 Hz and ``present`` (3000,), False where lost; ``raw_uv`` (n,)
-    the source's samples of the same 30 s at ``sfreq_hz``.
+    ``conditioned_uv`` (3000,) at 100 Hz, NaN where lost; ``raw_uv`` (n,) the source's samples of
+    the same 30 s at ``sfreq_hz``.
     """
-    seen = conditioned_uv[present].astype(np.float64)
-    missing = 1.0 - float(present.mean())
+    seen = conditioned_uv[~np.isnan(conditioned_uv)].astype(np.float64)
+    missing = 1.0 - seen.size / conditioned_uv.size
     absolute = gain is Gain.KNOWN
     flat = railed = high = 0.0
     mains: float | None = None

@@ -44,7 +44,7 @@ CREATE TABLE session (
 ) STRICT;
 CREATE TABLE epoch (
     epoch_index INTEGER PRIMARY KEY, start_s REAL NOT NULL, start_utc TEXT NOT NULL,
-    signal_uv BLOB NOT NULL,  -- float32 little-endian (n_channels, 3000), 100 Hz, 0 where lost
+    signal_uv BLOB NOT NULL,  -- float32 little-endian (n_channels, 3000), 100 Hz, NaN where lost
     reason TEXT,              -- why the epoch is unscored; NULL if it is scored
     quality TEXT NOT NULL,    -- JSON
     ledger TEXT NOT NULL      -- JSON: received + filled + lost = expected
