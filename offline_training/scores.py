@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.contract import STAGES
+from monitor.night.agreement import Agreement
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -23,15 +24,11 @@ def confusion(truth: I64, stage: I64) -> I64:
     return np.bincount(pairs, minlength=_N * _N).reshape(_N, _N)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Scores:
     """``calibration_error`` is the expected calibration error in 15 equal-width bins."""
 
-    epochs: int
-    accuracy: float
-    macro_f1: float
-    kappa: float
-    f1: dict[str, float]
+    agreement: Agreement
     calibration_error: float
 
     @classmethod
@@ -39,36 +36,33 @@ class Scores:
         """Score probabilities (n, 5) against stages (n,), -1 where the expert gave none."""
         probabilities, truth = probabilities[truth >= 0], truth[truth >= 0]
         stage = probabilities.argmax(axis=1)
-        table = confusion(truth, stage).astype(np.float64)
-        total, agreed = table.sum(), np.diag(table)
-        rows, columns = table.sum(axis=1), table.sum(axis=0)
-        f1 = 2 * agreed / np.maximum(rows + columns, 1)
-        accuracy = agreed.sum() / total
-        chance = (rows * columns).sum() / total**2
         return cls(
-            epochs=int(total),
-            accuracy=float(accuracy),
-            macro_f1=float(f1.mean()),
-            kappa=float((accuracy - chance) / (1 - chance)) if chance < 1 else 0.0,
-            f1={str(name): float(value) for name, value in zip(STAGES, f1, strict=True)},
-            calibration_error=_calibration_error(truth == stage, probabilities.max(axis=1)),
+            Agreement.of(confusion(truth, stage), truth.size),
+            _calibration_error(truth == stage, probabilities.max(axis=1)),
         )
 
     def to_json(self) -> dict[str, Any]:
+        found = self.agreement
         return {
-            "epochs": self.epochs,
-            "accuracy": round(self.accuracy, 4),
-            "macro_f1": round(self.macro_f1, 4),
-            "kappa": round(self.kappa, 4),
-            "f1": {name: round(value, 3) for name, value in self.f1.items()},
+            "epochs": found.n_scored,
+            "accuracy": _rounded(found.accuracy, 4),
+            "macro_f1": _rounded(found.macro_f1, 4),
+            "kappa": _rounded(found.kappa, 4),
+            "f1": {stage.value: _rounded(score, 3) for stage, score in found.f1.items()},
             "calibration_error": round(self.calibration_error, 4),
         }
 
     def __str__(self) -> str:
+        found = self.agreement
         return (
-            f"accuracy {self.accuracy:.3f}  macro-F1 {self.macro_f1:.3f}  kappa {self.kappa:.3f}"
-            f"  calibration error {self.calibration_error:.3f}  ({self.epochs} epochs)"
+            f"accuracy {found.accuracy:.3f}  macro-F1 {found.macro_f1:.3f}  "
+            f"kappa {_rounded(found.kappa, 3)}  calibration error {self.calibration_error:.3f}"
+            f"  ({found.n_scored} epochs)"
         )
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def _calibration_error(correct: npt.NDArray[np.bool_], confidence: F32, bins: int = 15) -> float:

@@ -16,17 +16,43 @@ class Agreement:
     """Over the epochs that both scored.
 
     - ``confusion`` int64 (5, 5) in `STAGES` order: rows the expert, columns the monitor.
-    - ``accuracy``, ``kappa`` (Cohen 1960), ``macro_f1`` (the mean F1 of the stages that either
-      of the two used, as scikit-learn counts) are None where undefined.
     - ``n_expert``: epochs the expert scored; ``n_scored`` of them the monitor scored too.
+    - ``f1``: F1 score of each stage, None for one that neither used. ``macro_f1`` is the mean of
+      the others, as scikit-learn counts.
+    - ``accuracy``, ``macro_f1`` and ``kappa`` (Cohen 1960) are None where undefined.
     """
 
     confusion: npt.NDArray[np.int64]
     n_expert: int
     n_scored: int
     accuracy: float | None
+    f1: dict[Stage, float | None]
     macro_f1: float | None
     kappa: float | None
+
+    @classmethod
+    def of(cls, confusion: npt.NDArray[np.int64], n_expert: int) -> Agreement:
+        """The scores of a confusion matrix, (5, 5)."""
+        n_scored = int(confusion.sum())
+        by_expert, by_monitor = confusion.sum(axis=1), confusion.sum(axis=0)
+        uses, agreed = by_expert + by_monitor, np.diag(confusion)
+        f1 = {
+            stage: float(2.0 * agreed[i] / uses[i]) if uses[i] else None
+            for i, stage in enumerate(STAGES)
+        }
+        if not n_scored:
+            return cls(confusion, n_expert, 0, None, f1, None, None)
+        accuracy = float(agreed.sum() / n_scored)
+        by_chance = float((by_expert * by_monitor).sum() / n_scored**2)
+        return cls(
+            confusion,
+            n_expert,
+            n_scored,
+            accuracy,
+            f1,
+            macro_f1=float(np.mean([score for score in f1.values() if score is not None])),
+            kappa=None if by_chance == 1.0 else (accuracy - by_chance) / (1.0 - by_chance),
+        )
 
 
 def agreement(expert: Sequence[Stage | None], monitor: Sequence[Stage | None]) -> Agreement:
@@ -39,15 +65,4 @@ def agreement(expert: Sequence[Stage | None], monitor: Sequence[Stage | None]) -
     for theirs, ours in zip(expert, monitor, strict=True):
         if theirs is not None and ours is not None:
             confusion[STAGES.index(theirs), STAGES.index(ours)] += 1
-    n_expert = sum(stage is not None for stage in expert)
-    n_scored = int(confusion.sum())
-    if not n_scored:
-        return Agreement(confusion, n_expert, 0, None, None, None)
-    by_expert, by_monitor = confusion.sum(axis=1), confusion.sum(axis=0)
-    agreed = np.diag(confusion)
-    used = by_expert + by_monitor > 0
-    f1 = 2.0 * agreed[used] / (by_expert + by_monitor)[used]
-    accuracy = float(agreed.sum() / n_scored)
-    by_chance = float((by_expert * by_monitor).sum() / n_scored**2)
-    kappa = None if by_chance == 1.0 else (accuracy - by_chance) / (1.0 - by_chance)
-    return Agreement(confusion, n_expert, n_scored, accuracy, float(f1.mean()), kappa)
+    return Agreement.of(confusion, sum(stage is not None for stage in expert))

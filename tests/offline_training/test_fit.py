@@ -54,7 +54,7 @@ def test_it_learns_and_repeats_itself(data: Path) -> None:
         assert torch.equal(a, b)
     streamed = stream(networks[0], held_out[0], RECIPE.context_epochs, RECIPE.revision_epochs)
     live = torch.from_numpy(streamed.live).softmax(dim=1).numpy()
-    assert Scores.of(streamed.truth, live).accuracy > 0.8
+    assert Scores.of(streamed.truth, live).to_json()["accuracy"] > 0.8
     token = networks[0].spectral_encoder.token.standardise  # type: ignore[union-attr]
     assert token.mean[3] != 0 and token.std[3] != 1  # type: ignore[union-attr, index]
 
