@@ -490,10 +490,23 @@ class MC2SleepNet(nn.Module):
         live : float32 (B, 5), the newest epoch from itself and the past.
         revised : float32 (B, L, 5), every epoch given all L.
         """
-        live = self.views(embeddings, scored, causal=True).prediction[:, -1]
-        revised = self.views(embeddings, scored, causal=False).prediction
+        # One pass for both tracks: every sequence stands in the batch twice, once under each mask.
+        hidden = torch.where(scored.unsqueeze(2), embeddings, 0.0).repeat(2, 1, 1)  # (2B, L, E)
+        allowed = torch.cat([attention_mask(scored, causal) for causal in (True, False)])
+        if self.config.two_streams:
+            raw, spectral = hidden.chunk(2, dim=2)
+            multi = [
+                self.raw_stack(raw, allowed, spectral),
+                self.spectral_stack(spectral, allowed, raw),
+            ]
+            logits = self.joint_head(torch.cat(multi, dim=2))
+        elif self.config.raw:
+            logits = self.raw_head(self.raw_stack(hidden, allowed))
+        else:
+            logits = self.spectral_head(self.spectral_stack(hidden, allowed))
+        live, revised = logits.chunk(2)  # (B, L, 5) each
         return (
-            (live / self.temperature[0]).softmax(dim=1),
+            (live[:, -1] / self.temperature[0]).softmax(dim=1),
             (revised / self.temperature[1]).softmax(dim=2),
         )
 

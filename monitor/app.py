@@ -19,7 +19,7 @@ from models.weights import default_weights
 from monitor.clock import Clock
 from monitor.conditioning.conditioner import Conditioner
 from monitor.config import ReplayOptions
-from monitor.errors import InputError
+from monitor.errors import InputError, MonitorError
 from monitor.night.agreement import agreement
 from monitor.night.state import NightState
 from monitor.night.store import NightStore
@@ -30,7 +30,7 @@ from monitor.sinks.epochs_csv import check_writable, write_epochs
 from monitor.sinks.publisher import Publisher
 from monitor.sinks.redis_client import connect
 from monitor.sinks.redis_server import RedisServer
-from monitor.sources.derivation import Derivation, choose_derivation
+from monitor.sources.derivation import Derivation, choose_derivation, name_key
 from monitor.sources.edf import EdfRecording
 from monitor.sources.hypnogram import Hypnogram, expert_hypnogram, grid_origin_s, stages_on_grid
 from monitor.sources.marks import recorded_marks
@@ -64,12 +64,11 @@ class Replay:
     def prepare(cls, options: ReplayOptions) -> Replay:
         """Check everything that can be wrong. Raises `InputError`."""
         speed = parse_speed(options.speed)
-        if options.output is not None:
-            check_writable(options.output)
         if options.redis is not None:
             connect(options.redis).close()
         recording = EdfRecording.open(options.recording)
         derivation = choose_derivation(recording.channels, options.channel)
+        recording.chunks(derivation)  # raises if it cannot be decoded
         expert = expert_hypnogram(recording, options.hypnogram)
         origin_s = grid_origin_s(options.grid, expert, recording.first_sample_s)
         n_epochs = math.floor((recording.duration_s - origin_s) / EPOCH_S + 1e-6)
@@ -104,6 +103,14 @@ class Replay:
         )
         return cls(options, recording, derivation, expert, backend, session, n_epochs, speed)
 
+    def notes(self) -> list[str]:
+        """What the user should hear before the night is staged."""
+        notes = [*self.recording.notes(self.derivation), self.derivation.why]
+        trained = self.backend.contract.channel
+        if self.options.channel and name_key(self.derivation.name) != name_key(trained):
+            notes.append(f"The network learned from {trained}: expect less of other channels.")
+        return notes
+
     @property
     def store_path(self) -> Path:
         if self.options.store is not None:
@@ -120,9 +127,18 @@ class Replay:
 
     def chunks(self, clock: Clock, from_s: float) -> Iterator[EegChunk]:
         """The samples at the asked pace; those before ``from_s`` at once."""
-        handover_s = LONGEST_CHUNK_S if self.speed is None else HANDOVER_S * self.speed
-        chunks = self.recording.chunks(self.derivation, min(handover_s, LONGEST_CHUNK_S))
-        return replay(chunks, self.speed, clock, from_s)
+        return replay(self._pieces(from_s), self.speed, clock, from_s)
+
+    def _pieces(self, from_s: float) -> Iterator[EegChunk]:
+        """Long chunks up to ``from_s``, then as long as the speed asks for."""
+        read, start_s = self.recording.chunks, 0.0
+        for chunk in read(self.derivation, LONGEST_CHUNK_S):
+            if chunk.times_s[-1] >= from_s:
+                break
+            yield chunk
+            start_s = float(chunk.times_s[-1]) + 0.5 / chunk.sfreq_hz
+        handover_s = math.inf if self.speed is None else HANDOVER_S * self.speed
+        yield from read(self.derivation, min(handover_s, LONGEST_CHUNK_S), start_s)
 
     def pipeline(self, store: NightStore, clock: Clock, publisher: Publisher | None) -> Pipeline:
         session = self.session
@@ -156,13 +172,14 @@ def run_replay(options: ReplayOptions, console: Console, clock: Clock) -> None:
     then is safe, and the same command continues. So it does after KeyboardInterrupt.
     """
     run = Replay.prepare(options)
-    for note in (*run.recording.notes(run.derivation), run.derivation.why):
+    for note in run.notes():
         _log.info(note)
     with ExitStack() as stack:
-        # Taken down in reverse: the screen, then the publisher, which sends what is left, then
-        # its server, and last the store, which the publisher reads from.
+        # Taken down in reverse: first the publisher, which sends what is left, then the store it
+        # reads from, and last its server.
+        url = stack.enter_context(_event_server(options))
         store = stack.enter_context(_open_store(run))
-        publisher = stack.enter_context(_publish(run, store, clock))
+        publisher = stack.enter_context(_publish(run, store, url, clock))
         pipeline = run.pipeline(store, clock, publisher)
         _stream(run, store, pipeline, publisher, console, clock)
         if publisher is not None and (left := publisher.close()):
@@ -203,21 +220,30 @@ def _stream(
 
 
 def _report(run: Replay, state: NightState, console: Console) -> None:
-    console.print(summary(state, Look.of(console)))
-    if run.expert is not None:
-        expert = stages_on_grid(run.expert, run.session.start_s, len(state.live))
-        live = agreement(expert, [prediction.stage for prediction in state.live])
-        revised = agreement(expert, state.hypnogram)
-        console.print(agreement_report(live, revised, run.expert.path.name))
     if run.options.output is not None:
         write_epochs(run.options.output, state.live, state.revised, run.session.start_s)
         _log.info("Epochs written to %s", run.options.output)
+    try:
+        console.print(summary(state, Look.of(console)))
+        if run.expert is not None:
+            expert = stages_on_grid(run.expert, run.session.start_s, len(state.live))
+            live = agreement(expert, [prediction.stage for prediction in state.live])
+            revised = agreement(expert, state.hypnogram)
+            console.print(agreement_report(live, revised, run.expert.path.name))
+    except OSError as exc:
+        raise MonitorError(
+            f"cannot print the summary: {exc.strerror}; the night itself is stored"
+        ) from exc
 
 
 @contextmanager
 def _open_store(run: Replay) -> Iterator[NightStore]:
     path = run.store_path
-    store = NightStore.open(path)
+    if run.options.output is not None:
+        check_writable(run.options.output, [path, *run.options.inputs])
+    # As fast as it goes, waiting for the disk would take longer than staging; a replay that loses
+    # its last epochs with the power stages them again.
+    store = NightStore.open(path, durable=run.speed is not None)
     try:
         held = store.session()
         if held is not None and held.id != run.session.id:
@@ -231,19 +257,25 @@ def _open_store(run: Replay) -> Iterator[NightStore]:
 
 
 @contextmanager
-def _publish(run: Replay, store: NightStore, clock: Clock) -> Iterator[Publisher | None]:
-    """A publisher to the asked server, or to an embedded one that ends with the run."""
-    if run.options.no_redis:
+def _event_server(options: ReplayOptions) -> Iterator[str | None]:
+    """The URL of the asked server, or of an embedded one that ends with the run."""
+    if options.no_redis or options.redis is not None:
+        yield options.redis
+        return
+    with RedisServer() as server:
+        _log.info("Follow the events elsewhere with: sleep-monitor watch --redis %s", server.url)
+        yield server.url
+
+
+@contextmanager
+def _publish(
+    run: Replay, store: NightStore, url: str | None, clock: Clock
+) -> Iterator[Publisher | None]:
+    if url is None:
         yield None
         return
-    with ExitStack() as stack:
-        url = run.options.redis
-        if url is None:
-            url = stack.enter_context(RedisServer()).url
-            _log.info(
-                "Follow the events from another terminal: sleep-monitor watch --redis %s", url
-            )
-        yield stack.enter_context(Publisher(store, run.session.id, url, clock))
+    with Publisher(store, run.session.id, url, clock) as publisher:
+        yield publisher
 
 
 def _tell_nobody() -> None:

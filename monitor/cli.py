@@ -145,11 +145,11 @@ def watch(
 
 
 def _replay(options: ReplayOptions) -> None:
-    # Imported here: torch takes seconds, and --help needs none of it.
-    from monitor.app import run_replay
-    from monitor.clock import SystemClock
-
     try:
+        # Imported here: torch takes seconds, and --help needs none of it.
+        from monitor.app import run_replay
+        from monitor.clock import SystemClock
+
         run_replay(options, Console(), SystemClock())
     except KeyboardInterrupt:
         print(
@@ -163,6 +163,7 @@ def main() -> NoReturn:
     """Run the command line. Exit status: 0 done, 1 failed, 2 wrong usage or bad input."""
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     logging.captureWarnings(True)
+    logging.getLogger("torch").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         app()

@@ -24,3 +24,9 @@ class ReplayOptions:
     store: Path | None = None
     output: Path | None = None
     dashboard: bool = True
+
+    @property
+    def inputs(self) -> list[Path]:
+        """The files that are read."""
+        given = (self.recording, self.hypnogram, self.weights)
+        return [path for path in given if path is not None]

@@ -47,7 +47,10 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What an epoch's signal is worth. ``reason`` is None for an epoch that can be scored."""
+    """What an epoch's signal is worth. ``reason`` is None for an epoch that can be scored.
+
+    ``missing_fraction`` is of the epoch, the other fractions are of what was seen of it.
+    """
 
     reason: Reason | None
     std_uv: float

@@ -81,6 +81,7 @@ class Nights:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._open = ExitStack()
+        self._stores: dict[str, NightStore] = {}
 
     def __enter__(self) -> Nights:
         return self
@@ -89,9 +90,12 @@ class Nights:
         self._open.close()
 
     def store(self, name: str = "night") -> NightStore:
-        store = NightStore.open(self._folder / f"{name}.sqlite")
-        self._open.callback(store.close)
-        return store
+        """The store called ``name``: the same one however often it is asked for."""
+        if name not in self._stores:
+            store = NightStore.open(self._folder / f"{name}.sqlite")
+            self._open.callback(store.close)
+            self._stores[name] = store
+        return self._stores[name]
 
     def run(
         self,

@@ -17,15 +17,16 @@ import pytest
 from rich.console import Console
 
 from monitor import cli
-from monitor.app import run_replay
+from monitor.app import Replay, run_replay
 from monitor.clock import ManualClock
 from monitor.config import ReplayOptions
-from monitor.errors import InputError
+from monitor.errors import InputError, MonitorError
 from monitor.night.store import NightStore
+from monitor.sinks.epochs_csv import write_epochs
 from monitor.sinks.redis_server import RedisServer
 from monitor.sinks.watch import Follower
 from monitor.types import Track
-from tests.edf_files import Signal, patch_header, write_edf
+from tests.edf_files import Signal, patch_header, patch_signal, write_edf
 from tests.nights import EXCERPT, events_of
 from tests.signals import pink_noise_uv
 
@@ -45,6 +46,7 @@ def run(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def noise_edf(path: Path, duration_s: int = 95, label: str = "EEG Fpz-Cz", hz: int = 100) -> Path:
+    """Noise that looks like EEG, with no stages."""
     digital = np.round(pink_noise_uv(duration_s * hz)[0] * 10).astype(np.int64)
     return write_edf(path, [Signal(label, digital, hz, step=0.1)])
 
@@ -135,6 +137,11 @@ def empty(path: Path) -> Path:
     return path
 
 
+def one_value(path: Path) -> Path:
+    """Its physical minimum and maximum are equal: there is no telling what its values mean."""
+    return patch_signal(noise_edf(path), 0, physical_min="1", physical_max="1")
+
+
 BAD_INPUT = {
     "not an EDF": (not_edf, [], "is not an EDF"),
     "truncated": (truncated, [], "truncated"),
@@ -152,7 +159,10 @@ BAD_INPUT = {
     "bad speed": (noise_edf, ["--speed", "fast"], "--speed must be"),
     "bad URL": (noise_edf, ["--redis", "localhost"], "is not valid"),
     "bad store": (noise_edf, ["--store", "/no/such/folder/n.sqlite"], "as the night store"),
-    "bad output": (noise_edf, ["--output", "/no/such/folder/n.csv"], "there is no folder"),
+    "bad output": (noise_edf, ["--output", "/no/such/folder/n.csv"], "cannot write --output"),
+    "output over input": (noise_edf, ["--output", "night.edf"], "is a file that this run needs"),
+    "output over store": (noise_edf, ["--store", "n", "--output", "n"], "that this run needs"),
+    "one value": (one_value, [], "another --channel"),
     "bad weights": (noise_edf, ["--weights", "/no/such.safetensors"], "cannot use the weights"),
     "redis or not": (noise_edf, ["--redis", "redis://x", "--no-redis"], "not both"),
 }
@@ -167,6 +177,7 @@ def test_bad_input_gets_one_clear_line_and_leaves_nothing(
 ) -> None:
     make, options, message = BAD_INPUT[case]
     recording = make(tmp_path / "night.edf")
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     before = sorted(path for path in tmp_path.rglob("*") if path.is_file())
     assert run("replay", recording, *options, monkeypatch=monkeypatch) == 2
@@ -184,9 +195,41 @@ def test_an_unreadable_header_field_is_bad_input_too(tmp_path: Path) -> None:
         run_replay(ReplayOptions(recording), Console(), ManualClock())
 
 
+def test_a_table_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> None:
+    table = tmp_path / "n.csv"
+    table.write_text("old")
+    with pytest.raises(MonitorError, match="cannot write --output"):
+        write_epochs(tmp_path / "gone" / "n.csv", [], [], 0.0)
+    write_epochs(table, [], [], 0.0)
+    assert table.read_text().startswith("epoch,start_s,stage")
+    assert [path.name for path in tmp_path.iterdir()] == ["n.csv"]
+
+
+def test_lights_marks_of_every_channel_are_one_mark(tmp_path: Path) -> None:
+    digital = np.round(pink_noise_uv(9500)[0] * 10).astype(np.int64)
+    texts = [(5.0, None, "Lights off@@EEG F4-A1"), (5.0, None, "Lights off@@EEG C4-A1")]
+    signals = [Signal("EEG Fpz-Cz", digital, 100, step=0.1)]
+    recording = write_edf(tmp_path / "n.edf", signals, annotations=texts)
+    store = tmp_path / "n.sqlite"
+    options = ReplayOptions(recording, no_redis=True, store=store, dashboard=False)
+    run_replay(options, Console(quiet=True), ManualClock())
+    with closing(NightStore.open(store)) as night:
+        assert [mark.kind for mark in night.marks()] == ["lights_off"]
+
+
+def test_a_resumed_replay_reads_what_is_done_in_long_pieces(tmp_path: Path) -> None:
+    """At --speed 1 samples come every 0.05 s; of what is staged already, in 30 s at once."""
+    options = ReplayOptions(noise_edf(tmp_path / "n.edf"), speed="1", no_redis=True)
+    chunks = list(Replay.prepare(options).chunks(ManualClock(), from_s=60.0))
+    lengths = [each.times_s.size for each in chunks]
+    assert lengths[:3] == [3000, 3000, 5]
+    times_s = np.concatenate([each.times_s for each in chunks])
+    np.testing.assert_allclose(times_s, np.arange(9500) / 100.0)
+
+
 def test_speed_decides_only_how_long_it_takes(tmp_path: Path) -> None:
     """At --speed 1, on a manual clock, the night takes its own time and gives the same events."""
-    edf, clock = noise_edf(tmp_path / "n.edf"), ManualClock()
+    edf, clock = noise_edf(tmp_path / "n.edf", hz=256), ManualClock()
     stores = {speed: tmp_path / f"{speed}.sqlite" for speed in ("1", "60", "max")}
     for speed, path in stores.items():
         began_s = clock.monotonic_s()
@@ -220,6 +263,9 @@ def test_a_killed_replay_continues_and_ends_as_if_it_had_not_been(tmp_path: Path
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stdout.close()
+    with closing(NightStore.open(store)) as killed:
+        assert 20 <= len(killed.predictions(Track.LIVE)) < 167
+        assert not killed.ended()
 
     whole = tmp_path / "whole.sqlite"
     for path in (store, whole):

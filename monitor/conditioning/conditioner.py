@@ -50,6 +50,7 @@ class Conditioner:
         self._resampler = GridResampler(n_channels, sfreq_hz, origin_s)
         self._highpass = HighPass(HIGHPASS_HZ)
         self._next_epoch = 0
+        self._last_s: float | None = None
         # What the unfinished epoch has so far; its first grid sample is EPOCH_SAMPLES * index.
         self._grid_data: F64 = np.empty((n_channels, 0))
         self._grid_origin = np.empty(0, np.int8)
@@ -97,8 +98,15 @@ class Conditioner:
         start_s = self._origin_s + EPOCH_S * index
         origin = self._grid_origin[:EPOCH_SAMPLES]
         data_uv = _with_gaps(self._grid_data[:, :EPOCH_SAMPLES], origin)
+        # The source's samples since the last grid point of the epoch before, up to this one's: all
+        # of them are here, however the samples were cut.
+        last_point_s = EPOCH_S - 1.0 / SFREQ_HZ
         first, stop = np.searchsorted(
-            self._raw_times, [start_s - TIME_TOLERANCE_S, start_s + EPOCH_S - TIME_TOLERANCE_S]
+            self._raw_times,
+            [
+                start_s - 1.0 / SFREQ_HZ + TIME_TOLERANCE_S,
+                start_s + last_point_s + TIME_TOLERANCE_S,
+            ],
         )
         raw_uv = self._raw_data[0, first:stop]
         quality = judge(data_uv[0], raw_uv, self._sfreq_hz, self._gain)
@@ -111,28 +119,32 @@ class Conditioner:
         return Epoch(index, start_s, start_utc, data_uv, quality, ledger)
 
     def _count_arrivals(self, ordered: OrderedSamples) -> None:
-        # A sample that finds its place counts for the epoch of the newest time seen; one that is
-        # dropped may come after that epoch's last grid point closed it: then for the next one.
-        seen = np.isfinite(ordered.newest_s)
+        # A sample counts for the epoch whose last grid point the newest time seen has not passed.
+        # One that is dropped at that very point comes after it closed the epoch: for the next.
         last_point_s = EPOCH_S - 1.0 / SFREQ_HZ
-        placed = ordered.arrivals[seen] <= Arrival.REORDERED
-        since_s = ordered.newest_s[seen] - self._origin_s + TIME_TOLERANCE_S
+        # Before any valid sample, the first epoch.
+        newest_s = np.where(np.isfinite(ordered.newest_s), ordered.newest_s, self._origin_s)
+        past = (newest_s - self._origin_s - last_point_s) / EPOCH_S
+        placed = ordered.arrivals <= Arrival.REORDERED
+        tolerance = TIME_TOLERANCE_S / EPOCH_S
         open_epoch = np.where(
-            placed, np.floor(since_s / EPOCH_S), np.floor((since_s - last_point_s) / EPOCH_S) + 1
+            placed, np.ceil(past - tolerance), np.floor(past + tolerance) + 1
         ).astype(np.int64)
-        arrivals = ordered.arrivals[seen]
         for index in np.unique(open_epoch):
-            fates = np.bincount(arrivals[open_epoch == index], minlength=len(Arrival))
+            fates = np.bincount(ordered.arrivals[open_epoch == index], minlength=len(Arrival))
             self._arrivals[int(index)] += fates
 
     def _refuse_broken_clock(self, times_s: F64) -> None:
-        if times_s.size and self._raw_times.size:
-            jump_s = float(np.max(np.diff(times_s, prepend=self._raw_times[-1:])))
-            if jump_s > MAX_GAP_S:
-                raise MonitorError(
-                    f"the source's clock jumped by {jump_s / 3600.0:.1f} h; check the recording's "
-                    "timestamps or the device's clock and start again"
-                )
+        if not times_s.size:
+            return
+        before_s = times_s[0] if self._last_s is None else self._last_s
+        jump_s = float(np.max(np.diff(times_s, prepend=before_s)))
+        self._last_s = float(times_s[-1])
+        if jump_s > MAX_GAP_S:
+            raise MonitorError(
+                f"the source's clock jumped by {jump_s / 3600.0:.1f} h; check the recording's "
+                "timestamps or the device's clock and start again"
+            )
 
     def _remember(self, block: GridBlock) -> None:
         newest = _with_gaps(block.data_uv, block.origin)

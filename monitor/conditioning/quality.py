@@ -11,16 +11,13 @@ from scipy.signal import welch
 from models.contract import SFREQ_HZ, Gain
 from monitor.types import F32, F64, Bool, Quality, Reason, SignalState
 
-MAX_MISSING_FRACTION = 0.5
-"""An epoch is scored while most of it was seen (AASM Manual: an epoch is scored by what fills most
-of it; more than half obscured cannot be)."""
+MAX_USELESS_FRACTION = 0.5
+"""An epoch is scored while at most this much of it is missing and flat, or missing and too high
+(AASM Manual: an epoch is scored by what fills most of it; more than half obscured cannot be)."""
 
 FLAT_STD_UV = 1.0
 """A second with a standard deviation below this is flat (practice of Muse home recordings). With
 unknown gain only a constant second is."""
-
-MAX_FLAT_FRACTION = 0.5
-"""Most of the epoch, as for missing."""
 
 RAIL_UV = 900.0
 """Further than this from its median a sample is railed (Muse home recordings). A sample that stays
@@ -32,9 +29,6 @@ MAX_RAILED_FRACTION = 0.2
 HIGH_AMPLITUDE_UV = 500.0
 """A second with more than this peak to peak is not brain activity; the measurements that the
 default weights learned from leave such epochs out."""
-
-MAX_HIGH_AMPLITUDE_FRACTION = 0.5
-"""Most of the epoch: single movements cost single seconds, and the network is robust to those."""
 
 MAX_MAINS_FRACTION = 0.95
 """Share of the power at 50 or 60 Hz. The conditioning removes mains by 60 dB, so hum alone is
@@ -67,12 +61,13 @@ def judge(conditioned_uv: F32, raw_uv: F32, sfreq_hz: float, gain: Gain) -> Qual
     if seen.size and absolute:
         spans = np.ptp(_windows(seen, round(WINDOW_S * SFREQ_HZ)), axis=1)
         high = float(np.mean(spans > HIGH_AMPLITUDE_UV))
+    # What is missing cannot be judged, and is of no more use than what is flat or too high.
     verdicts = {
-        Reason.MISSING: missing > MAX_MISSING_FRACTION,
-        Reason.FLAT: flat > MAX_FLAT_FRACTION,
+        Reason.MISSING: missing > MAX_USELESS_FRACTION,
+        Reason.FLAT: missing + (1.0 - missing) * flat > MAX_USELESS_FRACTION,
         Reason.RAILED: railed > MAX_RAILED_FRACTION,
         Reason.MAINS: mains is not None and mains > MAX_MAINS_FRACTION,
-        Reason.AMPLITUDE: high > MAX_HIGH_AMPLITUDE_FRACTION,
+        Reason.AMPLITUDE: missing + (1.0 - missing) * high > MAX_USELESS_FRACTION,
     }
     return Quality(
         reason=next((reason for reason, holds in verdicts.items() if holds), None),

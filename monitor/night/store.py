@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from models.contract import EPOCH_SAMPLES, Stage
 from monitor.errors import InputError, MonitorError
@@ -74,32 +75,58 @@ class NightStore:
     Every writing method is one transaction: it is on disk, or it did not happen.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, writer: FileLock) -> None:
         self.path = path
         self._connection = connection
+        self._writer = writer
         self._lock = threading.RLock()
 
     @classmethod
-    def open(cls, path: Path) -> NightStore:
-        """Open a night's file, made if there is none. Raises `InputError` if it cannot be used."""
+    def open(cls, path: Path, *, durable: bool = True) -> NightStore:
+        """Open a night's file, made if there is none, for this process alone to write.
+
+        ``durable``: every commit waits for the disk, so that loss of power costs nothing; without
+        it, it may cost the last ones. Raises `InputError` if the file cannot be used.
+        """
+        if not path.parent.is_dir():  # the lock would make it
+            raise InputError(
+                f"cannot use {path} as the night store: there is no folder {path.parent}; "
+                "make it, or choose another with --store"
+            )
+        existed = path.exists()
+        writer = FileLock(path.with_name(path.name + ".lock"))
         try:
-            existed = path.exists()
-            connection = sqlite3.connect(path, timeout=10.0, check_same_thread=False)
-        except (sqlite3.Error, OSError) as exc:
+            writer.acquire(timeout=0)
+        except Timeout as exc:
+            raise InputError(
+                f"another monitor is writing {path}; let it finish, or choose another --store"
+            ) from exc
+        except OSError as exc:
             raise _unusable(path, exc) from exc
         try:
-            _prepare(connection, path)
+            connection = sqlite3.connect(path, timeout=10.0, check_same_thread=False)
+            try:
+                _prepare(connection, path, durable)
+            except BaseException:
+                connection.close()
+                raise
         except (sqlite3.Error, InputError) as exc:
-            connection.close()
             if not existed:
                 _remove(path)
+            _give_up(writer)
             raise exc if isinstance(exc, InputError) else _unusable(path, exc) from exc
-        return cls(path, connection)
+        return cls(path, connection, writer)
 
     def close(self) -> None:
-        """Close the file; its journal is folded into it."""
+        """Close the file; its journal is folded into it. One that no night was begun in goes."""
         with self._lock:
-            self._connection.close()
+            try:
+                (n_sessions,) = self._connection.execute("SELECT count(*) FROM session").fetchone()
+            finally:
+                self._connection.close()
+            if not n_sessions:
+                _remove(self.path)
+            _give_up(self._writer)
 
     # --- writing
 
@@ -233,11 +260,6 @@ class NightStore:
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.IntegrityError as exc:
-        raise MonitorError(
-            f"another monitor is writing the night store {path}: nothing was doubled; "
-            "let it finish, or choose another --store"
-        ) from exc
     except sqlite3.Error as exc:
         raise MonitorError(
             f"the night store {path} failed: {exc}; what was stored before is safe: make room or "
@@ -245,8 +267,8 @@ def _translated(path: Path) -> Iterator[None]:
         ) from exc
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring a new file to the schema, or check an old one. Holds the file for one writer."""
+def _prepare(connection: sqlite3.Connection, path: Path, durable: bool) -> None:
+    """Bring a new file to the schema, or check an old one."""
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (n_tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -258,7 +280,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             "choose another --store"
         )
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")  # a commit survives loss of power
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
     if not n_tables:
         connection.executescript(
             f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; "
@@ -268,6 +290,11 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 def _unusable(path: Path, exc: Exception) -> InputError:
     return InputError(f"cannot use {path} as the night store: {exc}; choose another with --store")
+
+
+def _give_up(writer: FileLock) -> None:
+    Path(writer.lock_file).unlink(missing_ok=True)
+    writer.release()
 
 
 def _remove(path: Path) -> None:

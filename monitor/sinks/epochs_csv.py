@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from models.contract import EPOCH_S, STAGES
@@ -22,12 +22,19 @@ COLUMNS = (
 UNSCORED = "?"
 
 
-def check_writable(path: Path) -> None:
-    """Find out before the night, not after it. Raises `InputError`."""
-    if path.is_dir():
-        raise InputError(f"cannot write --output {path}: it is a folder; name a file")
-    if not path.parent.is_dir():
-        raise InputError(f"cannot write --output {path}: there is no folder {path.parent}")
+def check_writable(path: Path, others: Iterable[Path]) -> None:
+    """Find out before the night, not after it; ``others`` are files of the run that must not be
+    overwritten. Raises `InputError`."""
+    for other in others:
+        if path.resolve() == other.resolve():
+            raise InputError(f"--output {path} is a file that this run needs; name another")
+    existed = path.exists()
+    try:
+        path.open("a").close()
+    except OSError as exc:
+        raise InputError(f"cannot write --output {path}: {exc.strerror}; name another") from exc
+    if not existed:
+        path.unlink()
 
 
 def write_epochs(
@@ -38,10 +45,12 @@ def write_epochs(
 ) -> None:
     """Write ``path``: stage, probabilities and confidence are those of the revised track.
 
-    ``start_s`` is where epoch 0 starts in the recording. Raises `MonitorError`.
+    ``start_s`` is where epoch 0 starts in the recording. The file is whole or as it was before.
+    Raises `MonitorError`.
     """
+    unfinished = path.with_name(path.name + ".part")
     try:
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with unfinished.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
             for first, last in zip(live, revised, strict=True):
@@ -57,5 +66,10 @@ def write_epochs(
                         last.reason or "",
                     )
                 )
+        unfinished.replace(path)
     except OSError as exc:
-        raise MonitorError(f"cannot write --output {path}: {exc.strerror}") from exc
+        unfinished.unlink(missing_ok=True)
+        raise MonitorError(
+            f"cannot write --output {path}: {exc.strerror}; the night is stored: mend that and "
+            "give the same command again"
+        ) from exc

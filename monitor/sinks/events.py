@@ -152,8 +152,7 @@ def session_ended(
 ) -> Event:
     """The night in numbers. ``revised`` holds one prediction an epoch, the one that counts.
 
-    The id carries the number of epochs: a session that is resumed after its end ends again, with
-    other numbers.
+    The id carries the number of epochs that the numbers are of.
     """
     reasons = Counter(
         prediction.reason.value for prediction in revised if prediction.reason is not None

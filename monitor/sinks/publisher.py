@@ -167,6 +167,12 @@ class Publisher:
             # Someone else moved the session's progress: read it again.
             self._known = False
             return self._backoff.next_s()
+        except MonitorError as exc:
+            # The night store failed, not the server.
+            if "store" not in self._complaints:
+                self._complaints.add("store")
+                _log.warning("events wait: %s", exc)
+            return self._backoff.next_s()
         except Exception as exc:
             # Whatever it is, the night goes on, and so does this thread.
             self._went(exc)

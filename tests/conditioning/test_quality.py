@@ -63,3 +63,13 @@ def test_movement_most_of_the_time_is_unscored_a_single_one_is_not() -> None:
     swing = 400.0 * np.sin(2.0 * np.pi * 2.0 * TIMES_S)
     assert quality(EEG_UV + swing).reason is Reason.AMPLITUDE
     assert quality(EEG_UV + swing * (TIMES_S < 5.0)).reason is None
+
+
+def test_what_is_missing_counts_with_what_is_flat() -> None:
+    """A third missing and a third flat leave too little, though neither is most of the epoch."""
+    data = EEG_UV.copy()
+    data[0, TIMES_S > 20.0] = 5.0
+    kept = TIMES_S >= 10.0
+    judged = condition([chunk(data[:, kept], TIMES_S[kept], SFREQ_HZ)])[0].quality
+    assert judged.reason is Reason.FLAT
+    assert judged.missing_fraction < 0.5 and judged.flat_fraction < 0.6

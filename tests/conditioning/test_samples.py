@@ -9,12 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.contract import Gain
-from monitor.conditioning.conditioner import Conditioner
 from monitor.conditioning.quality import signal_state
 from monitor.errors import MonitorError
 from monitor.types import SampleLedger, SignalState
-from tests.signals import START, chunk, condition, cut, pink_noise_uv, same
+from tests.signals import chunk, condition, cut, pink_noise_uv, same
 
 SFREQ_HZ = 128.0
 N_SAMPLES = round(35 * SFREQ_HZ)
@@ -30,13 +28,15 @@ def balanced(ledger: SampleLedger) -> bool:
     return ledger.received + ledger.filled + ledger.lost == ledger.expected
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.data())
-def test_any_disorder_gives_the_same_epochs_however_it_is_cut(data: st.DataObject) -> None:
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from([80.0, 100.0, 128.0, 200.0, 250.0, 256.0, 256.05, 500.0]), st.data())
+def test_any_disorder_gives_the_same_epochs_however_it_is_cut(
+    sfreq_hz: float, data: st.DataObject
+) -> None:
     """Gaps, repeats, late and overtaking samples: chunk borders never matter, and all balances."""
-    n_moves = data.draw(st.integers(0, 12))
-    order = np.arange(N_SAMPLES)
-    for _ in range(n_moves):
+    data_uv = pink_noise_uv(round(32 * sfreq_hz))
+    order = np.arange(data_uv.shape[1])
+    for _ in range(data.draw(st.integers(0, 12))):
         at = data.draw(st.integers(0, order.size - 400))
         length = data.draw(st.integers(1, 300))
         piece = order[at : at + length]
@@ -49,20 +49,36 @@ def test_any_disorder_gives_the_same_epochs_however_it_is_cut(data: st.DataObjec
         else:
             delay = 20 if kind == "overtake" else 900
             order = np.insert(rest, min(at + delay, rest.size), piece)
+    # The last samples of an epoch are where a border may come between it and what it is judged by.
+    near_end = round(29.97 * sfreq_hz)
     cuts = data.draw(st.lists(st.integers(1, order.size - 1), max_size=20))
-    samples, times = DATA_UV[:, order], TIMES_S[order]
-    one = condition([chunk(samples, times, SFREQ_HZ)])
-    many = condition(cut(samples, times, SFREQ_HZ, cuts))
+    cuts += data.draw(st.lists(st.integers(near_end, near_end + 20), max_size=10))
+    samples, times = data_uv[:, order], order / sfreq_hz
+    nominal_hz = float(round(sfreq_hz))
+    one = condition([chunk(samples, times, nominal_hz)])
+    many = condition(cut(samples, times, nominal_hz, [at for at in cuts if at < order.size]))
     assert same(one, many)
     assert all(balanced(epoch.ledger) for epoch in one)
-    totals = sum((epoch.ledger for epoch in one), SampleLedger())
-    assert totals.expected == 3000 * len(one)
 
 
-def test_sample_by_sample_equals_all_at_once() -> None:
-    n = round(30 * SFREQ_HZ)
-    pieces = cut(DATA_UV[:, :n], TIMES_S[:n], SFREQ_HZ, range(n))
-    assert same(condition(pieces), condition([chunk(DATA_UV[:, :n], TIMES_S[:n], SFREQ_HZ)]))
+@pytest.mark.parametrize("sfreq_hz", [100.0, 256.0])
+def test_sample_by_sample_equals_all_at_once(sfreq_hz: float) -> None:
+    """The end of an epoch sample by sample: every source sample counts for exactly one epoch."""
+    n = round(60.5 * sfreq_hz)
+    data, times_s = pink_noise_uv(n), np.arange(n) / sfreq_hz
+    border = round(30 * sfreq_hz)
+    pieces = cut(data, times_s, sfreq_hz, range(border - 50, border + 50))
+    one = condition([chunk(data, times_s, sfreq_hz)])
+    assert same(condition(pieces), one)
+    # Up to the last grid point, 59.99 s.
+    assert sum(epoch.ledger.arrived for epoch in one) == np.sum(times_s <= 59.99 + 1e-6)
+
+
+def test_a_jump_of_the_clock_is_seen_wherever_samples_are_cut() -> None:
+    times_s = np.concatenate([np.arange(3000) / 100.0, 26 * 3600.0 + np.arange(100) / 100.0])
+    for at in (2999, 3000, 3001):
+        with pytest.raises(MonitorError, match="clock jumped by"):
+            condition(cut(pink_noise_uv(3100), times_s, 100.0, [at]))
 
 
 def test_samples_that_overtook_each_other_are_put_back() -> None:
@@ -118,6 +134,10 @@ def test_samples_that_are_not_numbers_are_dropped_and_counted() -> None:
     epochs = condition([chunk(data, TIMES_S, SFREQ_HZ)])
     assert (epochs[0].ledger.invalid, epochs[0].ledger.filled) == (6, 4)
     assert np.isfinite(epochs[0].data_uv).all()
+    data = DATA_UV.copy()
+    data[0, :50] = np.nan  # before the first valid one
+    ledger = condition([chunk(data, TIMES_S, SFREQ_HZ)])[0].ledger
+    assert (ledger.arrived, ledger.invalid) == (np.sum(TIMES_S <= 29.99 + 1e-6), 50)
 
 
 def test_the_grid_may_start_before_or_after_the_first_sample() -> None:
@@ -126,10 +146,3 @@ def test_the_grid_may_start_before_or_after_the_first_sample() -> None:
     assert [epoch.start_s for epoch in later] == [10.01, 40.01]
     earlier = condition([chunk(data, times_s, 100.0)], origin_s=-10.0)
     assert earlier[0].ledger.lost == 1000
-
-
-def test_a_clock_that_jumps_by_years_is_refused() -> None:
-    conditioner = Conditioner(1, 100.0, 0.0, START, Gain.KNOWN)
-    conditioner.push(chunk(pink_noise_uv(100), np.arange(100) / 100.0, 100.0))
-    with pytest.raises(MonitorError, match="clock jumped by"):
-        conditioner.push(chunk(pink_noise_uv(100), 1e9 + np.arange(100) / 100.0, 100.0))

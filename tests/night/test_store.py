@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -46,9 +46,11 @@ def epoch(index: int = 0, quality: Quality = GOOD) -> Epoch:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[NightStore]:
-    with closing(NightStore.open(tmp_path / "night.sqlite")) as store:
-        store.begin(SESSION, START, events.session_started(SESSION, 1))
-        yield store
+    store = NightStore.open(tmp_path / "night.sqlite")
+    store.begin(SESSION, START, events.session_started(SESSION, 1))
+    yield store
+    with suppress(sqlite3.ProgrammingError):  # a test may have closed it
+        store.close()
 
 
 def test_what_was_written_is_read_back_exactly(store: NightStore) -> None:
@@ -84,11 +86,24 @@ def test_the_newest_revision_counts_and_the_others_stay(store: NightStore) -> No
 
 def test_nothing_is_stored_twice_and_a_refused_write_leaves_nothing(store: NightStore) -> None:
     store.write([events.stage_event(SESSION, 2, LIVE)], [LIVE], epoch())
-    with pytest.raises(MonitorError, match="another monitor is writing"):
+    with pytest.raises(MonitorError, match="UNIQUE constraint"):
         store.write([events.stage_event(SESSION, 3, LIVE)], [replace(LIVE, epoch_index=1)], epoch())
     assert len(list(store.epochs())) == 1
     assert store.last_sequence() == 2
     assert len(store.predictions(Track.LIVE)) == 1
+
+
+def test_a_night_has_one_writer(store: NightStore, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"another monitor is writing .*night.sqlite"):
+        NightStore.open(store.path)
+    store.close()
+    NightStore.open(store.path).close()
+    assert [path.name for path in tmp_path.iterdir()] == ["night.sqlite"]
+
+
+def test_a_file_that_no_night_was_begun_in_does_not_stay(tmp_path: Path) -> None:
+    NightStore.open(tmp_path / "night.sqlite").close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_marks_and_the_end_are_kept(store: NightStore) -> None:
@@ -128,6 +143,7 @@ def test_other_files_are_refused_and_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_store_of_another_format_is_refused(store: NightStore) -> None:
+    store.close()
     with closing(sqlite3.connect(store.path)) as other:
         other.execute("PRAGMA user_version = 99")
     with pytest.raises(InputError, match="night-store format 99, this version writes 1"):

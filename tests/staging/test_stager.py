@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import numpy as np
@@ -13,8 +14,6 @@ from monitor.clock import ManualClock
 from monitor.staging.backend import TorchBackend
 from monitor.staging.stager import Stager
 from monitor.types import (
-    F32,
-    Bool,
     Epoch,
     Quality,
     Reason,
@@ -24,21 +23,6 @@ from monitor.types import (
 )
 from tests.nights import backend, excerpt_uv
 from tests.signals import START
-
-
-class CountingBackend(TorchBackend):
-    """The real one, counting what it is asked."""
-
-    encoded = 0
-    staged = 0
-
-    def encode(self, epochs_uv: F32) -> F32:
-        self.encoded += len(epochs_uv)
-        return super().encode(epochs_uv)
-
-    def stage(self, embeddings: F32, scored: Bool) -> tuple[F32, F32]:
-        self.staged += 1
-        return super().stage(embeddings, scored)
 
 
 def epochs(n: int, unscored: tuple[int, ...] = ()) -> list[Epoch]:
@@ -65,11 +49,23 @@ def stage(stager: Stager, night: list[Epoch]) -> list[StagePrediction]:
 
 
 def test_an_epoch_costs_one_encoder_pass_and_one_sequence_pass() -> None:
-    counting = CountingBackend(default_weights(Gain.KNOWN))
-    stager = Stager(counting, ManualClock())
+    """Counted where the work is done: in the network's encoder and sequence stack."""
+    counted = TorchBackend(default_weights(Gain.KNOWN))
+    network = counted._network
+    passes = {"encoder": 0, "stack": 0}
+
+    def count(part: str) -> Callable[..., None]:
+        def hook(*_: object) -> None:
+            passes[part] += 1
+
+        return hook
+
+    network.spectral_encoder.register_forward_hook(count("encoder"))
+    network.spectral_stack.register_forward_hook(count("stack"))
+    stager = Stager(counted, ManualClock())
     for each in epochs(30):
         stager.push(each)
-    assert (counting.encoded, counting.staged) == (30, 30)
+    assert passes == {"encoder": 30, "stack": 30}
 
 
 def test_probabilities_sum_to_one_and_confidence_is_that_of_the_stage() -> None:

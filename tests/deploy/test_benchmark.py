@@ -1,0 +1,39 @@
+"""The benchmarks measure what they say; how much it is depends on the machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy import cli
+from deploy.benchmark import benchmark_latency, benchmark_night
+
+
+def test_a_night_is_replayed_whole_and_measured(tmp_path: Path) -> None:
+    result = benchmark_night(hours=0.05, sfreq_hz=128.0)
+    assert result.n_epochs == 6
+    assert 0.0 < result.staging_median_ms <= result.staging_p99_ms < result.epoch_ms
+    assert result.peak_memory_mb > 50.0
+
+
+def test_latency_counts_from_the_last_sample(tmp_path: Path) -> None:
+    """The hand-over takes at most 50 ms; what comes after it cannot take longer than the whole."""
+    result = benchmark_latency(speed=100.0, n_epochs=5)
+    assert result.n_epochs == 5
+    assert 0.0 < result.handed_over_median_ms < result.recorded_median_ms
+
+
+def test_figures_are_written_as_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "figures.json"
+    command = ["sleep-deploy", "benchmark", "night", "--hours", "0.02", "--json", str(path)]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code in (0, None)
+    assert json.loads(path.read_text())["n_epochs"] == 2
+    assert "wall_s" in capsys.readouterr().out
