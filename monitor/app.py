@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -103,6 +104,11 @@ class Replay:
         )
         return cls(options, recording, derivation, expert, backend, session, n_epochs, speed)
 
+    @property
+    def end_utc(self) -> datetime:
+        """The end of the last epoch."""
+        return self.session.start_utc + timedelta(seconds=EPOCH_S * self.n_epochs)
+
     def notes(self) -> list[str]:
         """What the user should hear before the night is staged."""
         notes = [*self.recording.notes(self.derivation), self.derivation.why]
@@ -165,11 +171,14 @@ class Replay:
         )
 
 
-def run_replay(options: ReplayOptions, console: Console, clock: Clock) -> None:
+def run_replay(
+    options: ReplayOptions, console: Console, clock: Clock, stop: threading.Event
+) -> None:
     """Replay a recording through the whole monitor; print the night and its agreement.
 
-    Raises `InputError` before anything is made, `MonitorError` later: what is in the store by
-    then is safe, and the same command continues. So it does after KeyboardInterrupt.
+    Setting ``stop`` ends it as Ctrl-C does, by KeyboardInterrupt, before the next samples. Raises
+    `InputError` before anything is made, `MonitorError` later: what is in the store by then is
+    safe, and the same command continues. So it does after KeyboardInterrupt.
     """
     run = Replay.prepare(options)
     for note in run.notes():
@@ -181,11 +190,16 @@ def run_replay(options: ReplayOptions, console: Console, clock: Clock) -> None:
         store = stack.enter_context(_open_store(run))
         publisher = stack.enter_context(_publish(run, store, url, clock))
         pipeline = run.pipeline(store, clock, publisher)
-        _stream(run, store, pipeline, publisher, console, clock)
-        if publisher is not None and (left := publisher.close()):
-            _log.warning("%d events did not reach the server; the store keeps them", left)
-        end_utc = run.session.start_utc + timedelta(seconds=EPOCH_S * run.n_epochs)
-        _report(run, run.state(pipeline, end_utc, publisher, True), console)
+        if store.ended():
+            _log.info(
+                "%s already holds this whole night: nothing is staged again. To stage it anew, "
+                "give another --store or remove the file",
+                store.path,
+            )
+            _drain(publisher)
+        else:
+            _stream(run, store, pipeline, publisher, console, clock, stop)
+        _report(run, run.state(pipeline, run.end_utc, publisher, True), console)
 
 
 def _stream(
@@ -195,28 +209,34 @@ def _stream(
     publisher: Publisher | None,
     console: Console,
     clock: Clock,
+    stop: threading.Event,
 ) -> None:
     """Feed the recording to the pipeline and the night to the screen, until the end."""
     done = pipeline.night.n_epochs
-    if store.ended():
-        _log.info(
-            "%s already holds this whole night: nothing is staged again. To stage it anew, give "
-            "another --store or remove the file",
-            store.path,
-        )
-        return
+    told = None
     if done:
-        _log.info("Continuing after epoch %d of %d in %s", done, run.n_epochs, store.path)
+        _log.info("%d of %d epochs are in %s: continuing", done, run.n_epochs, store.path)
+        told = run.state(pipeline, run.session.start_utc, publisher, False)
     else:
         _log.info("The night is stored in %s", store.path)
-    view = night_view(console, clock, plain=not run.options.dashboard, first_epoch=done)
+    view = night_view(console, clock, plain=not run.options.dashboard, told=told)
     with view:
         for chunk in run.chunks(clock, from_s=run.session.start_s + EPOCH_S * done):
+            if stop.is_set():
+                raise KeyboardInterrupt
             pipeline.push(chunk)
-            clock_utc = run.recording.start_utc + timedelta(seconds=float(chunk.times_s[-1]))
+            reached_s = float(chunk.times_s[-1]) + 1.0 / chunk.sfreq_hz
+            clock_utc = run.recording.start_utc + timedelta(seconds=reached_s)
             view.update(run.state(pipeline, clock_utc, publisher, False))
         pipeline.finish(clock.utc())
-        view.update(run.state(pipeline, clock_utc, publisher, True))
+        _drain(publisher)
+        view.update(run.state(pipeline, run.end_utc, publisher, True))
+
+
+def _drain(publisher: Publisher | None) -> None:
+    """Send what can be sent in a few seconds."""
+    if publisher is not None and (left := publisher.close()):
+        _log.warning("%d events did not reach the server; the store keeps them", left)
 
 
 def _report(run: Replay, state: NightState, console: Console) -> None:

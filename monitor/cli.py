@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -36,6 +37,11 @@ DEMO_SPEED = "300"
 
 INTERRUPTED = 130
 """Exit status of a program ended by Ctrl-C, as shells have it."""
+
+_STOP_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+_stop = threading.Event()
 
 RedisOption = Annotated[
     str | None,
@@ -129,7 +135,7 @@ def watch(
     json: Annotated[bool, typer.Option("--json", help="One CloudEvents JSON text a line.")] = False,
     wait: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="Give up when no server is there for so long."),
+        typer.Option(metavar="SECONDS", min=0.0, help="Give up when no server is there so long."),
     ] = None,
 ) -> None:
     """Follow a monitor's events as another app would: those so far, then as they come.
@@ -139,6 +145,7 @@ def watch(
     from monitor.sinks import watch as watching
     from monitor.sinks.redis_server import DEFAULT_URL
 
+    _let_interrupt()
     watching.watch(
         Console(), Console(stderr=True), url=redis or DEFAULT_URL, as_json=json, wait_limit_s=wait
     )
@@ -150,7 +157,8 @@ def _replay(options: ReplayOptions) -> None:
         from monitor.app import run_replay
         from monitor.clock import SystemClock
 
-        run_replay(options, Console(), SystemClock())
+        _let_interrupt()
+        run_replay(options, Console(), SystemClock(), _stop)
     except KeyboardInterrupt:
         print(
             "sleep-monitor: interrupted; what was staged is stored, and the same command continues",
@@ -163,8 +171,10 @@ def main() -> NoReturn:
     """Run the command line. Exit status: 0 done, 1 failed, 2 wrong usage or bad input."""
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     logging.captureWarnings(True)
-    logging.getLogger("torch").setLevel(logging.WARNING)
-    signal.signal(signal.SIGTERM, _interrupt)
+    # An exception in the middle of an import leaves some libraries in a state they cannot report
+    # themselves from: until a command lets it interrupt, Ctrl-C is only noted.
+    for number in _STOP_SIGNALS:
+        signal.signal(number, lambda *_: _stop.set())
     try:
         app()
     except MonitorError as exc:
@@ -173,8 +183,17 @@ def main() -> NoReturn:
     raise AssertionError("typer always exits")
 
 
+def _let_interrupt() -> None:
+    """From here on Ctrl-C, a service manager's SIGTERM and a closed terminal end the command."""
+    for number in _STOP_SIGNALS:
+        signal.signal(number, _interrupt)
+    if _stop.is_set():
+        raise KeyboardInterrupt
+
+
 def _interrupt(signum: int, frame: object) -> None:
-    # A service manager's request to stop is answered as Ctrl-C is: in order.
+    # Noted as well as raised: an exception raised inside a destructor is lost.
+    _stop.set()
     raise KeyboardInterrupt
 
 

@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -36,12 +37,13 @@ DATA = Path(__file__).parent / "data"
 def run(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """What ``sleep-monitor ARGUMENTS`` returns."""
     monkeypatch.setattr(sys, "argv", ["sleep-monitor", *map(str, arguments)])
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in cli._STOP_SIGNALS}
     try:
         with pytest.raises(SystemExit) as stop:
             cli.main()
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return int(stop.value.code or 0)
 
 
@@ -192,7 +194,7 @@ def test_bad_input_gets_one_clear_line_and_leaves_nothing(
 def test_an_unreadable_header_field_is_bad_input_too(tmp_path: Path) -> None:
     recording = patch_header(noise_edf(tmp_path / "n.edf"), n_signals="many")
     with pytest.raises(InputError):
-        run_replay(ReplayOptions(recording), Console(), ManualClock())
+        run_replay(ReplayOptions(recording), Console(), ManualClock(), Event())
 
 
 def test_a_table_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> None:
@@ -212,7 +214,7 @@ def test_lights_marks_of_every_channel_are_one_mark(tmp_path: Path) -> None:
     recording = write_edf(tmp_path / "n.edf", signals, annotations=texts)
     store = tmp_path / "n.sqlite"
     options = ReplayOptions(recording, no_redis=True, store=store, dashboard=False)
-    run_replay(options, Console(quiet=True), ManualClock())
+    run_replay(options, Console(quiet=True), ManualClock(), Event())
     with closing(NightStore.open(store)) as night:
         assert [mark.kind for mark in night.marks()] == ["lights_off"]
 
@@ -234,7 +236,7 @@ def test_speed_decides_only_how_long_it_takes(tmp_path: Path) -> None:
     for speed, path in stores.items():
         began_s = clock.monotonic_s()
         options = ReplayOptions(edf, speed=speed, no_redis=True, store=path, dashboard=False)
-        run_replay(options, Console(quiet=True), clock)
+        run_replay(options, Console(quiet=True), clock, Event())
         expected_s = 0.0 if speed == "max" else 95.0 / float(speed)
         assert clock.monotonic_s() - began_s == pytest.approx(expected_s, abs=0.01)
     nights = []
@@ -270,12 +272,38 @@ def test_a_killed_replay_continues_and_ends_as_if_it_had_not_been(tmp_path: Path
     whole = tmp_path / "whole.sqlite"
     for path in (store, whole):
         options = ReplayOptions(EXCERPT, no_redis=True, store=path, dashboard=False)
-        run_replay(options, Console(quiet=True), ManualClock())
+        run_replay(options, Console(quiet=True), ManualClock(), Event())
     with closing(NightStore.open(store)) as a, closing(NightStore.open(whole)) as b:
         assert events_of(a) == events_of(b)
         for track in Track:
             ours, theirs = a.predictions(track), b.predictions(track)
             assert [p.probabilities for p in ours] == [p.probabilities for p in theirs]
+
+
+@pytest.mark.parametrize("after_s", [0.3, 1.0])
+def test_ctrl_c_while_starting_says_so_too(after_s: float, tmp_path: Path) -> None:
+    """Whatever is being imported at that moment: one line, and the status of an interruption."""
+    command = [sys.executable, "-m", "monitor.cli", "replay", str(EXCERPT), "--no-redis"]
+    process = subprocess.Popen(
+        [*command, "--speed", "1", "--store", str(tmp_path / "n.sqlite")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(after_s)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == cli.INTERRUPTED
+    assert error.strip().splitlines()[-1].startswith("sleep-monitor: interrupted")
+    assert "Traceback" not in error
+
+
+def test_stopping_is_noticed_even_if_its_exception_was_lost(tmp_path: Path) -> None:
+    stop = Event()
+    stop.set()
+    options = ReplayOptions(noise_edf(tmp_path / "n.edf"), no_redis=True, store=tmp_path / "s")
+    with pytest.raises(KeyboardInterrupt):
+        run_replay(options, Console(quiet=True), ManualClock(), stop)
 
 
 def test_ctrl_c_ends_in_order_and_says_that_the_night_is_safe(tmp_path: Path) -> None:

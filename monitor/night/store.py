@@ -88,6 +88,8 @@ class NightStore:
         ``durable``: every commit waits for the disk, so that loss of power costs nothing; without
         it, it may cost the last ones. Raises `InputError` if the file cannot be used.
         """
+        if path.is_dir():
+            raise InputError(f"cannot use {path} as the night store: it is a folder; name a file")
         if not path.parent.is_dir():  # the lock would make it
             raise InputError(
                 f"cannot use {path} as the night store: there is no folder {path.parent}; "
@@ -289,7 +291,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, durable: bool) -> None:
 
 
 def _unusable(path: Path, exc: Exception) -> InputError:
-    return InputError(f"cannot use {path} as the night store: {exc}; choose another with --store")
+    why = exc.strerror if isinstance(exc, OSError) else exc
+    return InputError(f"cannot use {path} as the night store: {why}; choose another with --store")
 
 
 def _give_up(writer: FileLock) -> None:

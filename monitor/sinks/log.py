@@ -45,20 +45,22 @@ class PlainLog:
     """Writes what is new in each snapshot to ``stream``; never raises because of the stream.
 
     - ``timezone`` None: a replay's times are shown as recorded, a live source's in local time.
-    - ``first_epoch``: epochs before it are passed over, such as those of a resumed night.
+    - ``told``: what it holds was told already, as of a resumed night: lines begin after it.
     """
 
     def __init__(
-        self, stream: IO[str], *, timezone: tzinfo | None = None, first_epoch: int = 0
+        self, stream: IO[str], *, timezone: tzinfo | None = None, told: NightState | None = None
     ) -> None:
         self._stream = stream
         self._timezone = timezone
-        self._next_epoch = first_epoch
+        self._next_epoch = 0
         self._unrevised: list[int] = []
         self._signal = SignalState.WAITING
         self._connected = True
         self._ended = False
         self._broken = False
+        if told is not None:
+            self.skip(told)
 
     def __enter__(self) -> Self:
         return self

@@ -157,6 +157,8 @@ def _asked_for(channels: Sequence[RecordedChannel], wanted: str) -> Derivation:
         pair = _find(channels, wanted[:dash]), _find(channels, wanted[dash + 1 :])
         if pair[0] and pair[1]:
             both = [pair[0], pair[1]]
+            if pair[0] is pair[1]:
+                raise InputError(f"'{wanted}' subtracts a channel from itself: name two")
             name = "-".join(_short(c.name) for c in both)
             return _checked(name, both, f"Staging {name}, the difference of two channels.")
     raise InputError(f"there is no channel '{wanted}': recorded are {_listing(channels)}")

@@ -30,9 +30,9 @@ def states(*stages: Stage | None) -> list[NightState]:
     ]
 
 
-def lines(*snapshots: NightState, first_epoch: int = 0) -> list[str]:
+def lines(*snapshots: NightState, told: NightState | None = None) -> list[str]:
     out = io.StringIO()
-    view: NightView = PlainLog(out, first_epoch=first_epoch)
+    view: NightView = PlainLog(out, told=told)
     with view:
         for state in snapshots:
             view.update(state)
@@ -56,7 +56,7 @@ def test_epochs_between_two_snapshots_are_all_written_once() -> None:
 
 def test_a_resumed_night_does_not_repeat_itself() -> None:
     every = states(Stage.W, Stage.N1, Stage.N2)
-    assert lines(every[2], first_epoch=2)[0] == "22:32:30 epoch 2 N2 0.76 (live)"
+    assert lines(every[2], told=every[1])[0] == "22:32:30 epoch 2 N2 0.76 (live)"
 
 
 def test_a_final_revision_is_written_once_and_only_if_it_differs() -> None:

@@ -66,7 +66,7 @@ class Dashboard:
     - If drawing fails it is logged once, the terminal is restored and plain lines follow: the
       night goes on.
     - Log lines meant for the terminal wait until it is free again; the newest warning is shown.
-    - ``first_epoch``: where plain lines would begin, see `PlainLog`.
+    - ``told``: where plain lines would begin, see `PlainLog`.
     """
 
     def __init__(
@@ -75,14 +75,14 @@ class Dashboard:
         clock: Clock | None = None,
         *,
         timezone: tzinfo | None = None,
-        first_epoch: int = 0,
+        told: NightState | None = None,
     ) -> None:
         self._console = console
         self._clock = clock or SystemClock()
         self._look = Look.of(console, timezone)
         self._pacer = FramePacer(self._clock)
         self._log = HeldLog()
-        self._plain = PlainLog(console.file, timezone=timezone, first_epoch=first_epoch)
+        self._plain = PlainLog(console.file, timezone=timezone, told=told)
         self._live: Live | None = None
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
@@ -211,9 +211,9 @@ def night_view(
     *,
     plain: bool = False,
     timezone: tzinfo | None = None,
-    first_epoch: int = 0,
+    told: NightState | None = None,
 ) -> NightView:
     """A `Dashboard` where ``console`` is a terminal that can show one, a `PlainLog` elsewhere."""
     if plain or not console.is_terminal or console.is_dumb_terminal:
-        return PlainLog(console.file, timezone=timezone, first_epoch=first_epoch)
-    return Dashboard(console, clock, timezone=timezone, first_epoch=first_epoch)
+        return PlainLog(console.file, timezone=timezone, told=told)
+    return Dashboard(console, clock, timezone=timezone, told=told)
