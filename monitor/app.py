@@ -225,7 +225,9 @@ def _stream(
             if stop.is_set():
                 raise KeyboardInterrupt
             pipeline.push(chunk)
-            reached_s = float(chunk.times_s[-1]) + 1.0 / chunk.sfreq_hz
+            reached_s = chunk.reached_s
+            if reached_s is None:
+                reached_s = float(chunk.times_s[-1]) + 1.0 / chunk.sfreq_hz
             clock_utc = run.recording.start_utc + timedelta(seconds=reached_s)
             view.update(run.state(pipeline, clock_utc, publisher, False))
         pipeline.finish(clock.utc())

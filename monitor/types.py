@@ -27,12 +27,15 @@ class EegChunk:
     - ``data_uv``: float32 (n_channels, n_samples), microvolts.
     - ``times_s``: float64 (n_samples,), the source's clock; any order, gaps and repeats allowed.
     - ``sfreq_hz``: the nominal rate. The true rate is whatever ``times_s`` says.
+    - ``reached_s``: where the source's clock stands if that is later than the samples say, as in a
+      chunk without samples while nothing comes. It closes epochs in time, and changes none.
     """
 
     data_uv: F32
     times_s: F64
     channels: tuple[str, ...]
     sfreq_hz: float
+    reached_s: float | None = None
 
 
 class Reason(StrEnum):

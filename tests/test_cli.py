@@ -27,7 +27,7 @@ from monitor.sinks.epochs_csv import write_epochs
 from monitor.sinks.redis_server import RedisServer
 from monitor.sinks.watch import Follower
 from monitor.types import Track
-from tests.edf_files import Signal, patch_header, patch_signal, write_edf
+from tests.edf_files import Signal, make_discontinuous, patch_header, patch_signal, write_edf
 from tests.nights import EXCERPT, events_of
 from tests.signals import pink_noise_uv
 
@@ -230,22 +230,26 @@ def test_a_resumed_replay_reads_what_is_done_in_long_pieces(tmp_path: Path) -> N
 
 
 def test_speed_decides_only_how_long_it_takes(tmp_path: Path) -> None:
-    """At --speed 1, on a manual clock, the night takes its own time and gives the same events."""
-    edf, clock = noise_edf(tmp_path / "n.edf", hz=256), ManualClock()
-    stores = {speed: tmp_path / f"{speed}.sqlite" for speed in ("1", "60", "max")}
-    for speed, path in stores.items():
-        began_s = clock.monotonic_s()
-        options = ReplayOptions(edf, speed=speed, no_redis=True, store=path, dashboard=False)
-        run_replay(options, Console(quiet=True), clock, Event())
-        expected_s = 0.0 if speed == "max" else 95.0 / float(speed)
-        assert clock.monotonic_s() - began_s == pytest.approx(expected_s, abs=0.01)
+    """On a manual clock a night takes its own time, gaps included, and gives the same events."""
+    digital = np.round(pink_noise_uv(95 * 256)[0] * 10).astype(np.int64)
+    signals = [Signal("EEG Fpz-Cz", digital, 256, step=0.1)]
+    edf = write_edf(tmp_path / "n.edf", signals, annotations=[(0.0, None, "note")], record_s=1.0)
+    # 40 s, a gap of 70 s, 55 s.
+    edf = make_discontinuous(edf, [s if s < 40 else s + 70 for s in range(95)])
+    clock = ManualClock()
     nights = []
-    for path in stores.values():
-        with closing(NightStore.open(path)) as store:
-            nights.append((events_of(store), store.predictions(Track.REVISED)))
-    assert nights[0][0] == nights[1][0] == nights[2][0]
-    probabilities = [[p.probabilities for p in predictions] for _, predictions in nights]
-    assert probabilities[0] == probabilities[1] == probabilities[2]
+    for speed in ("1", "60", "max"):
+        store, began_s = tmp_path / f"{speed}.sqlite", clock.monotonic_s()
+        options = ReplayOptions(edf, speed=speed, no_redis=True, store=store, dashboard=False)
+        run_replay(options, Console(quiet=True), clock, Event())
+        expected_s = 0.0 if speed == "max" else 165.0 / float(speed)
+        assert clock.monotonic_s() - began_s == pytest.approx(expected_s, abs=0.01)
+        with closing(NightStore.open(store)) as night:
+            probabilities = [p.probabilities for p in night.predictions(Track.REVISED)]
+            nights.append((events_of(night), probabilities))
+    assert nights[0] == nights[1] == nights[2]
+    reasons = [e.data["reason"] for e in nights[0][0] if "/live/" in e.id]
+    assert reasons == [None, "missing", "missing", "missing", None]
 
 
 def test_a_killed_replay_continues_and_ends_as_if_it_had_not_been(tmp_path: Path) -> None:

@@ -68,7 +68,11 @@ class Conditioner:
 
     def push(self, chunk: EegChunk) -> list[Epoch]:
         """Take a chunk; return the epochs it completes."""
-        return self._take(self._orderer.push(chunk.data_uv, chunk.times_s))
+        epochs = self._take(self._orderer.push(chunk.data_uv, chunk.times_s))
+        if chunk.reached_s is not None:
+            settled, closed_s = self._orderer.advance(chunk.reached_s)
+            epochs += self._take(settled) + self._lay(self._resampler.skip(closed_s))
+        return epochs
 
     def finish(self) -> list[Epoch]:
         """Settle what still waits behind a gap. The unfinished last epoch is no epoch."""

@@ -96,6 +96,14 @@ class GridResampler:
             np.concatenate([block.origin for block in blocks]),
         )
 
+    def skip(self, until_s: float) -> GridBlock:
+        """No sample will come before ``until_s``: what a gap has cost so far, if it is a long one.
+
+        The points between here and the next sample are lost then, as they would be anyway."""
+        if self._next is None or until_s - self._last_s <= MAX_FILL_S:
+            return self._empty()
+        return self._lose(until_s)
+
     def finish(self) -> GridBlock:
         """Nothing more comes: the last sample stands for its whole period."""
         if self._next is None:
@@ -110,17 +118,23 @@ class GridResampler:
         assert self._next is not None
         self._history = np.repeat(sample_uv[:, None].astype(np.float64), self._n_taps, axis=1)
         self._last_s, self._last_filled = time_s, False
-        first = self._next
-        lost_before = (time_s - self._origin_s - TIME_TOLERANCE_S) * SFREQ_HZ
-        n_lost = max(0, int(np.ceil(lost_before)) - first)
-        lost = np.full(n_lost, Origin.LOST, np.int8)
-        self._next = first + n_lost
+        lost = self._lose(time_s)
         block = self._sample(self._history, np.array([time_s]), np.array([False]))
         return GridBlock(
-            first,
-            np.concatenate([np.zeros((sample_uv.size, n_lost)), block.data_uv], axis=1),
-            np.concatenate([lost, block.origin]),
+            lost.first,
+            np.concatenate([lost.data_uv, block.data_uv], axis=1),
+            np.concatenate([lost.origin, block.origin]),
         )
+
+    def _lose(self, until_s: float) -> GridBlock:
+        """The grid points up to ``until_s``, without it, are lost."""
+        assert self._next is not None
+        first = self._next
+        before = (until_s - self._origin_s - TIME_TOLERANCE_S) * SFREQ_HZ
+        n_lost = max(0, int(np.ceil(before)) - first)
+        self._next = first + n_lost
+        zeros = np.zeros((self._history.shape[0], n_lost))
+        return GridBlock(first, zeros, np.full(n_lost, Origin.LOST, np.int8))
 
     def _extend(self, data_uv: F32, times_s: F64) -> GridBlock:
         """Go on with the running segment, short gaps bridged."""

@@ -70,13 +70,14 @@ class SampleOrderer:
     def push(self, data_uv: F32, times_s: F64) -> OrderedSamples:
         """Take samples as they arrive: ``data_uv`` (n_channels, n), ``times_s`` (n,)."""
         valid = np.isfinite(times_s) & np.isfinite(data_uv).all(axis=0)
+        seen_s = max(self._newest_s, self._frontier_s)
         newest_s = np.maximum.accumulate(
-            np.concatenate([[self._newest_s], np.where(valid, times_s, -np.inf)])
+            np.concatenate([[seen_s], np.where(valid, times_s, -np.inf)])
         )[1:]
         arrivals = np.where(valid, Arrival.IN_ORDER, Arrival.INVALID).astype(np.int8)
         if not valid.all():
             data_uv, times_s = data_uv[:, valid], times_s[valid]
-        steps = np.diff(times_s, prepend=self._newest_s)
+        steps = np.diff(times_s, prepend=seen_s)
         if bool(np.all(steps > DUPLICATE_PERIODS * self._period_s)):
             settled = self._settle(times_s, data_uv)
         else:
@@ -84,23 +85,32 @@ class SampleOrderer:
             arrivals[valid] = fates
         return OrderedSamples(*settled, arrivals, newest_s)
 
+    def advance(self, now_s: float) -> tuple[OrderedSamples, float]:
+        """The source's clock stands at ``now_s``, whatever samples came: settle what waits behind
+        gaps that are old enough. Returns it, and the time before which any sample is late now."""
+        settled = self._settle(np.empty(0), self._waiting_data[:, :0], now_s)
+        closed_s = now_s - REORDER_WAIT_S
+        if not self._waiting_times.size and -np.inf < self._frontier_s < closed_s:
+            self._passed_gaps.append((self._frontier_s, closed_s))
+            self._frontier_s = closed_s
+        return OrderedSamples(*settled, np.empty(0, np.int8), np.empty(0)), self._frontier_s
+
     def finish(self) -> OrderedSamples:
         """Settle what still waits behind a gap: nothing more will come."""
-        self._newest_s = np.inf
-        no_data = self._waiting_data[:, :0]
-        settled = self._settle(np.empty(0), no_data)
+        settled = self._settle(np.empty(0), self._waiting_data[:, :0], np.inf)
         return OrderedSamples(*settled, np.empty(0, np.int8), np.empty(0))
 
-    def _settle(self, times_s: F64, data_uv: F32) -> tuple[F64, F32]:
+    def _settle(self, times_s: F64, data_uv: F32, now_s: float = -np.inf) -> tuple[F64, F32]:
         """Append samples newer than all seen before; return those whose place is now settled."""
         if times_s.size:
             self._newest_s = float(times_s[-1])
+        now_s = max(now_s, self._newest_s)
         if self._waiting_times.size:
             times_s = np.concatenate([self._waiting_times, times_s])
             data_uv = np.concatenate([self._waiting_data, data_uv], axis=1)
         before = np.concatenate([[self._frontier_s], times_s[:-1]]) if times_s.size else times_s
         gap = (times_s - before > GAP_PERIODS * self._period_s) & np.isfinite(before)
-        open_gaps = np.flatnonzero(gap & (self._newest_s - before <= REORDER_WAIT_S))
+        open_gaps = np.flatnonzero(gap & (now_s - before <= REORDER_WAIT_S))
         n_settled = int(open_gaps[0]) if open_gaps.size else times_s.size
         for index in np.flatnonzero(gap[:n_settled]):
             self._passed_gaps.append((float(before[index]), float(times_s[index])))
@@ -118,11 +128,11 @@ class SampleOrderer:
         fates = np.zeros(times_s.size, np.int8)
         settled: list[tuple[F64, F32]] = []
         for n, time_s in enumerate(times_s.tolist()):
-            if time_s - self._newest_s > half_s:
-                settled.append(self._settle(times_s[n : n + 1], data_uv[:, n : n + 1]))
-            elif time_s <= self._frontier_s:
+            if time_s <= self._frontier_s:
                 late = any(a + half_s < time_s < b - half_s for a, b in self._passed_gaps)
                 fates[n] = Arrival.LATE if late else Arrival.DUPLICATE
+            elif time_s - max(self._newest_s, self._frontier_s) > half_s:
+                settled.append(self._settle(times_s[n : n + 1], data_uv[:, n : n + 1]))
             elif self._is_taken(time_s, half_s):
                 fates[n] = Arrival.DUPLICATE
             else:

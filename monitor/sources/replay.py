@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from monitor.clock import Clock
 from monitor.errors import InputError
@@ -36,7 +37,8 @@ def replay(
     The schedule counts from the moment the first chunk is asked for, which is ``from_s`` or the
     first sample, whichever is later; what lies before ``from_s`` comes at once. ``speed`` is
     recorded seconds per second, None for no waiting. The schedule is absolute: sleeping too long
-    or a slow consumer delays a chunk, never the ones after it. Gaps are waited out.
+    or a slow consumer delays a chunk, never the ones after it. Gaps are waited out, with chunks
+    that hold no samples and tell how far the recording's clock has come.
     """
     began_s = clock.monotonic_s()
     origin_s: float | None = None
@@ -45,10 +47,16 @@ def replay(
             if origin_s is None:
                 origin_s = max(from_s, float(chunk.times_s[0]))
             recorded_s = float(chunk.times_s[-1]) + 1.0 / chunk.sfreq_hz
-            _sleep_until(began_s + (recorded_s - origin_s) / speed, clock)
+            due_s = began_s + (recorded_s - origin_s) / speed
+            while (wait_s := due_s - clock.monotonic_s()) > 0:
+                clock.sleep(min(wait_s, _SLICE_S))
+                reached_s = origin_s + (clock.monotonic_s() - began_s) * speed
+                if reached_s < chunk.times_s[0]:
+                    yield _silence(chunk, reached_s)
         yield chunk
 
 
-def _sleep_until(due_s: float, clock: Clock) -> None:
-    while (wait_s := due_s - clock.monotonic_s()) > 0:
-        clock.sleep(min(wait_s, _SLICE_S))
+def _silence(chunk: EegChunk, reached_s: float) -> EegChunk:
+    return replace(
+        chunk, data_uv=chunk.data_uv[:, :0], times_s=chunk.times_s[:0], reached_s=reached_s
+    )

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.contract import Gain
+from monitor.conditioning.conditioner import Conditioner
 from monitor.conditioning.quality import signal_state
 from monitor.errors import MonitorError
-from monitor.types import SampleLedger, SignalState
-from tests.signals import chunk, condition, cut, pink_noise_uv, same
+from monitor.types import EegChunk, SampleLedger, SignalState
+from tests.signals import START, chunk, condition, cut, pink_noise_uv, same
 
 SFREQ_HZ = 128.0
 N_SAMPLES = round(35 * SFREQ_HZ)
@@ -79,6 +81,45 @@ def test_a_jump_of_the_clock_is_seen_wherever_samples_are_cut() -> None:
     for at in (2999, 3000, 3001):
         with pytest.raises(MonitorError, match="clock jumped by"):
             condition(cut(pink_noise_uv(3100), times_s, 100.0, [at]))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.data())
+def test_the_clock_closes_epochs_in_a_gap_and_changes_none(data: st.DataObject) -> None:
+    """Being told the time while nothing comes gives the same epochs, only earlier."""
+    sfreq_hz, n = 128.0, (130 * 128)
+    keep = np.ones(n, np.bool_)
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(100, n - 200))
+        keep[start : start + data.draw(st.integers(1, 9000))] = False
+    keep[-100:] = True
+    times_s, data_uv = np.arange(n)[keep] / sfreq_hz, pink_noise_uv(n)[:, keep]
+    pieces = cut(data_uv, times_s, sfreq_hz, range(640, times_s.size, 640))
+    told: list[EegChunk] = []
+    for piece in pieces:
+        last_s = told[-1].times_s[-1] if told else piece.times_s[0]
+        share = data.draw(st.floats(0.0, 0.99))
+        now_s = last_s + share * (piece.times_s[0] - last_s)
+        told.append(
+            replace(piece, data_uv=piece.data_uv[:, :0], times_s=piece.times_s[:0], reached_s=now_s)
+        )
+        told.append(piece)
+    assert same(condition(told), condition(pieces))
+
+
+def test_an_epoch_in_a_gap_is_closed_half_a_second_after_its_end() -> None:
+    conditioner = Conditioner(1, SFREQ_HZ, 0.0, START, Gain.KNOWN)
+    conditioner.push(chunk(DATA_UV[:, :1280], TIMES_S[:1280], SFREQ_HZ))
+    nothing = chunk(DATA_UV[:, :0], TIMES_S[:0], SFREQ_HZ)
+    assert conditioner.push(replace(nothing, reached_s=30.4)) == []
+    (epoch,) = conditioner.push(replace(nothing, reached_s=30.6))
+    assert (epoch.index, epoch.quality.reason) == (0, "missing")
+    assert epoch.ledger.lost == 2000
+    # A sample that turns up for it now is late.
+    late = conditioner.push(chunk(DATA_UV[:, 2000:2001], TIMES_S[2000:2001], SFREQ_HZ))
+    assert late == []
+    rest = conditioner.push(replace(nothing, reached_s=61.0))
+    assert [epoch.ledger.late for epoch in rest] == [1]
 
 
 def test_samples_that_overtook_each_other_are_put_back() -> None:

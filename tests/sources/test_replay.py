@@ -25,11 +25,12 @@ def chunks(*starts_s: float, n: int = 100, sfreq_hz: float = 100.0) -> Iterator[
 
 
 def released_s(stream: Iterator[EegChunk], clock: ManualClock, busy_s: float = 0.0) -> list[float]:
-    """When each chunk came, for a consumer that is busy for ``busy_s`` after each."""
+    """When each chunk of samples came, for a consumer that is busy for ``busy_s`` after each."""
     moments_s = []
-    for _ in stream:
-        moments_s.append(clock.monotonic_s())
-        clock.advance(busy_s)
+    for chunk in stream:
+        if chunk.times_s.size:
+            moments_s.append(clock.monotonic_s())
+            clock.advance(busy_s)
     return moments_s
 
 
@@ -47,6 +48,12 @@ def test_max_never_waits() -> None:
 def test_the_schedule_counts_from_the_first_sample_and_waits_gaps_out() -> None:
     stream = replay(chunks(500.25, 501.25, 700), 10.0, clock := ManualClock())
     assert released_s(stream, clock) == pytest.approx([0.1, 0.2, 20.075])
+
+
+def test_in_a_gap_the_clock_of_the_recording_is_told() -> None:
+    silent = [c.reached_s for c in replay(chunks(0, 3), 1.0, ManualClock()) if not c.times_s.size]
+    # Samples end at 1 s and go on at 3 s; a wait is 0.2 s.
+    assert silent == pytest.approx([1.2, 1.4, 1.6, 1.8, 2.0, 2.2, 2.4, 2.6, 2.8])
 
 
 def test_what_was_seen_before_comes_at_once() -> None:
