@@ -104,14 +104,9 @@ class Conditioner:
         data_uv = _with_gaps(self._grid_data[:, :EPOCH_SAMPLES], origin)
         # The source's samples since the last grid point of the epoch before, up to this one's: all
         # of them are here, however the samples were cut.
-        last_point_s = EPOCH_S - 1.0 / SFREQ_HZ
-        first, stop = np.searchsorted(
-            self._raw_times,
-            [
-                start_s - 1.0 / SFREQ_HZ + TIME_TOLERANCE_S,
-                start_s + last_point_s + TIME_TOLERANCE_S,
-            ],
-        )
+        last_point_s = start_s + EPOCH_S - 1.0 / SFREQ_HZ
+        bounds_s = np.array([last_point_s - EPOCH_S, last_point_s]) + TIME_TOLERANCE_S
+        first, stop = np.searchsorted(self._raw_times, bounds_s)
         raw_uv = self._raw_data[0, first:stop]
         quality = judge(data_uv[0], raw_uv, self._sfreq_hz, self._gain)
         ledger = _ledger(origin, self._arrivals.pop(index, np.zeros(len(Arrival), np.int64)))

@@ -131,7 +131,7 @@ class SampleOrderer:
             if time_s <= self._frontier_s:
                 late = any(a + half_s < time_s < b - half_s for a, b in self._passed_gaps)
                 fates[n] = Arrival.LATE if late else Arrival.DUPLICATE
-            elif time_s - max(self._newest_s, self._frontier_s) > half_s:
+            elif time_s - self._newest_s > half_s:
                 settled.append(self._settle(times_s[n : n + 1], data_uv[:, n : n + 1]))
             elif self._is_taken(time_s, half_s):
                 fates[n] = Arrival.DUPLICATE

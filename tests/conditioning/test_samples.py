@@ -122,6 +122,17 @@ def test_an_epoch_in_a_gap_is_closed_half_a_second_after_its_end() -> None:
     assert [epoch.ledger.late for epoch in rest] == [1]
 
 
+def test_the_first_sample_after_the_told_time_is_no_repeat() -> None:
+    conditioner = Conditioner(1, SFREQ_HZ, 0.0, START, Gain.KNOWN)
+    conditioner.push(chunk(DATA_UV[:, :640], TIMES_S[:640], SFREQ_HZ))
+    nothing = chunk(DATA_UV[:, :0], TIMES_S[:0], SFREQ_HZ)
+    # What comes from half a second ago on is in time: here by a quarter of a sample period.
+    conditioner.push(replace(nothing, reached_s=TIMES_S[1280] + 0.5 - 0.25 / SFREQ_HZ))
+    (epoch,) = conditioner.push(chunk(DATA_UV[:, 1280:], TIMES_S[1280:], SFREQ_HZ))
+    assert (epoch.ledger.duplicate, epoch.ledger.late) == (0, 0)
+    assert epoch.ledger.received + epoch.ledger.lost == 3000
+
+
 def test_samples_that_overtook_each_other_are_put_back() -> None:
     order = np.arange(N_SAMPLES)
     order[1000:1024] = np.concatenate([order[1012:1024], order[1000:1012]])
