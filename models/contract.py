@@ -54,6 +54,7 @@ class ModelContract:
     - ``gain`` KNOWN: amplitude carries information. UNKNOWN: the answer does not depend on gain.
     - The sequence model sees at most ``context_epochs`` epochs, the newest included; a prediction
       of the revised track is final once ``revision_epochs`` later epochs have been seen.
+    - ``normalisation`` says in words how features are scaled; its constants are in the weights.
     - ``stages`` is the order of the probabilities; ``embedding_dim`` the length of the cached
       epoch embedding; ``weights_sha256`` names the exact weights file.
     """
@@ -70,6 +71,7 @@ class ModelContract:
     epoch_s: float = EPOCH_S
     highpass_hz: float = 0.3
     lowpass_hz: float = 40.0
+    normalisation: str = "mean and standard deviation of the training set, per feature"
     stages: tuple[Stage, ...] = STAGES
     spectrogram: SpectrogramSpec = field(default_factory=SpectrogramSpec)
 
