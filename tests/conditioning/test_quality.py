@@ -48,15 +48,17 @@ def test_an_offset_is_not_a_rail() -> None:
 
 def test_an_electrode_that_picks_up_only_mains_is_unscored() -> None:
     for freq_hz in (50.0, 60.0):
-        hum = 200.0 * np.sin(2.0 * np.pi * freq_hz * TIMES_S)
+        hum = 800.0 * np.sin(2.0 * np.pi * freq_hz * TIMES_S)
         assert quality(EEG_UV + hum).reason is Reason.MAINS
 
 
-def test_ordinary_hum_is_scored() -> None:
-    hum = 40.0 * np.sin(2.0 * np.pi * 50.0 * TIMES_S)
+def test_hum_is_scored_even_if_it_is_nearly_all_there_is() -> None:
+    """Ten times the EEG: the conditioning takes it out."""
+    hum = 280.0 * np.sin(2.0 * np.pi * 60.0 * TIMES_S)
     judged = quality(EEG_UV + hum)
     assert judged.reason is None
-    assert judged.mains_fraction is not None and judged.mains_fraction > 0.3
+    assert judged.mains_fraction is not None and judged.mains_fraction > 0.95
+    assert abs(judged.std_uv - quality(EEG_UV).std_uv) < 1.0
 
 
 def test_movement_most_of_the_time_is_unscored_a_single_one_is_not() -> None:
