@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import sqlite3
 import subprocess
 import sys
@@ -33,6 +32,15 @@ from monitor.types import F32, Track
 
 SUBSCRIBER_TIMEOUT_S = 10.0
 
+# A process starts with the peak memory of the one it was forked from: so a small one in between.
+_LAUNCHER = """
+import resource, subprocess, sys, time
+began_s = time.monotonic()
+status = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+print(time.monotonic() - began_s, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(status)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class NightBenchmark:
@@ -43,7 +51,7 @@ class NightBenchmark:
     """
 
     hours: float
-    sfreq_hz: float
+    sfreq_hz: int
     n_epochs: int
     wall_s: float
     peak_memory_mb: float
@@ -73,7 +81,7 @@ def excerpt_path() -> Path:
     return Path(str(files("monitor") / "demo" / "excerpt.edf"))
 
 
-def benchmark_night(hours: float, sfreq_hz: float) -> NightBenchmark:
+def benchmark_night(hours: float, sfreq_hz: int) -> NightBenchmark:
     """Replay the excerpt, repeated to ``hours`` and resampled to ``sfreq_hz``, as fast as it goes.
 
     Start of Python, reading, staging, storing, publishing to the embedded server and the summary
@@ -82,15 +90,14 @@ def benchmark_night(hours: float, sfreq_hz: float) -> NightBenchmark:
     with tempfile.TemporaryDirectory() as folder:
         recording, store = Path(folder) / "night.edf", Path(folder) / "night.sqlite"
         _write_night(recording, hours, sfreq_hz)
-        began_s = time.monotonic()
         command = [sys.executable, "-m", "monitor.cli", "replay", str(recording)]
+        launch = [sys.executable, "-I", "-S", "-c", _LAUNCHER, *command]
         run = subprocess.run(
-            [*command, "--speed", "max", "--store", str(store)], capture_output=True, text=True
+            [*launch, "--speed", "max", "--store", str(store)], capture_output=True, text=True
         )
-        wall_s = time.monotonic() - began_s
         if run.returncode:
             raise MonitorError(f"the replay failed: {run.stderr.strip()}")
-        peak_kb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        wall_s, peak_kb = map(float, run.stdout.split()[-2:])
         with closing(sqlite3.connect(store)) as night:
             rows = night.execute("SELECT latency_s FROM prediction WHERE track = 'live'").fetchall()
     staging_ms = 1000.0 * np.array([row[0] for row in rows])
@@ -132,7 +139,10 @@ def benchmark_latency(speed: float, n_epochs: int) -> LatencyBenchmark:
                     break
             if not received.poll(SUBSCRIBER_TIMEOUT_S):
                 raise MonitorError("some events did not reach the subscriber: nothing measured")
-            arrived: dict[int, float] = received.recv()
+            try:
+                arrived: dict[int, float] = received.recv()
+            except EOFError as exc:
+                raise MonitorError("the subscriber died: nothing measured") from exc
         first_s = run.recording.first_sample_s
         recorded = {
             index: began_s + (run.session.start_s + EPOCH_S * (index + 1) - first_s) / speed
@@ -150,7 +160,7 @@ def benchmark_latency(speed: float, n_epochs: int) -> LatencyBenchmark:
     )
 
 
-def _write_night(path: Path, hours: float, sfreq_hz: float) -> None:
+def _write_night(path: Path, hours: float, sfreq_hz: int) -> None:
     import edfio
 
     data = _tiled_excerpt(hours, sfreq_hz)
@@ -164,13 +174,13 @@ def _write_night(path: Path, hours: float, sfreq_hz: float) -> None:
     edfio.Edf([signal]).write(path)
 
 
-def _tiled_excerpt(hours: float, sfreq_hz: float) -> F32:
+def _tiled_excerpt(hours: float, sfreq_hz: int) -> F32:
     recording = EdfRecording.open(excerpt_path())
     derivation = choose_derivation(recording.channels)
     pieces = [chunk.data_uv[0] for chunk in recording.chunks(derivation, chunk_s=60.0)]
     excerpt = np.concatenate(pieces)
     # Whole seconds: an EDF data record holds one.
-    at = np.arange(round(hours * 3600) * round(sfreq_hz)) * (derivation.sfreq_hz / sfreq_hz)
+    at = np.arange(round(hours * 3600) * sfreq_hz) * (derivation.sfreq_hz / sfreq_hz)
     tiled: F32 = np.interp(at, np.arange(excerpt.size), excerpt, period=excerpt.size).astype(
         np.float32
     )

@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from monitor.errors import MonitorError
+from monitor.errors import InputError, MonitorError
 
 app = typer.Typer(
     help="Bring the monitor to the hardware it runs on.",
@@ -39,8 +39,8 @@ def _commands() -> None:
 
 @benchmark.command()
 def night(
-    hours: Annotated[float, typer.Option(help="Length of the night.")] = 8.0,
-    sfreq: Annotated[float, typer.Option(metavar="HZ", help="Its sampling rate.")] = 100.0,
+    hours: Annotated[float, typer.Option(min=0.01, help="Length of the night.")] = 8.0,
+    sfreq: Annotated[int, typer.Option(metavar="HZ", min=80, help="Its sampling rate.")] = 100,
     json_path: JsonOption = None,
 ) -> None:
     """Time a whole night at --speed max: seconds, peak memory, staging per epoch.
@@ -49,13 +49,14 @@ def night(
     """
     from deploy.benchmark import benchmark_night
 
+    _check_json(json_path)
     _show(asdict(benchmark_night(hours, sfreq)), json_path)
 
 
 @benchmark.command()
 def latency(
-    speed: Annotated[float, typer.Option(help="Recorded seconds per second.")] = 1.0,
-    epochs: Annotated[int, typer.Option(help="How many epochs to time.")] = 60,
+    speed: Annotated[float, typer.Option(min=0.1, help="Recorded seconds per second.")] = 1.0,
+    epochs: Annotated[int, typer.Option(min=1, help="How many epochs to time.")] = 60,
     json_path: JsonOption = None,
 ) -> None:
     """Time an epoch's way from its last sample to another app. At --speed 1 an epoch takes 30 s.
@@ -64,7 +65,14 @@ def latency(
     """
     from deploy.benchmark import benchmark_latency
 
+    _check_json(json_path)
     _show(asdict(benchmark_latency(speed, epochs)), json_path)
+
+
+def _check_json(path: Path | None) -> None:
+    """Before anything is measured."""
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise InputError(f"cannot write --json {path}: name a file in a folder that exists")
 
 
 def _show(figures: dict[str, Any], json_path: Path | None) -> None:

@@ -462,6 +462,17 @@ class MC2SleepNet(nn.Module):
         """
         embeddings = torch.where(scored.unsqueeze(2), embeddings, 0.0)
         allowed = attention_mask(scored, causal)
+        logits = self._predict(embeddings, allowed)
+        if not self.config.two_streams:
+            return logits
+        raw, spectral = embeddings.chunk(2, dim=2)  # (B, L, D) each
+        return logits._replace(
+            raw=self.raw_head(self.raw_stack(raw, allowed)),
+            spectral=self.spectral_head(self.spectral_stack(spectral, allowed)),
+        )
+
+    def _predict(self, embeddings: Tensor, allowed: Tensor) -> Logits:
+        """The logit sets that staging needs: the multi view, or the one stream there is."""
         if not self.config.two_streams:
             if self.config.raw:
                 return Logits(self.raw_head(self.raw_stack(embeddings, allowed)), None)
@@ -470,8 +481,8 @@ class MC2SleepNet(nn.Module):
         raw_multi = self.raw_stack(raw, allowed, spectral)
         spectral_multi = self.spectral_stack(spectral, allowed, raw)
         return Logits(
-            raw=self.raw_head(self.raw_stack(raw, allowed)),
-            spectral=self.spectral_head(self.spectral_stack(spectral, allowed)),
+            raw=None,
+            spectral=None,
             raw_multi=self.raw_head(raw_multi),
             spectral_multi=self.spectral_head(spectral_multi),
             joint=self.joint_head(torch.cat([raw_multi, spectral_multi], dim=2)),
@@ -493,17 +504,7 @@ class MC2SleepNet(nn.Module):
         # One pass for both tracks: every sequence stands in the batch twice, once under each mask.
         hidden = torch.where(scored.unsqueeze(2), embeddings, 0.0).repeat(2, 1, 1)  # (2B, L, E)
         allowed = torch.cat([attention_mask(scored, causal) for causal in (True, False)])
-        if self.config.two_streams:
-            raw, spectral = hidden.chunk(2, dim=2)
-            multi = [
-                self.raw_stack(raw, allowed, spectral),
-                self.spectral_stack(spectral, allowed, raw),
-            ]
-            logits = self.joint_head(torch.cat(multi, dim=2))
-        elif self.config.raw:
-            logits = self.raw_head(self.raw_stack(hidden, allowed))
-        else:
-            logits = self.spectral_head(self.spectral_stack(hidden, allowed))
+        logits = self._predict(hidden, allowed).prediction
         live, revised = logits.chunk(2)  # (B, L, 5) each
         return (
             (live[:, -1] / self.temperature[0]).softmax(dim=1),

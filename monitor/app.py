@@ -184,10 +184,10 @@ def run_replay(
     for note in run.notes():
         _log.info(note)
     with ExitStack() as stack:
-        # Taken down in reverse: first the publisher, which sends what is left, then the store it
-        # reads from, and last its server.
-        url = stack.enter_context(_event_server(options))
+        # Taken down in reverse: first the publisher, which sends what is left, then its server,
+        # and last the store that it reads from.
         store = stack.enter_context(_open_store(run))
+        url = stack.enter_context(_event_server(options))
         publisher = stack.enter_context(_publish(run, store, url, clock))
         pipeline = run.pipeline(store, clock, publisher)
         if store.ended():

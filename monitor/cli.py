@@ -8,8 +8,11 @@ import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from importlib.resources import as_file, files
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, NoReturn
 
 # Before torch is imported: with several OpenMP threads that spin on a busy core, one inference
@@ -63,7 +66,8 @@ def demo() -> None:
                 recording=recording,
                 speed=DEMO_SPEED if sys.stdout.isatty() else "max",
                 store=Path(folder) / "demo.sqlite",
-            )
+            ),
+            interrupted="the demo's night is gone",
         )
 
 
@@ -125,7 +129,8 @@ def replay(
             store=store,
             output=output,
             dashboard=not no_dashboard,
-        )
+        ),
+        interrupted="what was staged is stored, and the same command continues",
     )
 
 
@@ -151,7 +156,7 @@ def watch(
     )
 
 
-def _replay(options: ReplayOptions) -> None:
+def _replay(options: ReplayOptions, interrupted: str) -> None:
     try:
         # Imported here: torch takes seconds, and --help needs none of it.
         from monitor.app import run_replay
@@ -160,10 +165,8 @@ def _replay(options: ReplayOptions) -> None:
         _let_interrupt()
         run_replay(options, Console(), SystemClock(), _stop)
     except KeyboardInterrupt:
-        print(
-            "sleep-monitor: interrupted; what was staged is stored, and the same command continues",
-            file=sys.stderr,
-        )
+        with suppress(OSError):  # the terminal may be what went
+            print(f"sleep-monitor: interrupted; {interrupted}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
 
 
@@ -173,8 +176,7 @@ def main() -> NoReturn:
     logging.captureWarnings(True)
     # An exception in the middle of an import leaves some libraries in a state they cannot report
     # themselves from: until a command lets it interrupt, Ctrl-C is only noted.
-    for number in _STOP_SIGNALS:
-        signal.signal(number, lambda *_: _stop.set())
+    _on_stop_signals(lambda *_: _stop.set())
     try:
         app()
     except MonitorError as exc:
@@ -185,13 +187,22 @@ def main() -> NoReturn:
 
 def _let_interrupt() -> None:
     """From here on Ctrl-C, a service manager's SIGTERM and a closed terminal end the command."""
-    for number in _STOP_SIGNALS:
-        signal.signal(number, _interrupt)
+    _on_stop_signals(_interrupt)
     if _stop.is_set():
         raise KeyboardInterrupt
 
 
-def _interrupt(signum: int, frame: object) -> None:
+def _on_stop_signals(handler: Callable[[int, FrameType | None], None]) -> None:
+    for number in _STOP_SIGNALS:
+        # What was ignored from the start stays so: nohup, or a job in the background.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    # A second one does not disturb the tear-down, which takes a few seconds at most.
+    if _stop.is_set():
+        return
     # Noted as well as raised: an exception raised inside a destructor is lost.
     _stop.set()
     raise KeyboardInterrupt

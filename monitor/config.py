@@ -27,6 +27,7 @@ class ReplayOptions:
 
     @property
     def inputs(self) -> list[Path]:
-        """The files that are read."""
-        given = (self.recording, self.hypnogram, self.weights)
+        """The files that are read: weights have their card beside them."""
+        card = None if self.weights is None else self.weights.with_suffix(".json")
+        given = (self.recording, self.hypnogram, self.weights, card)
         return [path for path in given if path is not None]

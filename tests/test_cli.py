@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from models.contract import Gain
+from models.weights import default_weights
 from monitor import cli
 from monitor.app import Replay, run_replay
 from monitor.clock import ManualClock
@@ -144,6 +146,8 @@ def one_value(path: Path) -> Path:
     return patch_signal(noise_edf(path), 0, physical_min="1", physical_max="1")
 
 
+WEIGHTS = str(default_weights(Gain.KNOWN))
+CARD = str(default_weights(Gain.KNOWN).with_suffix(".json"))
 BAD_INPUT = {
     "not an EDF": (not_edf, [], "is not an EDF"),
     "truncated": (truncated, [], "truncated"),
@@ -164,6 +168,12 @@ BAD_INPUT = {
     "bad output": (noise_edf, ["--output", "/no/such/folder/n.csv"], "cannot write --output"),
     "output over input": (noise_edf, ["--output", "night.edf"], "is a file that this run needs"),
     "output over store": (noise_edf, ["--store", "n", "--output", "n"], "that this run needs"),
+    "output over card": (
+        noise_edf,
+        ["--weights", WEIGHTS, "--output", CARD],
+        "that this run needs",
+    ),
+    "output is no file": (noise_edf, ["--output", "/dev/null"], "it is not a file"),
     "one value": (one_value, [], "another --channel"),
     "bad weights": (noise_edf, ["--weights", "/no/such.safetensors"], "cannot use the weights"),
     "redis or not": (noise_edf, ["--redis", "redis://x", "--no-redis"], "not both"),
@@ -202,14 +212,18 @@ def test_a_table_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> N
     table.write_text("old")
     with pytest.raises(MonitorError, match="cannot write --output"):
         write_epochs(tmp_path / "gone" / "n.csv", [], [], 0.0)
-    write_epochs(table, [], [], 0.0)
+    link = tmp_path / "link.csv"
+    link.symlink_to(table)
+    write_epochs(link, [], [], 0.0)
     assert table.read_text().startswith("epoch,start_s,stage")
-    assert [path.name for path in tmp_path.iterdir()] == ["n.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.csv", "n.csv"]
+    assert link.is_symlink()
 
 
-def test_lights_marks_of_every_channel_are_one_mark(tmp_path: Path) -> None:
+@pytest.mark.parametrize("other_s", [10.9998, 11.0001, 11.5])
+def test_lights_marks_of_every_channel_are_one_mark(other_s: float, tmp_path: Path) -> None:
     digital = np.round(pink_noise_uv(9500)[0] * 10).astype(np.int64)
-    texts = [(5.0, None, "Lights off@@EEG F4-A1"), (5.0, None, "Lights off@@EEG C4-A1")]
+    texts = [(10.9998, None, "Lights off@@EEG F4-A1"), (other_s, None, "Lights off@@EEG C4-A1")]
     signals = [Signal("EEG Fpz-Cz", digital, 100, step=0.1)]
     recording = write_edf(tmp_path / "n.edf", signals, annotations=texts)
     store = tmp_path / "n.sqlite"
@@ -282,6 +296,26 @@ def test_a_killed_replay_continues_and_ends_as_if_it_had_not_been(tmp_path: Path
         for track in Track:
             ours, theirs = a.predictions(track), b.predictions(track)
             assert [p.probabilities for p in ours] == [p.probabilities for p in theirs]
+
+
+def test_a_replay_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+    store = tmp_path / "n.sqlite"
+    command = ["nohup", sys.executable, "-m", "monitor.cli", "replay", str(EXCERPT), "--no-redis"]
+    process = subprocess.Popen(
+        [*command, "--speed", "1500", "--store", str(store)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "epoch 3 " in line:
+            break
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    with closing(NightStore.open(store)) as night:
+        assert night.ended()
 
 
 @pytest.mark.parametrize("after_s", [0.3, 1.0])

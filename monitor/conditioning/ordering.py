@@ -62,6 +62,7 @@ class SampleOrderer:
         self._period_s = 1.0 / sfreq_hz
         self._frontier_s = -np.inf
         self._newest_s = -np.inf
+        self._silent_until_s = np.nan  # where the frontier was told by the clock, not by a sample
         self._waiting_times: F64 = np.empty(0)
         self._waiting_data: F32 = np.empty((n_channels, 0), np.float32)
         # Gaps given up on: a sample that still turns up in one is late, any other is a repeat.
@@ -91,8 +92,8 @@ class SampleOrderer:
         settled = self._settle(np.empty(0), self._waiting_data[:, :0], now_s)
         closed_s = now_s - REORDER_WAIT_S
         if not self._waiting_times.size and -np.inf < self._frontier_s < closed_s:
-            self._passed_gaps.append((self._frontier_s, closed_s))
-            self._frontier_s = closed_s
+            self._pass_gap(self._frontier_s, closed_s)
+            self._silent_until_s = self._frontier_s = closed_s
         return OrderedSamples(*settled, np.empty(0, np.int8), np.empty(0)), self._frontier_s
 
     def finish(self) -> OrderedSamples:
@@ -113,12 +114,18 @@ class SampleOrderer:
         open_gaps = np.flatnonzero(gap & (now_s - before <= REORDER_WAIT_S))
         n_settled = int(open_gaps[0]) if open_gaps.size else times_s.size
         for index in np.flatnonzero(gap[:n_settled]):
-            self._passed_gaps.append((float(before[index]), float(times_s[index])))
+            self._pass_gap(float(before[index]), float(times_s[index]))
         if n_settled:
             self._frontier_s = float(times_s[n_settled - 1])
         self._waiting_times = times_s[n_settled:]
         self._waiting_data = data_uv[:, n_settled:]
         return times_s[:n_settled], data_uv[:, :n_settled]
+
+    def _pass_gap(self, start_s: float, end_s: float) -> None:
+        # Told the time in mid-gap, the same gap goes on.
+        if start_s == self._silent_until_s:
+            start_s, _ = self._passed_gaps.pop()
+        self._passed_gaps.append((start_s, end_s))
 
     def _settle_one_by_one(
         self, times_s: F64, data_uv: F32

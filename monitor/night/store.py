@@ -1,4 +1,4 @@
-"""One SQLite file a night: everything known is in it before anyone is told.
+"""One SQLite file a night: everything known is stored in it before anyone is told.
 
 WAL mode: a crash at any moment leaves the last committed epoch whole, and other programs may read
 the file while the night goes on. `SCHEMA` is the file's format.
@@ -10,7 +10,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -75,10 +75,14 @@ class NightStore:
     Every writing method is one transaction: it is on disk, or it did not happen.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, writer: FileLock) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, writer: FileLock, created: bool
+    ) -> None:
         self.path = path
         self._connection = connection
         self._writer = writer
+        # A file made for a night that then never begins does not stay.
+        self._discard = created
         self._lock = threading.RLock()
 
     @classmethod
@@ -88,6 +92,7 @@ class NightStore:
         ``durable``: every commit waits for the disk, so that loss of power costs nothing; without
         it, it may cost the last ones. Raises `InputError` if the file cannot be used.
         """
+        path = path.resolve()  # one night, one lock, whatever links lead to it
         if path.is_dir():
             raise InputError(f"cannot use {path} as the night store: it is a folder; name a file")
         if not path.parent.is_dir():  # the lock would make it
@@ -95,7 +100,6 @@ class NightStore:
                 f"cannot use {path} as the night store: there is no folder {path.parent}; "
                 "make it, or choose another with --store"
             )
-        existed = path.exists()
         writer = FileLock(path.with_name(path.name + ".lock"))
         try:
             writer.acquire(timeout=0)
@@ -105,30 +109,31 @@ class NightStore:
             ) from exc
         except OSError as exc:
             raise _unusable(path, exc) from exc
+        created = not path.exists()
+        connection: sqlite3.Connection | None = None
         try:
             connection = sqlite3.connect(path, timeout=10.0, check_same_thread=False)
-            try:
-                _prepare(connection, path, durable)
-            except BaseException:
+            _prepare(connection, path, durable)
+            return cls(path, connection, writer, created)
+        except BaseException as exc:
+            if connection is not None:
                 connection.close()
-                raise
-        except (sqlite3.Error, InputError) as exc:
-            if not existed:
+            if created:
                 _remove(path)
             _give_up(writer)
-            raise exc if isinstance(exc, InputError) else _unusable(path, exc) from exc
-        return cls(path, connection, writer)
+            if isinstance(exc, sqlite3.Error):
+                raise _unusable(path, exc) from exc
+            raise
 
     def close(self) -> None:
         """Close the file; its journal is folded into it. One that no night was begun in goes."""
         with self._lock:
             try:
-                (n_sessions,) = self._connection.execute("SELECT count(*) FROM session").fetchone()
-            finally:
                 self._connection.close()
-            if not n_sessions:
-                _remove(self.path)
-            _give_up(self._writer)
+                if self._discard:
+                    _remove(self.path)
+            finally:
+                _give_up(self._writer)
 
     # --- writing
 
@@ -150,6 +155,7 @@ class NightStore:
                 ),
             )
             cursor.execute(_INSERT_EVENT, _event_row(event))
+        self._discard = False
 
     def write(
         self,
@@ -296,7 +302,10 @@ def _unusable(path: Path, exc: Exception) -> InputError:
 
 
 def _give_up(writer: FileLock) -> None:
-    Path(writer.lock_file).unlink(missing_ok=True)
+    # Removed while it is held: whoever waits for it notices and makes a new one. Windows does not
+    # remove an open file; there it stays, empty.
+    with suppress(OSError):
+        Path(writer.lock_file).unlink(missing_ok=True)
     writer.release()
 
 

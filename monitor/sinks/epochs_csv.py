@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -25,16 +27,15 @@ UNSCORED = "?"
 def check_writable(path: Path, others: Iterable[Path]) -> None:
     """Find out before the night, not after it; ``others`` are files of the run that must not be
     overwritten. Raises `InputError`."""
-    for other in others:
-        if path.resolve() == other.resolve():
-            raise InputError(f"--output {path} is a file that this run needs; name another")
-    existed = path.exists()
+    path = path.resolve()
+    if path in [other.resolve() for other in others]:
+        raise InputError(f"--output {path} is a file that this run needs; name another")
+    if path.exists() and not path.is_file():
+        raise InputError(f"cannot write --output {path}: it is not a file; name one")
     try:
-        path.open("a").close()
+        _unfinished(path).unlink()
     except OSError as exc:
         raise InputError(f"cannot write --output {path}: {exc.strerror}; name another") from exc
-    if not existed:
-        path.unlink()
 
 
 def write_epochs(
@@ -48,8 +49,10 @@ def write_epochs(
     ``start_s`` is where epoch 0 starts in the recording. The file is whole or as it was before.
     Raises `MonitorError`.
     """
-    unfinished = path.with_name(path.name + ".part")
+    path = path.resolve()
+    unfinished: Path | None = None
     try:
+        unfinished = _unfinished(path)
         with unfinished.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(COLUMNS)
@@ -68,8 +71,17 @@ def write_epochs(
                 )
         unfinished.replace(path)
     except OSError as exc:
-        unfinished.unlink(missing_ok=True)
+        if unfinished is not None:
+            unfinished.unlink(missing_ok=True)
         raise MonitorError(
             f"cannot write --output {path}: {exc.strerror}; the night is stored: mend that and "
             "give the same command again"
         ) from exc
+
+
+def _unfinished(path: Path) -> Path:
+    """A new empty file beside ``path``, on the same disk, for all to read."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    Path(name).chmod(0o644)
+    return Path(name)

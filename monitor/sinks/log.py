@@ -92,6 +92,11 @@ class PlainLog:
     def skip(self, state: NightState) -> None:
         """Take ``state`` as already told: lines begin with what changes after it."""
         self._next_epoch = max(self._next_epoch, len(state.live))
+        self._unrevised = [
+            revised.epoch_index
+            for revised in state.revised
+            if revised.stage is not None and not (revised.track is Track.REVISED and revised.final)
+        ]
         self._signal = state.signal
         self._connected = state.delivery.connected
         self._ended = state.ended

@@ -177,6 +177,7 @@ class Publisher:
             # Whatever it is, the night goes on, and so does this thread.
             self._went(exc)
             return self._backoff.next_s()
+        self._complaints.discard("store")
         self._came()
         return None
 

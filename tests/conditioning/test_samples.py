@@ -13,7 +13,7 @@ from models.contract import Gain
 from monitor.conditioning.conditioner import Conditioner
 from monitor.conditioning.quality import signal_state
 from monitor.errors import MonitorError
-from monitor.types import EegChunk, SampleLedger, SignalState
+from monitor.types import SampleLedger, SignalState
 from tests.signals import START, chunk, condition, cut, pink_noise_uv, same
 
 SFREQ_HZ = 128.0
@@ -93,18 +93,31 @@ def test_the_clock_closes_epochs_in_a_gap_and_changes_none(data: st.DataObject) 
         start = data.draw(st.integers(100, n - 200))
         keep[start : start + data.draw(st.integers(1, 9000))] = False
     keep[-100:] = True
-    times_s, data_uv = np.arange(n)[keep] / sfreq_hz, pink_noise_uv(n)[:, keep]
-    pieces = cut(data_uv, times_s, sfreq_hz, range(640, times_s.size, 640))
-    told: list[EegChunk] = []
-    for piece in pieces:
-        last_s = told[-1].times_s[-1] if told else piece.times_s[0]
-        share = data.draw(st.floats(0.0, 0.99))
-        now_s = last_s + share * (piece.times_s[0] - last_s)
-        told.append(
-            replace(piece, data_uv=piece.data_uv[:, :0], times_s=piece.times_s[:0], reached_s=now_s)
-        )
+    index = np.flatnonzero(keep)
+    times_s, data_uv = index / sfreq_hz, pink_noise_uv(n)[:, keep]
+    # Cut at the gaps; within each, the time is told up to three times.
+    pieces = cut(data_uv, times_s, sfreq_hz, np.flatnonzero(np.diff(index) > 1) + 1)
+    told = [pieces[0]]
+    for piece in pieces[1:]:
+        last_s, next_s = told[-1].times_s[-1], piece.times_s[0]
+        shares = sorted(data.draw(st.lists(st.floats(0.0, 0.99), max_size=3)))
+        silence = chunk(data_uv[:, :0], times_s[:0], sfreq_hz)
+        told += [replace(silence, reached_s=last_s + x * (next_s - last_s)) for x in shares]
         told.append(piece)
     assert same(condition(told), condition(pieces))
+
+
+def test_late_samples_are_late_however_often_the_time_was_told() -> None:
+    n = round(130 * SFREQ_HZ)
+    times_s, data_uv = np.arange(n) / SFREQ_HZ, pink_noise_uv(n)
+    first, after = slice(0, 1280), slice(round(100 * SFREQ_HZ), n)
+    gap = slice(1280, round(100 * SFREQ_HZ))
+    nothing = chunk(data_uv[:, :0], times_s[:0], SFREQ_HZ)
+    ticks = [replace(nothing, reached_s=float(now_s)) for now_s in np.arange(11.0, 99.0, 0.2)]
+    parts = [chunk(data_uv[:, part], times_s[part], SFREQ_HZ) for part in (first, after, gap)]
+    epochs = condition([parts[0], *ticks, parts[1], parts[2]])
+    ledger = sum((epoch.ledger for epoch in epochs), SampleLedger())
+    assert ledger.duplicate == 0
 
 
 def test_an_epoch_in_a_gap_is_closed_half_a_second_after_its_end() -> None:

@@ -209,3 +209,18 @@ def test_wrong_input_is_named() -> None:
         NetworkConfig(raw=False, frames=False, band_power=False)
     with pytest.raises(ValueError, match="multiple"):
         NetworkConfig(d_model=10, n_heads=4)
+
+
+@pytest.mark.parametrize(
+    "inputs", [{}, {"raw": False}, {"frames": False, "band_power": False}], ids=str
+)
+def test_staging_is_the_causal_and_the_whole_view_calibrated(inputs: dict[str, bool]) -> None:
+    network = build(**inputs)
+    network.temperature.copy_(torch.tensor([2.0, 0.5]))
+    embeddings, scored = history(network, 6)
+    scored[0, 2] = False
+    live, revised = network.stage(embeddings, scored)
+    past = network.views(embeddings, scored, causal=True).prediction[:, -1]
+    whole = network.views(embeddings, scored, causal=False).prediction
+    torch.testing.assert_close(live, (past / 2.0).softmax(dim=1))
+    torch.testing.assert_close(revised, (whole / 0.5).softmax(dim=2))

@@ -101,6 +101,26 @@ def test_a_night_has_one_writer(store: NightStore, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["night.sqlite"]
 
 
+def test_a_link_to_a_night_leads_to_the_same_lock(store: NightStore, tmp_path: Path) -> None:
+    (tmp_path / "link.sqlite").symlink_to(store.path)
+    with pytest.raises(InputError, match="another monitor is writing"):
+        NightStore.open(tmp_path / "link.sqlite")
+
+
+def test_a_store_that_failed_gives_up_its_lock(store: NightStore) -> None:
+    store.path.write_bytes(b"overwritten by something else" * 1000)
+    with suppress(MonitorError):
+        store.write([], [LIVE], epoch())
+    store.close()
+    assert not store.path.with_name("night.sqlite.lock").exists()
+
+
+def test_an_empty_file_of_the_user_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
+    NightStore.open(tmp_path / "mine").close()
+    assert (tmp_path / "mine").exists()
+
+
 def test_a_file_that_no_night_was_begun_in_does_not_stay(tmp_path: Path) -> None:
     NightStore.open(tmp_path / "night.sqlite").close()
     assert list(tmp_path.iterdir()) == []

@@ -68,6 +68,8 @@ def test_a_final_revision_is_written_once_and_only_if_it_differs() -> None:
     second = replace(last, revised=(changed, revised[1], last.live[2]))
     new = lines(last, first, second, second)[4:]
     assert new == ["22:32:30 epoch 0 N1 0.62 (revised, live N2)"]
+    # A night that was resumed in between tells it too, and nothing else.
+    assert lines(second, told=first) == new
 
 
 def test_changes_of_signal_and_connection() -> None:
