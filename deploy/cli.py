@@ -32,11 +32,6 @@ app.add_typer(benchmark, name="benchmark")
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")]
 
 
-@app.callback()
-def _commands() -> None:
-    """Keeps `benchmark` a command of its own while it is the only one."""
-
-
 @benchmark.command()
 def night(
     hours: Annotated[float, typer.Option(min=0.01, help="Length of the night.")] = 8.0,

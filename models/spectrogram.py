@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.contract import EPOCH_S, EPOCH_SAMPLES, SFREQ_HZ, SpectrogramSpec
+from models.contract import EPOCH_SAMPLES, SFREQ_HZ, SpectrogramSpec
 
 N_FRAMES = 29
 N_BINS = 128
@@ -21,11 +21,6 @@ N_BINS = 128
 @lru_cache(maxsize=8)
 def _window(samples: int, device: torch.device) -> Tensor:
     return torch.tensor(np.hamming(samples), dtype=torch.float32, device=device)
-
-
-def n_frames(spec: SpectrogramSpec) -> int:
-    """Frames of one epoch under ``spec``."""
-    return int((EPOCH_S - spec.window_s) / spec.hop_s) + 1
 
 
 def log_spectrogram(epochs_uv: Tensor, spec: SpectrogramSpec) -> Tensor:

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from monitor.clock import ManualClock
-from monitor.sinks.dashboard import Dashboard, night_view
+from monitor.sinks.dashboard import Dashboard, Look, night_view, summary
 from monitor.sinks.dashboard.live import FramePacer
 from monitor.sinks.log import PlainLog
 from tests.sinks.night_example import night_state
@@ -185,11 +185,12 @@ def test_a_failure_to_start_leaves_nothing_behind(terminal_log: Terminal) -> Non
     assert set(logging.getLogger().handlers) == set(handlers)
 
 
-def test_show_leaves_a_summary_on_the_normal_screen() -> None:
+def test_a_summary_after_the_dashboard_is_on_the_normal_screen() -> None:
     terminal = Terminal()
-    with Dashboard(console_on(terminal), timezone=UTC) as dashboard:
+    console = console_on(terminal)
+    with Dashboard(console, timezone=UTC) as dashboard:
         dashboard.update(night_state(100))
-        dashboard.show(night_state(ended=True))
+    console.print(summary(night_state(ended=True), Look.of(console, UTC)))
     after = terminal.getvalue().split(LEAVE)[1]
     assert "878 epochs, 22:31:00 to 05:50:00" in after
     assert "TST / TRT" in after

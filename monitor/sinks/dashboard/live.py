@@ -16,7 +16,6 @@ from monitor.night.state import NightState
 from monitor.sinks.dashboard.layout import render
 from monitor.sinks.dashboard.look import Look
 from monitor.sinks.dashboard.quiet import HeldLog
-from monitor.sinks.dashboard.summary import summary
 from monitor.sinks.log import NightView, PlainLog
 
 logger = logging.getLogger(__name__)
@@ -142,11 +141,6 @@ class Dashboard:
             # it here would hold the end of the night as well.
             if thread is None or not thread.is_alive():
                 self._restore()
-
-    def show(self, state: NightState) -> None:
-        """Close, and leave the summary of ``state`` on the normal screen."""
-        self.close()
-        self._console.print(summary(state, self._look))
 
     def _run(self) -> None:
         while not self._stopping:
