@@ -40,6 +40,8 @@ class NetworkConfig:
     - ``raw``, ``frames``, ``band_power``: which inputs exist. The spectrogram stream carries
       frames, band powers or both.
     - ``gain_free``: every input sees the epoch at zero mean and unit RMS; band powers are relative.
+    - ``raw_channels``: channels of the CNN's first stage; the later ones have 2, 3, 4 and 4 times
+      as many. At least 16, since the channel gate reduces 16-fold.
     - ``max_distance``: epochs further apart than this share one position bias.
     - ``pretraining``: build the mask tokens and contrastive heads, which staging does not need.
     """
@@ -48,6 +50,7 @@ class NetworkConfig:
     frames: bool = True
     band_power: bool = True
     gain_free: bool = False
+    raw_channels: int = 64
     d_model: int = 128
     n_heads: int = 8
     d_ff: int = 1024
@@ -65,6 +68,8 @@ class NetworkConfig:
             raise ValueError(
                 f"d_model must be a multiple of n_heads, got {self.d_model} and {self.n_heads}"
             )
+        if self.raw_channels < 16:
+            raise ValueError(f"raw_channels must be at least 16, got {self.raw_channels}")
         if self.pretraining and not self.two_streams:
             raise ValueError("pretraining needs both streams: raw, and frames or band_power")
 
@@ -143,13 +148,14 @@ def conv_stage(channels_in: int, channels: int, n_convs: int) -> nn.Sequential:
 
 
 class RawBackbone(nn.Module):
-    """(B, 1, 3000) -> (B, 256, 5) in five stages: 3000, 600, 120, 24, 5 samples."""
+    """(B, 1, 3000) -> (B, 4C, 5) in five stages: 3000, 600, 120, 24, 5 samples; C = 64."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
+        widths = [1, channels, 2 * channels, 3 * channels, 4 * channels, 4 * channels]
         self.stages = nn.ModuleList(
             conv_stage(*shape)
-            for shape in [(1, 64, 2), (64, 128, 2), (128, 192, 3), (192, 256, 3), (256, 256, 3)]
+            for shape in zip(widths[:-1], widths[1:], [2, 2, 3, 3, 3], strict=True)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -165,8 +171,8 @@ class RawEncoder(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.backbone = RawBackbone()
-        self.project = nn.Conv1d(256, config.d_model, kernel_size=1)
+        self.backbone = RawBackbone(config.raw_channels)
+        self.project = nn.Conv1d(4 * config.raw_channels, config.d_model, kernel_size=1)
 
     def forward(self, raw: Tensor) -> Tensor:
         return self.project(self.backbone(raw.unsqueeze(1))).mean(dim=2)  # type: ignore[no-any-return]

@@ -50,7 +50,7 @@ def test_the_papers_network_has_the_parameters_it_should() -> None:
 
 
 def test_backbone_keeps_five_samples() -> None:
-    assert RawBackbone()(torch.zeros(1, 1, 3000)).shape == (1, 256, 5)
+    assert RawBackbone(64)(torch.zeros(1, 1, 3000)).shape == (1, 256, 5)
 
 
 @pytest.mark.parametrize(

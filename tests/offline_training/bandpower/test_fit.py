@@ -11,11 +11,11 @@ import torch
 
 from models.contract import Gain
 from models.mc2sleepnet import EpochInputs, MC2SleepNet
-from offline_training.bandpower import cross_validate, hold_out, nights_of
-from offline_training.fit import Recipe, Windows, fit, stage_weights
-from offline_training.scores import Scores
-from offline_training.staging import embed_night, stream
-from tests.offline_training.synthetic import write_data
+from offline_training.bandpower.fit import Recipe, Windows, fit, stage_weights
+from offline_training.bandpower.staging import embed_night, stream
+from offline_training.bandpower.variants import cross_validate, hold_out, nights_of
+from offline_training.evaluation.scores import Scores
+from tests.offline_training.bandpower.synthetic import write_data
 
 RECIPE = Recipe(
     context_epochs=12,

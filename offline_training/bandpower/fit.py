@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +16,9 @@ from torch import Tensor
 from models.bandpower import N_BANDS, band_features
 from models.contract import STAGES
 from models.mc2sleepnet import BandPowerToken, EpochInputs, MC2SleepNet, NetworkConfig
-from offline_training.nights import Night
-from offline_training.staging import stream_all
-
-Report = Callable[[int, int, str], None]
-"""Called with the step, the number of steps and a line on how it goes."""
+from offline_training.bandpower.nights import Night
+from offline_training.bandpower.staging import stream_all
+from offline_training.progress import Report
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from monitor.errors import InputError
-from offline_training.nights import (
+from offline_training.bandpower.nights import (
     AMPLITUDE_FILE,
     BANDPOWER_FILE,
     NON_STATIONARITY_LN,
     in_microvolts,
     load_nights,
-    split_subjects,
 )
-from tests.offline_training.synthetic import STD_UV, write_data
+from offline_training.data.recordings import split_subjects
+from tests.offline_training.bandpower.synthetic import STD_UV, write_data
 
 
 def test_nights_are_cut_where_they_end(tmp_path: Path) -> None:

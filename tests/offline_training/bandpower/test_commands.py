@@ -3,36 +3,14 @@
 from __future__ import annotations
 
 import re
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from models.contract import Gain
 from models.weights import load, read_card
-from offline_training.cli import main
-from tests.offline_training.synthetic import write_data
-
-
-@dataclass
-class Program:
-    """The console script, called in this process."""
-
-    monkeypatch: pytest.MonkeyPatch
-    capsys: pytest.CaptureFixture[str]
-
-    def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        """Exit code, stdout, stderr."""
-        self.monkeypatch.setattr(sys, "argv", ["sleep-train", *arguments])
-        with pytest.raises(SystemExit) as exit_:
-            main()
-        return int(exit_.value.code or 0), *self.capsys.readouterr()
-
-
-@pytest.fixture
-def sleep_train(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Program:
-    return Program(monkeypatch, capsys)
+from tests.offline_training.bandpower.synthetic import write_data
+from tests.offline_training.program import Program
 
 
 def test_fit_and_evaluate_write_weights_that_load(tmp_path: Path, sleep_train: Program) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from offline_training.scores import Scores, confusion
+from offline_training.evaluation.scores import Scores, confusion
 
 
 def one_hot(stages: list[int], confidence: float = 1.0) -> np.ndarray:

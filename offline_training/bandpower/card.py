@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from offline_training.fit import Recipe
-from offline_training.nights import Night
+from offline_training.bandpower.fit import Recipe
+from offline_training.bandpower.nights import Night
 
 DATA = {
     "name": "Sleep-EDF Database Expanded 1.0.0, sleep cassette",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from models.mc2sleepnet import EpochInputs, MC2SleepNet
-from offline_training.nights import Night
+from offline_training.bandpower.nights import Night
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]

@@ -121,23 +121,3 @@ def _raised(night: Night, std_uv: dict[str, float], path: Path) -> Night:
     return replace(
         night, log_power=night.log_power + np.float32(np.mean(levels) - NON_STATIONARITY_LN)
     )
-
-
-def split_subjects(
-    nights: Sequence[Night], n_folds: int, seed: int
-) -> list[tuple[list[Night], list[Night]]]:
-    """(rest, fold) for each of ``n_folds`` folds of subjects; no subject is ever in both."""
-    subjects = sorted({night.subject for night in nights})
-    if not 2 <= n_folds <= len(subjects):
-        raise InputError(
-            f"folds must be from 2 to the number of subjects ({len(subjects)}), got {n_folds}"
-        )
-    order = np.random.default_rng(seed).permutation(len(subjects))
-    folds = [{subjects[i] for i in order[k::n_folds]} for k in range(n_folds)]
-    return [
-        (
-            [night for night in nights if night.subject not in fold],
-            [night for night in nights if night.subject in fold],
-        )
-        for fold in folds
-    ]

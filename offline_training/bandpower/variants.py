@@ -12,10 +12,17 @@ import torch
 
 from models.contract import Gain, ModelContract
 from models.mc2sleepnet import MC2SleepNet
-from offline_training.fit import Recipe, Report, fit
-from offline_training.nights import CHANNEL, Night, in_microvolts, load_nights, split_subjects
-from offline_training.scores import Scores
-from offline_training.staging import Streamed, stream_all
+from offline_training.bandpower.fit import Recipe, fit
+from offline_training.bandpower.nights import (
+    CHANNEL,
+    Night,
+    in_microvolts,
+    load_nights,
+)
+from offline_training.bandpower.staging import Streamed, stream_all
+from offline_training.data.recordings import split_subjects
+from offline_training.evaluation.scores import Scores
+from offline_training.progress import Report
 
 VARIANTS = {Gain.KNOWN: "absolute", Gain.UNKNOWN: "gain-free"}
 RECIPES = {

@@ -1,0 +1,75 @@
+"""What training reads: nights of conditioned epochs with expert stages, wherever they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor.errors import InputError
+
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
+
+
+class Recording(Protocol):
+    """One night, n contiguous 30-s epochs, conditioned as the monitor conditions them.
+
+    - ``subject`` is unique over all data sets: two nights of one person share it, and no other.
+    - ``stage``: int64 (n,), index into `models.contract.STAGES`; -1 where the expert scored none.
+    - ``usable``: bool (n,), False where the monitor would leave the epoch unscored.
+    - ``licence``: what may be done with weights trained on it, as their card says it.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def dataset(self) -> str: ...
+    @property
+    def licence(self) -> str: ...
+    @property
+    def stage(self) -> I64: ...
+    @property
+    def usable(self) -> Bool: ...
+
+    def epochs_uv(self, start: int, stop: int) -> F32:
+        """Epochs ``start`` to ``stop``, float32 (stop - start, 3000), microvolts at 100 Hz.
+
+        Always finite: short losses are bridged as in staging, unusable epochs are zeros.
+        """
+        ...
+
+
+class HasSubject(Protocol):
+    """Anything that belongs to one person."""
+
+    @property
+    def subject(self) -> str: ...
+
+
+T = TypeVar("T", bound=HasSubject)
+
+
+def split_subjects(
+    recordings: Sequence[T], n_folds: int, seed: int
+) -> list[tuple[list[T], list[T]]]:
+    """(rest, fold) for each of ``n_folds`` folds of subjects; no subject is ever in both."""
+    subjects = sorted({one.subject for one in recordings})
+    if not 2 <= n_folds <= len(subjects):
+        raise InputError(
+            f"folds must be from 2 to the number of subjects ({len(subjects)}), got {n_folds}"
+        )
+    order = np.random.default_rng(seed).permutation(len(subjects))
+    folds = [{subjects[i] for i in order[k::n_folds]} for k in range(n_folds)]
+    return [
+        (
+            [one for one in recordings if one.subject not in fold],
+            [one for one in recordings if one.subject in fold],
+        )
+        for fold in folds
+    ]
