@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from models.contract import STAGES
 from monitor.night.agreement import Agreement
+from offline_training.evaluation.calibration import Reliability
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -26,10 +27,10 @@ def confusion(truth: I64, stage: I64) -> I64:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """``calibration_error`` is the expected calibration error in 15 equal-width bins."""
+    """``calibration_error`` is the expected calibration error (`Reliability`)."""
 
     agreement: Agreement
-    calibration_error: float
+    calibration_error: float | None
 
     @classmethod
     def of(cls, truth: I64, probabilities: F32) -> Scores:
@@ -38,7 +39,7 @@ class Scores:
         stage = probabilities.argmax(axis=1)
         return cls(
             Agreement.of(confusion(truth, stage), truth.size),
-            _calibration_error(truth == stage, probabilities.max(axis=1)),
+            Reliability.of(truth == stage, probabilities.max(axis=1)).error,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -49,23 +50,18 @@ class Scores:
             "macro_f1": _rounded(found.macro_f1, 4),
             "kappa": _rounded(found.kappa, 4),
             "f1": {stage.value: _rounded(score, 3) for stage, score in found.f1.items()},
-            "calibration_error": round(self.calibration_error, 4),
+            "calibration_error": _rounded(self.calibration_error, 4),
         }
 
     def __str__(self) -> str:
         found = self.agreement
         return (
             f"accuracy {found.accuracy:.3f}  macro-F1 {found.macro_f1:.3f}  "
-            f"kappa {_rounded(found.kappa, 3)}  calibration error {self.calibration_error:.3f}"
+            f"kappa {_rounded(found.kappa, 3)}  calibration error "
+            f"{_rounded(self.calibration_error, 3)}"
             f"  ({found.n_scored} epochs)"
         )
 
 
 def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
-
-
-def _calibration_error(correct: npt.NDArray[np.bool_], confidence: F32, bins: int = 15) -> float:
-    at = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    gap = np.bincount(at, confidence - correct, minlength=bins)
-    return float(np.abs(gap).sum() / len(confidence))

@@ -1,0 +1,159 @@
+"""Everything that is reported of one track: scores with intervals, calibration, risk-coverage.
+
+Works on arrays, whoever made them: a streamed recording, or the folds of a cross-validation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models.contract import STAGES, Stage
+from monitor.night.agreement import Agreement
+from offline_training.evaluation.calibration import Reliability
+from offline_training.evaluation.coverage import COVERAGES, Abstention, RiskCoverage, abstentions
+from offline_training.evaluation.intervals import Interval, method, resampled_sums
+from offline_training.evaluation.scores import confusion
+
+I64 = npt.NDArray[np.int64]
+
+_N = len(STAGES)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Where every epoch went: ``compared + unscored_by_monitor + unscored_by_expert
+    - unscored_by_both == epochs``."""
+
+    epochs: int
+    compared: int
+    unscored_by_monitor: int
+    unscored_by_expert: int
+    unscored_by_both: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrackScores:
+    """One track against the expert, over the epochs that both scored.
+
+    - ``intervals``: 95 % bootstrap intervals of ``accuracy``, ``macro_f1``, ``kappa`` and of each
+      stage's F1 (under its name); None where they cannot be told. Calibration has none: resampling
+      noise adds to every bin's distance, so that its resamples lie above the figure itself.
+    - ``interval_method``: what was drawn with replacement.
+    """
+
+    counts: Counts
+    agreement: Agreement
+    intervals: dict[str, Interval | None]
+    interval_method: str
+    reliability: Reliability
+    risk_coverage: RiskCoverage
+    abstentions: list[Abstention]
+
+    @classmethod
+    def of(
+        cls,
+        truth: I64,
+        probabilities: npt.NDArray[np.floating],
+        groups: npt.ArrayLike,
+        seed: int = 0,
+    ) -> TrackScores:
+        """Score a track.
+
+        Parameters
+        ----------
+        truth : int64 (n,), index into `STAGES`, -1 where the expert scored none.
+        probabilities : (n, 5), rows that sum to 1, NaN rows where the monitor scored none.
+        groups : (n,), which recording (or person) an epoch is of; within one, in time order.
+        seed : of the bootstrap.
+        """
+        if probabilities.shape != (truth.size, _N) or np.shape(groups) != truth.shape:
+            raise ValueError(
+                f"truth and groups must be (n,) and probabilities (n, {_N}), got {truth.shape}, "
+                f"{np.shape(groups)} and {probabilities.shape}"
+            )
+        by_expert, by_monitor = truth >= 0, ~np.isnan(probabilities).any(axis=1)
+        compared = by_expert & by_monitor
+        stage = np.where(by_monitor, np.nan_to_num(probabilities).argmax(axis=1), 0)
+        confidence = probabilities[compared].max(axis=1)
+        correct = (stage == truth)[compared]
+        return cls(
+            counts=Counts(
+                epochs=truth.size,
+                compared=int(compared.sum()),
+                unscored_by_monitor=int((~by_monitor).sum()),
+                unscored_by_expert=int((~by_expert).sum()),
+                unscored_by_both=int((~by_monitor & ~by_expert).sum()),
+            ),
+            agreement=Agreement.of(
+                confusion(truth[compared], stage[compared]), int(by_expert.sum())
+            ),
+            intervals=_intervals(truth, stage, compared, groups, seed),
+            interval_method=method(groups),
+            reliability=Reliability.of(correct, confidence),
+            risk_coverage=RiskCoverage.of(correct, confidence),
+            abstentions=abstentions(truth[compared], probabilities[compared]),
+        )
+
+    @property
+    def positives(self) -> dict[Stage, int]:
+        """The expert's epochs of each stage, of those compared."""
+        counts = self.agreement.confusion.sum(axis=1)
+        return {stage: int(counts[i]) for i, stage in enumerate(STAGES)}
+
+    def to_json(self) -> dict[str, Any]:
+        found = self.agreement
+        return {
+            **asdict(self.counts),
+            "positives": self.positives,
+            "accuracy": found.accuracy,
+            "macro_f1": found.macro_f1,
+            "kappa": found.kappa,
+            "f1": found.f1,
+            "confusion": found.confusion.tolist(),
+            "interval_level": 0.95,
+            "interval_method": self.interval_method,
+            "intervals": {
+                name: None if interval is None else [interval.low, interval.high]
+                for name, interval in self.intervals.items()
+            },
+            "calibration_error": self.reliability.error,
+            "reliability": {
+                name: _listed(getattr(self.reliability, name))
+                for name in ("count", "confidence", "accuracy")
+            },
+            "risk_coverage": {
+                "area": self.risk_coverage.area,
+                "error_at_coverage": {f"{at:g}": self.risk_coverage.at(at) for at in COVERAGES},
+            },
+            "abstain_below": [asdict(row) for row in self.abstentions],
+        }
+
+
+def _intervals(
+    truth: I64, stage: I64, compared: npt.NDArray[np.bool_], groups: npt.ArrayLike, seed: int
+) -> dict[str, Interval | None]:
+    cells = np.zeros((truth.size, _N * _N), np.float32)  # one 1 in each compared epoch's row
+    at = np.flatnonzero(compared)
+    cells[at, truth[at] * _N + stage[at]] = 1
+    resampled = [
+        Agreement.of(sums.reshape(_N, _N).astype(np.int64), 0)
+        for sums in resampled_sums(cells, groups, seed)
+    ]
+    statistics = {
+        "accuracy": [one.accuracy for one in resampled],
+        "macro_f1": [one.macro_f1 for one in resampled],
+        "kappa": [one.kappa for one in resampled],
+        **{name.value: [one.f1[name] for one in resampled] for name in STAGES},
+    }
+    return {
+        name: Interval.of(np.array(values, np.float64))  # None becomes NaN
+        for name, values in statistics.items()
+    }
+
+
+def _listed(values: npt.NDArray[Any]) -> list[float | None]:
+    return [None if np.isnan(value) else value for value in values.tolist()]
