@@ -10,6 +10,7 @@ import numpy as np
 
 from models.contract import STAGES
 from monitor.clock import Clock
+from monitor.conditioning.bridging import bridged
 from monitor.staging.backend import Backend
 from monitor.types import F32, Epoch, Reason, StagePrediction, Track
 
@@ -68,7 +69,7 @@ class Stager:
 
     def _enter(self, epoch: Epoch) -> _ContextEpoch:
         if epoch.quality.reason is None:
-            embedding = self._backend.encode(_bridged(epoch.data_uv[0])[None])[0]
+            embedding = self._backend.encode(bridged(epoch.data_uv[0])[None])[0]
         else:
             embedding = np.zeros(self._backend.contract.embedding_dim, np.float32)
         entry = _ContextEpoch(epoch.index, embedding, epoch.quality.reason)
@@ -123,12 +124,3 @@ class Stager:
             model=self._model,
             latency_s=latency_s,
         )
-
-
-def _bridged(data_uv: F32) -> F32:
-    """What was seen of an epoch, (3000,) with NaN where lost, repeated to the full 30 s.
-
-    Zeros in the gaps would look like a quieter brain; more of the same keeps the spectrum.
-    """
-    seen = data_uv[~np.isnan(data_uv)]
-    return np.resize(seen, data_uv.size)

@@ -1,0 +1,52 @@
+"""Expert stages of a recording, from any kind of file they come in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from models.contract import EPOCH_S
+from monitor.errors import InputError
+from monitor.sources.edf import EdfRecording
+from monitor.sources.edf_header import spoken_duration
+from monitor.sources.hypnogram import Hypnogram, expert_hypnogram, read_hypnogram
+from offline_training.data.xml_stages import read_xml_stages
+
+
+def expert_stages(recording: EdfRecording, hypnogram: Path | None) -> Hypnogram:
+    """The expert's stages of ``recording``, on its time: those in ``hypnogram``, else its own.
+
+    ``hypnogram`` is EDF+ or, told by its suffix, XML as of SHHS. It may cover a part of the
+    recording only, such as lights off to lights on. Where two EDF+ files carry a start date, the
+    difference is honoured; XML counts from the recording's start.
+
+    Raises InputError when it cannot be read, holds no stages, or scores an epoch outside the
+    recording.
+    """
+    if hypnogram is None:
+        own = expert_hypnogram(recording)
+        if own is None:
+            raise InputError(
+                f"{recording.path} has no hypnogram beside it and no stages in its annotations"
+            )
+        return own
+    if hypnogram.suffix.lower() == ".xml":
+        return _within(read_xml_stages(hypnogram), recording)
+    stages = read_hypnogram(hypnogram)
+    shift_s = 0.0
+    if stages.start_utc is not None and recording.start_known:
+        shift_s = (stages.start_utc - recording.start_utc).total_seconds()
+    spans = tuple(replace(span, onset_s=span.onset_s + shift_s) for span in stages.spans)
+    return _within(replace(stages, spans=spans), recording)
+
+
+def _within(stages: Hypnogram, recording: EdfRecording) -> Hypnogram:
+    scored = [span for span in stages.spans if span.stage is not None]
+    for span in scored:
+        if span.onset_s < -EPOCH_S or span.end_s > recording.duration_s + EPOCH_S:
+            raise InputError(
+                f"{stages.path} does not belong to {recording.path}: it scores "
+                f"{span.onset_s:g} s to {span.end_s:g} s after the start of a recording of "
+                f"{spoken_duration(recording.duration_s)}"
+            )
+    return stages
