@@ -188,7 +188,6 @@ class Attention(nn.Module):
         super().__init__()
         d = config.d_model
         self.n_heads = config.n_heads
-        self.dropout = config.dropout
         self.query = nn.Linear(d, d, bias=False)
         self.key = nn.Linear(d, d, bias=False)
         self.value = nn.Linear(d, d, bias=False)
@@ -205,7 +204,6 @@ class Attention(nn.Module):
             split(self.key(source)),
             split(self.value(source)),
             attn_mask=bias,
-            dropout_p=self.dropout if self.training else 0.0,
         )
         return self.out(heads.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]  # (B, L, D)
 
@@ -466,19 +464,32 @@ class MC2SleepNet(nn.Module):
         scored : bool (B, L); False keeps an epoch's place in time but hides its content.
         causal : no epoch sees a later one.
         """
-        embeddings = torch.where(scored.unsqueeze(2), embeddings, 0.0)
-        allowed = attention_mask(scored, causal)
-        logits = self._predict(embeddings, allowed)
+        logits = self.staging_view(embeddings, scored, causal)
         if not self.config.two_streams:
             return logits
-        raw, spectral = embeddings.chunk(2, dim=2)  # (B, L, D) each
-        return logits._replace(
+        single = self.single_views(embeddings, scored, causal)
+        return logits._replace(raw=single.raw, spectral=single.spectral)
+
+    def single_views(self, embeddings: Tensor, scored: Tensor, causal: bool) -> Logits:
+        """Each stream by itself, without cross-attention. Arguments as of `views`."""
+        hidden = torch.where(scored.unsqueeze(2), embeddings, 0.0)
+        allowed = attention_mask(scored, causal)
+        if not self.config.two_streams:
+            return self._predict(hidden, allowed)
+        raw, spectral = hidden.chunk(2, dim=2)  # (B, L, D) each
+        return Logits(
             raw=self.raw_head(self.raw_stack(raw, allowed)),
             spectral=self.spectral_head(self.spectral_stack(spectral, allowed)),
         )
 
+    def staging_view(self, embeddings: Tensor, scored: Tensor, causal: bool) -> Logits:
+        """The logit sets that staging needs, `Logits.prediction` among them. Arguments as of
+        `views`."""
+        hidden = torch.where(scored.unsqueeze(2), embeddings, 0.0)
+        return self._predict(hidden, attention_mask(scored, causal))
+
     def _predict(self, embeddings: Tensor, allowed: Tensor) -> Logits:
-        """The logit sets that staging needs: the multi view, or the one stream there is."""
+        """The multi view, or the one stream there is."""
         if not self.config.two_streams:
             if self.config.raw:
                 return Logits(self.raw_head(self.raw_stack(embeddings, allowed)), None)

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
 from models.contract import Gain, ModelContract
 from models.mc2sleepnet import MC2SleepNet
@@ -19,9 +17,10 @@ from offline_training.bandpower.nights import (
     in_microvolts,
     load_nights,
 )
-from offline_training.bandpower.staging import Streamed, stream_all
+from offline_training.bandpower.staging import stream_nights
 from offline_training.data.recordings import split_subjects
 from offline_training.evaluation.scores import Scores
+from offline_training.evaluation.streaming import probabilities
 from offline_training.progress import Report
 
 VARIANTS = {Gain.KNOWN: "absolute", Gain.UNKNOWN: "gain-free"}
@@ -85,22 +84,11 @@ def contract_of(network: MC2SleepNet, gain: Gain, recipe: Recipe, version: str) 
     )
 
 
-def probabilities(network: MC2SleepNet, streamed: Streamed) -> tuple[npt.NDArray[np.float32], ...]:
-    """Live and revised probabilities (n, 5) each."""
-    live, revised = (
-        (torch.from_numpy(logits) / temperature).softmax(dim=1).numpy()
-        for logits, temperature in zip(
-            (streamed.live, streamed.revised), network.temperature, strict=True
-        )
-    )
-    return live, revised
-
-
 def score(
     network: MC2SleepNet, nights: list[Night], recipe: Recipe, stride: int
 ) -> tuple[Scores, Scores]:
     """Scores of the live and the final revised track, streamed."""
-    streamed = stream_all(network, nights, recipe.context_epochs, recipe.revision_epochs, stride)
+    streamed = stream_nights(network, nights, recipe.context_epochs, recipe.revision_epochs, stride)
     live, revised = probabilities(network, streamed)
     return Scores.of(streamed.truth, live), Scores.of(streamed.truth, revised)
 
@@ -129,7 +117,9 @@ def cross_validate(
 
         train, held_out = hold_out(rest)
         network = fit(train, held_out, gain is Gain.UNKNOWN, recipe, seed + k, report_fold)
-        streamed = stream_all(network, fold, recipe.context_epochs, recipe.revision_epochs, stride)
+        streamed = stream_nights(
+            network, fold, recipe.context_epochs, recipe.revision_epochs, stride
+        )
         fold_live, fold_revised = probabilities(network, streamed)
         truth.append(streamed.truth)
         live.append(fold_live)

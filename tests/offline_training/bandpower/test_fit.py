@@ -11,10 +11,11 @@ import torch
 
 from models.contract import Gain
 from models.mc2sleepnet import EpochInputs, MC2SleepNet
-from offline_training.bandpower.fit import Recipe, Windows, fit, stage_weights
-from offline_training.bandpower.staging import embed_night, stream
+from offline_training.bandpower.fit import NoisyWindows, Recipe, fit
+from offline_training.bandpower.staging import stream_nights
 from offline_training.bandpower.variants import cross_validate, hold_out, nights_of
 from offline_training.evaluation.scores import Scores
+from offline_training.training.tracks import stage_weights
 from tests.offline_training.bandpower.synthetic import write_data
 
 RECIPE = Recipe(
@@ -52,7 +53,9 @@ def test_it_learns_and_repeats_itself(data: Path) -> None:
     assert len(lines) == 4 and "revised" in lines[0]
     for a, b in zip(*(network.state_dict().values() for network in networks), strict=True):
         assert torch.equal(a, b)
-    streamed = stream(networks[0], held_out[0], RECIPE.context_epochs, RECIPE.revision_epochs)
+    streamed = stream_nights(
+        networks[0], held_out[:1], RECIPE.context_epochs, RECIPE.revision_epochs
+    )
     live = torch.from_numpy(streamed.live).softmax(dim=1).numpy()
     assert Scores.of(streamed.truth, live).to_json()["accuracy"] > 0.8
     token = networks[0].spectral_encoder.token.standardise  # type: ignore[union-attr]
@@ -63,9 +66,8 @@ def test_streamed_logits_are_what_stage_answers(data: Path) -> None:
     night = nights_of(data, Gain.UNKNOWN)[0]
     torch.manual_seed(0)
     network = MC2SleepNet(RECIPE.network_config(gain_free=True)).eval().requires_grad_(False)
-    streamed = stream(network, night, RECIPE.context_epochs, RECIPE.revision_epochs)
+    streamed = stream_nights(network, [night], RECIPE.context_epochs, RECIPE.revision_epochs)
     embeddings = network.embed(EpochInputs(log_power=torch.from_numpy(night.log_power)))
-    assert torch.equal(embeddings, embed_night(network, night))
     scored = torch.from_numpy(night.stage >= 0)
     for epoch in (0, 5, 30, 58):
         last = min(epoch + RECIPE.revision_epochs, len(night.stage) - 1)
@@ -83,7 +85,7 @@ def test_windows_never_hold_two_nights(data: Path) -> None:
     marked = [
         replace(night, log_power=np.full_like(night.log_power, i)) for i, night in enumerate(nights)
     ]
-    windows = Windows(marked, replace(RECIPE, noise=0, offset=0, gain=0, batch=200), seed=0)
+    windows = NoisyWindows(marked, replace(RECIPE, noise=0, offset=0, gain=0, batch=200), seed=0)
     log_power, stage, scored = windows.draw()
     assert log_power.shape == (200, 12, 5) and not ((stage >= 0) & ~scored).any()
     for power, use in zip(log_power, scored, strict=True):
