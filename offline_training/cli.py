@@ -10,6 +10,7 @@ import typer
 from models.weights import WeightsError
 from monitor.errors import MonitorError
 from offline_training.bandpower.commands import evaluate_bandpower, fit_bandpower
+from offline_training.evaluation.commands import evaluate
 
 app = typer.Typer(
     help="Train and measure the networks of the sleep monitor.",
@@ -23,6 +24,9 @@ app.command(
 app.command(
     epilog="Example: sleep-train evaluate-bandpower --data ~/sleep-edf --variant absolute --folds 5"
 )(evaluate_bandpower)
+app.command(epilog="Example: sleep-train evaluate night.edf --hypnogram expert.edf --out results")(
+    evaluate
+)
 
 
 def main() -> NoReturn:

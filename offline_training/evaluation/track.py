@@ -15,7 +15,7 @@ from models.contract import STAGES, Stage
 from monitor.night.agreement import Agreement
 from offline_training.evaluation.calibration import Reliability
 from offline_training.evaluation.coverage import COVERAGES, Abstention, RiskCoverage, abstentions
-from offline_training.evaluation.intervals import Interval, method, resampled_sums
+from offline_training.evaluation.intervals import LEVEL, Interval, method, resampled_sums
 from offline_training.evaluation.scores import confusion
 
 I64 = npt.NDArray[np.int64]
@@ -114,7 +114,7 @@ class TrackScores:
             "kappa": found.kappa,
             "f1": found.f1,
             "confusion": found.confusion.tolist(),
-            "interval_level": 0.95,
+            "interval_level": LEVEL,
             "interval_method": self.interval_method,
             "intervals": {
                 name: None if interval is None else [interval.low, interval.high]

@@ -1,0 +1,120 @@
+"""Another stager's hypnogram of the same recording, on the same epochs.
+
+Read are EDF+ and XML hypnograms, the monitor's own ``--output`` table, and plain text with one
+stage a line, the first one of the 30 s that begin with the recording. Digits are refused in the
+latter: 4 is R to some tools and N3 to others.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from models.contract import EPOCH_S, Stage
+from monitor.errors import InputError
+from monitor.night.agreement import Agreement
+from monitor.sinks.epochs_csv import COLUMNS, UNSCORED
+from monitor.sources.hypnogram import Hypnogram, StageSpan, stages_on_grid
+from offline_training.data.expert import expert_stages
+from offline_training.evaluation.nights import I64, Night, stage_indices
+from offline_training.evaluation.scores import confusion
+
+_WORDS: dict[str, Stage | None] = {
+    **{stage.value: stage for stage in Stage},
+    "WAKE": Stage.W,
+    "REM": Stage.R,
+    UNSCORED: None,
+    "ART": None,
+    "UNS": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A stager and its hypnogram, on the recording's time."""
+
+    name: str
+    hypnogram: Hypnogram
+
+    @classmethod
+    def read(cls, spoken: str, night: Night) -> Peer:
+        """From ``NAME=FILE``. Raises `InputError`: not that, not readable, another recording's."""
+        name, equals, file = spoken.partition("=")
+        if not (name and equals and file):
+            raise InputError(f"--peer must be NAME=FILE, got '{spoken}'")
+        path = Path(file)
+        if path.suffix.lower() in (".edf", ".bdf", ".xml"):
+            return cls(name, expert_stages(night.recording, path))
+        return cls(name, Hypnogram(path, _spans(path, night), None))
+
+    def stages(self, night: Night, n_epochs: int) -> I64:
+        """(n_epochs,), -1 where unscored."""
+        return stage_indices(stages_on_grid(self.hypnogram, night.origin_s, n_epochs))
+
+
+def on_common_epochs(
+    truth: Sequence[I64], stagers: Sequence[Sequence[I64]]
+) -> tuple[int, list[Agreement]]:
+    """How many epochs the expert and all ``stagers`` scored, and each stager's agreement there.
+
+    ``truth`` and each of ``stagers`` are one array (n,) for each recording, -1 where unscored.
+    """
+    expert = np.concatenate(truth)
+    said = [np.concatenate(stages) for stages in stagers]
+    common = np.all([expert >= 0, *(stages >= 0 for stages in said)], axis=0)
+    n_common = int(common.sum())
+    return n_common, [
+        Agreement.of(confusion(expert[common], stages[common]), n_common) for stages in said
+    ]
+
+
+def _spans(path: Path, night: Night) -> tuple[StageSpan, ...]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as exc:
+        why = exc.strerror if isinstance(exc, OSError) else "it is not text"
+        raise InputError(f"{path} cannot be read: {why}") from exc
+    if lines and lines[0].split(",")[: len(COLUMNS)] == list(COLUMNS):
+        return _table_spans(path, lines, night)
+    words = [line.strip() for line in lines if line.strip()]
+    recorded = (night.recording.duration_s - night.recording.first_sample_s) / EPOCH_S
+    if not math.floor(recorded) - 1 <= len(words) <= math.ceil(recorded) + 1:
+        raise InputError(
+            f"{path} does not belong to {night.recording.path}: it has {len(words)} lines, the "
+            f"recording {math.floor(recorded)} epochs of 30 s; give one stage a line, W, N1, N2, "
+            f"N3, R or {UNSCORED}, from the recording's first sample on"
+        )
+    first_s = night.recording.first_sample_s
+    return tuple(
+        StageSpan(first_s + EPOCH_S * i, EPOCH_S, _stage(path, word))
+        for i, word in enumerate(words)
+    )
+
+
+def _table_spans(path: Path, lines: list[str], night: Night) -> tuple[StageSpan, ...]:
+    spans = []
+    for row in csv.DictReader(lines):
+        try:
+            start_s = float(row["start_s"])
+        except (TypeError, ValueError) as exc:
+            raise InputError(f"{path}: start_s must be a number, got '{row['start_s']}'") from exc
+        spans.append(StageSpan(start_s, EPOCH_S, _stage(path, row["stage"])))
+    if not spans or spans[-1].end_s > night.recording.duration_s + EPOCH_S:
+        raise InputError(
+            f"{path} does not belong to {night.recording.path}: give the --output of this recording"
+        )
+    return tuple(spans)
+
+
+def _stage(path: Path, word: str) -> Stage | None:
+    try:
+        return _WORDS[word.strip().upper()]
+    except KeyError as exc:
+        raise InputError(
+            f"{path}: '{word}' is no stage; use W, N1, N2, N3, R, or {UNSCORED} for unscored"
+        ) from exc

@@ -1,0 +1,149 @@
+"""How scores hold when the recording gets worse: noise at falling ratios, other gains, flipped."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from models.contract import STAGES
+from monitor.clock import Clock
+from monitor.errors import InputError
+from monitor.night.agreement import Agreement
+from monitor.types import Track
+from offline_training.evaluation.networks import Network
+from offline_training.evaluation.nights import F32, I64, Change, Night, stage_epochs, stages_of
+from offline_training.evaluation.noise import NoiseKind, amplitude_uv, noise, signal_power_uv2
+from offline_training.evaluation.scores import confusion
+from offline_training.progress import Report
+
+SNRS_DB = (20.0, 15.0, 10.0, 5.0, 0.0, -5.0)
+GAINS = (0.5, 0.7, 1.0, 1.4, 2.0, -1.0)
+"""The last one is the recording flipped."""
+
+CLEAN = "clean"
+GAIN = "gain"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What was done to every recording: ``kind`` `CLEAN`, `GAIN` or a `NoiseKind`; ``value`` the
+    factor or the SNR in dB, infinite when clean."""
+
+    kind: str
+    value: float
+
+
+@dataclass(slots=True, eq=False)
+class Outcome:
+    """Pooled over recordings: ``confusion`` (5, 5), expert by row, of the epochs both scored;
+    ``n_expert`` epochs that the expert scored."""
+
+    confusion: I64 = field(default_factory=lambda: np.zeros((len(STAGES), len(STAGES)), np.int64))
+    n_expert: int = 0
+
+    @property
+    def agreement(self) -> Agreement:
+        return Agreement.of(self.confusion, self.n_expert)
+
+
+Outcomes = dict[tuple[Setting, str, Track], Outcome]
+"""By what was done, the network's label and the track."""
+
+
+def noise_settings() -> list[Setting]:
+    """Clean first."""
+    noisy = [Setting(kind, snr_db) for kind in NoiseKind for snr_db in SNRS_DB]
+    return [Setting(CLEAN, np.inf), *noisy]
+
+
+def gain_settings() -> list[Setting]:
+    return [Setting(GAIN, gain) for gain in GAINS]
+
+
+def stage_under(
+    settings: Sequence[Setting],
+    nights: Sequence[Night],
+    networks: Sequence[Network],
+    seed: int,
+    clock: Clock,
+    report: Report,
+) -> Outcomes:
+    """Stage every night under every setting with every network.
+
+    The noise of a recording depends on ``seed``, its kind and the recording's content alone; only
+    its amplitude changes with the ratio. Raises `InputError` for a recording without signal.
+    """
+    outcomes: Outcomes = defaultdict(Outcome)
+    done = 0
+    for night in nights:
+        for setting, change in _changes(settings, night, seed):
+            epochs = {gain: night.epochs(gain, change) for gain in {n.gain for n in networks}}
+            for network in networks:
+                staged = stage_epochs(epochs[network.gain], network.backend, clock)
+                truth = night.truth(len(staged.live))
+                for track in Track:
+                    _add(outcomes[setting, network.label, track], truth, staged.track(track))
+            done += 1
+            report(done, len(settings) * len(nights), f"{night.name}, {_words(setting)}")
+    return dict(outcomes)
+
+
+def _add(outcome: Outcome, truth: I64, probabilities: np.ndarray) -> None:
+    stage = stages_of(probabilities)
+    compared = (truth >= 0) & (stage >= 0)
+    outcome.confusion += confusion(truth[compared], stage[compared])
+    outcome.n_expert += int((truth >= 0).sum())
+
+
+def _changes(
+    settings: Sequence[Setting], night: Night, seed: int
+) -> Iterator[tuple[Setting, Change | None]]:
+    power_uv2, kind = None, None
+    unit_noise = np.empty(0, np.float32)
+    for setting in settings:
+        if setting.kind == CLEAN:
+            yield setting, None
+        elif setting.kind == GAIN:
+            yield setting, _scaled(setting.value)
+        else:
+            if power_uv2 is None:
+                samples_uv = night.samples_uv()
+                sfreq_hz = night.derivation.sfreq_hz
+                power_uv2 = signal_power_uv2(samples_uv, sfreq_hz)
+                if power_uv2 <= 0:
+                    raise InputError(
+                        f"{night.recording.path} is flat most of the time: there is no signal "
+                        "that noise could be compared with"
+                    )
+            if setting.kind != kind:
+                kind = setting.kind
+                random = np.random.default_rng(
+                    [seed, list(NoiseKind).index(NoiseKind(kind)), _number(night)]
+                )
+                unit_noise = noise(NoiseKind(kind), samples_uv.size, sfreq_hz, random)
+            yield setting, _noisy(unit_noise, amplitude_uv(power_uv2, setting.value))
+
+
+def _number(night: Night) -> int:
+    return int(night.recording.fingerprint[:8], 16)
+
+
+def _scaled(gain: float) -> Change:
+    return lambda data_uv, first: data_uv * np.float32(gain)
+
+
+def _noisy(unit_noise: F32, amplitude: float) -> Change:
+    return lambda data_uv, first: (
+        data_uv + np.float32(amplitude) * unit_noise[first : first + data_uv.shape[1]]
+    )
+
+
+def _words(setting: Setting) -> str:
+    if setting.kind == CLEAN:
+        return CLEAN
+    if setting.kind == GAIN:
+        return f"gain {setting.value:g}"
+    return f"{setting.kind} at {setting.value:g} dB"
