@@ -36,6 +36,8 @@ class Recipe:
     - ``noise`` is drawn per epoch and band, ``offset`` per window and band, ``gain`` per window,
       all in ln units of power: small, since strong gain and tilt augmentation is known to hurt.
       ``gain`` is about what the level of a recording is known to (`nights.in_microvolts`).
+    - ``between`` of the windows are of a derivation between Fpz-Cz and Pz-Oz: log powers mixed in a
+      random share. Stages of other derivations get better, those of Fpz-Cz no worse.
     - ``hide`` of the windows have a random run of epochs unscored.
     """
 
@@ -50,6 +52,7 @@ class Recipe:
     noise: float = 0.1
     offset: float = 0.1
     gain: float = 0.25
+    between: float = 0.5
     hide: float = 0.3
     evaluate_every: int = 200
     evaluate_stride: int = 16
@@ -87,11 +90,15 @@ class NoisyWindows:
             recipe.hide,
         )
         self.log_power = self.windows.lay_out([night.log_power for night in nights], 0)
+        self.parietal = self.windows.lay_out([night.parietal for night in nights], 0)
 
     def draw(self) -> tuple[Tensor, Tensor, Tensor]:
         recipe, random = self.recipe, self.random
         at, stage, scored = self.windows.draw(random, recipe.batch)
-        log_power = self.log_power[at] + random.normal(0, recipe.noise, (*at.shape, N_BANDS))
+        mixed = random.random((recipe.batch, 1, 1)) < recipe.between
+        share = np.where(mixed, random.random(mixed.shape), 0.0)
+        log_power = (1 - share) * self.log_power[at] + share * self.parietal[at]
+        log_power += random.normal(0, recipe.noise, (*at.shape, N_BANDS))
         log_power += random.normal(0, recipe.offset, (recipe.batch, 1, N_BANDS))
         log_power += random.normal(0, recipe.gain, (recipe.batch, 1, 1))
         return torch.from_numpy(log_power.astype(np.float32)), stage, scored

@@ -22,7 +22,7 @@ I64 = npt.NDArray[np.int64]
 BANDPOWER_FILE = "sleep_edf_bandpower.npz"
 AMPLITUDE_FILE = "sleep_edf_amplitude.csv"
 CHANNEL = "EEG Fpz-Cz"
-_FPZ_CZ = 0  # of the file's three channels
+_FPZ_CZ, _PZ_OZ = 0, 1  # of the file's three channels
 NON_STATIONARITY_LN = 0.26
 """What an epoch's variance holds above its Welch median power, in ln: K-complexes, movements, eyes.
 
@@ -38,11 +38,14 @@ class Night:
 
     - ``log_power``: float32 (n, 5), ln of the power in `models.bandpower.BANDS_HZ`; in uV^2 after
       `in_microvolts`, before it in the square of the recording's unknown standard deviation.
+    - ``parietal``: the same of Pz-Oz, at the level of ``log_power`` (its own is not known): the
+      median total power of N2 and R agrees.
     - ``stage``: int64 (n,), index into `STAGES`; -1 where no stage was scored or the signal is bad.
     """
 
     recording: str
     log_power: F32
+    parietal: F32
     stage: I64
 
     @property
@@ -52,7 +55,7 @@ class Night:
 
 
 def load_nights(directory: Path) -> list[Night]:
-    """Every recording of ``directory``/sleep_edf_bandpower.npz, channel Fpz-Cz.
+    """Every recording of ``directory``/sleep_edf_bandpower.npz.
 
     Raises
     ------
@@ -68,20 +71,31 @@ def load_nights(directory: Path) -> list[Night]:
             lengths, recordings = file["n_epochs"], file["recording"]
     except (OSError, ValueError, KeyError, EOFError) as exc:
         raise InputError(f"{path} is not a band-power file: {exc}") from exc
-    if features.ndim != 3 or features.shape[2] < N_BANDS or lengths.sum() != len(features):
+    if features.ndim != 3 or features.shape[1] < 2 or features.shape[2] < N_BANDS or lengths.sum() != len(features):
         raise InputError(
             f"{path}: features must be (epochs, channels, 10) with epochs the sum of n_epochs "
             f"({lengths.sum()}), got {features.shape}"
         )
     ends = np.cumsum(lengths)
     return [
-        Night(
-            recording=str(name),
-            log_power=features[end - n : end, _FPZ_CZ, :N_BANDS].astype(np.float32),
-            stage=stage[end - n : end].astype(np.int64),
-        )
+        _night(str(name), features[end - n : end], stage[end - n : end].astype(np.int64))
         for name, n, end in zip(recordings, lengths, ends, strict=True)
     ]
+
+
+def _night(recording: str, features: F32, stage: I64) -> Night:
+    log_power = features[:, _FPZ_CZ, :N_BANDS].astype(np.float32)
+    parietal = features[:, _PZ_OZ, :N_BANDS].astype(np.float32)
+    level = np.isin(stage, _LEVEL_STAGES)
+    if level.any():
+        parietal += np.median(_total(log_power[level])) - np.median(_total(parietal[level]))
+    return Night(recording, log_power, parietal, stage)
+
+
+def _total(log_power: F32) -> F32:
+    """ln of the power in all bands, (n,)."""
+    total: F32 = np.log(np.exp(log_power).sum(axis=1))
+    return total
 
 
 def in_microvolts(nights: Sequence[Night], directory: Path) -> list[Night]:
@@ -110,7 +124,7 @@ def in_microvolts(nights: Sequence[Night], directory: Path) -> list[Night]:
 
 
 def _raised(night: Night, std_uv: dict[str, float], path: Path) -> Night:
-    total = np.log(np.exp(night.log_power).sum(axis=1))  # (n,)
+    total = _total(night.log_power)
     levels = [
         2 * math.log(std_uv[STAGES[stage]]) - float(np.median(total[night.stage == stage]))
         for stage in _LEVEL_STAGES
@@ -118,6 +132,5 @@ def _raised(night: Night, std_uv: dict[str, float], path: Path) -> Night:
     ]
     if not levels:
         raise InputError(f"{path} has no N2 and no R amplitude of recording {night.recording}")
-    return replace(
-        night, log_power=night.log_power + np.float32(np.mean(levels) - NON_STATIONARITY_LN)
-    )
+    level = np.float32(np.mean(levels) - NON_STATIONARITY_LN)
+    return replace(night, log_power=night.log_power + level, parietal=night.parietal + level)
