@@ -71,10 +71,11 @@ def load_nights(directory: Path) -> list[Night]:
             lengths, recordings = file["n_epochs"], file["recording"]
     except (OSError, ValueError, KeyError, EOFError) as exc:
         raise InputError(f"{path} is not a band-power file: {exc}") from exc
-    if features.ndim != 3 or features.shape[1] < 2 or features.shape[2] < N_BANDS or lengths.sum() != len(features):
+    shape = features.shape
+    if len(shape) != 3 or shape[1] < 2 or shape[2] < N_BANDS or lengths.sum() != shape[0]:
         raise InputError(
             f"{path}: features must be (epochs, channels, 10) with epochs the sum of n_epochs "
-            f"({lengths.sum()}), got {features.shape}"
+            f"({lengths.sum()}) and at least 2 channels, got {shape}"
         )
     ends = np.cumsum(lengths)
     return [

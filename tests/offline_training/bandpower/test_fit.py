@@ -80,12 +80,27 @@ def test_streamed_logits_are_what_stage_answers(data: Path) -> None:
             torch.testing.assert_close(answer, expected, atol=1e-5, rtol=1e-4)
 
 
+EXACT = replace(RECIPE, noise=0, offset=0, gain=0, batch=200)
+"""Log powers as they are."""
+
+
+def test_windows_lie_between_the_two_derivations(data: Path) -> None:
+    nights = [
+        replace(night, log_power=np.zeros_like(night.log_power), parietal=night.parietal * 0 + 1)
+        for night in nights_of(data, Gain.KNOWN)
+    ]
+    log_power, _, scored = NoisyWindows(nights, replace(EXACT, between=0.5), seed=0).draw()
+    shares = torch.stack([power[use][0, 0] for power, use in zip(log_power, scored, strict=True)])
+    assert 0 <= shares.min() and shares.max() <= 1 and len(shares.unique()) > 50
+    assert 0.3 < (shares == 0).float().mean() < 0.7
+
+
 def test_windows_never_hold_two_nights(data: Path) -> None:
     nights = nights_of(data, Gain.KNOWN)
     marked = [
         replace(night, log_power=np.full_like(night.log_power, i)) for i, night in enumerate(nights)
     ]
-    windows = NoisyWindows(marked, replace(RECIPE, noise=0, offset=0, gain=0, batch=200), seed=0)
+    windows = NoisyWindows(marked, replace(EXACT, between=0), seed=0)
     log_power, stage, scored = windows.draw()
     assert log_power.shape == (200, 12, 5) and not ((stage >= 0) & ~scored).any()
     for power, use in zip(log_power, scored, strict=True):
