@@ -89,9 +89,9 @@ def test_windows_lie_between_the_two_derivations(data: Path) -> None:
         replace(night, log_power=np.zeros_like(night.log_power), parietal=night.parietal * 0 + 1)
         for night in nights_of(data, Gain.KNOWN)
     ]
-    log_power, _, scored = NoisyWindows(nights, replace(EXACT, between=0.5), seed=0).draw()
-    shares = torch.stack([power[use][0, 0] for power, use in zip(log_power, scored, strict=True)])
-    assert 0 <= shares.min() and shares.max() <= 1 and len(shares.unique()) > 50
+    log_power, _, _ = NoisyWindows(nights, replace(EXACT, between=0.5), seed=0).draw()
+    shares = log_power.amax(dim=(1, 2))
+    assert shares.max() <= 1 and len(shares.unique()) > 50
     assert 0.3 < (shares == 0).float().mean() < 0.7
 
 
