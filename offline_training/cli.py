@@ -10,6 +10,7 @@ import typer
 from models.weights import WeightsError
 from monitor.errors import MonitorError
 from offline_training.bandpower.commands import evaluate_bandpower, fit_bandpower
+from offline_training.data.commands import app as prepare
 from offline_training.evaluation.commands import evaluate
 
 app = typer.Typer(
@@ -18,6 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(prepare, name="prepare")
 app.command(
     epilog="Example: sleep-train fit-bandpower --data ~/sleep-edf --out models/default --seed 0"
 )(fit_bandpower)

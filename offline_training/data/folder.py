@@ -1,0 +1,58 @@
+"""A lab's own recordings: any folder of EDF or BDF files with expert stages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from monitor.errors import InputError
+from offline_training.data.condition import Source
+from offline_training.data.pairs import find_pairs
+
+DATASET = "folder"
+
+
+def folder_sources(
+    root: Path,
+    channel: str | None,
+    subject_pattern: str | None,
+    licence: str,
+    wake_min: float | None,
+) -> list[Source]:
+    """Every recording below ``root`` (`find_pairs` says how it finds its hypnogram).
+
+    ``subject_pattern`` is searched for in the recording's name; its first group, or all of it,
+    names the subject. Without one every recording is taken for another person.
+
+    Raises InputError when there is no recording, or one whose subject cannot be told.
+    """
+    try:
+        pattern = re.compile(".+" if subject_pattern is None else subject_pattern)
+    except re.error as exc:
+        raise InputError(
+            f"--subject-pattern is not a regular expression: {exc.msg} in '{subject_pattern}'"
+        ) from exc
+    return [
+        Source(
+            dataset=DATASET,
+            name=pair.name,
+            subject=f"{DATASET}-{_subject(pattern, pair.name)}",
+            licence=licence,
+            recording=pair.recording,
+            hypnogram=pair.hypnogram,
+            channels=() if channel is None else (channel,),
+            wake_min=wake_min,
+        )
+        for pair in find_pairs(root)
+    ]
+
+
+def _subject(pattern: re.Pattern[str], name: str) -> str:
+    match = pattern.search(name)
+    subject = match and (match[1] if pattern.groups else match[0])
+    if not subject:
+        raise InputError(
+            f"--subject-pattern '{pattern.pattern}' tells no subject of '{name}': "
+            "it must match every recording's name"
+        )
+    return subject

@@ -1,0 +1,226 @@
+"""The folder of prepared recordings: what `sleep-train prepare` writes and training reads.
+
+::
+
+    PREPARED/index.json                 every recording: name, data set, subject, licence, size
+    PREPARED/<dataset>/<name>.npy       float32 (n, 3000), microvolts at 100 Hz
+    PREPARED/<dataset>/<name>.json      stages, unusable epochs, origin, checksums (`Card`)
+
+A card is there only while its samples are whole: it is removed before they are replaced, and
+written after.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.contract import STAGES
+from monitor.errors import InputError
+from offline_training.data.condition import CONDITIONING, ConditionedNight, Source
+from offline_training.data.files import sha256_of, unwritable, write_whole
+
+LAYOUT_VERSION = 1
+INDEX = "index.json"
+INDEXED = ("dataset", "name", "subject", "licence", "channel", "wake_min", "bytes", "sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file that a recording was prepared from; ``modified_ns`` tells cheaply if it changed."""
+
+    name: str
+    bytes: int
+    modified_ns: int
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path, sha256: str | None = None) -> SourceFile:
+        """``path`` as it is now, its checksum taken unless it is known. Raises OSError."""
+        stat = path.stat()
+        return cls(path.name, stat.st_size, stat.st_mtime_ns, sha256 or sha256_of(path))
+
+    def is_still(self, path: Path) -> bool:
+        """Whether ``path`` holds what it held, by size and time, or by content."""
+        stat = path.stat()
+        if (path.name, stat.st_size) != (self.name, self.bytes):
+            return False
+        return stat.st_mtime_ns == self.modified_ns or sha256_of(path) == self.sha256
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """All that is known of a prepared recording of n epochs but its samples.
+
+    - ``stages``: n indices into `models.contract.STAGES`, -1 where the expert scored none.
+    - ``unusable``: epochs whose samples are zeros, by the monitor's reason.
+    - ``channels`` were asked for, ``channel`` was taken. ``wake_min``: minutes of wake kept around
+      sleep, None where nothing was cut off. Epoch 0 is ``first_epoch`` on the recording's grid,
+      which begins ``origin_s`` after the recording's start.
+    - ``sha256`` and ``bytes`` are of the ``.npy`` file.
+    """
+
+    name: str
+    dataset: str
+    subject: str
+    licence: str
+    channels: tuple[str, ...]
+    channel: str
+    source_sfreq_hz: float
+    wake_min: float | None
+    origin_s: float
+    first_epoch: int
+    stages: tuple[int, ...]
+    unusable: dict[str, list[int]]
+    sources: tuple[SourceFile, ...]
+    sha256: str
+    bytes: int
+    conditioning: dict[str, Any]
+
+    @property
+    def n_epochs(self) -> int:
+        return len(self.stages)
+
+    def answers(self, source: Source) -> bool:
+        """Whether preparing ``source`` would give this recording again. Raises OSError."""
+        return (
+            self.conditioning == CONDITIONING
+            and (self.subject, self.licence) == (source.subject, source.licence)
+            and (self.channels, self.wake_min) == (source.channels, source.wake_min)
+            and len(self.sources) == len(source.files)
+            and all(map(SourceFile.is_still, self.sources, source.files))
+            and source.published in ((), tuple(known.sha256 for known in self.sources))
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {"layout": LAYOUT_VERSION, **asdict(self)}
+
+    @classmethod
+    def read(cls, path: Path) -> Card:
+        """The card in ``path``. Raises InputError when it is missing or damaged."""
+        raw = read_json(path)
+        try:
+            return cls(
+                **{
+                    **{key: value for key, value in raw.items() if key != "layout"},
+                    "channels": tuple(raw["channels"]),
+                    "stages": tuple(raw["stages"]),
+                    "sources": tuple(SourceFile(**each) for each in raw["sources"]),
+                }
+            )
+        except (ValueError, KeyError, TypeError) as exc:
+            raise _damaged(path) from exc
+
+    def __post_init__(self) -> None:
+        if not set(self.stages) <= set(range(-1, len(STAGES))):
+            raise ValueError(f"stages must be -1 to {len(STAGES) - 1}, got {set(self.stages)}")
+        unusable = [epoch for epochs in self.unusable.values() for epoch in epochs]
+        if not all(0 <= epoch < self.n_epochs for epoch in unusable):
+            raise ValueError(f"unusable epochs must be 0 to {self.n_epochs - 1}, got {unusable}")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A file of this layout. Raises InputError when it is missing, damaged or of another layout."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise InputError(f"{path} is missing: run the same sleep-train prepare again") from exc
+    except OSError as exc:
+        raise InputError(f"{path} cannot be read: {exc.strerror}") from exc
+    except ValueError as exc:
+        raise _damaged(path) from exc
+    if not isinstance(raw, dict):
+        raise _damaged(path)
+    if raw.get("layout") != LAYOUT_VERSION:
+        raise InputError(
+            f"{path} has layout {raw.get('layout')}, this program's is {LAYOUT_VERSION}: "
+            "prepare into another folder"
+        )
+    return raw
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Raises MonitorError when it cannot be written."""
+    text = json.dumps(content, separators=(",", ":")) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(f"{path} is damaged: remove it and run the same sleep-train prepare again")
+
+
+def samples_path(out: Path, dataset: str, name: str) -> Path:
+    return out / dataset / f"{name}.npy"
+
+
+def card_path(out: Path, dataset: str, name: str) -> Path:
+    return out / dataset / f"{name}.json"
+
+
+def write_recording(out: Path, source: Source, night: ConditionedNight) -> Card:
+    """Puts ``night`` in place of what ``out`` may hold of ``source``; returns its card.
+
+    Raises MonitorError when it cannot be written, OSError when a source file is gone.
+    """
+    samples = samples_path(out, source.dataset, source.name)
+    remove_recording(out, source)
+    write_whole(samples, lambda file: np.lib.format.write_array(file, night.epochs_uv))
+    card = Card(
+        name=source.name,
+        dataset=source.dataset,
+        subject=source.subject,
+        licence=source.licence,
+        channels=source.channels,
+        channel=night.channel,
+        source_sfreq_hz=night.source_sfreq_hz,
+        wake_min=source.wake_min,
+        origin_s=night.origin_s,
+        first_epoch=night.first_epoch,
+        stages=night.stages,
+        unusable=night.unusable,
+        sources=tuple(
+            SourceFile.of(path, night.fingerprint if path == source.recording else None)
+            for path in source.files
+        ),
+        sha256=sha256_of(samples),
+        bytes=samples.stat().st_size,
+        conditioning=CONDITIONING,
+    )
+    write_json(card_path(out, source.dataset, source.name), card.to_json())
+    return card
+
+
+def remove_recording(out: Path, source: Source) -> None:
+    """Takes the card away: the recording is no longer there for anyone. Raises MonitorError."""
+    card = card_path(out, source.dataset, source.name)
+    try:
+        card.unlink(missing_ok=True)
+    except OSError as exc:
+        raise unwritable(card, exc) from exc
+
+
+def write_index(out: Path) -> None:
+    """Lists every card below ``out``. Raises MonitorError when it cannot be written."""
+    cards = []
+    for path in sorted(out.glob("*/**/*.json")):
+        with suppress(InputError):
+            cards.append(Card.read(path))
+    write_json(
+        out / INDEX,
+        {
+            "layout": LAYOUT_VERSION,
+            "conditioning": CONDITIONING,
+            "recordings": [
+                {
+                    **{key: getattr(card, key) for key in INDEXED},
+                    "n_epochs": card.n_epochs,
+                }
+                for card in cards
+            ],
+        },
+    )

@@ -1,0 +1,149 @@
+"""Many recordings prepared at once: what is there is kept, what is bad is told and left out."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from monitor.errors import InputError, MonitorError
+from offline_training.data.condition import Source, condition
+from offline_training.data.files import sha256_of
+from offline_training.data.layout import (
+    Card,
+    card_path,
+    remove_recording,
+    samples_path,
+    write_index,
+    write_recording,
+)
+from offline_training.progress import Report
+
+LOCK = ".lock"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A recording that could not be prepared, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a run did: recordings made, recordings found already made, and those left out."""
+
+    made: list[Card]
+    kept: list[Card]
+    left_out: list[LeftOut]
+
+
+def prepare_all(sources: Sequence[Source], out: Path, jobs: int, report: Report) -> Prepared:
+    """Prepares ``sources`` into ``out`` with ``jobs`` processes, and writes its index.
+
+    What is there and would come out the same is kept. A recording that cannot be prepared is left
+    out, and an older one of that name with it. Interrupted, the index lists what is whole.
+
+    Raises InputError when ``out`` cannot be used, MonitorError when it cannot be written to.
+    """
+    done = Prepared([], [], [])
+    with _locked(out):
+        todo = []
+        for source in sources:
+            card = _already(source, out)
+            if card is None:
+                todo.append(source)
+            else:
+                done.kept.append(card)
+        try:
+            for step, outcome in enumerate(_outcomes(todo, out, jobs), 1):
+                if isinstance(outcome, Card):
+                    done.made.append(outcome)
+                    line = f"{outcome.name}: {outcome.n_epochs} epochs"
+                else:
+                    done.left_out.append(outcome)
+                    line = f"{outcome.name} is left out: {outcome.reason}"
+                report(step, len(todo), line)
+        finally:
+            write_index(out)
+    return done
+
+
+def prepare_one(source: Source, out: Path) -> Card | LeftOut:
+    """Prepares ``source``; what is wrong with it is returned, a failure to write is raised."""
+    try:
+        if source.published:
+            for path, sha256 in zip(source.files, source.published, strict=True):
+                if sha256_of(path) != sha256:
+                    raise InputError(f"{path} is not the published file: fetch it with --download")
+        night = condition(source)
+    except (MonitorError, OSError) as exc:
+        return _left_out(source, out, str(exc))
+    except Exception as exc:  # one odd file among thousands must not cost the others
+        return _left_out(source, out, f"{source.recording}: {type(exc).__name__}: {exc}")
+    return write_recording(out, source, night)
+
+
+def _left_out(source: Source, out: Path, reason: str) -> LeftOut:
+    remove_recording(out, source)
+    return LeftOut(source.name, reason)
+
+
+def _already(source: Source, out: Path) -> Card | None:
+    try:
+        card = Card.read(card_path(out, source.dataset, source.name))
+        size = samples_path(out, source.dataset, source.name).stat().st_size
+        return card if size == card.bytes and card.answers(source) else None
+    except (InputError, OSError):
+        return None
+
+
+def _outcomes(sources: Sequence[Source], out: Path, jobs: int) -> Iterator[Card | LeftOut]:
+    if jobs == 1 or len(sources) < 2:
+        for source in sources:
+            yield prepare_one(source, out)
+        return
+    # Started afresh: a forked child would inherit torch's threads in whatever state they are.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(jobs, len(sources)), context, _leave_ctrl_c_to_the_parent)
+    try:
+        for future in as_completed(pool.submit(prepare_one, each, out) for each in sources):
+            yield future.result()
+    except BrokenProcessPool as exc:
+        raise MonitorError(
+            "a process was killed, perhaps for want of memory: give fewer --jobs; "
+            "the same command continues"
+        ) from exc
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_ctrl_c_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """``out`` made if need be, and kept from other runs: they would write one index."""
+    lock = FileLock(out / LOCK)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as exc:
+        raise InputError(f"another sleep-train prepare is writing to {out}: wait for it") from exc
+    except OSError as exc:
+        raise InputError(
+            f"--out {out} cannot be written: {exc.strerror or exc}; choose another folder"
+        ) from exc
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,111 @@
+"""Prepared recordings as training reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from models.contract import EPOCH_SAMPLES
+from monitor.errors import InputError
+from offline_training.data.condition import CONDITIONING
+from offline_training.data.files import sha256_of
+from offline_training.data.layout import INDEX, Card, card_path, read_json, samples_path
+from offline_training.data.recordings import F32, I64, Bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedRecording:
+    """A `Recording` whose samples stay on disk.
+
+    - ``stage`` int64 (n,) and ``usable`` bool (n,) are in memory; no file is held open, so any
+      number may be loaded and handed to other processes.
+    """
+
+    card: Card
+    path: Path
+    stage: I64
+    usable: Bool
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @property
+    def subject(self) -> str:
+        return self.card.subject
+
+    @property
+    def dataset(self) -> str:
+        return self.card.dataset
+
+    @property
+    def licence(self) -> str:
+        return self.card.licence
+
+    def epochs_uv(self, start: int, stop: int) -> F32:
+        """Epochs ``start`` to ``stop``, float32 (stop - start, 3000), microvolts at 100 Hz.
+
+        Raises InputError when the file is gone or damaged.
+        """
+        n = self.card.n_epochs
+        if not 0 <= start <= stop <= n:
+            raise ValueError(f"epochs must be within 0 to {n}, got {start} to {stop}")
+        try:
+            samples = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as exc:
+            raise _not_whole(self.path) from exc
+        if samples.shape != (n, EPOCH_SAMPLES) or samples.dtype != np.float32:
+            raise _not_whole(self.path)
+        return np.array(samples[start:stop])
+
+
+def load_prepared(root: Path) -> list[PreparedRecording]:
+    """Every recording that `sleep-train prepare` put into ``root``, by data set and name.
+
+    Sizes are compared with what was written, contents are not (`damaged`). Raises InputError when
+    one is missing, has another size, or was conditioned otherwise than the monitor does today.
+    """
+    if not (root / INDEX).is_file():
+        raise InputError(
+            f"{root} holds no prepared recordings: make them with sleep-train prepare ... "
+            f"--out {root}"
+        )
+    index = read_json(root / INDEX)
+    try:
+        names = [(str(each["dataset"]), str(each["name"])) for each in index["recordings"]]
+    except (KeyError, TypeError) as exc:
+        raise InputError(
+            f"{root / INDEX} is damaged: run the same sleep-train prepare again"
+        ) from exc
+    return [_open(root, dataset, name) for dataset, name in names]
+
+
+def damaged(recording: PreparedRecording) -> bool:
+    """Whether the samples are not what was written. Reads the whole file; raises OSError."""
+    return sha256_of(recording.path) != recording.card.sha256
+
+
+def _open(root: Path, dataset: str, name: str) -> PreparedRecording:
+    card = Card.read(card_path(root, dataset, name))
+    path = samples_path(root, dataset, name)
+    if card.conditioning != CONDITIONING:
+        raise InputError(
+            f"{path} was conditioned by another version of this program: "
+            "run the same sleep-train prepare again"
+        )
+    try:
+        size = path.stat().st_size
+    except OSError as exc:
+        raise InputError(f"{path} is missing: run the same sleep-train prepare again") from exc
+    if size != card.bytes:
+        raise _not_whole(path)
+    usable = np.ones(card.n_epochs, np.bool_)
+    for epochs in card.unusable.values():
+        usable[epochs] = False
+    return PreparedRecording(card, path, np.array(card.stages, np.int64), usable)
+
+
+def _not_whole(path: Path) -> InputError:
+    return InputError(f"{path} is damaged: remove it and run the same sleep-train prepare again")

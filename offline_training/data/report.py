@@ -1,0 +1,53 @@
+"""What `sleep-train prepare` tells: how far a download is, and what a run did."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import typer
+
+from models.contract import STAGES
+from offline_training.data.download import Progress
+from offline_training.data.prepare import Prepared
+
+
+def summary(done: Prepared, out: Path, wake: float | None) -> list[str]:
+    """What a run did, line by line."""
+    cards = [*done.made, *done.kept]
+    stages = [stage for card in cards for stage in card.stages]
+    unusable = sum(len(epochs) for card in cards for epochs in card.unusable.values())
+    counts = ", ".join(f"{name} {stages.count(i)}" for i, name in enumerate(STAGES))
+    trim = "nothing cut off" if wake is None else f"{wake:g} min of wake kept around sleep"
+    lines = [
+        f"{len(cards)} recordings of {len({card.subject for card in cards})} subjects in {out} "
+        f"({len(done.made)} prepared now, {len(done.kept)} already there), {trim}",
+        f"{len(stages)} epochs: {counts}, not scored {stages.count(-1)}; unusable {unusable}",
+    ]
+    if done.left_out:
+        width = max(len(each.name) for each in done.left_out)
+        lines.append(f"left out {len(done.left_out)}:")
+        lines += [f"  {each.name:{width}}  {each.reason}" for each in done.left_out]
+    return lines
+
+
+def download_progress(every_s: float = 5.0) -> Progress:
+    """A line on stderr every few seconds: how much is there, how fast, how long still."""
+    start_s = told_s = time.monotonic()
+    first: int | None = None
+
+    def report(there: int, total: int, path: str) -> None:
+        nonlocal told_s, first
+        first = there if first is None else first
+        now_s = time.monotonic()
+        if now_s - told_s < every_s and there < total:
+            return
+        told_s = now_s
+        rate = max(1.0, (there - first) / max(1e-3, now_s - start_s))
+        typer.echo(
+            f"download {there / 1e9:.2f}/{total / 1e9:.2f} GB  {rate / 1e6:.1f} MB/s  "
+            f"{(total - there) / rate / 60:.0f} min left  {path}",
+            err=True,
+        )
+
+    return report

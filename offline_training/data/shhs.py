@@ -1,0 +1,81 @@
+"""The Sleep Heart Health Study, both visits, as the National Sleep Research Resource stores it.
+
+::
+
+    polysomnography/edfs/shhs1/shhs1-200001.edf
+    polysomnography/annotations-events-nsrr/shhs1/shhs1-200001-nsrr.xml
+    polysomnography/annotations-events-profusion/shhs1/shhs1-200001-profusion.xml
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from monitor.errors import InputError
+from offline_training.data.condition import Source
+from offline_training.data.licences import SHHS
+
+CHANNELS = (
+    # C4-A1, the derivation that the literature stages
+    "EEG",
+    "C4-A1",
+    # C3-A2, where a recording lacks the other
+    "EEG(sec)",
+    "EEG sec",
+    "EEG_SEC",
+    "EEG2",
+    "EEG 2",
+    "EEG_2",
+    "C3-A2",
+)
+"""Channel names of SHHS, tried in this order, in any case."""
+
+_RECORDING = re.compile(r"(shhs[12])-(\d+)\.edf", re.IGNORECASE)
+
+
+def shhs_sources(root: Path, visits: Sequence[int], wake_min: float | None) -> list[Source]:
+    """The recordings of ``visits`` (1, 2) below ``root``, which holds ``polysomnography``.
+
+    One person has one nsrrid, hence one subject, in both visits. The NSRR annotations are taken,
+    the Profusion ones where those are missing, and neither where a recording has none.
+
+    Raises InputError when there is no recording.
+    """
+    base = root / "polysomnography" if (root / "polysomnography").is_dir() else root
+    sources = [
+        Source(
+            dataset=visit,
+            name=recording.stem,
+            subject=f"shhs-{number}",
+            licence=SHHS,
+            recording=recording,
+            hypnogram=_annotations(base, visit, recording.stem),
+            channels=CHANNELS,
+            wake_min=wake_min,
+        )
+        for visit in (f"shhs{number}" for number in visits)
+        for recording, number in _recordings(base / "edfs" / visit)
+    ]
+    if not sources:
+        folders = " or ".join(str(base / "edfs" / f"shhs{number}") for number in visits)
+        raise InputError(
+            f"there is no SHHS recording in {folders}: --root must be the folder that "
+            "holds NSRR's polysomnography folder"
+        )
+    return sources
+
+
+def _recordings(folder: Path) -> Iterator[tuple[Path, str]]:
+    for path in sorted(folder.glob("*")):
+        if match := _RECORDING.fullmatch(path.name):
+            yield path, match[2]
+
+
+def _annotations(base: Path, visit: str, stem: str) -> Path | None:
+    for kind in ("nsrr", "profusion"):
+        path = base / f"annotations-events-{kind}" / visit / f"{stem}-{kind}.xml"
+        if path.is_file():
+            return path
+    return None

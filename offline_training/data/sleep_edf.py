@@ -1,0 +1,122 @@
+"""Sleep-EDF Expanded 1.0.0: 153 cassette and 44 telemetry nights (Kemp et al. 2000; PhysioNet)."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from monitor.errors import InputError
+from offline_training.data.condition import Source
+from offline_training.data.licences import ODC_BY
+from offline_training.data.prepare import LeftOut
+
+BASE_URL = "https://physionet.org/files/sleep-edfx/1.0.0/"
+CHECKSUMS = Path(str(files("offline_training") / "data" / "sleep_edf_sha256.csv"))
+
+# SC4ssN: subject and night of the cassette study; ST7ssN: of the telemetry study, other people.
+_NIGHT = re.compile(r"(SC4|ST7)(\d{2})\d")
+_DATASETS = {"SC4": "sleep-edf-cassette", "ST7": "sleep-edf-telemetry"}
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A file of the data set: its path below the data set's address, and what it must hold."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+    @property
+    def dataset(self) -> str | None:
+        night = _NIGHT.match(self.name)
+        return None if night is None else _DATASETS[night[1]]
+
+
+def read_checksums(path: Path) -> list[Published]:
+    """The table in ``path``: CSV with the columns path, sha256 and bytes.
+
+    Raises InputError when it cannot be read or is no such table.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [
+                Published(row["path"], row["sha256"].lower(), int(row["bytes"]))
+                for row in csv.DictReader(file)
+            ]
+    except OSError as exc:
+        raise InputError(f"{path} cannot be read: {exc.strerror}") from exc
+    except (KeyError, ValueError, TypeError, AttributeError) as exc:
+        raise InputError(f"{path} is no table of path,sha256,bytes") from exc
+    if any(".." in Path(row.path).parts or Path(row.path).is_absolute() for row in rows):
+        raise InputError(f"{path} names files outside the data set's folder")
+    return rows
+
+
+def local_files(root: Path, published: Sequence[Published]) -> dict[str, Path]:
+    """Where each published file lies, or is to lie: in any folder below ``root``, by its name."""
+    names = {file.name for file in published}
+    found = {path.name: path for path in sorted(root.rglob("*.edf")) if path.name in names}
+    return {file.name: found.get(file.name, root / file.path) for file in published}
+
+
+def sleep_edf_sources(
+    published: Sequence[Published], places: dict[str, Path], channel: str, wake_min: float | None
+) -> tuple[list[Source], list[LeftOut]]:
+    """Nights whose two files are in ``places`` with the published size, and those left out.
+
+    A recording and its hypnogram share the first six characters of their names. Checksums are
+    compared when the night is prepared. Nights of which nothing is there are in neither list.
+    """
+    sources, left_out = [], []
+    for name, pair in sorted(_nights(published).items()):
+        paths = [places[file.name] for file in pair]
+        if not any(path.is_file() for path in paths):
+            continue
+        wrong = [_wrong(path, file) for path, file in zip(paths, pair, strict=True)]
+        if reason := wrong[0] or wrong[1]:
+            left_out.append(LeftOut(name, reason))
+            continue
+        dataset = pair[0].dataset
+        assert dataset is not None, "only nights are paired"
+        sources.append(
+            Source(
+                dataset=dataset,
+                name=name,
+                subject=f"{dataset}-{name[3:5]}",
+                licence=ODC_BY,
+                recording=paths[0],
+                hypnogram=paths[1],
+                channels=(channel,),
+                wake_min=wake_min,
+                published=tuple(file.sha256 for file in pair),
+            )
+        )
+    return sources, left_out
+
+
+def _wrong(path: Path, file: Published) -> str | None:
+    if not path.is_file():
+        return f"{path} is missing: fetch it with --download"
+    size = path.stat().st_size
+    if size == file.bytes:
+        return None
+    return f"{path} has {size} bytes, published are {file.bytes}: fetch it with --download"
+
+
+def _nights(published: Sequence[Published]) -> dict[str, tuple[Published, Published]]:
+    """(PSG, hypnogram) by the six characters that name subject and night."""
+    kinds = {"PSG.edf": 0, "Hypnogram.edf": 1}
+    nights: dict[str, dict[int, Published]] = {}
+    for file in published:
+        kind = kinds.get(file.name.partition("-")[2])
+        if file.dataset is not None and kind is not None:
+            nights.setdefault(file.name[:6], {})[kind] = file
+    return {name: (each[0], each[1]) for name, each in nights.items() if len(each) == 2}
