@@ -75,7 +75,8 @@ def band_stop(epochs_uv: Tensor, random: Generator) -> Tensor:
     low_hz = uniform(STOP_BAND_HZ[0], STOP_BAND_HZ[1] - STOP_WIDTH_HZ, epochs_uv, random)
     frequency_hz = torch.fft.rfftfreq(n, 1 / SFREQ_HZ, device=epochs_uv.device)
     stopped = (frequency_hz >= low_hz) & (frequency_hz <= low_hz + STOP_WIDTH_HZ)  # (B, F)
-    return torch.fft.irfft(torch.fft.rfft(epochs_uv).masked_fill(stopped, 0.0), n)
+    kept: Tensor = torch.fft.irfft(torch.fft.rfft(epochs_uv).masked_fill(stopped, 0.0), n)
+    return kept
 
 
 def augmentations(keep_amplitude: bool) -> list[Augmentation]:

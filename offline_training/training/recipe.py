@@ -124,7 +124,8 @@ def overridden(recipe: Recipe, path: Path) -> Recipe:
     except ValueError as exc:
         raise InputError(f"the recipe {path} is not JSON: {exc}") from exc
     try:
-        return _replaced(recipe, fields)
+        replaced: Recipe = _replaced(recipe, fields)
+        return replaced
     except (TypeError, ValueError) as exc:
         raise InputError(f"the recipe {path}: {exc}") from exc
 

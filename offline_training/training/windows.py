@@ -87,6 +87,13 @@ class Windows:
         scored &= ~(hidden[:, None] & (position >= gap_start) & (position < gap_end))
         return Drawn(at, torch.from_numpy(np.where(scored, stage, -1)), torch.from_numpy(scored))
 
+    def draw_labelled(self, random: np.random.Generator, batch: int) -> Drawn:
+        """`draw`, until at least one epoch of the batch has a stage to learn from."""
+        while True:
+            drawn = self.draw(random, batch)
+            if (drawn.stage >= 0).any():
+                return drawn
+
     def stretches(self, drawn: Drawn) -> list[Stretch]:
         """The recordings' epochs that the windows of ``drawn`` hold, one stretch a window."""
         found = []
