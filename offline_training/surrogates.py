@@ -1,0 +1,202 @@
+"""Surrogate EEG: noise with the measured band powers and kurtosis of real epochs, made on the fly.
+
+Where no raw night can be had, the raw and spectrogram branches learn from these. Nothing in the
+signal is placed by its label: an epoch is Gaussian noise, 4-s windows overlapping and added, shaped
+to the five band powers measured in that epoch of Sleep-EDF, with a slow amplitude modulation that
+gives it the kurtosis measured there. What a real epoch holds beyond that (the shapes of spindles,
+K-complexes, eye movements) is missing, so surrogates can teach little more than band powers do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.interpolate import PchipInterpolator
+from scipy.signal import lfilter
+
+from models.bandpower import BANDS_HZ, log_band_power
+from models.contract import EPOCH_SAMPLES, SFREQ_HZ, STAGES
+from monitor.errors import InputError
+from offline_training.bandpower.nights import Night
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
+
+TIMEDOMAIN_FILE = "sleep_edf_timedomain.npz"
+
+_WINDOW = 400
+_HOP = 200
+_FREQUENCIES_HZ = np.fft.rfftfreq(_WINDOW, 1 / SFREQ_HZ)
+_EDGES_HZ = np.array([low for _, low, _ in BANDS_HZ] + [BANDS_HZ[-1][2]])
+_CENTRES_LN = np.log(np.sqrt(_EDGES_HZ[:-1] * _EDGES_HZ[1:]))
+_WIDTHS_LN = np.log(np.diff(_EDGES_HZ))
+_PASSES = 2
+"""Corrections of the spectrum after which band powers are within a few hundredths of ln units."""
+
+_MODULATION_S = 1.5
+"""Time constant of the amplitude modulation, between a spindle's length and an arousal's."""
+
+_MAX_KURTOSIS = 6.0
+_TILT_LN = 0.5
+"""Spread of the unknown spectrum above 30 Hz and below 0.5 Hz, where nothing was measured."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SurrogateRecording:
+    """A night of surrogate EEG; every call of `epochs_uv` draws it anew.
+
+    - ``kurtosis``: float64 (n,), excess kurtosis wanted of each epoch.
+    - An epoch that was not scored is not usable: nor was its signal kept.
+    """
+
+    night: Night
+    kurtosis: F64
+    random: np.random.Generator
+
+    @property
+    def name(self) -> str:
+        return f"{self.night.recording}-surrogate"
+
+    @property
+    def subject(self) -> str:
+        return f"sleep-edf-cassette-{self.night.subject}"
+
+    @property
+    def dataset(self) -> str:
+        return "sleep-edf-cassette-surrogate"
+
+    @property
+    def licence(self) -> str:
+        return "ODC-By 1.0"
+
+    @property
+    def stage(self) -> I64:
+        return self.night.stage
+
+    @property
+    def usable(self) -> Bool:
+        usable: Bool = self.night.stage >= 0
+        return usable
+
+    def epochs_uv(self, start: int, stop: int) -> F32:
+        """Fresh surrogates of epochs ``start`` to ``stop``, float32 (stop - start, 3000), uV."""
+        usable = self.usable[start:stop]
+        wanted = np.where(usable[:, None], self.night.log_power[start:stop], 0.0)
+        epochs = synthesise(wanted, self.kurtosis[start:stop], self.random)
+        return np.where(usable[:, None], epochs, np.float32(0))
+
+
+def surrogate_recordings(
+    nights: Sequence[Night], directory: Path, seed: int
+) -> list[SurrogateRecording]:
+    """``nights`` (in uV^2) with the kurtosis that ``directory``/sleep_edf_timedomain.npz gives.
+
+    An epoch without one (a quarter of them) takes the median of its stage over all nights.
+
+    Raises
+    ------
+    InputError
+        The file is missing or does not fit the nights.
+    """
+    path = directory / TIMEDOMAIN_FILE
+    if not path.is_file():
+        raise InputError(f"--data must hold {TIMEDOMAIN_FILE}; there is none in {directory}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            kurtosis = file["features"][:, list(file["names"]).index("kurtosis")]
+    except (OSError, ValueError, KeyError, EOFError) as exc:
+        raise InputError(f"{path} is not a time-domain file: {exc}") from exc
+    lengths = [len(night.stage) for night in nights]
+    if len(kurtosis) != sum(lengths):
+        raise InputError(
+            f"{path} has {len(kurtosis)} epochs, the band powers {sum(lengths)}: "
+            "the two files do not belong together"
+        )
+    stage = np.concatenate([night.stage for night in nights])
+    for s in range(-1, len(STAGES)):
+        at = stage == s
+        if at.any():
+            known = kurtosis[at & np.isfinite(kurtosis)]
+            kurtosis[at & ~np.isfinite(kurtosis)] = np.median(known) if len(known) else 0.0
+    parts = np.split(kurtosis.astype(np.float64), np.cumsum(lengths)[:-1])
+    return [
+        SurrogateRecording(night, part, np.random.default_rng([seed, k]))
+        for k, (night, part) in enumerate(zip(nights, parts, strict=True))
+    ]
+
+
+def synthesise(
+    log_power: npt.NDArray[np.floating], kurtosis: F64, random: np.random.Generator
+) -> F32:
+    """Consecutive epochs of noise, each with the band powers and about the kurtosis asked for.
+
+    Parameters
+    ----------
+    log_power : (n, 5), ln(uV^2) in `models.bandpower.BANDS_HZ`.
+    kurtosis : (n,), excess kurtosis.
+
+    Returns
+    -------
+    float32 (n, 3000), microvolts at 100 Hz, 0.3 to 40 Hz as conditioned signals are.
+    """
+    n = len(log_power)
+    modulation = _modulation(kurtosis, random)  # (n * 3000,)
+    n_frames = n * EPOCH_SAMPLES // _HOP + 1
+    noise = np.fft.rfft(random.standard_normal((n_frames, _WINDOW)))  # (T, 201)
+    tilt = random.normal(0, _TILT_LN, 2)
+    epoch_of_frame = np.minimum(np.arange(n_frames) * _HOP // EPOCH_SAMPLES, n - 1)
+    wanted = np.asarray(log_power, np.float64)
+    aim = wanted.copy()
+    for attempt in range(_PASSES + 1):
+        amplitude = np.sqrt(_density(aim, tilt))  # (n, 201)
+        epochs = (_overlap_add(noise * amplitude[epoch_of_frame]) * modulation).reshape(n, -1)
+        if attempt < _PASSES:
+            got = log_band_power(torch.from_numpy(epochs.astype(np.float32))).numpy()
+            aim += wanted - got
+    return epochs.astype(np.float32)
+
+
+def _density(log_power: F64, tilt: F64) -> F64:
+    """(n, 201) power per bin, arbitrary unit: a smooth curve over log frequency through the band
+    means, falling on beyond the outer bands, and nothing outside 0.3 to 40 Hz."""
+    log_density = log_power - _WIDTHS_LN  # (n, 5) mean density of each band
+    # One more point either side: the outer slopes go on, give or take `tilt`.
+    low = log_density[:, :1] + tilt[0]
+    high = 2 * log_density[:, -1:] - log_density[:, -2:-1] + tilt[1]
+    points = np.concatenate([[np.log(0.3)], _CENTRES_LN, [np.log(45.0)]])
+    curve = PchipInterpolator(points, np.concatenate([low, log_density, high], axis=1), axis=1)
+    inside = (_FREQUENCIES_HZ >= 0.3) & (_FREQUENCIES_HZ <= 42.0)
+    density = np.zeros((len(log_power), len(_FREQUENCIES_HZ)))
+    density[:, inside] = np.exp(curve(np.log(_FREQUENCIES_HZ[inside])))
+    rolloff = 1 / (1 + (np.maximum(_FREQUENCIES_HZ, 1e-9) / 40.0) ** 40)
+    return density * rolloff
+
+
+def _overlap_add(spectra: npt.NDArray[np.complex128]) -> F64:
+    """Frames (T, 201), half overlapping -> ((T - 1) * 200,); power is kept (sine window)."""
+    window = np.sin(np.pi * (np.arange(_WINDOW) + 0.5) / _WINDOW)
+    frames = np.fft.irfft(spectra, _WINDOW) * window  # (T, 400)
+    signal: F64 = (frames[1:, :_HOP] + frames[:-1, _HOP:]).reshape(-1)
+    return signal
+
+
+def _modulation(kurtosis: F64, random: np.random.Generator) -> F64:
+    """Slow log-normal gain (n * 3000,), mean square 1, that raises Gaussian noise to ``kurtosis``.
+
+    Noise times exp(s m), m Gaussian of unit variance, has excess kurtosis 3 (exp(4 s^2) - 1).
+    """
+    spread = 0.5 * np.sqrt(np.log1p(np.clip(kurtosis, 0, _MAX_KURTOSIS) / 3))  # (n,)
+    keep = np.exp(-1 / (_MODULATION_S * SFREQ_HZ))
+    drive = random.standard_normal(len(kurtosis) * EPOCH_SAMPLES) * np.sqrt(1 - keep**2)
+    drive[0] = random.standard_normal()
+    slow = lfilter([1.0], [1.0, -keep], drive)
+    s = np.repeat(spread, EPOCH_SAMPLES)
+    gain: F64 = np.exp(s * slow - s**2)
+    return gain

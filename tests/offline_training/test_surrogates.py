@@ -1,0 +1,76 @@
+"""Surrogate EEG has the band powers and the kurtosis that were measured, and is never the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.signal import periodogram
+from scipy.stats import kurtosis
+
+from models.bandpower import log_band_power
+from models.contract import SFREQ_HZ, Gain
+from monitor.errors import InputError
+from offline_training.bandpower.variants import nights_of
+from offline_training.surrogates import TIMEDOMAIN_FILE, surrogate_recordings, synthesise
+from tests.offline_training.bandpower.synthetic import write_data
+
+N2_AND_W = np.array([[5.05, 3.2, 2.4, 2.1, 1.6], [4.0, 2.6, 3.4, 1.9, 2.8]])
+"""ln uV^2, about what a real N2 and a real W epoch have."""
+
+
+def test_band_powers_are_those_asked_for() -> None:
+    wanted = np.repeat(N2_AND_W, 20, axis=0)
+    epochs = synthesise(wanted, np.zeros(40), np.random.default_rng(0))
+    assert epochs.shape == (40, 3000) and epochs.dtype == np.float32
+    got = log_band_power(torch.from_numpy(epochs)).numpy()
+    assert np.abs((got - wanted).mean(axis=0)).max() < 0.05
+    assert np.abs(got - wanted).max() < 0.5
+
+
+def test_kurtosis_follows_what_is_asked() -> None:
+    powers = np.repeat(N2_AND_W[:1], 60, axis=0)
+    found = [
+        np.median(kurtosis(synthesise(powers, np.full(60, k), np.random.default_rng(1)), axis=1))
+        for k in (0.0, 1.0, 4.0)
+    ]
+    assert abs(found[0]) < 0.25
+    assert found[0] + 0.3 < found[1] < found[2] - 0.5
+
+
+def test_nothing_is_left_above_the_low_pass() -> None:
+    epochs = synthesise(N2_AND_W, np.zeros(2), np.random.default_rng(2))
+    frequency_hz, density = periodogram(epochs, SFREQ_HZ)
+    assert density[:, frequency_hz > 45].max() < 1e-3 * density.max()
+
+
+def write_timedomain(directory: Path, epochs: int) -> None:
+    features = np.full((epochs, 2), np.nan, np.float32)
+    features[::2] = 0.5
+    np.savez(directory / TIMEDOMAIN_FILE, features=features, names=["std_uv", "kurtosis"])
+
+
+def test_a_night_is_drawn_anew_each_time_and_again_from_its_seed(tmp_path: Path) -> None:
+    write_data(tmp_path, subjects=2)
+    write_timedomain(tmp_path, 240)
+    nights = nights_of(tmp_path, Gain.KNOWN)
+    night = surrogate_recordings(nights, tmp_path, seed=3)[1]
+    first, second = night.epochs_uv(4, 8), night.epochs_uv(4, 8)
+    assert first.shape == (4, 3000) and not np.allclose(first, second)
+    again = surrogate_recordings(nights, tmp_path, seed=3)[1]
+    np.testing.assert_array_equal(again.epochs_uv(4, 8), first)
+    assert night.subject == surrogate_recordings(nights, tmp_path, seed=3)[0].subject
+    assert np.isfinite(night.kurtosis).all()
+    assert not night.usable[-1] and not night.epochs_uv(58, 60)[1].any()
+
+
+def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    write_data(tmp_path, subjects=2)
+    nights = nights_of(tmp_path, Gain.KNOWN)
+    with pytest.raises(InputError, match=TIMEDOMAIN_FILE):
+        surrogate_recordings(nights, tmp_path, seed=0)
+    write_timedomain(tmp_path, 239)
+    with pytest.raises(InputError, match="do not belong together"):
+        surrogate_recordings(nights, tmp_path, seed=0)
