@@ -102,10 +102,9 @@ def evaluate(
     results = evaluate_nights(nights, networks, seed, clock, progress("recording"))
     found: dict[str, Any] = _origin(seed)
     for label in labels:
-        console.print(report.network_report(label, results.pooled(label)))
+        console.print(report.network_report(label, results.pooled[label]))
         if len(nights) > 1:
-            by_name = {one.night.name: results.of_night(one, label) for one in results.nights}
-            console.print("", report.recordings_report(label, by_name))
+            console.print("", report.recordings_report(label, results.by_night[label]))
     if len(networks) > 1 or peers:
         found["common_epochs"] = _compare(results, peers, console)
     outcomes: dict[str, Outcomes] = {}
@@ -212,10 +211,9 @@ def _write(
     files.write_json(out / "results.json", found)
     for result in results.nights:
         files.write_epochs(out / "epochs" / f"{result.night.name}.csv", result)
-    pooled = {label: results.pooled(label) for label in labels}
-    figures.confusion_png(out / "confusion.png", pooled)
-    figures.reliability_png(out / "reliability.png", pooled)
-    figures.risk_coverage_png(out / "risk_coverage.png", pooled)
+    figures.confusion_png(out / "confusion.png", results.pooled)
+    figures.reliability_png(out / "reliability.png", results.pooled)
+    figures.risk_coverage_png(out / "risk_coverage.png", results.pooled)
     if "noise" in outcomes:
         figures.noise_png(out / "noise.png", outcomes["noise"], labels)
     for name in outcomes:

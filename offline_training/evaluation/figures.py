@@ -20,6 +20,7 @@ from offline_training.evaluation.robustness import CLEAN, SNRS_DB, Outcomes, Set
 from offline_training.evaluation.track import TrackScores
 
 _COLOURS = ("#0072b2", "#d55e00")  # of the networks; told apart by colour-blind people (Okabe, Ito)
+_WIDTHS = (2.8, 1.4)  # so that one curve on top of the other hides nothing
 _LINES = {Track.LIVE: "-", Track.REVISED: "--"}
 _GREY = "#888888"
 _STYLE: dict[Any, Any] = {
@@ -83,9 +84,7 @@ def reliability_png(path: Path, pooled: Pooled) -> None:
         for place, (label, tracks) in enumerate(pooled.items()):
             for column, (track, scores) in enumerate(tracks.items()):
                 found, upper = scores.reliability, grid[2 * place, column]
-                upper.plot(
-                    [0, 1], [0, 1], ":", color=_GREY, linewidth=1, label="as confident as right"
-                )
+                (ideal,) = upper.plot([0, 1], [0, 1], ":", color=_GREY, linewidth=1)
                 filled = found.count > 0
                 upper.plot(
                     found.confidence[filled],
@@ -98,13 +97,14 @@ def reliability_png(path: Path, pooled: Pooled) -> None:
                 upper.set_title(f"{label}\n{track}, calibration error {error}")
                 upper.set_ylabel("accuracy")
                 upper.set_ylim(-0.03, 1.03)
-                upper.legend(loc="lower right", frameon=False)
                 lower, bins = grid[2 * place + 1, column], found.count.size
                 centres = (np.arange(bins) + 0.5) / bins
                 lower.bar(centres, found.count, width=0.9 / bins, color=_COLOURS[place])
                 lower.set_ylabel("epochs")
                 lower.set_xlabel("confidence")
                 lower.set_xlim(0, 1.02)
+                lower.tick_params(labelbottom=True)
+        figure.legend([ideal], ["confidence = accuracy"], loc="outside upper left", frameon=False)
         figure.savefig(path, dpi=150)
 
 
@@ -137,11 +137,13 @@ def noise_png(path: Path, outcomes: Outcomes, networks: Sequence[str]) -> None:
     """Live kappa, accuracy and share of scored epochs over the SNR, one column a kind of noise."""
     with rc_context(_STYLE):
         figure = Figure(figsize=(11, 6.6), layout="constrained")
-        grid = figure.subplots(3, len(NoiseKind), sharex=True, sharey="row")
+        grid = figure.subplots(
+            3, len(NoiseKind), sharex=True, sharey="row", height_ratios=[2, 2, 1]
+        )
         for column, kind in zip(grid.T, NoiseKind, strict=True):
             column[0].set_title(kind.value)
-            for label, colour in zip(networks, _COLOURS, strict=False):
-                _draw_curves(column, outcomes, kind, label, colour)
+            for label, colour, width in zip(networks, _COLOURS, _WIDTHS, strict=False):
+                _draw_curves(column, outcomes, kind, label, colour, width)
             column[-1].set_xlabel("SNR, dB")
             column[-1].set_xticks(SNRS_DB[::-1])
             column[-1].invert_xaxis()
@@ -150,20 +152,32 @@ def noise_png(path: Path, outcomes: Outcomes, networks: Sequence[str]) -> None:
         for axes, name in zip(grid[:, 0], ("kappa", "accuracy", "share scored"), strict=True):
             axes.set_ylabel(name)
             axes.set_ylim(min(0.0, axes.get_ylim()[0]), 1.03)
-        handles, labels = grid[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=4, frameon=False)
+        figure.legend(
+            *grid[0, 0].get_legend_handles_labels(),
+            title="live track; dotted: clean",
+            loc="outside upper left",
+            alignment="left",
+            frameon=False,
+        )
         figure.savefig(path, dpi=150)
 
 
 def _draw_curves(
-    column: Sequence[Axes], outcomes: Outcomes, kind: NoiseKind, label: str, colour: str
+    column: Sequence[Axes],
+    outcomes: Outcomes,
+    kind: NoiseKind,
+    label: str,
+    colour: str,
+    width: float,
 ) -> None:
     noisy = [_values(outcomes, Setting(kind, snr), label) for snr in SNRS_DB]
     clean = _values(outcomes, Setting(CLEAN, np.inf), label)
     for i, axes in enumerate(column):
         values = [each[i] for each in noisy]
-        axes.plot(SNRS_DB, values, color=colour, marker="o", markersize=3, label=label)
-        axes.axhline(clean[i], color=colour, linestyle=":", linewidth=1, label=f"{label}, clean")
+        axes.axhline(clean[i], color=colour, linestyle=":", linewidth=width / 2)
+        axes.plot(
+            SNRS_DB, values, color=colour, linewidth=width, marker="o", markersize=4, label=label
+        )
 
 
 def _values(outcomes: Outcomes, setting: Setting, label: str) -> tuple[float, float, float]:

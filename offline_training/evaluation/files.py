@@ -18,7 +18,7 @@ from monitor.types import Track
 from offline_training.evaluation.networks import Network
 from offline_training.evaluation.nights import F64, I64, stages_of
 from offline_training.evaluation.robustness import Outcomes
-from offline_training.evaluation.run import NightResult, Results
+from offline_training.evaluation.run import NightResult, Results, Tracks
 
 OUTCOME_COLUMNS = (
     "kind",
@@ -41,7 +41,7 @@ def results_json(
     return {
         "networks": {network.label: _network(network, results) for network in networks},
         "peak_memory_mb": peak_memory_mb,
-        "pooled": {label: _tracks(results.pooled(label)) for label in labels},
+        "pooled": {label: _tracks(results.pooled[label]) for label in labels},
         "recordings": [
             {
                 "name": result.night.name,
@@ -53,7 +53,7 @@ def results_json(
                 "grid_origin_s": result.night.origin_s,
                 "networks": {
                     label: {
-                        **_tracks(results.of_night(result, label)),
+                        **_tracks(results.by_night[label][result.night.name]),
                         "unscored_reasons": _reasons(result, label),
                     }
                     for label in labels
@@ -133,7 +133,7 @@ def _network(network: Network, results: Results) -> dict[str, Any]:
     }
 
 
-def _tracks(scores: Mapping[Track, Any]) -> dict[str, Any]:
+def _tracks(scores: Tracks) -> dict[str, Any]:
     return {track: scores[track].to_json() for track in Track}
 
 

@@ -6,7 +6,7 @@ EdfRecording -> choose_derivation -> Conditioner -> Stager(TorchBackend) -> both
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -78,12 +78,10 @@ class Night:
         )
         epochs, first = [], 0
         for chunk in self.recording.chunks(self.derivation, CHUNK_S):
-            n_samples = chunk.data_uv.shape[1]
             if change is not None:
-                # A chunk of our own: the recording makes a new one each time.
-                chunk.data_uv[...] = change(chunk.data_uv, first)
+                chunk = replace(chunk, data_uv=change(chunk.data_uv, first))
             epochs += conditioner.push(chunk)
-            first += n_samples
+            first += chunk.times_s.size
         return epochs + conditioner.finish()
 
 

@@ -16,10 +16,7 @@ from offline_training.evaluation.intervals import Interval
 from offline_training.evaluation.networks import Network
 from offline_training.evaluation.noise import NoiseKind
 from offline_training.evaluation.robustness import CLEAN, GAINS, SNRS_DB, Outcomes, Setting
-from offline_training.evaluation.run import Timing
-from offline_training.evaluation.track import TrackScores
-
-Tracks = Mapping[Track, TrackScores]
+from offline_training.evaluation.run import Timing, Tracks
 
 
 def network_report(label: str, pooled: Tracks) -> RenderableType:

@@ -32,19 +32,21 @@ class NightResult:
     staged: dict[str, Staged]
 
 
+Tracks = dict[Track, TrackScores]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Results:
+    """Everything by the network's label.
+
+    - ``pooled``: all recordings' scores, intervals over recordings where there are several.
+    - ``by_night``: each recording's scores by its name, intervals over blocks of epochs.
+    """
+
     nights: list[NightResult]
     timings: dict[str, Timing]
-    seed: int
-
-    def of_night(self, result: NightResult, label: str) -> dict[Track, TrackScores]:
-        """One recording's scores, its intervals over blocks of epochs."""
-        return _scores([result], label, self.seed)
-
-    def pooled(self, label: str) -> dict[Track, TrackScores]:
-        """All recordings' scores, intervals over recordings where there are several."""
-        return _scores(self.nights, label, self.seed)
+    pooled: dict[str, Tracks]
+    by_night: dict[str, dict[str, Tracks]]
 
 
 def evaluate_nights(
@@ -70,10 +72,18 @@ def evaluate_nights(
         report(done, len(nights), night.name)
     total = sum(result.truth.size for result in results)
     timings = {label: Timing(*(1000.0 * spent / total)) for label, spent in seconds.items()}
-    return Results(results, timings, seed)
+    return Results(
+        results,
+        timings,
+        pooled={label: _scores(results, label, seed) for label in timings},
+        by_night={
+            label: {one.night.name: _scores([one], label, seed) for one in results}
+            for label in timings
+        },
+    )
 
 
-def _scores(results: Sequence[NightResult], label: str, seed: int) -> dict[Track, TrackScores]:
+def _scores(results: Sequence[NightResult], label: str, seed: int) -> Tracks:
     truth = np.concatenate([result.truth for result in results])
     groups = np.repeat(np.arange(len(results)), [result.truth.size for result in results])
     return {
