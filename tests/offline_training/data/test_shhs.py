@@ -1,0 +1,164 @@
+"""`sleep-train prepare shhs` on nights of its shape: annotations, channels, visits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monitor.errors import InputError
+from offline_training.data.licences import may_ship
+from offline_training.data.prepared import PreparedRecording, load_prepared
+from offline_training.data.xml_stages import read_xml_stages
+from tests.offline_training.data.nights import (
+    SHHS_EXPECTED,
+    nsrr_xml,
+    profusion_xml,
+    shhs_night,
+)
+from tests.offline_training.program import Program
+
+
+class Study:
+    """SHHS on disk, and the command that prepares it."""
+
+    def __init__(self, folder: Path, program: Program) -> None:
+        self.root, self.out = folder / "shhs", folder / "prepared"
+        self._program = program
+
+    def prepare(self, *options: str) -> tuple[int, str, str]:
+        folders = ("--root", str(self.root), "--out", str(self.out), "--jobs", "1")
+        return self._program("prepare", "shhs", *folders, *options)
+
+    def nights(self) -> dict[str, PreparedRecording]:
+        return {night.name: night for night in load_prepared(self.out)}
+
+
+@pytest.fixture
+def study(tmp_path: Path, sleep_train: Program) -> Study:
+    return Study(tmp_path, sleep_train)
+
+
+@pytest.mark.parametrize(("nsrr", "profusion"), [(True, False), (False, True)])
+def test_either_kind_of_annotation_scores_a_night(
+    study: Study, nsrr: bool, profusion: bool
+) -> None:
+    shhs_night(study.root, nsrr=nsrr, profusion=profusion)
+    code, stdout, _ = study.prepare()
+    assert code == 0
+    assert "nothing cut off" in stdout
+    night = study.nights()["shhs1-200001"]
+    assert night.stage.tolist() == SHHS_EXPECTED
+    assert night.usable.all()
+    assert night.epochs_uv(0, 10).shape == (10, 3000)
+    assert (night.dataset, night.subject) == ("shhs1", "shhs-200001")
+    assert night.card.source_sfreq_hz == 125.0
+    assert night.card.sources[1].name.endswith("nsrr.xml" if nsrr else "profusion.xml")
+    assert not may_ship(night.licence)
+    assert "must not be shipped" in night.licence
+
+
+@pytest.mark.parametrize(
+    ("recorded", "taken"),
+    [
+        (("EEG(sec)", "EEG"), "EEG"),
+        (("EEG 2", "eeg"), "eeg"),
+        (("EEG2", "EMG"), "EEG2"),
+        (("EEG sec", "EMG"), "EEG sec"),
+        (("EOG(L)", "EEG(SEC)"), "EEG(SEC)"),
+    ],
+)
+def test_c4_is_taken_and_c3_where_there_is_no_c4(
+    study: Study, recorded: tuple[str, ...], taken: str
+) -> None:
+    shhs_night(study.root, channels=recorded)
+    assert study.prepare()[0] == 0
+    assert study.nights()["shhs1-200001"].card.channel == taken
+
+
+def test_both_visits_of_one_person_are_one_subject(study: Study) -> None:
+    shhs_night(study.root, "shhs1-200077")
+    shhs_night(study.root, "shhs2-200077")
+    assert study.prepare()[0] == 0
+    assert {name: night.dataset for name, night in study.nights().items()} == {
+        "shhs1-200077": "shhs1",
+        "shhs2-200077": "shhs2",
+    }
+    assert {night.subject for night in study.nights().values()} == {"shhs-200077"}
+
+
+def test_one_visit_is_prepared_where_one_is_asked_for(study: Study) -> None:
+    shhs_night(study.root, "shhs1-200077")
+    shhs_night(study.root, "shhs2-200077")
+    assert study.prepare("--visit", "2")[0] == 0
+    assert list(study.nights()) == ["shhs2-200077"]
+
+
+def test_bad_recordings_are_told_and_left_out(study: Study) -> None:
+    shhs_night(study.root, "shhs1-200001")
+    shhs_night(study.root, "shhs1-200002", channels=("EOG(L)",))
+    shhs_night(study.root, "shhs1-200003", nsrr=False)
+    shhs_night(study.root, "shhs1-200004")
+    annotations = study.root / "polysomnography" / "annotations-events-nsrr" / "shhs1"
+    (annotations / "shhs1-200004-nsrr.xml").write_text(nsrr_xml()[:-40])
+    shhs_night(study.root, "shhs1-200005")
+    (annotations / "shhs1-200005-nsrr.xml").write_text(nsrr_xml([2] * 40))
+    code, stdout, _ = study.prepare()
+    assert code == 0
+    assert list(study.nights()) == ["shhs1-200001"]
+    reasons = {line.split()[0]: line for line in stdout.splitlines() if line.startswith("  ")}
+    assert "there is no channel 'EEG'" in reasons["shhs1-200002"]
+    assert "has no hypnogram beside it" in reasons["shhs1-200003"]
+    assert "is damaged: it is not XML" in reasons["shhs1-200004"]
+    assert "does not belong to" in reasons["shhs1-200005"]
+
+
+def test_a_folder_without_shhs_is_told(study: Study, tmp_path: Path) -> None:
+    study.root = tmp_path
+    code, _, stderr = study.prepare()
+    assert code == 2
+    assert "polysomnography" in stderr
+    assert stderr.count("\n") == 1
+
+
+def test_trimming_is_possible(study: Study) -> None:
+    shhs_night(study.root)
+    study.prepare("--wake-min", "0")
+    assert study.nights()["shhs1-200001"].stage.tolist() == SHHS_EXPECTED[2:7]
+
+
+_BOMB = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (_BOMB + nsrr_xml().partition("?>")[2], "declares a document type"),
+        ("<a>", "is not XML"),
+        ("", "is not XML"),
+        ("<Other/>", "its root is 'Other'"),
+        (nsrr_xml([]), "holds no sleep stages"),
+        (profusion_xml([]), "holds no sleep stages"),
+        (profusion_xml([0, 7]), "stage code '7'"),
+        (nsrr_xml().replace("Wake|0", "Wake|10"), "stage code '10'"),
+        (nsrr_xml().replace("<EpochLength>30<", "<EpochLength>20<"), "epochs of 20 s"),
+        (nsrr_xml().replace("<EpochLength>30<", "<EpochLength><"), "its EpochLength is ''"),
+        (nsrr_xml().replace("<Start>0.0<", "<Start>nan<"), "its Start of a stage is 'nan'"),
+        (nsrr_xml().replace("<Duration>60.0<", "<Duration>-1<"), "Duration of a stage is '-1'"),
+    ],
+)
+def test_malformed_annotations_are_told(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "x-nsrr.xml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=str(path.name)) as error:
+        read_xml_stages(path)
+    assert said in str(error.value)
+
+
+def test_the_samples_are_of_the_channel_that_was_taken(study: Study) -> None:
+    shhs_night(study.root, "shhs1-200001", channels=("EEG(sec)", "EEG"))
+    shhs_night(study.root, "shhs1-200002", channels=("EEG(sec)",))
+    study.prepare()
+    first, second = (night.epochs_uv(1, 9) for night in study.nights().values())
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.2
