@@ -12,6 +12,7 @@ from monitor.errors import MonitorError
 from offline_training.bandpower.commands import evaluate_bandpower, fit_bandpower
 from offline_training.data.commands import app as prepare
 from offline_training.evaluation.commands import evaluate
+from offline_training.training.commands import fit
 
 app = typer.Typer(
     help="Train and measure the networks of the sleep monitor.",
@@ -29,6 +30,7 @@ app.command(
 app.command(epilog="Example: sleep-train evaluate night.edf --hypnogram expert.edf --out results")(
     evaluate
 )
+app.command(epilog="Example: sleep-train fit --data prepared --out runs/first --stage all")(fit)
 
 
 def main() -> NoReturn:

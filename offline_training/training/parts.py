@@ -58,7 +58,11 @@ class Looked(NamedTuple):
     """What a look at the validation subjects found; the least ``loss`` is kept."""
 
     loss: float
-    figures: dict[str, float]
+    figures: dict[str, float | None]
+
+    def __str__(self) -> str:
+        found = (f"{name} {value:.3f}" for name, value in self.figures.items() if value is not None)
+        return "  ".join([f"{self.loss:.4f}", *found])
 
 
 class Part(Protocol):
@@ -284,7 +288,7 @@ class FinetunePart:
     def look(self, network: MC2SleepNet) -> Looked:
         streamed = self.streamed(network, self.recipe.evaluate_stride)
         live, revised = track_losses(streamed, self.weight)
-        figures = {"live_loss": live, "revised_loss": revised}
+        figures: dict[str, float | None] = {"live_loss": live, "revised_loss": revised}
         for track, answer in zip(
             ("live", "revised"), probabilities(network, streamed), strict=True
         ):

@@ -1,0 +1,129 @@
+"""`sleep-train fit`: train the network from prepared recordings."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from models.contract import Gain
+from monitor.errors import InputError
+from offline_training.data.prepared import PreparedRecording, load_prepared
+from offline_training.training.distributed import joined
+from offline_training.training.fit import fit as fit_job
+from offline_training.training.job import Job, hold_out, planned
+from offline_training.training.paper import run_paper
+from offline_training.training.parts import TRAINED
+from offline_training.training.recipe import PAPER, Recipe, overridden
+from offline_training.training.throughput import said
+
+
+class StageOption(StrEnum):
+    EPOCH = "epoch"
+    SEQUENCE = "sequence"
+    FINETUNE = "finetune"
+    ALL = "all"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return tuple(TRAINED) if self is StageOption.ALL else (self.value,)
+
+
+class Protocol(StrEnum):
+    PAPER = "paper"
+
+
+def fit(
+    data: Annotated[
+        Path, typer.Option(help="Folder that sleep-train prepare made.", show_default=False)
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder of the run. A run that was cut off goes on.", show_default=False),
+    ],
+    stage: Annotated[
+        StageOption | None,
+        typer.Option(help="Part of the training.", show_default="all; with --init finetune"),
+    ] = None,
+    gain: Annotated[
+        Gain | None,
+        typer.Option(
+            help="Whether microvolts can be trusted.", show_default="known, or that of --init"
+        ),
+    ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="WEIGHTS",
+            help="Begin with these weights (.safetensors): for one person or headband.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.json", help="Fields of the recipe that differ (README)."),
+    ] = None,
+    protocol: Annotated[
+        Protocol | None,
+        typer.Option(help="paper: subject-wise folds, pooled, beside the published figures."),
+    ] = None,
+    folds_run: Annotated[
+        int | None, typer.Option(min=1, help="With --protocol: only so many folds.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    version: Annotated[str, typer.Option(help="Version the weights carry.")] = "1",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads.", show_default="PyTorch's")
+    ] = None,
+) -> None:
+    """Train MC2SleepNet: contrast, cross-masking, fine-tuning. Not a medical device.
+
+    Several GPUs: torchrun --nproc-per-node 4 -m offline_training.cli fit ...
+    """
+    if folds_run is not None and protocol is None:
+        raise InputError("--folds-run goes with --protocol paper")
+    if protocol is not None and (init is not None or stage not in (None, StageOption.ALL)):
+        raise InputError("--protocol paper trains all stages from nothing: no --init, no --stage")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    wanted = Recipe() if protocol is None else PAPER
+    if recipe is not None:
+        wanted = overridden(wanted, recipe)
+    wanted, gain = planned(wanted, gain, init)
+    recordings = load_prepared(data)
+    job = Job(
+        out=out,
+        recipe=wanted,
+        gain=gain,
+        seed=seed,
+        parts=(stage or (StageOption.ALL if init is None else StageOption.FINETUNE)).parts,
+        channel=", ".join(sorted({one.card.channel for one in recordings})),
+        trim=_trim(recordings),
+        command=shlex.join(["sleep-train", *sys.argv[1:]]),
+        version=version,
+        init=init,
+    )
+    with joined() as ranks:
+        if protocol is not None:
+            table = run_paper(recordings, job, folds_run, ranks)
+            if ranks.first:
+                typer.echo(f"{table}\nwake kept: {job.trim}")
+            return
+        train, validation = hold_out(recordings, wanted.validation_share)
+        fitted = fit_job(train, validation, job, ranks)
+        if not ranks.first:
+            return
+        typer.echo(said(fitted.throughput))
+        for track, scores in fitted.scores.items():
+            typer.echo(f"  {track:8} {scores}")
+        typer.echo(fitted.weights or f"{out} is ready for the next stage")
+
+
+def _trim(recordings: list[PreparedRecording]) -> str:
+    """How much wake around sleep the recordings keep: it moves accuracy by points."""
+    kept = sorted({one.card.wake_min for one in recordings}, key=lambda minutes: minutes or 0)
+    return ", ".join("all" if one is None else f"{one:g} min around sleep" for one in kept)

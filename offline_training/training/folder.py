@@ -1,0 +1,107 @@
+"""A run's folder: what a run wrote, and where it goes on.
+
+::
+
+    RUN/config.json        gain, seed, recipe, recordings: a run goes on only with the same
+    RUN/metrics.csv        one row a look at the validation subjects
+    RUN/throughput.json    epochs a second of each part, and what the paper's protocol would take
+    RUN/curves.png         training and validation loss
+    RUN/confusion.png      validation subjects, live and revised
+    RUN/checkpoints/       one safetensors file a part
+    RUN/<name>.safetensors, RUN/<name>.json    the weights and their card
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monitor.errors import InputError
+from offline_training.data.files import write_whole
+from offline_training.training.checkpoint import Counters
+from offline_training.training.parts import Looked
+
+COLUMNS = (
+    *("part", "step", "training_loss", "validation_loss", "found"),
+    *("single_view_loss", "masked_l1", "live_loss", "revised_loss"),
+    *("live_accuracy", "live_kappa", "revised_accuracy", "revised_kappa"),
+    *("training_s", "epochs_per_s"),
+)
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    path: Path
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.csv"
+
+    def checkpoint(self, part: str) -> Path:
+        return self.path / "checkpoints" / f"{part}.safetensors"
+
+    def claim(self, config: dict[str, Any]) -> None:
+        """Take the folder for the run that ``config`` describes, new or begun.
+
+        Raises
+        ------
+        InputError
+            Another run is in it.
+        """
+        path = self.path / "config.json"
+        if not path.is_file():
+            self.write_json("config.json", config)
+            return
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as exc:
+            raise InputError(f"{path} is damaged: choose another --out") from exc
+        config = json.loads(json.dumps(config))
+        if found != config:
+            other = [key for key in config if found.get(key) != config[key]]
+            raise InputError(
+                f"{self.path} holds a run with another {' and '.join(other) or 'configuration'}: "
+                "choose another --out, or repeat its options to go on with it"
+            )
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        text = json.dumps(content, indent=2) + "\n"
+        write_whole(self.path / name, lambda file: file.write(text.encode()))
+
+    def rows(self) -> list[Row]:
+        """The metrics so far."""
+        if not self.metrics.is_file():
+            return []
+        with self.metrics.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    def forget_after(self, counters: Counters) -> None:
+        """Drop rows of steps that an interrupted run did but its checkpoint does not know."""
+        kept = [
+            row
+            for row in self.rows()
+            if row["part"] != counters.part or int(row["step"]) <= counters.step
+        ]
+        with self.metrics.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(kept)
+
+    def append(self, counters: Counters, training_loss: float, looked: Looked) -> None:
+        row = {
+            "part": counters.part,
+            "step": counters.step,
+            "training_loss": "" if math.isnan(training_loss) else training_loss,
+            "validation_loss": looked.loss,
+            "training_s": round(counters.training_s, 3),
+            "epochs_per_s": round(counters.epochs_per_s, 1),
+            **looked.figures,
+        }
+        with self.metrics.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, COLUMNS).writerow(row)
