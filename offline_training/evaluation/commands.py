@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated, Any
 
 import torch
@@ -93,7 +94,7 @@ def evaluate(
     nights = _nights(recordings, hypnogram, channel)
     peers = _peers(peer or [], nights)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+        _make_folder(out)
     clock, console = SystemClock(), Console()
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)
@@ -185,6 +186,16 @@ def _compare(results: Results, peers: Sequence[Peer], console: Console) -> dict[
         "epochs": n_common,
         "stagers": {name: files.agreement_json(each) for name, each in agreements.items()},
     }
+
+
+def _make_folder(out: Path) -> None:
+    """Find out before the work, not after it."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out):
+            pass
+    except OSError as exc:
+        raise InputError(f"cannot write to --out {out}: {exc.strerror}; name a folder") from exc
 
 
 def _origin(seed: int) -> dict[str, Any]:

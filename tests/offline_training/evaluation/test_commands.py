@@ -95,6 +95,7 @@ def test_bad_input_is_one_line_and_exit_2(tmp_path: Path, sleep_train: Program) 
         ([night, unscored, "--hypnogram", night], "--hypnogram"),
         ([night, "--peer", "nothing"], "NAME=FILE"),
         ([night, "--hypnogram", str(broken)], "broken.edf"),
+        ([night, "--out", str(broken)], "--out"),
     ):
         code, out, err = sleep_train("evaluate", *arguments)
         assert (code, out, err.count("\n")) == (2, "", 1), err
