@@ -25,7 +25,7 @@ app.command(
     epilog="Example: sleep-train fit-bandpower --data ~/sleep-edf --out models/default --seed 0"
 )(fit_bandpower)
 app.command(
-    epilog="Example: sleep-train evaluate-bandpower --data ~/sleep-edf --variant absolute --folds 5"
+    epilog="Example: sleep-train evaluate-bandpower --data ~/sleep-edf --folder ~/folds --folds 10"
 )(evaluate_bandpower)
 app.command(epilog="Example: sleep-train evaluate night.edf --hypnogram expert.edf --out results")(
     evaluate

@@ -176,7 +176,8 @@ def _density(log_power: F64, tilt: F64) -> F64:
     density = np.zeros((len(log_power), len(_FREQUENCIES_HZ)))
     density[:, inside] = np.exp(curve(np.log(_FREQUENCIES_HZ[inside])))
     rolloff = 1 / (1 + (np.maximum(_FREQUENCIES_HZ, 1e-9) / 40.0) ** 40)
-    return density * rolloff
+    shaped: F64 = density * rolloff
+    return shaped
 
 
 def _overlap_add(spectra: npt.NDArray[np.complex128]) -> F64:

@@ -3,40 +3,32 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
 
-from models.contract import Gain
+from models.contract import Gain, ModelContract
+from models.mc2sleepnet import MC2SleepNet
 from models.weights import read_card, save
-from offline_training.bandpower import variants
 from offline_training.bandpower.card import describe
-from offline_training.bandpower.fit import Recipe
+from offline_training.bandpower.crossval import CrossValidation
+from offline_training.bandpower.fit import Recipe, fit
+from offline_training.bandpower.nights import CHANNEL, hold_out, in_microvolts, load_nights
 from offline_training.progress import progress
 
-
-class Variant(StrEnum):
-    BOTH = "both"
-    ABSOLUTE = "absolute"
-    GAIN_FREE = "gain-free"
-
-    @property
-    def gains(self) -> list[Gain]:
-        return [gain for gain, name in variants.VARIANTS.items() if self in (Variant.BOTH, name)]
-
+VARIANTS = {Gain.KNOWN: "absolute", Gain.UNKNOWN: "gain-free"}
 
 DataOption = Annotated[
     Path,
     typer.Option(
-        help="Folder with sleep_edf_variants.npz and sleep_edf_amplitude.csv.", show_default=False
+        help="Folder with sleep_edf_bandpower.npz and sleep_edf_amplitude.csv.", show_default=False
     ),
 ]
 OutOption = Annotated[Path, typer.Option(help="Folder of the weights and their cards.")]
-VariantOption = Annotated[Variant, typer.Option(help="Which weights.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 StepsOption = Annotated[
     int | None, typer.Option(min=1, help="Training steps.", show_default="as shipped")
@@ -44,49 +36,60 @@ StepsOption = Annotated[
 ThreadsOption = Annotated[int, typer.Option(min=1, help="CPU threads.")]
 
 
-def recipe_of(gain: Gain, steps: int | None) -> Recipe:
-    recipe = variants.RECIPES[gain]
-    return recipe if steps is None else replace(recipe, steps=steps)
+def recipe_of(steps: int | None) -> Recipe:
+    return Recipe() if steps is None else replace(Recipe(), steps=steps)
 
 
 def fit_bandpower(
     data: DataOption,
     out: OutOption = Path("models/default"),
-    variant: VariantOption = Variant.BOTH,
     seed: SeedOption = 0,
     steps: StepsOption = None,
     threads: ThreadsOption = 1,
-    version: Annotated[str, typer.Option(help="Version the contract carries.")] = "1",
+    version: Annotated[str, typer.Option(help="Version the contract carries.")] = "2",
 ) -> None:
-    """Rebuild the default weights from measured band powers. Minutes on one core."""
+    """Rebuild the default weights, both variants, from measured band powers. Minutes on a core."""
     torch.set_num_threads(threads)
-    for gain in variant.gains:
-        name, recipe = variants.VARIANTS[gain], recipe_of(gain, steps)
-        nights = variants.nights_of(data, gain)
-        fitted = variants.fit_variant(nights, gain, recipe, seed, progress(name))
+    recipe = recipe_of(steps)
+    nights = in_microvolts(load_nights(data), data)
+    train, held_out = hold_out(nights)
+    started_s = time.monotonic()
+    networks = fit(train, held_out, recipe, seed, progress("fit"))
+    training_s = round(time.monotonic() - started_s)
+    for gain, network in networks.items():
         card = {
-            "command": f"sleep-train fit-bandpower --data DIR --variant {name} --seed {seed} "
+            "command": f"sleep-train fit-bandpower --data DIR --seed {seed} "
             f"--steps {recipe.steps} --threads {threads}",
-            **describe(fitted.train, fitted.held_out, gain is Gain.UNKNOWN, recipe, seed),
-            "figures": {
-                "held_out": {
-                    "note": "subjects used for early stopping and calibration: optimistic",
-                    "live": fitted.live.to_json(),
-                    "revised": fitted.revised.to_json(),
-                }
-            },
+            **describe(train, held_out, gain, recipe, seed),
+            "training_s": training_s,
+            "figures": {},
         }
-        path = out / f"{name}.safetensors"
-        contract = variants.contract_of(fitted.network, gain, recipe, version)
-        save(path, fitted.network, contract, card)
-        typer.echo(f"{path}\n  live     {fitted.live}\n  revised  {fitted.revised}")
+        path = out / f"{VARIANTS[gain]}.safetensors"
+        save(path, network, contract_of(network, gain, recipe, version), card)
+        typer.echo(path)
+
+
+def contract_of(network: MC2SleepNet, gain: Gain, recipe: Recipe, version: str) -> ModelContract:
+    """The contract of band-power weights; `models.weights.save` fills in the sha256."""
+    return ModelContract(
+        name=f"mc2sleepnet-bandpower-{VARIANTS[gain]}",
+        version=version,
+        gain=gain,
+        channel=CHANNEL,
+        context_epochs=recipe.context_epochs,
+        revision_epochs=recipe.revision_epochs,
+        embedding_dim=network.config.embedding_dim,
+        weights_sha256="",
+    )
 
 
 def evaluate_bandpower(
     data: DataOption,
+    folder: Annotated[
+        Path, typer.Option(help="Where finished folds are kept; the same command continues.")
+    ],
     out: OutOption = Path("models/default"),
-    variant: VariantOption = Variant.BOTH,
-    folds: Annotated[int, typer.Option(min=2, help="Folds of subjects.")] = 5,
+    folds: Annotated[int, typer.Option(min=2, help="Folds of subjects.")] = 10,
     run_folds: Annotated[
         int | None, typer.Option(min=1, help="Stop after this many folds.", show_default="all")
     ] = None,
@@ -95,22 +98,27 @@ def evaluate_bandpower(
     steps: StepsOption = None,
     threads: ThreadsOption = 1,
 ) -> None:
-    """Cross-validate the recipe by subject, streamed, and write the figures into the card."""
+    """Cross-validate the recipe by subject, streamed, and write the figures into the cards."""
     torch.set_num_threads(threads)
-    running = min(run_folds or folds, folds)
-    for gain in variant.gains:
-        name, recipe = variants.VARIANTS[gain], recipe_of(gain, steps)
-        path = out / f"{name}.safetensors"
-        card = read_card(path)
-        nights = variants.nights_of(data, gain)
-        figures = variants.cross_validate(
-            nights, gain, recipe, folds, running, seed, stride, progress(name)
-        )
-        command = (
-            f"sleep-train evaluate-bandpower --data DIR --variant {name} --folds {folds} "
-            f"--run-folds {running} --stride {stride} --seed {seed} --steps {recipe.steps} "
-            f"--threads {threads}"
-        )
-        card["figures"]["cross_validated"] = {"command": command, **figures}
-        path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-        typer.echo(f"{name}\n{json.dumps(figures, indent=2)}")
+    recipe = recipe_of(steps)
+    cards = {gain: out / f"{name}.safetensors" for gain, name in VARIANTS.items()}
+    contents = {gain: read_card(path) for gain, path in cards.items()}
+    nights = in_microvolts(load_nights(data), data)
+    validation = CrossValidation(folds, min(run_folds or folds, folds), stride, seed)
+    figures = validation.run(nights, recipe, folder, progress("cross-validation"))
+    command = (
+        f"sleep-train evaluate-bandpower --data DIR --folder FOLDS --folds {folds} "
+        f"--run-folds {validation.run_folds} --stride {stride} --seed {seed} "
+        f"--steps {recipe.steps} --threads {threads}"
+    )
+    for gain, card in contents.items():
+        card["figures"]["cross_validated"] = {"command": command, **figures[gain]}
+        text = json.dumps(card, indent=2) + "\n"
+        cards[gain].with_suffix(".json").write_text(text, encoding="utf-8")
+        for track in ("live", "revised"):
+            found = figures[gain][track]
+            typer.echo(
+                f"{VARIANTS[gain]:9} {track:7}  accuracy {found['accuracy']:.3f}  "
+                f"macro-F1 {found['macro_f1']:.3f}  kappa {found['kappa']:.3f}  "
+                f"calibration error {found['calibration_error']:.3f}"
+            )

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from models.bandpower import N_BANDS, band_features
-from models.mc2sleepnet import BandPowerToken, EpochInputs, MC2SleepNet, NetworkConfig
+from models.contract import Gain
+from models.mc2sleepnet import N_STAGES, BandPowerToken, EpochInputs, MC2SleepNet, NetworkConfig
 from offline_training.bandpower.nights import Night
 from offline_training.bandpower.staging import stream_nights
 from offline_training.evaluation.streaming import Streamed
@@ -23,7 +25,6 @@ from offline_training.training.tracks import (
     half_causal,
     stage_weights,
     track_losses,
-    weighted_loss,
 )
 from offline_training.training.windows import Windows
 
@@ -38,6 +39,7 @@ class Recipe:
       ``gain`` is about what the level of a recording is known to (`nights.in_microvolts`).
     - ``between`` of the windows are of a derivation between Fpz-Cz and Pz-Oz: log powers mixed in a
       random share. Stages of other derivations get better, those of Fpz-Cz no worse.
+    - ``mutual``: how much of what is to be learned comes from what both variants agree on.
     - ``hide`` of the windows have a random run of epochs unscored.
     """
 
@@ -51,8 +53,9 @@ class Recipe:
     average: float = 0.99
     noise: float = 0.1
     offset: float = 0.1
-    gain: float = 0.25
+    gain: float = 0.5
     between: float = 0.5
+    mutual: float = 0.5
     hide: float = 0.3
     evaluate_every: int = 200
     evaluate_stride: int = 16
@@ -115,35 +118,77 @@ def _standardise(network: MC2SleepNet, nights: Sequence[Night]) -> None:
     token.standardise.std.copy_(features.std(dim=0))
 
 
+class Student:
+    """One of the networks that are trained together, with its optimiser and running average."""
+
+    def __init__(self, nights: Sequence[Night], gain: Gain, recipe: Recipe) -> None:
+        self.network = MC2SleepNet(recipe.network_config(gain is Gain.UNKNOWN))
+        _standardise(self.network, nights)
+        self.averaged = copy.deepcopy(self.network).requires_grad_(False)
+        self.best, self.best_loss = self.averaged, math.inf
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimiser,
+            lambda step: (
+                min(1.0, (step + 1) / recipe.warmup_steps)
+                * (0.5 + 0.5 * math.cos(math.pi * step / recipe.steps))
+            ),
+        )
+
+    def logits(self, log_power: Tensor, scored: Tensor) -> Tensor:
+        """(B, L, 5), the first half of the batch live, the second revised."""
+        self.network.train()
+        embeddings = self.network.embed(EpochInputs(log_power=log_power.flatten(0, 1)))
+        embeddings = embeddings.view(*scored.shape, -1)  # (B, L, E)
+        return half_causal(self.network.staging_view, embeddings, scored).prediction
+
+    def keep_if_better(self, loss: float) -> None:
+        if loss < self.best_loss:
+            self.best, self.best_loss = copy.deepcopy(self.averaged), loss
+
+    def learn(self, loss: Tensor, keep: float) -> None:
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        self.schedule.step()
+        average(self.averaged, self.network, keep)
+
+
+def mutual_loss(
+    logits: Tensor, agreed: Tensor, stage: Tensor, weight: Tensor, mutual: float
+) -> Tensor:
+    """Weighted cross-entropy against the expert and, for a share of ``mutual``, against ``agreed``.
+
+    ``logits`` and the probabilities ``agreed`` are (B, L, 5), ``stage`` (B, L), negative ignored.
+    """
+    counted = stage >= 0
+    log_probability = logits[counted].log_softmax(dim=1)  # (m, 5)
+    truth = F.one_hot(stage[counted], N_STAGES)
+    target = (1 - mutual) * truth + mutual * agreed[counted]
+    each = weight[stage[counted]]  # (m,)
+    return -(each * (target * log_probability).sum(dim=1)).sum() / each.sum()
+
+
 def fit(
     train: Sequence[Night],
     held_out: Sequence[Night],
-    gain_free: bool,
     recipe: Recipe,
     seed: int,
     report: Report = lambda step, steps, line: None,
-) -> MC2SleepNet:
-    """Train on ``train``; keep the averaged weights that stage ``held_out`` best, calibrated there.
+) -> dict[Gain, MC2SleepNet]:
+    """Train both variants together on ``train``; of each keep the averaged weights that stage
+    ``held_out`` best, calibrated there.
 
-    Calibration is one temperature for each track, under the same square-root class weights as
-    training: probabilities are right for a night whose stages are more even than Sleep-EDF's.
+    Both see the same windows, and each learns from the expert and from what the two agree on
+    (deep mutual learning, Zhang et al. 2018): about as good as averaging both, at the cost of one.
     """
     torch.manual_seed(seed)
-    network = MC2SleepNet(recipe.network_config(gain_free))
-    _standardise(network, train)
+    students = {gain: Student(train, gain, recipe) for gain in Gain}
     weight = stage_weights(train)
     windows = NoisyWindows(train, recipe, seed)
-    averaged = copy.deepcopy(network).requires_grad_(False)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser,
-        lambda step: (
-            min(1.0, (step + 1) / recipe.warmup_steps)
-            * (0.5 + 0.5 * math.cos(math.pi * step / recipe.steps))
-        ),
-    )
 
     def stage_held_out(network: MC2SleepNet) -> Streamed:
         return stream_nights(
@@ -154,28 +199,20 @@ def fit(
             recipe.evaluate_stride,
         )
 
-    best, best_loss = copy.deepcopy(averaged), math.inf
     for step in range(1, recipe.steps + 1):
-        network.train()
         log_power, stage, scored = windows.draw()
-        embeddings = network.embed(EpochInputs(log_power=log_power.flatten(0, 1)))
-        embeddings = embeddings.view(*scored.shape, -1)  # (B, L, E)
-        logits = half_causal(network.staging_view, embeddings, scored).prediction
-        loss = weighted_loss(logits, stage, weight)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        average(averaged, network, min(recipe.average, step / (step + 10)))
+        answers = {gain: each.logits(log_power, scored) for gain, each in students.items()}
+        agreed = torch.stack([a.detach().softmax(dim=2) for a in answers.values()]).mean(dim=0)
+        keep = min(recipe.average, step / (step + 10))
+        for gain, student in students.items():
+            student.learn(mutual_loss(answers[gain], agreed, stage, weight, recipe.mutual), keep)
         if step % recipe.evaluate_every == 0 or step == recipe.steps:
-            live, revised = track_losses(stage_held_out(averaged), weight)
-            if live + revised < best_loss:
-                best, best_loss = copy.deepcopy(averaged), live + revised
-            report(
-                step,
-                recipe.steps,
-                f"train {loss:.3f}  held out: live {live:.4f} revised {revised:.4f}",
-            )
-    calibrate(best, stage_held_out(best), weight)
-    return best.eval()
+            lines = []
+            for gain, student in students.items():
+                live, revised = track_losses(stage_held_out(student.averaged), weight)
+                student.keep_if_better(live + revised)
+                lines.append(f"gain {gain.value}: live {live:.4f} revised {revised:.4f}")
+            report(step, recipe.steps, "held out, " + "  ".join(lines))
+    for student in students.values():
+        calibrate(student.best, stage_held_out(student.best), torch.ones(N_STAGES))
+    return {gain: student.best.eval() for gain, student in students.items()}

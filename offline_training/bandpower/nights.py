@@ -15,6 +15,7 @@ import numpy.typing as npt
 from models.bandpower import N_BANDS
 from models.contract import STAGES
 from monitor.errors import InputError
+from offline_training.data.recordings import split_subjects
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -29,6 +30,8 @@ NON_STATIONARITY_LN = 0.26
 Where an epoch is Gaussian (|kurtosis| < 0.1) the two should agree; in such epochs of N2 and of N3
 (4,511 of them, 132 Sleep-EDF recordings) the level of `in_microvolts` without it is 0.26 too high.
 """
+HELD_OUT_SHARE = 10
+HELD_OUT_SEED = 2025
 _LEVEL_STAGES = (STAGES.index("N2"), STAGES.index("R"))
 
 
@@ -135,3 +138,10 @@ def _raised(night: Night, std_uv: dict[str, float], path: Path) -> Night:
         raise InputError(f"{path} has no N2 and no R amplitude of recording {night.recording}")
     level = np.float32(np.mean(levels) - NON_STATIONARITY_LN)
     return replace(night, log_power=night.log_power + level, parietal=night.parietal + level)
+
+
+def hold_out(nights: Sequence[Night]) -> tuple[list[Night], list[Night]]:
+    """(train, held out) by subject: one in ten, for early stopping and calibration; the same
+    subjects at every call."""
+    subjects = len({night.subject for night in nights})
+    return split_subjects(nights, min(HELD_OUT_SHARE, subjects), HELD_OUT_SEED)[0]

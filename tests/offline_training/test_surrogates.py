@@ -11,9 +11,9 @@ from scipy.signal import periodogram
 from scipy.stats import kurtosis
 
 from models.bandpower import log_band_power
-from models.contract import SFREQ_HZ, Gain
+from models.contract import SFREQ_HZ
 from monitor.errors import InputError
-from offline_training.bandpower.variants import nights_of
+from offline_training.bandpower.nights import in_microvolts, load_nights
 from offline_training.surrogates import TIMEDOMAIN_FILE, surrogate_recordings, synthesise
 from tests.offline_training.bandpower.synthetic import write_data
 
@@ -55,7 +55,7 @@ def write_timedomain(directory: Path, epochs: int) -> None:
 def test_a_night_is_drawn_anew_each_time_and_again_from_its_seed(tmp_path: Path) -> None:
     write_data(tmp_path, subjects=2)
     write_timedomain(tmp_path, 240)
-    nights = nights_of(tmp_path, Gain.KNOWN)
+    nights = in_microvolts(load_nights(tmp_path), tmp_path)
     night = surrogate_recordings(nights, tmp_path, seed=3)[1]
     first, second = night.epochs_uv(4, 8), night.epochs_uv(4, 8)
     assert first.shape == (4, 3000) and not np.allclose(first, second)
@@ -68,7 +68,7 @@ def test_a_night_is_drawn_anew_each_time_and_again_from_its_seed(tmp_path: Path)
 
 def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
     write_data(tmp_path, subjects=2)
-    nights = nights_of(tmp_path, Gain.KNOWN)
+    nights = in_microvolts(load_nights(tmp_path), tmp_path)
     with pytest.raises(InputError, match=TIMEDOMAIN_FILE):
         surrogate_recordings(nights, tmp_path, seed=0)
     write_timedomain(tmp_path, 239)

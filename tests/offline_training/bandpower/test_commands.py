@@ -16,14 +16,14 @@ from tests.offline_training.program import Program
 def test_fit_and_evaluate_write_weights_that_load(tmp_path: Path, sleep_train: Program) -> None:
     write_data(tmp_path, subjects=4)
     common = ("--data", str(tmp_path), "--out", str(tmp_path / "out"), "--steps", "1")
-    common = (*common, "--variant", "gain-free")
     code, out, err = sleep_train("fit-bandpower", *common)
-    assert code == 0 and "min left" in err and "kappa" in out
+    assert code == 0 and "min left" in err and "gain-free.safetensors" in out
     path = tmp_path / "out" / "gain-free.safetensors"
     network, contract = load(path)
     assert contract.gain is Gain.UNKNOWN and network.config.gain_free
-    code, _, _ = sleep_train("evaluate-bandpower", *common, "--folds", "2", "--run-folds", "1")
-    assert code == 0
+    folds = ("--folder", str(tmp_path / "folds"), "--folds", "2", "--run-folds", "1")
+    code, out, _ = sleep_train("evaluate-bandpower", *common, *folds)
+    assert code == 0 and out.count("kappa") == 4
     figures = read_card(path)["figures"]["cross_validated"]
     assert figures["folds_run"] == 1 and figures["command"].startswith("sleep-train evaluate")
     load(path)
@@ -33,7 +33,8 @@ def test_bad_input_is_one_line_and_exit_2(tmp_path: Path, sleep_train: Program) 
     code, _, err = sleep_train("fit-bandpower", "--data", str(tmp_path))
     assert code == 2 and err.count("\n") == 1 and "sleep_edf_bandpower.npz" in err
     code, _, err = sleep_train(
-        "evaluate-bandpower", "--data", str(tmp_path), "--out", str(tmp_path)
+        "evaluate-bandpower",
+        *("--data", str(tmp_path), "--out", str(tmp_path), "--folder", str(tmp_path)),
     )
     assert code == 2 and err.count("\n") == 1 and "has no card" in err
 

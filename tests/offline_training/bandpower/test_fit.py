@@ -11,11 +11,13 @@ import torch
 
 from models.contract import Gain
 from models.mc2sleepnet import EpochInputs, MC2SleepNet
-from offline_training.bandpower.fit import NoisyWindows, Recipe, fit
+from monitor.errors import InputError
+from offline_training.bandpower.crossval import CrossValidation
+from offline_training.bandpower.fit import NoisyWindows, Recipe, fit, mutual_loss
+from offline_training.bandpower.nights import Night, hold_out, in_microvolts, load_nights
 from offline_training.bandpower.staging import stream_nights
-from offline_training.bandpower.variants import cross_validate, hold_out, nights_of
 from offline_training.evaluation.scores import Scores
-from offline_training.training.tracks import stage_weights
+from offline_training.training.tracks import stage_weights, weighted_loss
 from tests.offline_training.bandpower.synthetic import write_data
 
 RECIPE = Recipe(
@@ -37,33 +39,35 @@ RECIPE = Recipe(
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def nights(tmp_path_factory: pytest.TempPathFactory) -> list[Night]:
     directory = tmp_path_factory.mktemp("sleep-edf")
     write_data(directory, subjects=6)
-    return directory
+    return in_microvolts(load_nights(directory), directory)
 
 
-def test_it_learns_and_repeats_itself(data: Path) -> None:
-    train, held_out = hold_out(nights_of(data, Gain.KNOWN))
+def test_it_learns_and_repeats_itself(nights: list[Night]) -> None:
+    train, held_out = hold_out(nights)
     lines: list[str] = []
-    networks = [
-        fit(train, held_out, False, RECIPE, seed, lambda step, steps, line: lines.append(line))
+    first, again = (
+        fit(train, held_out, RECIPE, seed, lambda step, steps, line: lines.append(line))
         for seed in (0, 0)
-    ]
-    assert len(lines) == 4 and "revised" in lines[0]
-    for a, b in zip(*(network.state_dict().values() for network in networks), strict=True):
-        assert torch.equal(a, b)
-    streamed = stream_nights(
-        networks[0], held_out[:1], RECIPE.context_epochs, RECIPE.revision_epochs
     )
-    live = torch.from_numpy(streamed.live).softmax(dim=1).numpy()
-    assert Scores.of(streamed.truth, live).to_json()["accuracy"] > 0.8
-    token = networks[0].spectral_encoder.token.standardise  # type: ignore[union-attr]
+    assert len(lines) == 4 and "revised" in lines[0]
+    for gain, network in first.items():
+        for name, tensor in network.state_dict().items():
+            assert torch.equal(tensor, again[gain].state_dict()[name])
+        assert network.config.gain_free is (gain is Gain.UNKNOWN)
+        streamed = stream_nights(
+            network, held_out[:1], RECIPE.context_epochs, RECIPE.revision_epochs
+        )
+        live = torch.from_numpy(streamed.live).softmax(dim=1).numpy()
+        assert Scores.of(streamed.truth, live).to_json()["accuracy"] > 0.8
+    token = first[Gain.KNOWN].spectral_encoder.token.standardise  # type: ignore[union-attr]
     assert token.mean[3] != 0 and token.std[3] != 1  # type: ignore[union-attr, index]
 
 
-def test_streamed_logits_are_what_stage_answers(data: Path) -> None:
-    night = nights_of(data, Gain.UNKNOWN)[0]
+def test_streamed_logits_are_what_stage_answers(nights: list[Night]) -> None:
+    night = nights[0]
     torch.manual_seed(0)
     network = MC2SleepNet(RECIPE.network_config(gain_free=True)).eval().requires_grad_(False)
     streamed = stream_nights(network, [night], RECIPE.context_epochs, RECIPE.revision_epochs)
@@ -84,19 +88,18 @@ EXACT = replace(RECIPE, noise=0, offset=0, gain=0, batch=200)
 """Log powers as they are."""
 
 
-def test_windows_lie_between_the_two_derivations(data: Path) -> None:
-    nights = [
+def test_windows_lie_between_the_two_derivations(nights: list[Night]) -> None:
+    marked = [
         replace(night, log_power=np.zeros_like(night.log_power), parietal=night.parietal * 0 + 1)
-        for night in nights_of(data, Gain.KNOWN)
+        for night in nights
     ]
-    log_power, _, _ = NoisyWindows(nights, replace(EXACT, between=0.5), seed=0).draw()
+    log_power, _, _ = NoisyWindows(marked, replace(EXACT, between=0.5), seed=0).draw()
     shares = log_power.amax(dim=(1, 2))
     assert shares.max() <= 1 and len(shares.unique()) > 50
     assert 0.3 < (shares == 0).float().mean() < 0.7
 
 
-def test_windows_never_hold_two_nights(data: Path) -> None:
-    nights = nights_of(data, Gain.KNOWN)
+def test_windows_never_hold_two_nights(nights: list[Night]) -> None:
     marked = [
         replace(night, log_power=np.full_like(night.log_power, i)) for i, night in enumerate(nights)
     ]
@@ -109,8 +112,7 @@ def test_windows_never_hold_two_nights(data: Path) -> None:
     assert lengths.min() < 6 and lengths.max() == 12
 
 
-def test_stage_weights_are_square_root_inverse(data: Path) -> None:
-    nights = nights_of(data, Gain.KNOWN)
+def test_stage_weights_are_square_root_inverse(nights: list[Night]) -> None:
     stage = np.concatenate([night.stage for night in nights])
     share = np.bincount(stage[stage >= 0]) / (stage >= 0).sum()
     weight = stage_weights(nights).numpy()
@@ -118,19 +120,40 @@ def test_stage_weights_are_square_root_inverse(data: Path) -> None:
     assert (weight * share).sum() == pytest.approx(1)
 
 
-def test_cross_validation_pools_every_epoch_once(data: Path) -> None:
-    nights = nights_of(data, Gain.KNOWN)
-    seen: list[tuple[int, int]] = []
-    figures = cross_validate(
-        nights,
-        Gain.KNOWN,
-        replace(RECIPE, steps=2),
-        2,
-        2,
-        0,
-        1,
-        lambda i, n, _: seen.append((i, n)),
+def test_mutual_loss_is_cross_entropy_and_then_what_both_agree_on() -> None:
+    logits = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0))
+    stage = torch.tensor([[0, 3, -1], [4, 4, 1]])
+    weight = torch.tensor([1.0, 2.0, 0.5, 1.0, 3.0])
+    agreed = torch.full((2, 3, 5), 0.2)
+    hard = mutual_loss(logits, agreed, stage, weight, mutual=0.0)
+    torch.testing.assert_close(hard, weighted_loss(logits, stage, weight))
+    soft = mutual_loss(logits, logits.softmax(dim=2), stage, weight, mutual=1.0)
+    entropy = torch.distributions.Categorical(logits=logits[stage >= 0]).entropy()
+    each = weight[stage[stage >= 0]]
+    torch.testing.assert_close(soft, (each * entropy).sum() / each.sum())
+
+
+def test_cross_validation_pools_every_epoch_once_and_continues(
+    nights: list[Night], tmp_path: Path
+) -> None:
+    recipe, seen = replace(RECIPE, steps=2), list[tuple[int, int]]()
+
+    def report(step: int, steps: int, line: str) -> None:
+        seen.append((step, steps))
+
+    one = CrossValidation(folds=2, run_folds=1, stride=1, seed=0)
+    one.run(nights, recipe, tmp_path, report)
+    assert seen == [(2, 2)]
+    both = replace(one, run_folds=2)
+    figures = both.run(nights, recipe, tmp_path, report)
+    assert seen == [(2, 2), (4, 4)]  # the first fold was found
+    epochs, scored = (
+        sum(len(night.stage) for night in nights),
+        sum(int((night.stage >= 0).sum()) for night in nights),
     )
-    scored = int(sum((night.stage >= 0).sum() for night in nights))
-    assert figures["live"]["epochs"] == figures["revised"]["epochs"] == scored
-    assert seen[-1] == (4, 4)
+    for gain in Gain:
+        for track in ("live", "revised"):
+            found = figures[gain][track]
+            assert (found["epochs"], found["compared"]) == (epochs, scored)
+    with pytest.raises(InputError, match="another recipe"):
+        replace(both, seed=1).run(nights, recipe, tmp_path, report)
