@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from monitor.clock import SystemClock
 from monitor.errors import InputError, MonitorError
 from offline_training.data import sleep_edf
 from offline_training.data.condition import Source
@@ -93,7 +94,8 @@ def prepare_sleep_edf(
     places = sleep_edf.local_files(root, published)
     if download:
         wanted = [(file, places[file.name]) for file in published]
-        for error in fetch_all(base_url, wanted, download_progress()):
+        clock = SystemClock()
+        for error in fetch_all(base_url, wanted, download_progress(clock), clock):
             typer.echo(f"not fetched: {error}", err=True)
     missing = [file.path for file in published if not places[file.name].is_file()]
     if missing:

@@ -93,7 +93,6 @@ class ConditionedNight:
     source_sfreq_hz: float
     origin_s: float
     first_epoch: int
-    fingerprint: str
 
 
 def condition(source: Source) -> ConditionedNight:
@@ -138,7 +137,6 @@ def condition(source: Source) -> ConditionedNight:
         source_sfreq_hz=derivation.sfreq_hz,
         origin_s=origin_s,
         first_epoch=first,
-        fingerprint=recording.fingerprint,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import shutil
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -14,6 +13,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Protocol
 
+from monitor.clock import Clock
 from monitor.errors import InputError, MonitorError
 from offline_training.data.files import PART, sha256_of, unwritable
 
@@ -50,7 +50,7 @@ class FetchError(MonitorError):
 
 
 def fetch_all(
-    base_url: str, wanted: Sequence[tuple[Wanted, Path]], progress: Progress
+    base_url: str, wanted: Sequence[tuple[Wanted, Path]], progress: Progress, clock: Clock
 ) -> list[FetchError]:
     """Fetches what is missing, goes on with what is cut short, replaces what is wrong.
 
@@ -75,7 +75,7 @@ def fetch_all(
 
         url = urllib.parse.urljoin(base_url.rstrip("/") + "/", urllib.parse.quote(file.path))
         try:
-            fetch(url, file, path, tell)
+            fetch(url, file, path, tell, clock)
             failed_in_a_row = 0
         except FetchError as exc:
             errors.append(exc)
@@ -87,7 +87,9 @@ def fetch_all(
     return errors
 
 
-def fetch(url: str, file: Wanted, path: Path, progress: Callable[[int], None]) -> None:
+def fetch(
+    url: str, file: Wanted, path: Path, progress: Callable[[int], None], clock: Clock
+) -> None:
     """Makes ``path`` hold ``file``. Raises FetchError when the server does not give it.
 
     A part that is there is gone on with, as is a file that is too short; what has the right size
@@ -99,7 +101,7 @@ def fetch(url: str, file: Wanted, path: Path, progress: Callable[[int], None]) -
             path.replace(part)
         path.parent.mkdir(parents=True, exist_ok=True)
         for _ in range(2):
-            _complete(url, file, part, progress)
+            _complete(url, file, part, progress, clock)
             if _is_right(part, file):
                 part.replace(path)
                 return
@@ -109,7 +111,9 @@ def fetch(url: str, file: Wanted, path: Path, progress: Callable[[int], None]) -
     raise FetchError(f"{url} is not the published file, fetched twice: its checksum differs")
 
 
-def _complete(url: str, file: Wanted, part: Path, progress: Callable[[int], None]) -> None:
+def _complete(
+    url: str, file: Wanted, part: Path, progress: Callable[[int], None], clock: Clock
+) -> None:
     """Asks for what ``part`` lacks until it has the published size, or the server's end."""
     failures, most = 0, _size(part)
     while _size(part) < file.bytes:
@@ -131,7 +135,8 @@ def _complete(url: str, file: Wanted, part: Path, progress: Callable[[int], None
         failures += 1
         if failures == TRIES:
             raise FetchError(f"{url} cannot be fetched: {why}, {TRIES} times")
-        time.sleep(min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**failures) * random.uniform(0.5, 1.0))
+        wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** (failures - 1))
+        clock.sleep(wait_s * random.uniform(0.5, 1.0))
 
 
 def _append(url: str, file: Wanted, part: Path, progress: Callable[[int], None]) -> None:

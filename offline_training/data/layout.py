@@ -40,10 +40,10 @@ class SourceFile:
     sha256: str
 
     @classmethod
-    def of(cls, path: Path, sha256: str | None = None) -> SourceFile:
-        """``path`` as it is now, its checksum taken unless it is known. Raises OSError."""
+    def of(cls, path: Path) -> SourceFile:
+        """``path`` as it is now; reads all of it. Raises OSError."""
         stat = path.stat()
-        return cls(path.name, stat.st_size, stat.st_mtime_ns, sha256 or sha256_of(path))
+        return cls(path.name, stat.st_size, stat.st_mtime_ns, sha256_of(path))
 
     def is_still(self, path: Path) -> bool:
         """Whether ``path`` holds what it held, by size and time, or by content."""
@@ -162,10 +162,12 @@ def card_path(out: Path, dataset: str, name: str) -> Path:
     return out / dataset / f"{name}.json"
 
 
-def write_recording(out: Path, source: Source, night: ConditionedNight) -> Card:
-    """Puts ``night`` in place of what ``out`` may hold of ``source``; returns its card.
+def write_recording(
+    out: Path, source: Source, files: tuple[SourceFile, ...], night: ConditionedNight
+) -> Card:
+    """Puts ``night``, made from ``files``, in place of what ``out`` holds of ``source``.
 
-    Raises MonitorError when it cannot be written, OSError when a source file is gone.
+    Returns its card. Raises MonitorError when it cannot be written.
     """
     samples = samples_path(out, source.dataset, source.name)
     remove_recording(out, source)
@@ -183,10 +185,7 @@ def write_recording(out: Path, source: Source, night: ConditionedNight) -> Card:
         first_epoch=night.first_epoch,
         stages=night.stages,
         unusable=night.unusable,
-        sources=tuple(
-            SourceFile.of(path, night.fingerprint if path == source.recording else None)
-            for path in source.files
-        ),
+        sources=files,
         sha256=sha256_of(samples),
         bytes=samples.stat().st_size,
         conditioning=CONDITIONING,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from filelock import FileLock, Timeout
 
 from monitor.errors import InputError, MonitorError
 from offline_training.data.condition import Source, condition
-from offline_training.data.files import sha256_of
 from offline_training.data.layout import (
     Card,
+    SourceFile,
     card_path,
     remove_recording,
     samples_path,
@@ -64,14 +64,15 @@ def prepare_all(sources: Sequence[Source], out: Path, jobs: int, report: Report)
             else:
                 done.kept.append(card)
         try:
-            for step, outcome in enumerate(_outcomes(todo, out, jobs), 1):
-                if isinstance(outcome, Card):
-                    done.made.append(outcome)
-                    line = f"{outcome.name}: {outcome.n_epochs} epochs"
-                else:
-                    done.left_out.append(outcome)
-                    line = f"{outcome.name} is left out: {outcome.reason}"
-                report(step, len(todo), line)
+            with closing(_outcomes(todo, out, jobs)) as outcomes:
+                for step, outcome in enumerate(outcomes, 1):
+                    if isinstance(outcome, Card):
+                        done.made.append(outcome)
+                        line = f"{outcome.name}: {outcome.n_epochs} epochs"
+                    else:
+                        done.left_out.append(outcome)
+                        line = f"{outcome.name} is left out: {outcome.reason}"
+                    report(step, len(todo), line)
         finally:
             write_index(out)
     return done
@@ -80,16 +81,17 @@ def prepare_all(sources: Sequence[Source], out: Path, jobs: int, report: Report)
 def prepare_one(source: Source, out: Path) -> Card | LeftOut:
     """Prepares ``source``; what is wrong with it is returned, a failure to write is raised."""
     try:
+        files = tuple(SourceFile.of(path) for path in source.files)
         if source.published:
-            for path, sha256 in zip(source.files, source.published, strict=True):
-                if sha256_of(path) != sha256:
+            for path, file, sha256 in zip(source.files, files, source.published, strict=True):
+                if file.sha256 != sha256:
                     raise InputError(f"{path} is not the published file: fetch it with --download")
         night = condition(source)
     except (MonitorError, OSError) as exc:
         return _left_out(source, out, str(exc))
     except Exception as exc:  # one odd file among thousands must not cost the others
         return _left_out(source, out, f"{source.recording}: {type(exc).__name__}: {exc}")
-    return write_recording(out, source, night)
+    return write_recording(out, source, files, night)
 
 
 def _left_out(source: Source, out: Path, reason: str) -> LeftOut:
@@ -106,7 +108,9 @@ def _already(source: Source, out: Path) -> Card | None:
         return None
 
 
-def _outcomes(sources: Sequence[Source], out: Path, jobs: int) -> Iterator[Card | LeftOut]:
+def _outcomes(
+    sources: Sequence[Source], out: Path, jobs: int
+) -> Generator[Card | LeftOut, None, None]:
     if jobs == 1 or len(sources) < 2:
         for source in sources:
             yield prepare_one(source, out)

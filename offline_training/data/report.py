@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import typer
 
 from models.contract import STAGES
+from monitor.clock import Clock
 from offline_training.data.download import Progress
 from offline_training.data.prepare import Prepared
 
@@ -20,7 +20,8 @@ def summary(done: Prepared, out: Path, wake: float | None) -> list[str]:
     counts = ", ".join(f"{name} {stages.count(i)}" for i, name in enumerate(STAGES))
     trim = "nothing cut off" if wake is None else f"{wake:g} min of wake kept around sleep"
     lines = [
-        f"{len(cards)} recordings of {len({card.subject for card in cards})} subjects in {out} "
+        f"{_counted(len(cards), 'recording')} of "
+        f"{_counted(len({card.subject for card in cards}), 'subject')} in {out} "
         f"({len(done.made)} prepared now, {len(done.kept)} already there), {trim}",
         f"{len(stages)} epochs: {counts}, not scored {stages.count(-1)}; unusable {unusable}",
     ]
@@ -31,15 +32,19 @@ def summary(done: Prepared, out: Path, wake: float | None) -> list[str]:
     return lines
 
 
-def download_progress(every_s: float = 5.0) -> Progress:
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
+
+
+def download_progress(clock: Clock, every_s: float = 5.0) -> Progress:
     """A line on stderr every few seconds: how much is there, how fast, how long still."""
-    start_s = told_s = time.monotonic()
+    start_s = told_s = clock.monotonic_s()
     first: int | None = None
 
     def report(there: int, total: int, path: str) -> None:
         nonlocal told_s, first
         first = there if first is None else first
-        now_s = time.monotonic()
+        now_s = clock.monotonic_s()
         if now_s - told_s < every_s and there < total:
             return
         told_s = now_s

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from monitor.clock import ManualClock
+from offline_training.data.download import GIVE_UP_AFTER, fetch_all
 from offline_training.data.prepared import load_prepared
+from offline_training.data.sleep_edf import read_checksums
 from tests.offline_training.data.nights import sleep_edf_night, write_checksums
 from tests.offline_training.data.web import Behaviour, serve
 from tests.offline_training.program import Program
@@ -23,12 +26,12 @@ class Mirror:
     def __init__(self, folder: Path, url: str, web: Behaviour, program: Program) -> None:
         self.published, self.root, self.out = folder / "web", folder / "root", folder / "out"
         self.url, self.web, self._program = url, web, program
-        self._table = folder / "checksums.csv"
+        self.table = folder / "checksums.csv"
 
     def publish(self, *nights: str) -> None:
         for seed, psg in enumerate(nights):
             sleep_edf_night(self.published, psg, seed=seed)
-        write_checksums(self.published, self._table)
+        write_checksums(self.published, self.table)
 
     def content(self, path: str) -> bytes:
         return (self.published / path).read_bytes()
@@ -48,7 +51,7 @@ class Mirror:
             "prepare",
             "sleep-edf",
             *("--root", str(self.root), "--out", str(self.out), "--jobs", "1", "--download"),
-            *("--base-url", url or self.url, "--checksums", str(self._table)),
+            *("--base-url", url or self.url, "--checksums", str(self.table)),
         )
 
 
@@ -66,7 +69,7 @@ def test_everything_is_fetched_once(mirror: Mirror) -> None:
     mirror.publish("SC4001E0", "SC4002E0")
     code, stdout, stderr = mirror.fetch()
     assert code == 0
-    assert "2 recordings of 1 subjects" in stdout
+    assert "2 recordings of 1 subject in" in stdout
     assert "0 min left" in stderr
     assert [night.name for night in load_prepared(mirror.out)] == ["SC4001", "SC4002"]
     assert mirror.fetched(PSG)
@@ -154,18 +157,40 @@ def test_a_missing_file_is_reported_at_once(mirror: Mirror) -> None:
     assert code == 0
     assert f"not fetched: {mirror.url}/{PSG} cannot be fetched: 404 Not Found" in stderr
     assert len(mirror.web.asked) == 4
-    assert "1 recordings of 1 subjects" in stdout
+    assert "1 recording of 1 subject in" in stdout
 
 
-def test_no_server_fails_in_one_line(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("offline_training.data.download.FIRST_WAIT_S", 0.001)
+def test_a_server_that_has_nothing_is_given_up(mirror: Mirror) -> None:
+    mirror.publish("SC4001E0", "SC4002E0")
+    code, stdout, stderr = mirror.fetch(mirror.url + "/elsewhere")
+    assert code == 1
+    assert len(mirror.web.asked) == stderr.count("not fetched:") == 3
+    assert "4 of 4 files are missing" in stderr
+    assert "give the same command again" in stderr
+    assert "error: no recording was prepared" in stderr
+    assert "Traceback" not in stdout + stderr
+
+
+def test_a_server_that_is_away_is_asked_again_and_again_then_given_up(
+    mirror: Mirror,
+) -> None:
     mirror.publish("SC4001E0", "SC4002E0")
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    code, stdout, stderr = mirror.fetch(f"http://127.0.0.1:{port}")
-    assert code == 1
-    assert "cannot be fetched" in stderr
-    assert "Connection refused, 5 times" in stderr
-    assert stderr.count("not fetched:") == 3  # then the server is given up
-    assert "give the same command again" in stderr
-    assert "Traceback" not in stdout + stderr
+    clock = ManualClock()
+    wanted = [(file, mirror.root / file.path) for file in read_checksums(mirror.table)]
+    errors = fetch_all(f"http://127.0.0.1:{port}", wanted, lambda *_: None, clock)
+    assert len(errors) == GIVE_UP_AFTER < len(wanted)
+    assert all("Connection refused, 5 times" in str(error) for error in errors)
+    assert 0.5 * 7.5 <= clock.monotonic_s() / GIVE_UP_AFTER <= 7.5
+
+
+def test_a_full_disk_is_told_before_anything_is_fetched(mirror: Mirror) -> None:
+    mirror.publish("SC4001E0")
+    lines = mirror.table.read_text().splitlines()
+    lines[1] = lines[1].rpartition(",")[0] + f",{10**18}"
+    mirror.table.write_text("\n".join(lines))
+    code, _, stderr = mirror.fetch()
+    assert code == 2
+    assert "1000000000.0 GB are to be fetched" in stderr
+    assert not mirror.web.asked
