@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -117,7 +119,7 @@ def _outcomes(
         return
     # Started afresh: a forked child would inherit torch's threads in whatever state they are.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(jobs, len(sources)), context, _leave_ctrl_c_to_the_parent)
+    pool = ProcessPoolExecutor(min(jobs, len(sources)), context, _begin_worker)
     try:
         for future in as_completed(pool.submit(prepare_one, each, out) for each in sources):
             yield future.result()
@@ -130,8 +132,17 @@ def _outcomes(
         pool.shutdown(cancel_futures=True)
 
 
-def _leave_ctrl_c_to_the_parent() -> None:
+def _begin_worker() -> None:
+    """Ctrl-C is for the parent, which lets recordings at hand end; without it workers end too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 @contextmanager
