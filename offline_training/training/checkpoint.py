@@ -26,13 +26,17 @@ Tensors = dict[str, Tensor]
 
 @dataclass(slots=True)
 class Counters:
-    """How far a part is. ``looks_without_gain``: since the best loss on the validation subjects;
-    ``training_s`` and ``epochs`` count training alone, without looks at the validation subjects."""
+    """How far a part is.
+
+    ``looked`` at the validation subjects at least once; ``looks_without_gain`` since their best
+    loss. ``training_s`` and ``epochs`` count training alone, without those looks.
+    """
 
     part: str
     step: int = 0
     best_loss: float = float("inf")
     best_step: int = 0
+    looked: bool = False
     looks_without_gain: int = 0
     finished: bool = False
     training_s: float = 0.0

@@ -48,6 +48,10 @@ class Ranks:
         dist.broadcast(moved, owner)
         tensor.copy_(moved)
 
+    def meet(self) -> None:
+        """Wait until every process is here."""
+        self.sum([torch.zeros(1, device=self.device)])
+
     def agreed(self, value: float) -> float:
         """The first process's ``value``: rounding must not part the processes' decisions."""
         one = torch.tensor(value, dtype=torch.float64)

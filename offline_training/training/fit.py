@@ -24,16 +24,11 @@ from offline_training.training import card, checkpoint
 from offline_training.training.augment import augmentations
 from offline_training.training.checkpoint import Counters
 from offline_training.training.distributed import Ranks
+from offline_training.training.finetuning import FinetunePart
 from offline_training.training.folder import RunFolder
 from offline_training.training.job import Job, before, begin
-from offline_training.training.parts import (
-    TRAINED,
-    EpochPart,
-    FinetunePart,
-    Looked,
-    Part,
-    SequencePart,
-)
+from offline_training.training.parts import TRAINED, Looked, Part
+from offline_training.training.pretraining import EpochPart, SequencePart
 from offline_training.training.throughput import throughput
 from offline_training.training.tracks import calibrate
 from offline_training.training.trainer import Trainer

@@ -83,10 +83,9 @@ class RunFolder:
 
     def forget_after(self, counters: Counters) -> None:
         """Drop rows of steps that an interrupted run did but its checkpoint does not know."""
+        last = counters.step if counters.looked else -1
         kept = [
-            row
-            for row in self.rows()
-            if row["part"] != counters.part or int(row["step"]) <= counters.step
+            row for row in self.rows() if row["part"] != counters.part or int(row["step"]) <= last
         ]
         with self.metrics.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS)

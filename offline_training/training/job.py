@@ -54,8 +54,8 @@ class Job:
             "seed": self.seed,
             "init_sha256": init,
             "recipe": self.recipe.to_json(),
-            "train": [one.name for one in train],
-            "validation": [one.name for one in validation],
+            "train_recordings": [one.name for one in train],
+            "validation_recordings": [one.name for one in validation],
         }
 
 

@@ -90,6 +90,7 @@ class Trainer:
         self.best = _copied(network)
         if path.is_file():
             self._resume()
+        ranks.meet()  # before the first process writes there anew
 
     def run(self) -> Counters:
         """Train to the end of the schedule or of patience; the best weights end up in the network.
@@ -98,7 +99,7 @@ class Trainer:
         on the validation subjects than what the part began with.
         """
         schedule, counters = self.part.schedule, self.counters
-        if counters.step == 0 and not counters.finished:
+        if not counters.looked:
             self._look(float("nan"))
         while not counters.finished:
             started_s, loss = time.monotonic(), torch.zeros((), device=self.ranks.device)
@@ -152,7 +153,8 @@ class Trainer:
         schedule, counters = self.part.schedule, self.counters
         looked = self.part.look(self.averaged)
         loss = self.ranks.agreed(looked.loss)
-        if counters.step == 0 or loss < counters.best_loss:
+        counters.looked = True
+        if loss < counters.best_loss:
             counters.best_loss, counters.best_step = loss, counters.step
             counters.looks_without_gain = 0
             self.best = _copied(self.averaged)

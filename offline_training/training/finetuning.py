@@ -1,0 +1,75 @@
+"""Fine-tuning: all logit sets, on frozen epoch encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.mc2sleepnet import MC2SleepNet
+from offline_training.data.recordings import Recording
+from offline_training.evaluation.scores import Scores
+from offline_training.evaluation.streaming import Streamed, probabilities, stream_all
+from offline_training.training.distributed import Ranks
+from offline_training.training.losses import logit_loss
+from offline_training.training.parts import Looked, mixed
+from offline_training.training.reading import encode_nights
+from offline_training.training.recipe import Recipe
+from offline_training.training.tracks import half_causal, stage_weights, track_losses
+from offline_training.training.windows import Windows
+
+
+class FinetunePart:
+    """All logit sets from embeddings computed once: nothing of the encoders changes here."""
+
+    name = "finetune"
+
+    def __init__(
+        self,
+        network: MC2SleepNet,
+        train: Sequence[Recording],
+        validation: Sequence[Recording],
+        recipe: Recipe,
+        ranks: Ranks,
+    ) -> None:
+        self.schedule = recipe.finetune
+        self.epochs_per_item = recipe.sequence_length
+        self.recipe, self.device = recipe, ranks.device
+        nights = encode_nights(network, train, ranks)
+        self.weight = stage_weights(nights, recipe.class_weight_power)
+        self.windows = Windows(
+            [night.stage for night in nights],
+            [night.scored for night in nights],
+            recipe.sequence_length,
+            recipe.hide,
+        )
+        laid_out = self.windows.lay_out([night.embeddings.numpy() for night in nights], 0)
+        self.embeddings = torch.from_numpy(laid_out)  # (N, E)
+        self.validation = encode_nights(network, validation, ranks)
+
+    def loss(self, network: MC2SleepNet, random: np.random.Generator) -> Tensor:
+        drawn = self.windows.draw_labelled(random, self.schedule.micro_batch)
+        embeddings = self.embeddings[torch.from_numpy(drawn.at)].to(self.device)  # (B, L, E)
+        with mixed(self.device):
+            logits = half_causal(network.views, embeddings, drawn.scored.to(self.device))
+        return logit_loss(logits, drawn.stage.to(self.device), self.weight.to(self.device))
+
+    def look(self, network: MC2SleepNet) -> Looked:
+        streamed = self.streamed(network, self.recipe.evaluate_stride)
+        live, revised = track_losses(streamed, self.weight)
+        figures: dict[str, float | None] = {"live_loss": live, "revised_loss": revised}
+        for track, answer in zip(
+            ("live", "revised"), probabilities(network, streamed), strict=True
+        ):
+            found = Scores.of(streamed.truth, answer).to_json()
+            figures |= {f"{track}_{name}": found[name] for name in ("accuracy", "kappa")}
+        return Looked(live + revised, figures)
+
+    def streamed(self, network: MC2SleepNet, stride: int) -> Streamed:
+        """The validation subjects' nights, staged as the monitor would."""
+        recipe = self.recipe
+        return stream_all(
+            network, self.validation, recipe.sequence_length, recipe.revision_epochs, stride
+        )

@@ -1,0 +1,207 @@
+"""Whole runs: folder, weights and card, resumption, what is refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.contract import Gain
+from models.weights import load, read_card
+from monitor.errors import InputError
+from monitor.types import Track
+from offline_training.data.licences import SHHS
+from offline_training.evaluation.streaming import probabilities, stream_all
+from offline_training.training.distributed import Ranks
+from offline_training.training.fit import Fitted, fit
+from offline_training.training.folder import RunFolder
+from offline_training.training.job import Job, begin, hold_out, planned
+from offline_training.training.parts import TRAINED
+from offline_training.training.reading import encode_nights
+from tests.offline_training.training.made import RECIPE, MadeRecording, nights, schedule
+
+CPU = Ranks(0, 1, torch.device("cpu"))
+LEARNS = replace(
+    RECIPE,
+    epoch=schedule(steps=1, batch=16, micro_batch=8),
+    sequence=schedule(steps=1),
+    finetune=schedule(
+        steps=120, batch=32, micro_batch=16, learning_rate=1e-2, average=0.9, evaluate_every=60
+    ),
+)
+
+
+def job(out: Path, **fields: object) -> Job:
+    defaults = {
+        "recipe": RECIPE,
+        "gain": Gain.KNOWN,
+        "seed": 0,
+        "parts": tuple(TRAINED),
+        "channel": "EEG Fpz-Cz",
+        "trim": "30 min around sleep",
+        "command": "sleep-train fit ...",
+    }
+    return Job(out, **{**defaults, **fields})  # type: ignore[arg-type]
+
+
+def run(recordings: list[MadeRecording], one: Job) -> Fitted:
+    train, validation = hold_out(recordings, one.recipe.validation_share)
+    return fit(train, validation, one, CPU, lambda part, done: lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Fitted]:
+    """A network trained until it stages the made nights."""
+    out = tmp_path_factory.mktemp("run")
+    return out, run(nights(3, n=60), job(out, recipe=LEARNS))
+
+
+def test_it_learns_what_can_be_learnt(learnt: tuple[Path, Fitted]) -> None:
+    accuracy = {track: s.agreement.accuracy for track, s in learnt[1].scores.items()}
+    assert accuracy.keys() == set(Track) and min(accuracy.values()) > 0.8  # type: ignore[type-var]
+
+
+def test_the_folder_holds_the_run(learnt: tuple[Path, Fitted]) -> None:
+    out, fitted = learnt
+    names = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert names == {
+        "config.json",
+        "metrics.csv",
+        "throughput.json",
+        "curves.png",
+        "confusion.png",
+        *(f"checkpoints/{part}.safetensors" for part in TRAINED),
+        "mc2sleepnet-absolute.safetensors",
+        "mc2sleepnet-absolute.json",
+    }
+    rows = RunFolder(out).rows()
+    found = [(row["part"], int(row["step"])) for row in rows]
+    expected = [("epoch", 0), ("epoch", 1), ("sequence", 0), ("sequence", 1)]
+    assert found == [*expected, ("finetune", 0), ("finetune", 60), ("finetune", 120)]
+    assert float(rows[-1]["validation_loss"]) < 0.5 * float(rows[4]["validation_loss"])
+    speed = json.loads((out / "throughput.json").read_text())
+    assert speed == fitted.throughput and speed["epochs_per_s"].keys() == set(TRAINED)
+    assert min(speed["epochs_per_s"].values()) > 0
+
+
+def test_saved_weights_stage_as_the_trained_network_does(learnt: tuple[Path, Fitted]) -> None:
+    _, fitted = learnt
+    assert fitted.weights is not None
+    network, contract = load(fitted.weights)
+    assert not network.config.pretraining and not hasattr(network, "raw_mask_token")
+    assert (contract.context_epochs, contract.revision_epochs) == (6, 2)
+    assert (contract.gain, contract.channel) == (Gain.KNOWN, "EEG Fpz-Cz")
+    assert (network.temperature != 1).any()
+    recordings = nights(3, n=60)
+    answers = []
+    for one in (network, fitted.network):
+        streamed = stream_all(one, encode_nights(one, recordings[:1], CPU), 6, 2)
+        answers.append(probabilities(one, streamed))
+    np.testing.assert_array_equal(answers[0], answers[1])
+
+
+def test_fine_tuning_leaves_the_epoch_encoders_as_they_were(learnt: tuple[Path, Fitted]) -> None:
+    from offline_training.training import checkpoint
+
+    out, fitted = learnt
+    _, sequence = checkpoint.read(out / "checkpoints" / "sequence.safetensors")
+    state = fitted.network.state_dict()
+    for name, tensor in sequence["best"].items():
+        if "_encoder." in name:
+            assert torch.equal(state[name], tensor), name
+    assert not torch.equal(state["joint_head.weight"], sequence["best"]["joint_head.weight"])
+
+
+def test_the_card_says_what_a_reader_must_know(learnt: tuple[Path, Fitted]) -> None:
+    card = read_card(learnt[1].weights)  # type: ignore[arg-type]
+    data = card["data"]
+    assert data["may_ship"] and data["licences"] == ["ODC-By 1.0"] and data["datasets"] == ["made"]
+    assert len(data["train_subjects"]) == 2 and len(data["held_out_subjects"]) == 1
+    assert not set(data["train_subjects"]) & set(data["held_out_subjects"])
+    assert data["held_out_by"] == "subject" and data["wake_kept"] == "30 min around sleep"
+    assert card["recipe"]["finetune"]["steps"] == 120 and card["seed"] == 0
+    assert card["figures"]["held_out"]["live"]["accuracy"] > 0.8
+    assert card["limits"][0].startswith("Not a medical device")
+    assert card["throughput"]["training_s"].keys() == set(TRAINED)
+
+
+def test_one_licence_that_forbids_shipping_forbids_it(tmp_path: Path) -> None:
+    recordings = nights(3)
+    recordings[0].licence = SHHS
+    fitted = run(recordings, job(tmp_path / "first"))
+    assert fitted.weights is not None
+    card = read_card(fitted.weights)
+    assert not card["data"]["may_ship"] and "Must not be shipped" in card["limits"][-1]
+    # and so does one behind the weights that a run begins with
+    recipe, gain = planned(RECIPE, None, fitted.weights)
+    again = job(
+        tmp_path / "second", recipe=recipe, gain=gain, parts=("finetune",), init=fitted.weights
+    )
+    card = read_card(run(nights(1, each=2), again).weights)  # type: ignore[arg-type]
+    assert not card["data"]["may_ship"] and card["data"]["held_out_by"] == "night"
+    assert card["init"]["name"] == "mc2sleepnet-absolute"
+
+
+def test_stages_one_by_one_are_all_at_once(tmp_path: Path) -> None:
+    at_once = run(nights(3), job(tmp_path / "all"))
+    for part in TRAINED:
+        fitted = run(nights(3), job(tmp_path / "each", parts=(part,)))
+        assert (fitted.weights is None) == (part != "finetune")
+    for a, b in zip(
+        at_once.network.state_dict().values(), fitted.network.state_dict().values(), strict=True
+    ):
+        assert torch.equal(a, b)
+
+
+def test_a_part_needs_those_before_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="run --stage epoch"):
+        run(nights(3), job(tmp_path, parts=("sequence",)))
+
+
+def test_a_folder_is_one_runs(tmp_path: Path) -> None:
+    run(nights(3), job(tmp_path, parts=("epoch",)))
+    with pytest.raises(InputError, match="another seed"):
+        run(nights(3), job(tmp_path, parts=("epoch",), seed=1))
+    with pytest.raises(InputError, match="another (train|validation)_recordings"):
+        run(nights(4), job(tmp_path, parts=("epoch",)))
+
+
+def test_weights_that_begin_a_run_give_shape_context_and_gain(tmp_path: Path) -> None:
+    recipe, gain = planned(RECIPE, Gain.UNKNOWN, None)
+    assert recipe.network.gain_free and gain is Gain.UNKNOWN
+    fitted = run(nights(3), job(tmp_path, recipe=recipe, gain=gain))
+    assert fitted.weights == tmp_path / "mc2sleepnet-gain-free.safetensors"
+    recipe, gain = planned(replace(RECIPE, sequence_length=9), None, fitted.weights)
+    assert (recipe.sequence_length, recipe.network.gain_free, gain) == (6, True, Gain.UNKNOWN)
+    one = job(tmp_path / "b", recipe=recipe, gain=gain, init=fitted.weights)
+    network = begin(one, nights(3))
+    saved = load(fitted.weights)[0].state_dict()
+    for name, tensor in network.state_dict().items():
+        if name in saved and name != "temperature":
+            assert torch.equal(tensor, saved[name])
+    assert network.temperature.tolist() == [1, 1]
+    with pytest.raises(InputError, match="--gain known does not fit"):
+        planned(RECIPE, Gain.KNOWN, fitted.weights)
+
+
+def test_one_stream_has_fine_tuning_alone(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, network=replace(RECIPE.network, raw=False, pretraining=False))
+    with pytest.raises(InputError, match="both streams"):
+        run(nights(3), job(tmp_path, recipe=recipe))
+
+
+def test_subjects_are_held_out_whole() -> None:
+    train, validation = hold_out(nights(6, each=2), 3)
+    assert len(train) == 8 and len(validation) == 4
+    assert not {one.subject for one in train} & {one.subject for one in validation}
+    with pytest.raises(InputError, match="at least two recordings"):
+        hold_out(nights(1), 3)
+    unscored = nights(2)
+    for one in unscored:
+        one.stage[:] = -1
+    with pytest.raises(InputError, match="no usable epoch with a stage"):
+        hold_out(unscored, 3)

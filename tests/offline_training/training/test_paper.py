@@ -1,0 +1,80 @@
+"""The paper's protocol: who is tested when, what is pooled, what stands beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from monitor.errors import InputError
+from offline_training.training.distributed import Ranks
+from offline_training.training.paper import FOLDS, run_paper, splits
+from tests.offline_training.training.made import RECIPE, nights
+from tests.offline_training.training.test_fit import job
+
+CPU = Ranks(0, 1, torch.device("cpu"))
+
+
+def subjects(recordings: object) -> set[str]:
+    return {one.subject for one in recordings}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("dataset", ["sleep-cassette", "shhs1"])
+def test_no_subject_is_on_two_sides(dataset: str) -> None:
+    recordings = nights(40, each=2, n=5, dataset=dataset)
+    found = splits(recordings, 10)
+    for train, validation, test in found:
+        assert len(train) + len(validation) + len(test) == len(recordings)
+        assert not subjects(train) & subjects(validation)
+        assert not subjects(train) & subjects(test)
+        assert not subjects(validation) & subjects(test)
+    if dataset == "shhs1":
+        ((train, validation, test),) = found
+        assert (len(test), len(validation)) == (24, 2)
+    else:
+        assert len(found) == FOLDS
+        tested = [one.name for _, _, test in found for one in test]
+        assert sorted(tested) == sorted(one.name for one in recordings)
+
+
+def test_one_data_set_at_a_time() -> None:
+    with pytest.raises(InputError, match="one data set"):
+        splits([*nights(10, dataset="shhs1"), *nights(10)], 10)
+
+
+def test_folds_are_pooled_and_not_run_again(tmp_path: Path) -> None:
+    recordings = nights(10, n=12, dataset="sleep-cassette")
+    recipe = replace(
+        RECIPE,
+        epoch=replace(RECIPE.epoch, steps=0),
+        sequence=replace(RECIPE.sequence, steps=0),
+        finetune=replace(RECIPE.finetune, steps=1),
+    )
+    told: list[str] = []
+
+    def tell(part: str, done: int) -> object:
+        told.append(part)
+        return lambda *_: None
+
+    one = job(tmp_path, recipe=recipe)
+    table = run_paper(recordings, one, 1, CPU, tell)  # type: ignore[arg-type]
+    assert "1 of 10 folds" in table and told[0] == "fold 1/1 epoch"
+    told.clear()
+    table = run_paper(recordings, one, 2, CPU, tell)  # type: ignore[arg-type]
+    assert "2 of 10 folds" in table and {name[:8] for name in told} == {"fold 2/2"}
+    pooled = json.loads((tmp_path / "paper.json").read_text())
+    tested = [test for _, _, test in splits(recordings, recipe.validation_share)[:2]]
+    usable = sum(int(each.usable.sum()) for test in tested for each in test)
+    assert pooled["folds_run"] == 2 and pooled["live"]["compared"] == usable
+    published = next(line for line in table.splitlines() if line.startswith("MC2SleepNet"))
+    assert published.split()[1:4] == ["84.6", "-", "-"] and "arXiv:2502.17470" in published
+    assert next(line for line in table.splitlines() if "SleePyCo" in line).split()[1:4] == [
+        "84.6",
+        "79.0",
+        "0.787",
+    ]
+    with pytest.raises(InputError, match="another seed"):
+        run_paper(recordings, replace(one, seed=1), 1, CPU, tell)  # type: ignore[arg-type]

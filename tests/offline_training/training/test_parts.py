@@ -1,0 +1,165 @@
+"""What each part trains, sees and leaves alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from models.mc2sleepnet import MC2SleepNet
+from offline_training.training.augment import augmentations
+from offline_training.training.distributed import Ranks
+from offline_training.training.finetuning import FinetunePart
+from offline_training.training.losses import masked_l1
+from offline_training.training.parts import TRAINED, Part, select
+from offline_training.training.pretraining import EpochPart, SequencePart, scatter
+from tests.offline_training.training.made import NETWORK, RECIPE, MadeRecording, build, nights
+
+CPU = Ranks(0, 1, torch.device("cpu"))
+NIGHTS = nights(3)
+
+Make = Callable[[MC2SleepNet], Part]
+
+
+def epoch_part(_: MC2SleepNet) -> Part:
+    return EpochPart(NIGHTS[:2], NIGHTS[2:], RECIPE, augmentations(True), CPU.device)
+
+
+def sequence_part(_: MC2SleepNet) -> Part:
+    return SequencePart(NIGHTS[:2], NIGHTS[2:], RECIPE, augmentations(True), CPU.device)
+
+
+def finetune_part(network: MC2SleepNet) -> Part:
+    return FinetunePart(network, NIGHTS[:2], NIGHTS[2:], RECIPE, CPU)
+
+
+PARTS = pytest.mark.parametrize("make", [epoch_part, sequence_part, finetune_part])
+
+
+def loss_of(part: Part, network: MC2SleepNet, seed: int = 0) -> Tensor:
+    torch.manual_seed(seed)
+    return part.loss(network, np.random.default_rng(seed))
+
+
+@PARTS
+def test_a_part_gives_gradients_to_all_it_trains_and_to_nothing_else(make: Make) -> None:
+    network = build(NIGHTS)
+    part = make(network)
+    select(network, part.name)
+    loss_of(part, network).backward()  # type: ignore[no-untyped-call]
+    for name, parameter in network.named_parameters():
+        trained = name.partition(".")[0] in TRAINED[part.name]
+        assert (parameter.grad is not None) == trained, name
+        assert not trained or parameter.grad.isfinite().all()  # type: ignore[union-attr]
+
+
+@PARTS
+def test_only_the_trained_parts_batch_norm_and_dropout_are_on(make: Make) -> None:
+    network = build(NIGHTS)
+    part = make(network)
+    select(network, part.name)
+    before = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    loss_of(part, network)
+    changed = {n for n, buffer in network.named_buffers() if not torch.equal(buffer, before[n])}
+    if part.name == "finetune":
+        assert not changed and not network.raw_encoder.training and network.raw_stack.training
+    else:
+        assert changed and all(name.startswith("raw_encoder.") for name in changed)
+
+
+@PARTS
+def test_the_same_draw_gives_the_same_loss_and_looks_do_not_differ(make: Make) -> None:
+    network = build(NIGHTS)
+    part = make(network)
+    select(network, part.name)
+    assert loss_of(part, network, 3) == loss_of(part, network, 3) != loss_of(part, network, 4)
+    first, second = part.look(network), part.look(network)
+    assert first == second and np.isfinite(first.loss)
+    assert all(value is None or np.isfinite(value) for value in first.figures.values())
+
+
+@pytest.mark.parametrize(
+    ("make", "steps"), [(epoch_part, 40), (sequence_part, 40), (finetune_part, 150)]
+)
+def test_a_batch_is_memorised(make: Make, steps: int) -> None:
+    network = build(NIGHTS, dropout=0.0)
+    part = make(network)
+    select(network, part.name)
+    # Without distortion; masks and windows stay those of one seed.
+    if isinstance(part, EpochPart | SequencePart):
+        part.chain = []
+    trained = [p for p in network.parameters() if p.requires_grad]
+    optimiser = torch.optim.Adam(trained, lr=5e-3)
+    losses = []
+    for _ in range(steps):
+        optimiser.zero_grad()
+        loss = loss_of(part, network, seed=1)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.2 * losses[0], losses[::10]
+
+
+def test_unscored_epochs_change_nothing_of_the_sequence_part() -> None:
+    """Their samples reach neither the encoders, nor batch-norm, nor the loss."""
+    found = []
+    for filler in (0.0, 1e6):
+        recordings = [MadeRecording(one.name, one.subject) for one in NIGHTS]
+        for one in recordings:
+            one.samples[~one.usable] = filler
+        part = SequencePart(recordings[:2], recordings[2:], RECIPE, [], CPU.device)
+        network = build(NIGHTS)
+        select(network, "sequence")
+        loss = loss_of(part, network)
+        mean = network.raw_encoder.backbone.stages[0][1].running_mean  # type: ignore[index]
+        found.append((loss.item(), mean))
+    assert found[0][0] == found[1][0] and torch.equal(found[0][1], found[1][1])
+
+
+def test_embeddings_go_where_their_epochs_stand() -> None:
+    scored = torch.tensor([[False, True, True], [True, False, False]])
+    placed = scatter(torch.tensor([[1.0, 1.5], [2.0, 2.5], [3.0, 3.5]]), scored)
+    assert placed[..., 0].tolist() == [[0, 1, 2], [3, 0, 0]]
+    assert placed[..., 1].tolist() == [[0, 1.5, 2.5], [3.5, 0, 0]]
+
+
+def test_rebuilding_looks_through_the_mask_at_the_other_stream_alone() -> None:
+    """Gradients of what is rebuilt at a hidden raw epoch: none to that epoch's raw embedding, some
+    to its spectral one, even where the spectral stream's own copy is hidden too."""
+    network = build(NIGHTS, dropout=0.0).eval()
+    embeddings = torch.randn(1, 6, 32, requires_grad=True)
+    scored = torch.ones(1, 6, dtype=torch.bool)
+    hidden = torch.zeros(1, 6, dtype=torch.bool)
+    hidden[0, 2] = True
+    rebuilt, _ = network.reconstruct(embeddings, scored, hidden, hidden)
+    loss = masked_l1(rebuilt, embeddings.chunk(2, dim=2)[0], hidden)
+    (gradient,) = torch.autograd.grad(loss, embeddings)
+    raw, spectral = gradient.abs().sum(dim=(0,)).split(16, dim=1)
+    assert raw[2].sum() == 0 and raw[[0, 1, 3, 4, 5]].sum(dim=1).min() > 0
+    assert spectral.sum(dim=1).min() > 0
+
+
+def test_one_stream_is_fine_tuned_too() -> None:
+    network = build(NIGHTS, raw=False, frames=False, pretraining=False)
+    recipe = replace(RECIPE, network=replace(NETWORK, raw=False, frames=False, pretraining=False))
+    part = FinetunePart(network, NIGHTS[:2], NIGHTS[2:], recipe, CPU)
+    select(network, "finetune")
+    before = {n: p.clone() for n, p in network.spectral_encoder.named_parameters()}
+    loss_of(part, network).backward()  # type: ignore[no-untyped-call]
+    assert network.spectral_stack.distance.table.grad is not None
+    assert all(p.grad is None for p in network.spectral_encoder.parameters())
+    assert set(before) == {n for n, _ in network.spectral_encoder.named_parameters()}
+
+
+def test_labels_may_enter_the_contrast() -> None:
+    network = build(NIGHTS)
+    recipe = replace(RECIPE, supervised_contrast=True)
+    losses = [
+        loss_of(EpochPart(NIGHTS[:2], NIGHTS[2:], each, [], CPU.device), network).item()
+        for each in (RECIPE, recipe)
+    ]
+    assert losses[0] != losses[1]

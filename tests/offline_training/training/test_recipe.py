@@ -1,0 +1,58 @@
+"""A recipe file overrides what it names, and says what it cannot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from monitor.errors import InputError
+from offline_training.training.recipe import PAPER, Recipe, overridden
+
+
+def test_fields_are_replaced_at_any_depth(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.json"
+    path.write_text(
+        json.dumps(
+            {"sequence_length": 21, "finetune": {"steps": 7}, "network": {"d_model": 64}, "hide": 0}
+        )
+    )
+    found = overridden(Recipe(), path)
+    assert (found.sequence_length, found.finetune.steps, found.network.d_model) == (21, 7, 64)
+    assert found.hide == 0 and isinstance(found.hide, float)
+    assert found.finetune.batch == Recipe().finetune.batch and found.epoch == Recipe().epoch
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "not JSON"),
+        ("[]", "must be an object"),
+        ('{"colour": 1}', "no 'colour'"),
+        ('{"finetune": {"step": 1}}', "no 'step'"),
+        ('{"finetune": 3}', "must be an object"),
+        ('{"sequence_length": "20"}', "sequence_length must be int"),
+        ('{"sequence_length": true}', "sequence_length must be int"),
+        ('{"sequence_length": 5}', "revision_epochs"),
+        ('{"epoch": {"micro_batch": 500}}', "multiple"),
+        ('{"network": {"n_heads": 7}}', "multiple"),
+        ('{"mask_share": 1.5}', "mask_share"),
+    ],
+)
+def test_what_is_wrong_is_one_line(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "recipe.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=said) as raised:
+        overridden(Recipe(), path)
+    assert str(path) in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.json"):
+        overridden(Recipe(), tmp_path / "none.json")
+
+
+def test_the_papers_recipe_has_the_papers_inputs() -> None:
+    assert not PAPER.network.band_power and PAPER.network.raw and PAPER.network.frames
+    assert PAPER.sequence_length == 20 and PAPER.mask_share == 0.25
