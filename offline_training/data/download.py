@@ -25,7 +25,7 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 GIVE_UP_AFTER = 3
 """The server is given up after this many files in a row that could not be fetched."""
 
-_BLOCK_BYTES = 256 * 1024
+_BLOCK_BYTES = 64 * 1024
 _WORTH_RETRYING = {408, 425, 429, 500, 502, 503, 504}
 _RANGE_NOT_SATISFIABLE = 416
 

@@ -83,9 +83,11 @@ def test_real_sleep() -> None:
 
 @pytest.mark.parametrize("sfreq_hz", [100.0, 125.0, 256.0])
 def test_any_rate_with_losses_and_a_dead_electrode(tmp_path: Path, sfreq_hz: float) -> None:
-    """Gaps of 6 s (bridged) and 20 s (unusable); 30 s flat; a hypnogram whose grid is not ours."""
+    """Gaps of 6 s (bridged) and 20 s (unusable), a flat stretch, one beyond 500 uV, and a
+    hypnogram whose grid does not begin with the recording."""
     signal = eeg("EEG Fpz-Cz", 10, sfreq_hz)
     signal.digital[round(130 * sfreq_hz) : round(165 * sfreq_hz)] = 3
+    signal.digital[round(240 * sfreq_hz) : round(280 * sfreq_hz)] *= 15
     path = write_edf(
         tmp_path / "night.edf",
         [signal],
@@ -96,7 +98,7 @@ def test_any_rate_with_losses_and_a_dead_electrode(tmp_path: Path, sfreq_hz: flo
     make_discontinuous(path, onsets_s)
     night = prepared(path)
     assert night.origin_s == 7.0
-    assert set(night.unusable) == {"flat", "missing"}
+    assert set(night.unusable) == {"flat", "missing", "amplitude"}
     assert len(night.stages) == 10
     assert 1 not in [epoch for epochs in night.unusable.values() for epoch in epochs]
     assert np.isfinite(night.epochs_uv).all()

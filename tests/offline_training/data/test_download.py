@@ -93,6 +93,7 @@ def test_a_server_without_ranges_sends_the_whole_file_again(mirror: Mirror) -> N
     mirror.web.ranges = False
     mirror.put(PSG, mirror.content(PSG)[:1000])
     assert mirror.fetch()[0] == 0
+    assert mirror.web.asked == [(f"/{PSG}", "bytes=1000-"), (f"/{HYPNOGRAM}", None)]
     assert mirror.fetched(PSG)
 
 

@@ -128,7 +128,7 @@ def test_check_reads_every_sample(out: Path, tmp_path: Path, sleep_train: Progra
     assert code == 1
     assert stdout == f"damaged: {path}\n"
     assert "1 of 2 recordings are damaged" in stderr
-    path.unlink()
+    path.write_bytes(content[:-1])
     assert "(1 prepared now, 1 already there)" in prepare(sleep_train, tmp_path)[1]
     assert sleep_train("prepare", "check", "--out", str(out))[0] == 0
 
@@ -147,7 +147,7 @@ def test_a_disk_that_takes_no_more_fails_in_one_line_and_is_taken_up_later(
 ) -> None:
     """The limit on file sizes stands in for a full disk: the same write fails."""
     resource = pytest.importorskip("resource")
-    (out / "folder" / "b.json").unlink()
+    _rewrite("folder/b.json", subject="folder-other")(out)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
     try:

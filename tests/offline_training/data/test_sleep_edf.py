@@ -21,19 +21,19 @@ class DataSet:
 
     def __init__(self, folder: Path, program: Program) -> None:
         self.root, self.out = folder / "sleep-edfx", folder / "prepared"
-        self._table, self._program = folder / "checksums.csv", program
+        self.table, self._program = folder / "checksums.csv", program
 
     def publish(self, *nights: str) -> None:
         for seed, psg in enumerate(nights):
             sleep_edf_night(self.root, psg, seed=seed)
-        write_checksums(self.root, self._table)
+        write_checksums(self.root, self.table)
 
     def prepare(self, *options: str) -> tuple[int, str, str]:
         return self._program(
             "prepare",
             "sleep-edf",
             *("--root", str(self.root), "--out", str(self.out)),
-            *("--checksums", str(self._table), "--jobs", "1", *options),
+            *("--checksums", str(self.table), "--jobs", "1", *options),
         )
 
 
@@ -141,6 +141,16 @@ def test_bad_nights_are_told_and_left_out(data: DataSet) -> None:
     assert "is not the published file" in reasons["SC4002"]
     assert f"has {len(cut)} bytes, published are {len(cut) + 100}" in reasons["SC4011"]
     assert "SC4012EC-Hypnogram.edf is missing" in reasons["SC4012"]
+
+
+def test_a_night_that_was_published_otherwise_is_left_out(data: DataSet) -> None:
+    data.publish("SC4001E0", "SC4002E0")
+    data.prepare()
+    lines = data.table.read_text().splitlines()
+    lines[1] = lines[1].replace(lines[1].split(",")[1], 64 * "0")
+    data.table.write_text("\n".join(lines))
+    assert "SC4001E0-PSG.edf is not the published file" in data.prepare()[1]
+    assert [night.name for night in load_prepared(data.out)] == ["SC4002"]
 
 
 def test_a_night_gone_bad_is_no_longer_listed(data: DataSet) -> None:
