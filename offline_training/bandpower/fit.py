@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.bandpower import N_BANDS, band_features
+from models.bandpower import BANDS_HZ, N_BANDS, band_features
 from models.contract import Gain
 from models.mc2sleepnet import N_STAGES, BandPowerToken, EpochInputs, MC2SleepNet, NetworkConfig
 from offline_training.bandpower.nights import Night
@@ -28,6 +29,11 @@ from offline_training.training.tracks import (
 )
 from offline_training.training.windows import Windows
 
+F64 = npt.NDArray[np.float64]
+
+FLOOR_DB = (5.0, 30.0)
+"""How far the noise of worse recorders is below the EEG."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -40,13 +46,15 @@ class Recipe:
     - ``between`` of the windows are of a derivation between Fpz-Cz and Pz-Oz: log powers mixed in a
       random share. Stages of other derivations get better, those of Fpz-Cz no worse.
     - ``mutual``: how much of what is to be learned comes from what both variants agree on.
+    - ``floor`` of the windows have the noise of a worse recorder added: white to pink, 5 to 30 dB
+      below the power of the window's newest epoch.
     - ``hide`` of the windows have a random run of epochs unscored.
     """
 
     context_epochs: int = 120
     revision_epochs: int = 10
     steps: int = 800
-    batch: int = 24
+    batch: int = 16
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     warmup_steps: int = 100
@@ -55,6 +63,7 @@ class Recipe:
     offset: float = 0.1
     gain: float = 0.5
     between: float = 0.5
+    floor: float = 0.5
     mutual: float = 0.5
     hide: float = 0.3
     evaluate_every: int = 200
@@ -101,10 +110,23 @@ class NoisyWindows:
         mixed = random.random((recipe.batch, 1, 1)) < recipe.between
         share = np.where(mixed, random.random(mixed.shape), 0.0)
         log_power = (1 - share) * self.log_power[at] + share * self.parietal[at]
+        log_power = np.logaddexp(log_power, self._floor(log_power))
         log_power += random.normal(0, recipe.noise, (*at.shape, N_BANDS))
         log_power += random.normal(0, recipe.offset, (recipe.batch, 1, N_BANDS))
         log_power += random.normal(0, recipe.gain, (recipe.batch, 1, 1))
         return torch.from_numpy(log_power.astype(np.float32)), stage, scored
+
+    def _floor(self, log_power: F64) -> F64:
+        """ln of the noise power in each window's bands, (B, 1, 5); minus infinity without."""
+        random, batch = self.random, (len(log_power), 1, 1)
+        newest = np.logaddexp.reduce(log_power[:, -1], axis=1)[:, None, None]
+        below_db = random.uniform(*FLOOR_DB, batch)
+        steepness = random.uniform(0, 1, batch)  # 0 white, 1 pink
+        low_hz, high_hz = (np.array([band[i] for band in BANDS_HZ]) for i in (1, 2))
+        shape = np.log(high_hz - low_hz) - steepness * np.log(np.sqrt(low_hz * high_hz))
+        shape -= np.logaddexp.reduce(shape, axis=2, keepdims=True)
+        noisy = random.random(batch) < self.recipe.floor
+        return np.where(noisy, newest - below_db * math.log(10) / 10 + shape, -np.inf)
 
 
 def _standardise(network: MC2SleepNet, nights: Sequence[Night]) -> None:

@@ -84,7 +84,7 @@ def test_streamed_logits_are_what_stage_answers(nights: list[Night]) -> None:
             torch.testing.assert_close(answer, expected, atol=1e-5, rtol=1e-4)
 
 
-EXACT = replace(RECIPE, noise=0, offset=0, gain=0, batch=200)
+EXACT = replace(RECIPE, noise=0, offset=0, gain=0, between=0, floor=0, batch=200)
 """Log powers as they are."""
 
 
@@ -99,11 +99,21 @@ def test_windows_lie_between_the_two_derivations(nights: list[Night]) -> None:
     assert 0.3 < (shares == 0).float().mean() < 0.7
 
 
+def test_a_noise_floor_only_adds_power_and_most_where_there_was_least(nights: list[Night]) -> None:
+    clean, noisy = (
+        NoisyWindows(nights, replace(EXACT, floor=floor), seed=0).draw()[0] for floor in (0.0, 1.0)
+    )
+    added = noisy - clean  # ln
+    assert added.min() >= 0 and added.amax(dim=(1, 2)).min() > 0
+    quiet = clean.argmin(dim=2, keepdim=True)
+    assert added.gather(2, quiet).mean() > added.gather(2, clean.argmax(dim=2, keepdim=True)).mean()
+
+
 def test_windows_never_hold_two_nights(nights: list[Night]) -> None:
     marked = [
         replace(night, log_power=np.full_like(night.log_power, i)) for i, night in enumerate(nights)
     ]
-    windows = NoisyWindows(marked, replace(EXACT, between=0), seed=0)
+    windows = NoisyWindows(marked, EXACT, seed=0)
     log_power, stage, scored = windows.draw()
     assert log_power.shape == (200, 12, 5) and not ((stage >= 0) & ~scored).any()
     for power, use in zip(log_power, scored, strict=True):
