@@ -89,8 +89,11 @@ def prepare_one(source: Source, out: Path) -> Card | LeftOut:
                 if file.sha256 != sha256:
                     raise InputError(f"{path} is not the published file: fetch it with --download")
         night = condition(source)
-    except (MonitorError, OSError) as exc:
+    except MonitorError as exc:
         return _left_out(source, out, str(exc))
+    except OSError as exc:
+        reason = f"{exc.filename or source.recording} cannot be read: {exc.strerror or exc}"
+        return _left_out(source, out, reason)
     except Exception as exc:  # one odd file among thousands must not cost the others
         return _left_out(source, out, f"{source.recording}: {type(exc).__name__}: {exc}")
     return write_recording(out, source, files, night)

@@ -28,7 +28,8 @@ def summary(done: Prepared, out: Path, wake: float | None) -> list[str]:
     if done.left_out:
         width = max(len(each.name) for each in done.left_out)
         lines.append(f"left out {len(done.left_out)}:")
-        lines += [f"  {each.name:{width}}  {each.reason}" for each in done.left_out]
+        left_out = sorted(done.left_out, key=lambda each: each.name)
+        lines += [f"  {each.name:{width}}  {each.reason}" for each in left_out]
     return lines
 
 
