@@ -282,7 +282,9 @@ def sinusoids(length: int, d_model: int) -> Tensor:
 class SpectrogramEncoder(nn.Module):
     """Frames (B, 29, 128) and the band-power token -> (B, D), by Transformer and attention pooling.
 
-    With band powers alone there is nothing to attend to: their token is the embedding.
+    With band powers alone there is nothing to attend to: their token is the embedding. With both,
+    what the pooled frames say is added to the token, nothing at first: a network that knows band
+    powers can be given frames and goes on from where it was.
     """
 
     positions: Tensor
@@ -301,6 +303,9 @@ class SpectrogramEncoder(nn.Module):
             )
             self.pool = nn.Linear(d, config.pool_units)
             self.pool_score = nn.Linear(config.pool_units, 1, bias=False)
+        if config.frames and config.band_power:
+            self.add = nn.Linear(config.d_model, config.d_model, bias=False)
+            nn.init.zeros_(self.add.weight)
 
     def forward(self, frames: Tensor | None, log_power: Tensor | None) -> Tensor:
         token = None
@@ -317,7 +322,8 @@ class SpectrogramEncoder(nn.Module):
         for layer in self.layers:
             x = layer(x)
         weight = self.pool_score(self.pool(x).tanh()).softmax(dim=1)  # (B, 30, 1)
-        return (weight * x).sum(dim=1)  # type: ignore[no-any-return]
+        pooled = (weight * x).sum(dim=1)  # (B, D)
+        return pooled if token is None else token + self.add(pooled)  # type: ignore[no-any-return]
 
 
 # --- sequence of epochs ---------------------------------------------------------------------------

@@ -224,3 +224,13 @@ def test_staging_is_the_causal_and_the_whole_view_calibrated(inputs: dict[str, b
     whole = network.views(embeddings, scored, causal=False).prediction
     torch.testing.assert_close(live, (past / 2.0).softmax(dim=1))
     torch.testing.assert_close(revised, (whole / 0.5).softmax(dim=2))
+
+
+def test_frames_beside_band_powers_say_nothing_until_they_are_trained() -> None:
+    epochs_uv = 20 * torch.randn(2, 3000)
+    alone = build(raw=False, frames=False)
+    grown = build(raw=False)
+    grown.load_state_dict({**grown.state_dict(), **alone.state_dict()})
+    torch.testing.assert_close(grown.encode(epochs_uv), alone.encode(epochs_uv))
+    nn.init.eye_(grown.spectral_encoder.add.weight)
+    assert not torch.allclose(grown.encode(epochs_uv), alone.encode(epochs_uv))
