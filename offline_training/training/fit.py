@@ -67,8 +67,7 @@ def fit(
         network lacks a stream that a part needs.
     """
     folder = RunFolder(job.out)
-    if ranks.first:
-        folder.claim(job.config(train, validation))
+    folder.claim(job.config(train, validation), ranks.first)
     network = begin(job, train)
     for buffer in network.buffers():
         ranks.share(buffer, 0)  # recordings may be made anew at each reading

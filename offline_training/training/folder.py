@@ -46,8 +46,9 @@ class RunFolder:
     def checkpoint(self, part: str) -> Path:
         return self.path / "checkpoints" / f"{part}.safetensors"
 
-    def claim(self, config: dict[str, Any]) -> None:
-        """Take the folder for the run that ``config`` describes, new or begun.
+    def claim(self, config: dict[str, Any], first: bool) -> None:
+        """Take the folder for the run that ``config`` describes, new or begun; the ``first`` of
+        several processes writes, all of them refuse.
 
         Raises
         ------
@@ -56,7 +57,8 @@ class RunFolder:
         """
         path = self.path / "config.json"
         if not path.is_file():
-            self.write_json("config.json", config)
+            if first:
+                self.write_json("config.json", config)
             return
         try:
             found = json.loads(path.read_text(encoding="utf-8"))

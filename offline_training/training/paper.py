@@ -111,7 +111,7 @@ def run_paper(
 
         one = replace(job, out=folder)
         if (folder / "predictions.npz").is_file():
-            RunFolder(folder).claim(one.config(train, validation))  # of this very job?
+            RunFolder(folder).claim(one.config(train, validation), ranks.first)  # this very job?
             continue
         fitted = fit(train, validation, one, ranks, tell_fold)
         nights = encode_nights(fitted.network, test, ranks)

@@ -45,13 +45,11 @@ class _Statistics:
     @classmethod
     def of(cls, network: MC2SleepNet) -> _Statistics:
         norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d) and m.training]
-        return cls(
-            [b for norm in norms for b in (norm.running_mean, norm.running_var) if b is not None]
-        )
+        return cls([buffer for norm in norms for buffer in norm.buffers()])
 
     def begin_step(self) -> None:
         self.before = [buffer.clone() for buffer in self.buffers]
-        self.total = [torch.zeros_like(buffer) for buffer in self.buffers]
+        self.total = [torch.zeros_like(buffer, dtype=torch.float32) for buffer in self.buffers]
 
     def end_micro_batch(self) -> None:
         for buffer, before, total in zip(self.buffers, self.before, self.total, strict=True):

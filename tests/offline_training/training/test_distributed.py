@@ -64,9 +64,8 @@ def test_two_processes_agree_with_one(tmp_path: Path) -> None:
         load_file(tmp_path / f"{name}.safetensors") for name in ("1-0", "2-0", "2-1")
     )
     for key in one:
-        if not key.endswith("num_batches_tracked"):  # of each process's own micro-batches
-            assert torch.equal(first[key], second[key]), key
-            assert torch.equal(first[key], one[key]), key  # two addends: no order to differ in
+        assert torch.equal(first[key], second[key]), key
+        assert torch.equal(first[key], one[key]), key  # two addends: no order to differ in
 
 
 def test_without_torchrun_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,7 +166,7 @@ def test_a_folder_is_one_runs(tmp_path: Path) -> None:
     run(nights(3), job(tmp_path, parts=("epoch",)))
     with pytest.raises(InputError, match="another seed"):
         run(nights(3), job(tmp_path, parts=("epoch",), seed=1))
-    with pytest.raises(InputError, match="another (train|validation)_recordings"):
+    with pytest.raises(InputError, match=r"another (train|validation)_recordings"):
         run(nights(4), job(tmp_path, parts=("epoch",)))
 
 
