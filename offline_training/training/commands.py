@@ -103,7 +103,7 @@ def fit(
         parts=(stage or (StageOption.ALL if init is None else StageOption.FINETUNE)).parts,
         channel=", ".join(sorted({one.card.channel for one in recordings})),
         trim=_trim(recordings),
-        command=shlex.join(["sleep-train", *sys.argv[1:]]),
+        command=_command(sys.argv[1:]),
         version=version,
         init=init,
     )
@@ -121,6 +121,15 @@ def fit(
         for track, scores in fitted.scores.items():
             typer.echo(f"  {track:8} {scores}")
         typer.echo(fitted.weights or f"{out} is ready for the next stage")
+
+
+def _command(arguments: list[str]) -> str:
+    """The command as the card tells it: of paths the last part, since cards are passed on."""
+    shown = []
+    for each in arguments:
+        option, equals, value = each.rpartition("=") if each.startswith("--") else ("", "", each)
+        shown.append(option + equals + (Path(value).name or value))
+    return shlex.join(["sleep-train", *shown])
 
 
 def _trim(recordings: list[PreparedRecording]) -> str:

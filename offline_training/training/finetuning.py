@@ -18,7 +18,7 @@ from offline_training.training.parts import Looked, mixed
 from offline_training.training.reading import encode_nights
 from offline_training.training.recipe import Recipe
 from offline_training.training.tracks import half_causal, stage_weights, track_losses
-from offline_training.training.windows import Windows
+from offline_training.training.windows import Drawn, Windows
 
 
 class FinetunePart:
@@ -49,8 +49,10 @@ class FinetunePart:
         self.embeddings = torch.from_numpy(laid_out)  # (N, E)
         self.validation = encode_nights(network, validation, ranks)
 
-    def loss(self, network: MC2SleepNet, random: np.random.Generator) -> Tensor:
-        drawn = self.windows.draw_labelled(random, self.schedule.micro_batch)
+    def read(self, random: np.random.Generator) -> Drawn:
+        return self.windows.draw_labelled(random, self.schedule.micro_batch)
+
+    def loss(self, network: MC2SleepNet, drawn: Drawn) -> Tensor:
         embeddings = self.embeddings[torch.from_numpy(drawn.at)].to(self.device)  # (B, L, E)
         with mixed(self.device):
             logits = half_causal(network.views, embeddings, drawn.scored.to(self.device))

@@ -73,7 +73,7 @@ def fit(
         ranks.share(buffer, 0)  # recordings may be made anew at each reading
     network = network.to(ranks.device)
     done: list[Counters] = []
-    part: Part | None = None
+    part: Part[Any] | None = None
     for name in TRAINED:
         if name in before(job):
             done.append(_load_finished(folder.checkpoint(name), name, network))
@@ -105,7 +105,7 @@ def _part(
     validation: Sequence[Recording],
     job: Job,
     ranks: Ranks,
-) -> Part:
+) -> Part[Any]:
     if name == "finetune":
         return FinetunePart(network, train, validation, job.recipe, ranks)
     chain = augmentations(keep_amplitude=job.gain is Gain.KNOWN)
@@ -114,7 +114,7 @@ def _part(
 
 
 def _run(
-    part: Part, network: MC2SleepNet, job: Job, folder: RunFolder, ranks: Ranks, tell: Tell
+    part: Part[Any], network: MC2SleepNet, job: Job, folder: RunFolder, ranks: Ranks, tell: Tell
 ) -> Counters:
     report: Report | None = None
 

@@ -13,7 +13,7 @@ and in eval mode, so that batch-norm keeps its running statistics.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -44,16 +44,22 @@ class Looked(NamedTuple):
         return "  ".join([f"{self.loss:.4f}", *found])
 
 
-class Part(Protocol):
+Batch = TypeVar("Batch")
+
+
+class Part(Protocol[Batch]):
     """One part of the training."""
 
     name: str
     schedule: Schedule
     epochs_per_item: int
 
-    def loss(self, network: MC2SleepNet, random: np.random.Generator) -> Tensor:
-        """Of one micro-batch, drawn with ``random`` alone."""
+    def read(self, random: np.random.Generator) -> Batch:
+        """One micro-batch, drawn with ``random`` alone. May run in another thread, while no other
+        method but `loss` does."""
         ...
+
+    def loss(self, network: MC2SleepNet, batch: Batch) -> Tensor: ...
 
     def look(self, network: MC2SleepNet) -> Looked:
         """At the validation subjects; the same at every call."""

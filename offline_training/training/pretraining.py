@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from models.mc2sleepnet import MC2SleepNet
-from offline_training.data.recordings import Recording
+from offline_training.data.recordings import F32, I64, Recording
 from offline_training.training.augment import Augmentation, augment
 from offline_training.training.losses import (
     epoch_mask,
@@ -22,11 +23,27 @@ from offline_training.training.parts import Looked, mixed
 from offline_training.training.reading import UsableEpochs, read_stretches, truth
 from offline_training.training.recipe import Recipe
 from offline_training.training.tracks import half_causal
-from offline_training.training.windows import Windows
+from offline_training.training.windows import Drawn, Windows
 
 
-def generator_of(random: np.random.Generator, device: torch.device) -> Generator:
-    return Generator(device).manual_seed(int(random.integers(2**62)))
+class EpochBatch(NamedTuple):
+    """Epochs (B, 3000), their stages (B,), and the seed of what is drawn on the device."""
+
+    epochs_uv: F32
+    stage: I64
+    seed: int
+
+
+class WindowBatch(NamedTuple):
+    """Windows of epochs (B, L, 3000), what is known of them, and the seed as in `EpochBatch`."""
+
+    epochs_uv: F32
+    drawn: Drawn
+    seed: int
+
+
+def seed_from(random: np.random.Generator) -> int:
+    return int(random.integers(2**62))
 
 
 class EpochPart:
@@ -47,8 +64,11 @@ class EpochPart:
         self.train, self.validation = UsableEpochs(train), UsableEpochs(validation)
         self.recipe, self.chain, self.device = recipe, chain, device
 
-    def loss(self, network: MC2SleepNet, random: np.random.Generator) -> Tensor:
-        return self._contrast(network, self.train, self.chain, random)[0]
+    def read(self, random: np.random.Generator) -> EpochBatch:
+        return self._read(self.train, random)
+
+    def loss(self, network: MC2SleepNet, batch: EpochBatch) -> Tensor:
+        return self._contrast(network, batch, self.chain)[0]
 
     def look(self, network: MC2SleepNet) -> Looked:
         network.eval()
@@ -56,24 +76,24 @@ class EpochPart:
             found = torch.stack(
                 [
                     torch.stack(
-                        self._contrast(network, self.validation, [], np.random.default_rng(seed))
+                        self._contrast(
+                            network, self._read(self.validation, np.random.default_rng(seed)), []
+                        )
                     )
                     for seed in range(self.recipe.validation_batches)
                 ]
             ).mean(dim=0)
         return Looked(float(found[0]), {"found": float(found[1])})
 
+    def _read(self, source: UsableEpochs, random: np.random.Generator) -> EpochBatch:
+        return EpochBatch(*source.draw(random, self.schedule.micro_batch), seed_from(random))
+
     def _contrast(
-        self,
-        network: MC2SleepNet,
-        source: UsableEpochs,
-        chain: list[Augmentation],
-        random: np.random.Generator,
+        self, network: MC2SleepNet, batch: EpochBatch, chain: list[Augmentation]
     ) -> tuple[Tensor, Tensor]:
         """The loss, and the share of raw embeddings that find their epoch's spectral one."""
-        drawn, stages = source.draw(random, self.schedule.micro_batch)
-        epochs_uv = torch.from_numpy(drawn).to(self.device)
-        generator = generator_of(random, self.device)
+        epochs_uv = torch.from_numpy(batch.epochs_uv).to(self.device)
+        generator = Generator(self.device).manual_seed(batch.seed)
         with torch.no_grad():
             raw = network.measure(augment(epochs_uv, chain, generator)).raw
             spectral = network.measure(augment(epochs_uv, chain, generator))
@@ -82,7 +102,7 @@ class EpochPart:
             a, b = network.contrast(embeddings)
         temperature = self.recipe.temperature
         if self.recipe.supervised_contrast:
-            stage = torch.from_numpy(stages).to(self.device)
+            stage = torch.from_numpy(batch.stage).to(self.device)
             loss = supervised_contrast(a, b, stage, temperature)
         else:
             loss = info_nce(a, b, temperature)
@@ -111,8 +131,11 @@ class SequencePart:
         )
         self.even = torch.ones(5, device=device)
 
-    def loss(self, network: MC2SleepNet, random: np.random.Generator) -> Tensor:
-        staging, rebuilding = self._losses(network, self.train, self.chain, random)
+    def read(self, random: np.random.Generator) -> WindowBatch:
+        return self._read(self.train, random)
+
+    def loss(self, network: MC2SleepNet, batch: WindowBatch) -> Tensor:
+        staging, rebuilding = self._losses(network, batch, self.chain)
         return staging + self.recipe.reconstruction_weight * rebuilding
 
     def look(self, network: MC2SleepNet) -> Looked:
@@ -121,7 +144,9 @@ class SequencePart:
             found = torch.stack(
                 [
                     torch.stack(
-                        self._losses(network, self.validation, [], np.random.default_rng(seed))
+                        self._losses(
+                            network, self._read(self.validation, np.random.default_rng(seed)), []
+                        )
                     )
                     for seed in range(self.recipe.validation_batches)
                 ]
@@ -132,21 +157,20 @@ class SequencePart:
             {"single_view_loss": staging, "masked_l1": rebuilding},
         )
 
-    def _losses(
-        self,
-        network: MC2SleepNet,
-        source: _WindowsOf,
-        chain: list[Augmentation],
-        random: np.random.Generator,
-    ) -> tuple[Tensor, Tensor]:
-        """Cross-entropy of the single views and L1 of what was hidden from either stream."""
+    def _read(self, source: _WindowsOf, random: np.random.Generator) -> WindowBatch:
         drawn = source.windows.draw_labelled(random, self.schedule.micro_batch)
         stretches = source.windows.stretches(drawn)
-        windows = read_stretches(source.recordings, stretches, self.epochs_per_item)
-        scored, stage = drawn.scored.to(self.device), drawn.stage.to(self.device)
-        generator = generator_of(random, self.device)
+        epochs_uv = read_stretches(source.recordings, stretches, self.epochs_per_item)
+        return WindowBatch(epochs_uv, drawn, seed_from(random))
+
+    def _losses(
+        self, network: MC2SleepNet, batch: WindowBatch, chain: list[Augmentation]
+    ) -> tuple[Tensor, Tensor]:
+        """Cross-entropy of the single views and L1 of what was hidden from either stream."""
+        scored, stage = batch.drawn.scored.to(self.device), batch.drawn.stage.to(self.device)
+        generator = Generator(self.device).manual_seed(batch.seed)
         # Unscored epochs stay out of the encoders: their zeros would enter batch-norm.
-        epochs_uv = torch.from_numpy(windows).to(self.device)[scored]  # (N, 3000)
+        epochs_uv = torch.from_numpy(batch.epochs_uv).to(self.device)[scored]  # (N, 3000)
         with torch.no_grad():
             inputs = network.measure(augment(epochs_uv, chain, generator))
         masks = [epoch_mask(scored, self.recipe.mask_share, generator) for _ in range(2)]

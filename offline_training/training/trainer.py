@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,7 +68,13 @@ class Trainer:
     """One part of the training of ``network``, from its checkpoint if there is one."""
 
     def __init__(
-        self, part: Part, network: MC2SleepNet, seed: int, ranks: Ranks, path: Path, watch: Watch
+        self,
+        part: Part[Any],
+        network: MC2SleepNet,
+        seed: int,
+        ranks: Ranks,
+        path: Path,
+        watch: Watch,
     ) -> None:
         """``path``: the checkpoint. Raises InputError if the processes cannot share the batch."""
         self.part, self.network, self.ranks = part, network, ranks
@@ -107,8 +116,9 @@ class Trainer:
             )
             steps = until - counters.step
             select(self.network, self.part.name)
-            for _ in range(steps):
-                loss += self._step()
+            with closing(self._batches(counters.step + 1, until)) as batches:
+                for _ in range(steps):
+                    loss += self._step(batches)
             mean_loss = float(loss) / steps  # waits for the device
             counters.training_s += time.monotonic() - started_s
             counters.epochs += steps * schedule.batch * self.part.epochs_per_item
@@ -116,7 +126,31 @@ class Trainer:
         self.network.load_state_dict(self.best)
         return counters
 
-    def _step(self) -> Tensor:
+    def _batches(self, first_step: int, last_step: int) -> Generator[tuple[int, Any], None, None]:
+        """This process's micro-batches of those steps, each with the seed of its dropout.
+
+        One is read ahead in a thread: reading and the device's work take place together.
+        """
+        order = list(TRAINED).index(self.part.name)
+
+        def read(step: int, number: int) -> tuple[int, Any]:
+            random = np.random.default_rng([self.seed, order, step, number])
+            return int(random.integers(2**62)), self.part.read(random)
+
+        wanted = [
+            (step, number)
+            for step in range(first_step, last_step + 1)
+            for number in range(self.ranks.rank, self.micro_batches, self.ranks.world)
+        ]
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            ahead = reader.submit(read, *wanted[0])
+            for following in wanted[1:]:
+                ready = ahead.result()
+                ahead = reader.submit(read, *following)
+                yield ready
+            yield ahead.result()
+
+    def _step(self, batches: Iterator[tuple[int, Any]]) -> Tensor:
         """One step of the optimiser; returns the batch's loss."""
         schedule, counters = self.part.schedule, self.counters
         counters.step += 1
@@ -128,11 +162,10 @@ class Trainer:
         statistics = _Statistics.of(self.network)
         statistics.begin_step()
         total = torch.zeros((), device=self.ranks.device)
-        for number in range(self.ranks.rank, self.micro_batches, self.ranks.world):
-            order = list(TRAINED).index(self.part.name)
-            random = np.random.default_rng([self.seed, order, counters.step, number])
-            torch.manual_seed(int(random.integers(2**62)))  # dropout
-            loss = self.part.loss(self.network, random) / self.micro_batches
+        for _ in range(self.micro_batches // self.ranks.world):
+            seed, batch = next(batches)
+            torch.manual_seed(seed)  # dropout
+            loss = self.part.loss(self.network, batch) / self.micro_batches
             loss.backward()  # type: ignore[no-untyped-call]
             statistics.end_micro_batch()
             total += loss.detach()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from models.contract import Gain
-from models.weights import load
+from models.weights import load, read_card
 from tests.offline_training.data.nights import sleep_edf_night, write_checksums
 from tests.offline_training.program import Program
 from tests.offline_training.training.made import NETWORK
@@ -59,6 +59,8 @@ def test_prepared_nights_become_weights_for_the_monitor(
     assert code == 0, err
     assert "epochs/s: epoch" in out and "10 folds" in out and "live" in out and "min left" in err
     path = run / "mc2sleepnet-gain-free.safetensors"
+    expected = "sleep-train fit --data prepared --recipe recipe.json --out run --gain unknown"
+    assert read_card(path)["command"] == expected
     _, contract = load(path)
     assert contract.gain is Gain.UNKNOWN and contract.channel == "EEG Fpz-Cz"
     code, out, err = sleep_train(*common, str(tmp_path / "mine"), "--init", str(path))

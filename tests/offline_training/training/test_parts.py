@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,27 +23,27 @@ from tests.offline_training.training.made import NETWORK, RECIPE, MadeRecording,
 CPU = Ranks(0, 1, torch.device("cpu"))
 NIGHTS = nights(3)
 
-Make = Callable[[MC2SleepNet], Part]
+Make = Callable[[MC2SleepNet], Part[Any]]
 
 
-def epoch_part(_: MC2SleepNet) -> Part:
+def epoch_part(_: MC2SleepNet) -> Part[Any]:
     return EpochPart(NIGHTS[:2], NIGHTS[2:], RECIPE, augmentations(True), CPU.device)
 
 
-def sequence_part(_: MC2SleepNet) -> Part:
+def sequence_part(_: MC2SleepNet) -> Part[Any]:
     return SequencePart(NIGHTS[:2], NIGHTS[2:], RECIPE, augmentations(True), CPU.device)
 
 
-def finetune_part(network: MC2SleepNet) -> Part:
+def finetune_part(network: MC2SleepNet) -> Part[Any]:
     return FinetunePart(network, NIGHTS[:2], NIGHTS[2:], RECIPE, CPU)
 
 
 PARTS = pytest.mark.parametrize("make", [epoch_part, sequence_part, finetune_part])
 
 
-def loss_of(part: Part, network: MC2SleepNet, seed: int = 0) -> Tensor:
+def loss_of(part: Part[Any], network: MC2SleepNet, seed: int = 0) -> Tensor:
     torch.manual_seed(seed)
-    return part.loss(network, np.random.default_rng(seed))
+    return part.loss(network, part.read(np.random.default_rng(seed)))
 
 
 @PARTS

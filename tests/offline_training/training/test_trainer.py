@@ -30,7 +30,7 @@ PARTS = ("epoch", "sequence", "finetune")
 
 def part_of(
     name: str, network: MC2SleepNet, recordings: list[MadeRecording], recipe: Recipe
-) -> Part:
+) -> Part[Any]:
     train, validation = recordings[:2], recordings[2:]
     if name == "finetune":
         return FinetunePart(network, train, validation, recipe, CPU)
@@ -89,10 +89,10 @@ def test_accumulation_is_the_mean_of_its_micro_batches(tmp_path: Path) -> None:
         copy = build(recordings).train()
         random = np.random.default_rng([7, 0, 1, number])
         torch.manual_seed(int(random.integers(2**62)))
-        part.loss(copy, random)
+        part.loss(copy, part.read(random))
         means.append(copy.raw_encoder.backbone.stages[0][1].running_mean)  # type: ignore[index]
     trainer = Trainer(part, network, 7, CPU, tmp_path / "a.safetensors", lambda *_: None)
-    trainer._step()
+    trainer._step(trainer._batches(1, 1))
     found = network.raw_encoder.backbone.stages[0][1].running_mean  # type: ignore[index]
     torch.testing.assert_close(found, (means[0] + means[1]) / 2)
 
@@ -108,7 +108,10 @@ class Told:
         self.losses = iter(losses)
         self.heads: list[Tensor] = []
 
-    def loss(self, network: MC2SleepNet, random: np.random.Generator) -> Tensor:
+    def read(self, random: np.random.Generator) -> None:
+        pass
+
+    def loss(self, network: MC2SleepNet, batch: None) -> Tensor:
         return network.joint_head.weight.square().sum()
 
     def look(self, network: MC2SleepNet) -> Looked:
