@@ -10,7 +10,7 @@ import torch
 
 from models.contract import Gain
 from offline_training.bandpower.fit import Recipe
-from offline_training.bandpower.nights import Night
+from offline_training.data.bandpowers import Night
 
 DATA = {
     "name": "Sleep-EDF Database Expanded 1.0.0, sleep cassette",

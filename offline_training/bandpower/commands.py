@@ -17,7 +17,7 @@ from models.weights import read_card, save
 from offline_training.bandpower.card import describe
 from offline_training.bandpower.crossval import CrossValidation
 from offline_training.bandpower.fit import Recipe, fit
-from offline_training.bandpower.nights import CHANNEL, hold_out, in_microvolts, load_nights
+from offline_training.data.bandpowers import CHANNEL, hold_out, in_microvolts, load_nights
 from offline_training.progress import progress
 
 VARIANTS = {Gain.KNOWN: "absolute", Gain.UNKNOWN: "gain-free"}

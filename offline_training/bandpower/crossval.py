@@ -14,8 +14,8 @@ import numpy.typing as npt
 from models.contract import Gain
 from monitor.errors import InputError
 from offline_training.bandpower.fit import Recipe, fit
-from offline_training.bandpower.nights import Night, hold_out
 from offline_training.bandpower.staging import stream_nights
+from offline_training.data.bandpowers import Night, hold_out
 from offline_training.data.recordings import split_subjects
 from offline_training.evaluation.streaming import probabilities
 from offline_training.evaluation.track import TrackScores

@@ -16,8 +16,8 @@ from torch import Tensor
 from models.bandpower import BANDS_HZ, N_BANDS, band_features
 from models.contract import Gain
 from models.mc2sleepnet import N_STAGES, BandPowerToken, EpochInputs, MC2SleepNet, NetworkConfig
-from offline_training.bandpower.nights import Night
 from offline_training.bandpower.staging import stream_nights
+from offline_training.data.bandpowers import Night
 from offline_training.evaluation.streaming import Streamed
 from offline_training.progress import Report
 from offline_training.training.tracks import (
@@ -42,7 +42,7 @@ class Recipe:
     - Windows hold ``context_epochs``; half of a batch is staged causally (`training.tracks`).
     - ``noise`` is drawn per epoch and band, ``offset`` per window and band, ``gain`` per window,
       all in ln units of power: small, since strong gain and tilt augmentation is known to hurt.
-      ``gain`` is about what the level of a recording is known to (`nights.in_microvolts`).
+      ``gain`` is about what the level of a recording is known to (`in_microvolts`).
     - ``between`` of the windows are of a derivation between Fpz-Cz and Pz-Oz: log powers mixed in a
       random share. Stages of other derivations get better, those of Fpz-Cz no worse.
     - ``mutual``: how much of what is to be learned comes from what both variants agree on.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from models.mc2sleepnet import EpochInputs, MC2SleepNet
-from offline_training.bandpower.nights import Night
+from offline_training.data.bandpowers import Night
 from offline_training.evaluation.streaming import EmbeddedNight, Streamed, stream_all
 
 

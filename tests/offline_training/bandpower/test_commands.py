@@ -9,7 +9,7 @@ import pytest
 
 from models.contract import Gain
 from models.weights import load, read_card
-from tests.offline_training.bandpower.synthetic import write_data
+from tests.offline_training.data.measured import write_data
 from tests.offline_training.program import Program
 
 

@@ -14,11 +14,11 @@ from models.mc2sleepnet import EpochInputs, MC2SleepNet
 from monitor.errors import InputError
 from offline_training.bandpower.crossval import CrossValidation
 from offline_training.bandpower.fit import NoisyWindows, Recipe, fit, mutual_loss
-from offline_training.bandpower.nights import Night, hold_out, in_microvolts, load_nights
 from offline_training.bandpower.staging import stream_nights
+from offline_training.data.bandpowers import Night, hold_out, in_microvolts, load_nights
 from offline_training.evaluation.scores import Scores
 from offline_training.training.tracks import stage_weights, weighted_loss
-from tests.offline_training.bandpower.synthetic import write_data
+from tests.offline_training.data.measured import write_data
 
 RECIPE = Recipe(
     context_epochs=12,

@@ -22,7 +22,7 @@ from scipy.signal import lfilter
 from models.bandpower import BANDS_HZ, log_band_power
 from models.contract import EPOCH_SAMPLES, SFREQ_HZ, STAGES
 from monitor.errors import InputError
-from offline_training.bandpower.nights import Night
+from offline_training.data.bandpowers import Night
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]

@@ -13,9 +13,9 @@ from scipy.stats import kurtosis
 from models.bandpower import log_band_power
 from models.contract import SFREQ_HZ
 from monitor.errors import InputError
-from offline_training.bandpower.nights import in_microvolts, load_nights
-from offline_training.surrogates import TIMEDOMAIN_FILE, surrogate_recordings, synthesise
-from tests.offline_training.bandpower.synthetic import write_data
+from offline_training.data.bandpowers import in_microvolts, load_nights
+from offline_training.data.surrogates import TIMEDOMAIN_FILE, surrogate_recordings, synthesise
+from tests.offline_training.data.measured import write_data
 
 N2_AND_W = np.array([[5.05, 3.2, 2.4, 2.1, 1.6], [4.0, 2.6, 3.4, 1.9, 2.8]])
 """ln uV^2, about what a real N2 and a real W epoch have."""

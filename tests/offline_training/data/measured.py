@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from offline_training.bandpower.nights import AMPLITUDE_FILE, BANDPOWER_FILE
+from offline_training.data.bandpowers import AMPLITUDE_FILE, BANDPOWER_FILE
 
 STD_UV = {"N2": 16.0, "R": 10.0}
 LOG_POWER = np.array(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from monitor.errors import InputError
-from offline_training.bandpower.nights import (
+from offline_training.data.bandpowers import (
     AMPLITUDE_FILE,
     BANDPOWER_FILE,
     NON_STATIONARITY_LN,
@@ -16,7 +16,7 @@ from offline_training.bandpower.nights import (
     load_nights,
 )
 from offline_training.data.recordings import split_subjects
-from tests.offline_training.bandpower.synthetic import STD_UV, write_data
+from tests.offline_training.data.measured import STD_UV, write_data
 
 
 def test_nights_are_cut_where_they_end(tmp_path: Path) -> None:
