@@ -15,7 +15,7 @@ from models.contract import Gain
 from monitor.errors import InputError
 from offline_training.bandpower.fit import Recipe, fit
 from offline_training.bandpower.staging import stream_nights
-from offline_training.data.bandpowers import Night, hold_out
+from offline_training.data.bandpowers import TRIM, Night, hold_out
 from offline_training.data.recordings import split_subjects
 from offline_training.evaluation.streaming import probabilities
 from offline_training.evaluation.track import TrackScores
@@ -111,7 +111,7 @@ class CrossValidation:
             "folds": self.folds,
             "folds_run": self.run_folds,
             "every_nth_epoch": self.stride,
-            "trim": "30 min of wake around sleep",
+            "wake_kept": TRIM,
             "live": live.to_json(),
             "revised": revised.to_json(),
         }

@@ -30,6 +30,7 @@ NON_STATIONARITY_LN = 0.26
 Where an epoch is Gaussian (|kurtosis| < 0.1) the two should agree; in such epochs of N2 and of N3
 (4,511 of them, 132 Sleep-EDF recordings) the level of `in_microvolts` without it is 0.26 too high.
 """
+TRIM = "30 min around sleep"
 HELD_OUT_SHARE = 10
 HELD_OUT_SEED = 2025
 _LEVEL_STAGES = (STAGES.index("N2"), STAGES.index("R"))

@@ -12,13 +12,14 @@ import torch
 import typer
 
 from models.contract import Gain
+from models.mc2sleepnet import NetworkConfig
 from monitor.errors import InputError
-from offline_training.data.prepared import PreparedRecording, load_prepared
+from offline_training.data.sources import prepared_source, some_subjects, surrogate_source
 from offline_training.training.distributed import joined
 from offline_training.training.fit import fit as fit_job
 from offline_training.training.job import Job, hold_out, planned
 from offline_training.training.paper import run_paper
-from offline_training.training.parts import TRAINED
+from offline_training.training.parts import parts_of
 from offline_training.training.recipe import PAPER, Recipe, overridden
 from offline_training.training.throughput import said
 
@@ -29,9 +30,13 @@ class StageOption(StrEnum):
     FINETUNE = "finetune"
     ALL = "all"
 
-    @property
-    def parts(self) -> tuple[str, ...]:
-        return tuple(TRAINED) if self is StageOption.ALL else (self.value,)
+    def parts(self, network: NetworkConfig) -> tuple[str, ...]:
+        return parts_of(network) if self is StageOption.ALL else (self.value,)
+
+
+class AddOption(StrEnum):
+    RAW = "raw"
+    FRAMES = "frames"
 
 
 class Protocol(StrEnum):
@@ -40,7 +45,11 @@ class Protocol(StrEnum):
 
 def fit(
     data: Annotated[
-        Path, typer.Option(help="Folder that sleep-train prepare made.", show_default=False)
+        Path,
+        typer.Option(
+            help="Folder that sleep-train prepare made; with --surrogates of measured band powers.",
+            show_default=False,
+        ),
     ],
     out: Annotated[
         Path,
@@ -62,6 +71,17 @@ def fit(
             metavar="WEIGHTS",
             help="Begin with these weights (.safetensors): for one person or headband.",
         ),
+    ] = None,
+    add: Annotated[
+        list[AddOption] | None,
+        typer.Option(help="With --init: an input those weights lack. Both: repeat it."),
+    ] = None,
+    surrogates: Annotated[
+        bool,
+        typer.Option("--surrogates", help="Train on surrogate EEG made from measured band powers."),
+    ] = False,
+    subjects: Annotated[
+        int | None, typer.Option(min=2, help="Use so many subjects only.", show_default="all")
     ] = None,
     recipe: Annotated[
         Path | None,
@@ -93,16 +113,23 @@ def fit(
     wanted = Recipe() if protocol is None else PAPER
     if recipe is not None:
         wanted = overridden(wanted, recipe)
-    wanted, gain = planned(wanted, gain, init)
-    recordings = load_prepared(data)
+    if add and init is None:
+        raise InputError(
+            "--add goes with --init: without it the recipe says which inputs there are"
+        )
+    wanted, gain = planned(wanted, gain, init, add or ())
+    source = surrogate_source(data, seed) if surrogates else prepared_source(data)
+    recordings = some_subjects(source.recordings, subjects)
     job = Job(
         out=out,
         recipe=wanted,
         gain=gain,
         seed=seed,
-        parts=(stage or (StageOption.ALL if init is None else StageOption.FINETUNE)).parts,
-        channel=", ".join(sorted({one.card.channel for one in recordings})),
-        trim=_trim(recordings),
+        parts=(stage or (StageOption.ALL if init is None else StageOption.FINETUNE)).parts(
+            wanted.network
+        ),
+        channel=source.channel,
+        trim=source.trim,
         command=_command(sys.argv[1:]),
         version=version,
         init=init,
@@ -130,9 +157,3 @@ def _command(arguments: list[str]) -> str:
         option, equals, value = each.rpartition("=") if each.startswith("--") else ("", "", each)
         shown.append(option + equals + (Path(value).name or value))
     return shlex.join(["sleep-train", *shown])
-
-
-def _trim(recordings: list[PreparedRecording]) -> str:
-    """How much wake around sleep the recordings keep: it moves accuracy by points."""
-    kept = sorted({one.card.wake_min for one in recordings}, key=lambda minutes: minutes or 0)
-    return ", ".join("all" if one is None else f"{one:g} min around sleep" for one in kept)

@@ -15,7 +15,7 @@ from models.mc2sleepnet import MC2SleepNet
 from models.weights import load
 from monitor.errors import InputError
 from offline_training.data.recordings import Recording, split_subjects
-from offline_training.training.parts import TRAINED
+from offline_training.training.parts import parts_of
 from offline_training.training.reading import standardise, truth
 from offline_training.training.recipe import Recipe
 
@@ -59,15 +59,18 @@ class Job:
         }
 
 
-def planned(recipe: Recipe, gain: Gain | None, init: Path | None) -> tuple[Recipe, Gain]:
+def planned(
+    recipe: Recipe, gain: Gain | None, init: Path | None, add: Sequence[str] = ()
+) -> tuple[Recipe, Gain]:
     """``recipe`` with the network that is to be trained, and the gain it is trained for.
 
-    Shape, context and gain of the weights ``init`` go before those of the recipe.
+    Shape, context and gain of the weights ``init`` go before those of the recipe; ``add`` names
+    inputs (raw, frames) that they lack and the network is to have, of the recipe's size.
 
     Raises
     ------
     InputError
-        ``gain`` is not that of ``init``.
+        ``gain`` is not that of ``init``, or ``init`` has one of ``add`` already.
     """
     if init is None:
         gain = gain or Gain.KNOWN
@@ -79,10 +82,18 @@ def planned(recipe: Recipe, gain: Gain | None, init: Path | None) -> tuple[Recip
         raise InputError(
             f"--gain {gain} does not fit the weights {init}, which are for gain {contract.gain}"
         )
+    if had := [name for name in add if getattr(network.config, name)]:
+        raise InputError(f"the weights {init} read {had[0]} already: leave out --add {had[0]}")
+    shape = replace(
+        network.config,
+        raw_channels=recipe.network.raw_channels,
+        frame_layers=recipe.network.frame_layers,
+        **dict.fromkeys(add, True),
+    )
     return (
         replace(
             recipe,
-            network=network.config,
+            network=shape if add else network.config,
             sequence_length=contract.context_epochs,
             revision_epochs=contract.revision_epochs,
         ),
@@ -99,10 +110,10 @@ def begin(job: Job, train: Sequence[Recording]) -> MC2SleepNet:
         A part of the job needs a stream that the network lacks.
     """
     config = job.recipe.network
-    if not config.two_streams and set(job.parts) != {"finetune"}:
+    if not config.two_streams and "epoch" in job.parts:
         raise InputError(
-            "the epoch and sequence stages need both streams, raw and spectral; this network has "
-            "one: use --stage finetune"
+            "the epoch stage needs both streams, raw and spectral; this network has one: use "
+            "another --stage"
         )
     torch.manual_seed(job.seed)
     network = MC2SleepNet(replace(config, pretraining=config.two_streams))
@@ -120,7 +131,7 @@ def before(job: Job) -> tuple[str, ...]:
     """The parts whose result the job builds on, and finds in its folder."""
     if job.init is not None:
         return ()
-    order = list(TRAINED)
+    order = parts_of(job.recipe.network)
     last = max(order.index(part) for part in job.parts)
     return tuple(part for part in order[:last] if part not in job.parts)
 

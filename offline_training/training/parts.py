@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.mc2sleepnet import MC2SleepNet
+from models.mc2sleepnet import MC2SleepNet, NetworkConfig
 from offline_training.training.recipe import Schedule
 
 TRAINED = {
@@ -31,6 +31,11 @@ TRAINED = {
     "finetune": ("raw_stack", "raw_head", "spectral_stack", "spectral_head", "joint_head"),
 }
 """By part, the modules and parameters of `MC2SleepNet` that it trains (those that exist)."""
+
+
+def parts_of(network: NetworkConfig) -> tuple[str, ...]:
+    """All parts, in order; a network of one stream has nothing to contrast."""
+    return tuple(part for part in TRAINED if part != "epoch" or network.two_streams)
 
 
 class Looked(NamedTuple):

@@ -166,23 +166,28 @@ class SequencePart:
     def _losses(
         self, network: MC2SleepNet, batch: WindowBatch, chain: list[Augmentation]
     ) -> tuple[Tensor, Tensor]:
-        """Cross-entropy of the single views and L1 of what was hidden from either stream."""
+        """Cross-entropy of the single views and L1 of what was hidden from either stream, 0 where
+        there is but one."""
         scored, stage = batch.drawn.scored.to(self.device), batch.drawn.stage.to(self.device)
         generator = Generator(self.device).manual_seed(batch.seed)
         # Unscored epochs stay out of the encoders: their zeros would enter batch-norm.
         epochs_uv = torch.from_numpy(batch.epochs_uv).to(self.device)[scored]  # (N, 3000)
         with torch.no_grad():
             inputs = network.measure(augment(epochs_uv, chain, generator))
-        masks = [epoch_mask(scored, self.recipe.mask_share, generator) for _ in range(2)]
         with mixed(self.device):
             embeddings = scatter(network.embed(inputs).float(), scored)  # (B, L, E)
-            rebuilt = network.reconstruct(embeddings, scored, *masks)
             logits = half_causal(network.single_views, embeddings, scored)
+        staging = logit_loss(logits, stage, self.even)
+        if not network.config.two_streams:
+            return staging, staging.new_zeros(())
+        masks = [epoch_mask(scored, self.recipe.mask_share, generator) for _ in range(2)]
+        with mixed(self.device):
+            rebuilt = network.reconstruct(embeddings, scored, *masks)
         rebuilding = [
             masked_l1(*each)
             for each in zip(rebuilt, embeddings.chunk(2, dim=2), masks, strict=True)
         ]
-        return logit_loss(logits, stage, self.even), torch.stack(rebuilding).mean()
+        return staging, torch.stack(rebuilding).mean()
 
 
 def scatter(embeddings: Tensor, scored: Tensor) -> Tensor:

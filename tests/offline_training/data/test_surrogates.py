@@ -15,7 +15,7 @@ from models.contract import SFREQ_HZ
 from monitor.errors import InputError
 from offline_training.data.bandpowers import in_microvolts, load_nights
 from offline_training.data.surrogates import TIMEDOMAIN_FILE, surrogate_recordings, synthesise
-from tests.offline_training.data.measured import write_data
+from tests.offline_training.data.measured import write_data, write_timedomain
 
 N2_AND_W = np.array([[5.05, 3.2, 2.4, 2.1, 1.6], [4.0, 2.6, 3.4, 1.9, 2.8]])
 """ln uV^2, about what a real N2 and a real W epoch have."""
@@ -44,12 +44,6 @@ def test_nothing_is_left_above_the_low_pass() -> None:
     epochs = synthesise(N2_AND_W, np.zeros(2), np.random.default_rng(2))
     frequency_hz, density = periodogram(epochs, SFREQ_HZ)
     assert density[:, frequency_hz > 45].max() < 1e-3 * density.max()
-
-
-def write_timedomain(directory: Path, epochs: int) -> None:
-    features = np.full((epochs, 2), np.nan, np.float32)
-    features[::2] = 0.5
-    np.savez(directory / TIMEDOMAIN_FILE, features=features, names=["std_uv", "kurtosis"])
 
 
 def test_a_night_is_drawn_anew_each_time_and_again_from_its_seed(tmp_path: Path) -> None:

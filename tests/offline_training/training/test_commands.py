@@ -9,6 +9,7 @@ import pytest
 
 from models.contract import Gain
 from models.weights import load, read_card
+from tests.offline_training.data.measured import write_data, write_timedomain
 from tests.offline_training.data.nights import sleep_edf_night, write_checksums
 from tests.offline_training.program import Program
 from tests.offline_training.training.made import NETWORK
@@ -86,3 +87,33 @@ def test_bad_input_is_one_line_and_exit_2(
     code, _, err = sleep_train("fit", "--out", str(tmp_path / "run"), *options)
     assert code == 2 and err.count("\n") == 1 and said in err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_band_power_network_grows_on_surrogates(tmp_path: Path, sleep_train: Program) -> None:
+    write_data(tmp_path, subjects=3)
+    write_timedomain(tmp_path, 6 * 60)
+    data = ("--data", str(tmp_path))
+    assert sleep_train("fit-bandpower", *data, "--out", str(tmp_path), "--steps", "1")[0] == 0
+    recipe = tmp_path / "recipe.json"
+    short = {"steps": 1, "batch": 2, "micro_batch": 2, "evaluate_every": 1}
+    sizes = {"network": RECIPE["network"], "validation_batches": 1, "evaluate_stride": 20}
+    recipe.write_text(json.dumps(sizes | dict.fromkeys(("epoch", "sequence", "finetune"), short)))
+    grow = ("fit", *data, "--surrogates", "--recipe", str(recipe), "--stage", "all")
+    init = ("--init", str(tmp_path / "absolute.safetensors"))
+    out = tmp_path / "grown"
+    code, _, err = sleep_train(
+        *grow, *init, "--add", "raw", "--add", "frames", "--subjects", "2", "--out", str(out)
+    )
+    assert code == 0, err
+    weights = out / "mc2sleepnet-absolute.safetensors"
+    network, contract = load(weights)
+    assert network.config.raw and network.config.frames and contract.context_epochs == 120
+    card = read_card(weights)
+    assert card["data"]["datasets"] == ["sleep-edf-cassette-surrogate"]
+    assert card["init"]["name"] == "mc2sleepnet-bandpower-absolute"
+    assert len(card["data"]["train_subjects"]) == len(card["data"]["held_out_subjects"]) == 1
+    again = ("--init", str(weights), "--add", "raw", "--out", str(tmp_path / "again"))
+    code, _, err = sleep_train(*grow, *again)
+    assert code == 2 and "leave out --add raw" in err
+    code, _, err = sleep_train(*grow, "--add", "raw", "--out", str(tmp_path / "again"))
+    assert code == 2 and "--add goes with --init" in err

@@ -20,7 +20,7 @@ from offline_training.training.distributed import Ranks
 from offline_training.training.fit import Fitted, fit
 from offline_training.training.folder import RunFolder
 from offline_training.training.job import Job, begin, hold_out, planned
-from offline_training.training.parts import TRAINED
+from offline_training.training.parts import TRAINED, parts_of
 from offline_training.training.reading import encode_nights
 from tests.offline_training.training.made import RECIPE, MadeRecording, nights, schedule
 
@@ -188,10 +188,13 @@ def test_weights_that_begin_a_run_give_shape_context_and_gain(tmp_path: Path) ->
         planned(RECIPE, Gain.KNOWN, fitted.weights)
 
 
-def test_one_stream_has_fine_tuning_alone(tmp_path: Path) -> None:
+def test_one_stream_has_all_but_the_contrast(tmp_path: Path) -> None:
     recipe = replace(RECIPE, network=replace(RECIPE.network, raw=False, pretraining=False))
     with pytest.raises(InputError, match="both streams"):
-        run(nights(3), job(tmp_path, recipe=recipe))
+        run(nights(3), job(tmp_path / "all", recipe=recipe))
+    parts = parts_of(recipe.network)
+    assert parts == ("sequence", "finetune")
+    assert run(nights(3), job(tmp_path, recipe=recipe, parts=parts)).weights is not None
 
 
 def test_subjects_are_held_out_whole() -> None:
