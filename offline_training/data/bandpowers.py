@@ -54,8 +54,8 @@ class Night:
 
     @property
     def subject(self) -> str:
-        """Sleep-EDF cassette names: SC4ssN, ss the subject, N the night."""
-        return self.recording[3:5]
+        """As prepared recordings call them; names are SC4ssN, ss the subject, N the night."""
+        return f"sleep-edf-cassette-{self.recording[3:5]}"
 
 
 def load_nights(directory: Path) -> list[Night]:

@@ -50,7 +50,8 @@ _TILT_LN = 0.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SurrogateRecording:
-    """A night of surrogate EEG; every call of `epochs_uv` draws it anew.
+    """A night of surrogate EEG. The same stretch is always the same; another, even if it shares
+    epochs with it, is drawn anew: training repeats itself exactly and rarely sees a sample twice.
 
     - ``kurtosis``: float64 (n,), excess kurtosis wanted of each epoch.
     - An epoch that was not scored is not usable: nor was its signal kept.
@@ -58,7 +59,7 @@ class SurrogateRecording:
 
     night: Night
     kurtosis: F64
-    random: np.random.Generator
+    seed: tuple[int, int]
 
     @property
     def name(self) -> str:
@@ -66,7 +67,7 @@ class SurrogateRecording:
 
     @property
     def subject(self) -> str:
-        return f"sleep-edf-cassette-{self.night.subject}"
+        return self.night.subject
 
     @property
     def dataset(self) -> str:
@@ -86,10 +87,11 @@ class SurrogateRecording:
         return usable
 
     def epochs_uv(self, start: int, stop: int) -> F32:
-        """Fresh surrogates of epochs ``start`` to ``stop``, float32 (stop - start, 3000), uV."""
+        """Surrogates of epochs ``start`` to ``stop``, float32 (stop - start, 3000), uV."""
+        random = np.random.default_rng([*self.seed, start, stop])
         usable = self.usable[start:stop]
         wanted = np.where(usable[:, None], self.night.log_power[start:stop], 0.0)
-        epochs = synthesise(wanted, self.kurtosis[start:stop], self.random)
+        epochs = synthesise(wanted, self.kurtosis[start:stop], random)
         return np.where(usable[:, None], epochs, np.float32(0))
 
 
@@ -127,7 +129,7 @@ def surrogate_recordings(
             kurtosis[at & ~np.isfinite(kurtosis)] = np.median(known) if len(known) else 0.0
     parts = np.split(kurtosis.astype(np.float64), np.cumsum(lengths)[:-1])
     return [
-        SurrogateRecording(night, part, np.random.default_rng([seed, k]))
+        SurrogateRecording(night, part, (seed, k))
         for k, (night, part) in enumerate(zip(nights, parts, strict=True))
     ]
 

@@ -122,6 +122,7 @@ def begin(job: Job, train: Sequence[Recording]) -> MC2SleepNet:
         return network
     known = load(job.init)[0].state_dict()
     network.load_state_dict({**network.state_dict(), **known})
+    standardise(network, train, known)
     with torch.no_grad():
         network.temperature.fill_(1.0)  # calibrated anew at the end
     return network

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
@@ -65,11 +65,15 @@ def read_stretches(
 
 
 @torch.no_grad()
-def standardise(network: MC2SleepNet, recordings: Sequence[Recording]) -> None:
-    """Set the constants of spectra and band powers to those of ``recordings``."""
+def standardise(
+    network: MC2SleepNet, recordings: Sequence[Recording], known: Collection[str] = ()
+) -> None:
+    """Set the constants of spectra and band powers to those of ``recordings``, but for the
+    ``known`` buffers, which came with trained weights."""
     if not network.config.spectral:
         return
     encoder = network.spectral_encoder
+    kept = {name: buffer.clone() for name, buffer in network.named_buffers() if name in known}
     inputs = network.measure(torch.from_numpy(UsableEpochs(recordings).spread(STANDARDISE_EPOCHS)))
     if inputs.frames is not None:
         frames = inputs.frames.flatten(0, 1)  # (N * 29, 128)
@@ -80,6 +84,7 @@ def standardise(network: MC2SleepNet, recordings: Sequence[Recording]) -> None:
         features = band_features(inputs.log_power, encoder.token.gain_free)  # (N, 10)
         encoder.token.standardise.mean.copy_(features.mean(dim=0))
         encoder.token.standardise.std.copy_(features.std(dim=0).clamp_min(1e-6))
+    network.load_state_dict(kept, strict=False)
 
 
 @torch.inference_mode()

@@ -30,7 +30,9 @@ def test_nights_are_cut_where_they_end(tmp_path: Path) -> None:
         "SC4021",
         "SC4022",
     ]
-    assert [night.subject for night in nights] == ["00", "00", "01", "01", "02", "02"]
+    assert [night.subject for night in nights] == [
+        f"sleep-edf-cassette-0{i // 2}" for i in range(6)
+    ]
     assert all(night.log_power.shape == (len(night.stage), 5) for night in nights)
     assert all((night.stage == -1).sum() == 1 for night in nights)
 

@@ -1,4 +1,4 @@
-"""Surrogate EEG has the band powers and the kurtosis that were measured, and is never the same."""
+"""Surrogate EEG has the band powers and the kurtosis that were measured, and repeats itself."""
 
 from __future__ import annotations
 
@@ -46,15 +46,16 @@ def test_nothing_is_left_above_the_low_pass() -> None:
     assert density[:, frequency_hz > 45].max() < 1e-3 * density.max()
 
 
-def test_a_night_is_drawn_anew_each_time_and_again_from_its_seed(tmp_path: Path) -> None:
+def test_a_stretch_repeats_itself_and_no_other_stretch_shares_its_samples(tmp_path: Path) -> None:
     write_data(tmp_path, subjects=2)
     write_timedomain(tmp_path, 240)
     nights = in_microvolts(load_nights(tmp_path), tmp_path)
     night = surrogate_recordings(nights, tmp_path, seed=3)[1]
-    first, second = night.epochs_uv(4, 8), night.epochs_uv(4, 8)
-    assert first.shape == (4, 3000) and not np.allclose(first, second)
-    again = surrogate_recordings(nights, tmp_path, seed=3)[1]
-    np.testing.assert_array_equal(again.epochs_uv(4, 8), first)
+    first = night.epochs_uv(4, 8)
+    np.testing.assert_array_equal(night.epochs_uv(4, 8), first)
+    assert first.shape == (4, 3000) and not np.allclose(night.epochs_uv(4, 7), first[:3])
+    other = surrogate_recordings(nights, tmp_path, seed=4)[1]
+    assert not np.allclose(other.epochs_uv(4, 8), first)
     assert night.subject == surrogate_recordings(nights, tmp_path, seed=3)[0].subject
     assert np.isfinite(night.kurtosis).all()
     assert not night.usable[-1] and not night.epochs_uv(58, 60)[1].any()

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from models.contract import Gain
 from models.weights import load, read_card
@@ -108,6 +109,12 @@ def test_a_band_power_network_grows_on_surrogates(tmp_path: Path, sleep_train: P
     weights = out / "mc2sleepnet-absolute.safetensors"
     network, contract = load(weights)
     assert network.config.raw and network.config.frames and contract.context_epochs == 120
+    constants = network.spectral_encoder.standardise.mean
+    assert constants.abs().min() > 0.1  # dB of the surrogates, not left at 0
+    was = load(tmp_path / "absolute.safetensors")[0].spectral_encoder.token
+    token = network.spectral_encoder.token
+    assert was is not None and token is not None
+    assert torch.equal(token.standardise.mean, was.standardise.mean)
     card = read_card(weights)
     assert card["data"]["datasets"] == ["sleep-edf-cassette-surrogate"]
     assert card["init"]["name"] == "mc2sleepnet-bandpower-absolute"
