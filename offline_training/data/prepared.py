@@ -44,6 +44,10 @@ class PreparedRecording:
     def licence(self) -> str:
         return self.card.licence
 
+    @property
+    def sha256(self) -> str:
+        return self.card.sha256
+
     def epochs_uv(self, start: int, stop: int) -> F32:
         """Epochs ``start`` to ``stop``, float32 (stop - start, 3000), microvolts at 100 Hz.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -14,6 +14,8 @@ F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
 
+HOLD_OUT_SEED = 2025
+
 
 class Recording(Protocol):
     """One night, n contiguous 30-s epochs, conditioned as the monitor conditions them.
@@ -22,6 +24,7 @@ class Recording(Protocol):
     - ``stage``: int64 (n,), index into `models.contract.STAGES`; -1 where the expert scored none.
     - ``usable``: bool (n,), False where the monitor would leave the epoch unscored.
     - ``licence``: what may be done with weights trained on it, as their card says it.
+    - ``sha256`` of its samples, or of what they are made from: another one, other samples.
     """
 
     @property
@@ -32,6 +35,8 @@ class Recording(Protocol):
     def dataset(self) -> str: ...
     @property
     def licence(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
     @property
     def stage(self) -> I64: ...
     @property
@@ -73,3 +78,21 @@ def split_subjects(
         )
         for fold in folds
     ]
+
+
+def hold_out_subjects(
+    recordings: Sequence[T], share: int, known: Collection[str] = ()
+) -> tuple[list[T], list[T]]:
+    """(train, held out): one subject in ``share``, the same at every call.
+
+    Subjects ``known`` from an earlier training are held out only where there are no others.
+    """
+    subjects = len({one.subject for one in recordings})
+    folds = split_subjects(recordings, min(share, subjects), HOLD_OUT_SEED)
+    queue = list(dict.fromkeys(one.subject for _, fold in folds for one in fold))
+    wanted = len({one.subject for one in folds[0][1]})
+    chosen = ([one for one in queue if one not in known] or queue)[:wanted]
+    return (
+        [one for one in recordings if one.subject not in chosen],
+        [one for one in recordings if one.subject in chosen],
+    )
