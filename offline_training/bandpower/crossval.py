@@ -13,9 +13,11 @@ import numpy.typing as npt
 
 from models.contract import Gain
 from monitor.errors import InputError
+from monitor.types import Track
 from offline_training.bandpower.fit import Recipe, fit
 from offline_training.bandpower.staging import stream_nights
 from offline_training.data.bandpowers import TRIM, Night, hold_out
+from offline_training.data.npz import read_npz
 from offline_training.data.recordings import split_subjects
 from offline_training.evaluation.streaming import probabilities
 from offline_training.evaluation.track import TrackScores
@@ -118,9 +120,10 @@ class CrossValidation:
 
 
 def _read(path: Path, identity: str) -> dict[str, Any]:
-    with np.load(path, allow_pickle=False) as file:
-        if str(file["identity"]) != identity:
-            raise InputError(
-                f"{path} is a fold of another recipe, seed or data set; choose another folder"
-            )
-        return {name: file[name] for name in file.files if name != "identity"}
+    tracks = [f"{gain.value}_{track.value}" for gain in Gain for track in Track]
+    said = read_npz(path, ("identity", "truth", "recording", *tracks))
+    if str(said.pop("identity")) != identity:
+        raise InputError(
+            f"{path} is a fold of another recipe, seed or data set; choose another folder"
+        )
+    return said

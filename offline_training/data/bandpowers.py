@@ -15,6 +15,7 @@ import numpy.typing as npt
 from models.bandpower import N_BANDS
 from models.contract import STAGES
 from monitor.errors import InputError
+from offline_training.data.npz import read_npz
 from offline_training.data.recordings import split_subjects
 
 F32 = npt.NDArray[np.float32]
@@ -69,12 +70,9 @@ def load_nights(directory: Path) -> list[Night]:
     path = directory / BANDPOWER_FILE
     if not path.is_file():
         raise InputError(f"--data must hold {BANDPOWER_FILE}; there is none in {directory}")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            features, stage = file["features"], file["stage"]
-            lengths, recordings = file["n_epochs"], file["recording"]
-    except (OSError, ValueError, KeyError, EOFError) as exc:
-        raise InputError(f"{path} is not a band-power file: {exc}") from exc
+    saved = read_npz(path, ("features", "stage", "n_epochs", "recording"))
+    features, stage = saved["features"], saved["stage"]
+    lengths, recordings = saved["n_epochs"], saved["recording"]
     shape = features.shape
     if len(shape) != 3 or shape[1] < 2 or shape[2] < N_BANDS or lengths.sum() != shape[0]:
         raise InputError(

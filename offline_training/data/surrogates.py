@@ -23,6 +23,7 @@ from models.bandpower import BANDS_HZ, log_band_power
 from models.contract import EPOCH_SAMPLES, SFREQ_HZ, STAGES
 from monitor.errors import InputError
 from offline_training.data.bandpowers import Night
+from offline_training.data.npz import read_npz
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -110,11 +111,11 @@ def surrogate_recordings(
     path = directory / TIMEDOMAIN_FILE
     if not path.is_file():
         raise InputError(f"--data must hold {TIMEDOMAIN_FILE}; there is none in {directory}")
+    saved = read_npz(path, ("features", "names"))
     try:
-        with np.load(path, allow_pickle=False) as file:
-            kurtosis = file["features"][:, list(file["names"]).index("kurtosis")]
-    except (OSError, ValueError, KeyError, EOFError) as exc:
-        raise InputError(f"{path} is not a time-domain file: {exc}") from exc
+        kurtosis = saved["features"][:, list(saved["names"]).index("kurtosis")]
+    except (ValueError, IndexError) as exc:
+        raise InputError(f"{path} has no feature called kurtosis") from exc
     lengths = [len(night.stage) for night in nights]
     if len(kurtosis) != sum(lengths):
         raise InputError(

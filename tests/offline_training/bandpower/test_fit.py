@@ -167,3 +167,7 @@ def test_cross_validation_pools_every_epoch_once_and_continues(
             assert (found["epochs"], found["compared"]) == (epochs, scored)
     with pytest.raises(InputError, match="another recipe"):
         replace(both, seed=1).run(nights, recipe, tmp_path, report)
+    fold = tmp_path / "fold-01.npz"
+    fold.write_bytes(fold.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"fold-01.npz is damaged"):
+        both.run(nights, recipe, tmp_path, report)

@@ -66,9 +66,12 @@ def test_no_subject_is_on_both_sides_and_all_are_held_out_once(tmp_path: Path) -
 def test_missing_and_foreign_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=BANDPOWER_FILE):
         load_nights(tmp_path)
-    (tmp_path / BANDPOWER_FILE).write_bytes(b"not a zip file")
-    with pytest.raises(InputError, match="not a band-power file"):
-        load_nights(tmp_path)
+    write_data(tmp_path, subjects=1)
+    whole = (tmp_path / BANDPOWER_FILE).read_bytes()
+    for damaged in (b"not a zip file", whole[: len(whole) // 2]):
+        (tmp_path / BANDPOWER_FILE).write_bytes(damaged)
+        with pytest.raises(InputError, match=rf"{BANDPOWER_FILE} is damaged"):
+            load_nights(tmp_path)
     write_data(tmp_path, subjects=1)
     nights = load_nights(tmp_path)
     (tmp_path / AMPLITUDE_FILE).write_text("a,b\n1,2\n")
