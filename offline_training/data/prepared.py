@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from offline_training.data.files import sha256_of
 from offline_training.data.layout import INDEX, Card, card_path, read_json, samples_path
 from offline_training.data.recordings import F32, I64, Bool
 
+_EPOCH_BYTES = EPOCH_SAMPLES * np.dtype(np.float32).itemsize
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedRecording:
@@ -21,10 +24,13 @@ class PreparedRecording:
 
     - ``stage`` int64 (n,) and ``usable`` bool (n,) are in memory; no file is held open, so any
       number may be loaded and handed to other processes.
+    - ``first_byte``: where the samples begin in the file. What can be told of it once is not read
+      again: training reads epochs one by one, millions of them.
     """
 
     card: Card
     path: Path
+    first_byte: int
     stage: I64
     usable: Bool
 
@@ -51,18 +57,22 @@ class PreparedRecording:
     def epochs_uv(self, start: int, stop: int) -> F32:
         """Epochs ``start`` to ``stop``, float32 (stop - start, 3000), microvolts at 100 Hz.
 
-        Raises InputError when the file is gone or damaged.
+        Raises InputError when the file is gone or has another size.
         """
         n = self.card.n_epochs
         if not 0 <= start <= stop <= n:
             raise ValueError(f"epochs must be within 0 to {n}, got {start} to {stop}")
+        epochs_uv = np.empty((stop - start, EPOCH_SAMPLES), np.float32)
         try:
-            samples = np.load(self.path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as exc:
+            with self.path.open("rb", buffering=0) as file:
+                whole = os.fstat(file.fileno()).st_size == self.card.bytes
+                file.seek(self.first_byte + start * _EPOCH_BYTES)
+                whole &= file.readinto(epochs_uv.data) == epochs_uv.nbytes
+        except OSError as exc:
             raise _not_whole(self.path) from exc
-        if samples.shape != (n, EPOCH_SAMPLES) or samples.dtype != np.float32:
+        if not whole:
             raise _not_whole(self.path)
-        return np.array(samples[start:stop])
+        return epochs_uv
 
 
 def load_prepared(root: Path) -> list[PreparedRecording]:
@@ -105,10 +115,17 @@ def _open(root: Path, dataset: str, name: str) -> PreparedRecording:
         raise InputError(f"{path} is missing: run the same sleep-train prepare again") from exc
     if size != card.bytes:
         raise _not_whole(path)
+    try:
+        samples = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as exc:
+        raise _not_whole(path) from exc
+    if samples.shape != (card.n_epochs, EPOCH_SAMPLES) or samples.dtype != np.float32:
+        raise _not_whole(path)
     usable = np.ones(card.n_epochs, np.bool_)
     for epochs in card.unusable.values():
         usable[epochs] = False
-    return PreparedRecording(card, path, np.array(card.stages, np.int64), usable)
+    stage = np.array(card.stages, np.int64)
+    return PreparedRecording(card, path, samples.offset, stage, usable)
 
 
 def _not_whole(path: Path) -> InputError:

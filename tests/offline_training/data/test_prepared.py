@@ -63,6 +63,29 @@ def test_recordings_travel_to_other_processes(out: Path) -> None:
     assert np.array_equal(copy.epochs_uv(0, 4), recording.epochs_uv(0, 4))
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.write_bytes(path.read_bytes() + b"0"),
+        lambda path: path.write_bytes(b""),
+    ],
+)
+def test_damage_after_opening_is_told_when_read(out: Path, damage: Callable[[Path], None]) -> None:
+    recording = load_prepared(out)[0]
+    damage(recording.path)
+    with pytest.raises(InputError, match=r"a\.npy is damaged"):
+        recording.epochs_uv(0, 1)
+
+
+def test_single_epochs_are_those_of_the_whole(out: Path) -> None:
+    recording = load_prepared(out)[0]
+    whole = np.load(recording.path)
+    for epoch in range(4):
+        assert np.array_equal(recording.epochs_uv(epoch, epoch + 1), whole[epoch : epoch + 1])
+
+
 def test_the_folder_may_be_moved(out: Path) -> None:
     moved = out.with_name("moved")
     shutil.move(out, moved)
@@ -82,6 +105,11 @@ def _truncate(out: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
 
+def _wrong_header(out: Path) -> None:
+    path = out / "folder" / "a.npy"
+    path.write_bytes(path.read_bytes().replace(b"<f4", b"<i4"))
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -93,6 +121,7 @@ def _truncate(out: Path) -> None:
         (lambda out: (out / "folder" / "a.json").unlink(), "a.json is missing"),
         (lambda out: (out / "folder" / "a.npy").unlink(), "a.npy is missing"),
         (_truncate, "a.npy is damaged"),
+        (_wrong_header, "a.npy is damaged"),
         (_rewrite("folder/a.json", stages=[0, 5]), "a.json is damaged"),
         (_rewrite("folder/a.json", unusable={"flat": [9]}), "a.json is damaged"),
         (_rewrite("folder/a.json", surprise=1), "a.json is damaged"),
