@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from models.contract import Gain
 from monitor.clock import SystemClock
 from monitor.errors import InputError, MonitorError
 from offline_training.data import sleep_edf
 from offline_training.data.condition import Source
 from offline_training.data.download import fetch_all
 from offline_training.data.folder import folder_sources
+from offline_training.data.left_out import LeftOut
 from offline_training.data.licences import PRIVATE
-from offline_training.data.prepare import LeftOut, Prepared, prepare_all
+from offline_training.data.prepare import prepare_all
 from offline_training.data.prepared import damaged, load_prepared
-from offline_training.data.report import download_progress, summary
+from offline_training.data.report import download_progress, summary, warning_of_gone
 from offline_training.data.shhs import shhs_sources
+from offline_training.data.trim import wake_minutes
 from offline_training.progress import progress
 
 app = typer.Typer(help="Make recordings ready for training.", no_args_is_help=True)
@@ -55,6 +58,9 @@ OutOption = Annotated[
 WakeOption = Annotated[
     str, typer.Option(metavar="MINUTES", help="Wake kept on either side of sleep, or 'all'.")
 ]
+GainOption = Annotated[
+    Gain, typer.Option(help="Whether amplitudes are calibrated microvolts: else none is judged.")
+]
 JobsOption = Annotated[
     int | None, typer.Option(min=1, help="Processes.", show_default="number of cores")
 ]
@@ -80,10 +86,11 @@ def prepare_sleep_edf(
     set_: Annotated[SleepEdfSet, typer.Option("--set", help="Which study.")] = SleepEdfSet.CASSETTE,
     wake_min: WakeOption = "30",
     channel: Annotated[str, typer.Option(help="Channel or derivation.")] = "EEG Fpz-Cz",
+    gain: GainOption = Gain.KNOWN,
     jobs: JobsOption = None,
 ) -> None:
     """Sleep-EDF Expanded, from PhysioNet or already on disk."""
-    wake = _minutes(wake_min)
+    wake = wake_minutes(wake_min)
     published = [
         file for file in sleep_edf.read_checksums(checksums) if file.dataset in set_.datasets
     ]
@@ -105,8 +112,8 @@ def prepare_sleep_edf(
             "them. Going on with the others",
             err=True,
         )
-    sources, left_out = sleep_edf.sleep_edf_sources(published, places, channel, wake)
-    _prepare(sources, left_out, out, wake, jobs)
+    sources, left_out = sleep_edf.sleep_edf_sources(published, places, channel)
+    _prepare(sources, left_out, out, wake, gain, jobs)
 
 
 @app.command(
@@ -118,11 +125,12 @@ def prepare_shhs(
     out: OutOption,
     visit: Annotated[Visit, typer.Option(help="Which visit.")] = Visit.BOTH,
     wake_min: WakeOption = "all",
+    gain: GainOption = Gain.KNOWN,
     jobs: JobsOption = None,
 ) -> None:
     """SHHS 1 and 2 as downloaded from the NSRR, channel C4-A1. Weights must stay private."""
-    wake = _minutes(wake_min)
-    _prepare(shhs_sources(root, visit.numbers, wake), [], out, wake, jobs)
+    wake = wake_minutes(wake_min)
+    _prepare(shhs_sources(root, visit.numbers), [], out, wake, gain, jobs)
 
 
 @app.command(
@@ -149,17 +157,19 @@ def prepare_folder(
         str, typer.Option(help="What may be done with weights trained on these.")
     ] = PRIVATE,
     wake_min: WakeOption = "all",
+    gain: GainOption = Gain.KNOWN,
     jobs: JobsOption = None,
 ) -> None:
     """Your own EDF or BDF recordings with expert stages in them or beside them."""
-    wake = _minutes(wake_min)
+    wake = wake_minutes(wake_min)
     if subject_pattern is None:
         typer.echo(
             "every recording counts as another person: if someone was recorded twice, say so with "
             "--subject-pattern, or evaluation will flatter",
             err=True,
         )
-    _prepare(folder_sources(root, channel, subject_pattern, licence, wake), [], out, wake, jobs)
+    sources = folder_sources(root, channel, subject_pattern, licence)
+    _prepare(sources, [], out, wake, gain, jobs)
 
 
 @app.command(
@@ -190,23 +200,15 @@ def _prepare(
     left_out: Sequence[LeftOut],
     out: Path,
     wake: float | None,
+    gain: Gain,
     jobs: int | None,
 ) -> None:
+    sources = [replace(source, wake_min=wake, gain=gain) for source in sources]
     done = prepare_all(sources, out, jobs or os.cpu_count() or 1, progress("prepare"))
-    everything = Prepared(done.made, done.kept, [*left_out, *done.left_out])
-    for line in summary(everything, out, wake):
+    done = replace(done, left_out=[*left_out, *done.left_out])
+    for line in summary(done, out, wake):
         typer.echo(line)
+    if done.gone:
+        typer.echo(warning_of_gone(done.gone, out), err=True)
     if not done.made and not done.kept:
         raise MonitorError("no recording was prepared: see above for what is wrong")
-
-
-def _minutes(text: str) -> float | None:
-    if text == "all":
-        return None
-    try:
-        minutes = float(text)
-    except ValueError:
-        minutes = math.nan
-    if not (math.isfinite(minutes) and minutes >= 0):
-        raise InputError(f"--wake-min must be minutes of 0 or more, or all, got '{text}'")
-    return minutes

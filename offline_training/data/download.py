@@ -62,7 +62,7 @@ def fetch_all(
     """
     if urllib.parse.urlsplit(base_url).scheme not in ("http", "https"):
         raise InputError(f"--base-url must begin with https:// or http://, got '{base_url}'")
-    todo = [(file, path) for file, path in wanted if not _is_right(path, file)]
+    todo = [(file, path) for file, path in wanted if not is_right(path, file)]
     total = sum(file.bytes for file, _ in wanted)
     done = total - sum(file.bytes for file, _ in todo)
     _check_room(todo)
@@ -102,7 +102,7 @@ def fetch(
         path.parent.mkdir(parents=True, exist_ok=True)
         for _ in range(2):
             _complete(url, file, part, progress, clock)
-            if _is_right(part, file):
+            if is_right(part, file):
                 part.replace(path)
                 return
             part.unlink(missing_ok=True)
@@ -184,7 +184,7 @@ def _size(path: Path) -> int:
     return 0
 
 
-def _is_right(path: Path, file: Wanted) -> bool:
+def is_right(path: Path, file: Wanted) -> bool:
     return _size(path) == file.bytes and sha256_of(path) == file.sha256
 
 

@@ -17,7 +17,6 @@ def folder_sources(
     channel: str | None,
     subject_pattern: str | None,
     licence: str,
-    wake_min: float | None,
 ) -> list[Source]:
     """Every recording below ``root`` (`find_pairs` says how it finds its hypnogram).
 
@@ -41,7 +40,6 @@ def folder_sources(
             recording=pair.recording,
             hypnogram=pair.hypnogram,
             channels=() if channel is None else (channel,),
-            wake_min=wake_min,
         )
         for pair in find_pairs(root)
     ]

@@ -13,21 +13,19 @@ written after.
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from models.contract import STAGES
+from models.contract import STAGES, Gain
 from monitor.errors import InputError
 from offline_training.data.condition import CONDITIONING, ConditionedNight, Source
 from offline_training.data.files import sha256_of, unwritable, write_whole
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 INDEX = "index.json"
-INDEXED = ("dataset", "name", "subject", "licence", "channel", "wake_min", "bytes", "sha256")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +58,8 @@ class Card:
     - ``stages``: n indices into `models.contract.STAGES`, -1 where the expert scored none.
     - ``unusable``: epochs whose samples are zeros, by the monitor's reason.
     - ``channels`` were asked for, ``channel`` was taken. ``wake_min``: minutes of wake kept around
-      sleep, None where nothing was cut off. Epoch 0 is ``first_epoch`` on the recording's grid,
-      which begins ``origin_s`` after the recording's start.
+      sleep, None where nothing was cut off. ``gain``: what signals were judged with. Epoch 0 is
+      ``first_epoch`` on the recording's grid, which begins ``origin_s`` after its start.
     - ``sha256`` and ``bytes`` are of the ``.npy`` file.
     """
 
@@ -73,6 +71,7 @@ class Card:
     channel: str
     source_sfreq_hz: float
     wake_min: float | None
+    gain: Gain
     origin_s: float
     first_epoch: int
     stages: tuple[int, ...]
@@ -92,6 +91,7 @@ class Card:
             self.conditioning == CONDITIONING
             and (self.subject, self.licence) == (source.subject, source.licence)
             and (self.channels, self.wake_min) == (source.channels, source.wake_min)
+            and self.gain == source.gain
             and len(self.sources) == len(source.files)
             and all(map(SourceFile.is_still, self.sources, source.files))
             and source.published in ((), tuple(known.sha256 for known in self.sources))
@@ -109,6 +109,7 @@ class Card:
                 **{
                     **{key: value for key, value in raw.items() if key != "layout"},
                     "channels": tuple(raw["channels"]),
+                    "gain": Gain(raw["gain"]),
                     "stages": tuple(raw["stages"]),
                     "sources": tuple(SourceFile(**each) for each in raw["sources"]),
                 }
@@ -181,6 +182,7 @@ def write_recording(
         channel=night.channel,
         source_sfreq_hz=night.source_sfreq_hz,
         wake_min=source.wake_min,
+        gain=source.gain,
         origin_s=night.origin_s,
         first_epoch=night.first_epoch,
         stages=night.stages,
@@ -201,25 +203,3 @@ def remove_recording(out: Path, source: Source) -> None:
         card.unlink(missing_ok=True)
     except OSError as exc:
         raise unwritable(card, exc) from exc
-
-
-def write_index(out: Path) -> None:
-    """Lists every card below ``out``. Raises MonitorError when it cannot be written."""
-    cards = []
-    for path in sorted(out.glob("*/**/*.json")):
-        with suppress(InputError):
-            cards.append(Card.read(path))
-    write_json(
-        out / INDEX,
-        {
-            "layout": LAYOUT_VERSION,
-            "conditioning": CONDITIONING,
-            "recordings": [
-                {
-                    **{key: getattr(card, key) for key in INDEXED},
-                    "n_epochs": card.n_epochs,
-                }
-                for card in cards
-            ],
-        },
-    )

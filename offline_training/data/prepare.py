@@ -17,46 +17,44 @@ from filelock import FileLock, Timeout
 
 from monitor.errors import InputError, MonitorError
 from offline_training.data.condition import Source, condition
+from offline_training.data.index import Index
 from offline_training.data.layout import (
     Card,
     SourceFile,
     card_path,
     remove_recording,
     samples_path,
-    write_index,
     write_recording,
 )
+from offline_training.data.left_out import LeftOut
 from offline_training.progress import Report
 
 LOCK = ".lock"
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A recording that could not be prepared, and why."""
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Prepared:
-    """What a run did: recordings made, recordings found already made, and those left out."""
+    """What a run did: recordings made, recordings found already made, and those left out; and
+    recordings of an earlier run whose files are gone, or have another name."""
 
     made: list[Card]
     kept: list[Card]
     left_out: list[LeftOut]
+    gone: list[Card]
 
 
 def prepare_all(sources: Sequence[Source], out: Path, jobs: int, report: Report) -> Prepared:
     """Prepares ``sources`` into ``out`` with ``jobs`` processes, and writes its index.
 
     What is there and would come out the same is kept. A recording that cannot be prepared is left
-    out, and an older one of that name with it. Interrupted, the index lists what is whole.
+    out, and an older one of that name with it, and all but one of those that are one recording.
+    Interrupted, the index lists what is whole.
 
     Raises InputError when ``out`` cannot be used, MonitorError when it cannot be written to.
     """
-    done = Prepared([], [], [])
+    made: list[Card] = []
+    kept: list[Card] = []
+    left_out: list[LeftOut] = []
     with _locked(out):
         todo = []
         for source in sources:
@@ -64,20 +62,27 @@ def prepare_all(sources: Sequence[Source], out: Path, jobs: int, report: Report)
             if card is None:
                 todo.append(source)
             else:
-                done.kept.append(card)
+                kept.append(card)
         try:
             with closing(_outcomes(todo, out, jobs)) as outcomes:
                 for step, outcome in enumerate(outcomes, 1):
                     if isinstance(outcome, Card):
-                        done.made.append(outcome)
+                        made.append(outcome)
                         line = f"{outcome.name}: {outcome.n_epochs} epochs"
                     else:
-                        done.left_out.append(outcome)
+                        left_out.append(outcome)
                         line = f"{outcome.name} is left out: {outcome.reason}"
                     report(step, len(todo), line)
         finally:
-            write_index(out)
-    return done
+            index = Index.of(out, sources)
+            index.write(out)
+    listed = {(card.dataset, card.name) for card in index.cards}
+    return Prepared(
+        [card for card in made if (card.dataset, card.name) in listed],
+        [card for card in kept if (card.dataset, card.name) in listed],
+        [*left_out, *index.repeated],
+        index.gone,
+    )
 
 
 def prepare_one(source: Source, out: Path) -> Card | LeftOut:
@@ -89,19 +94,10 @@ def prepare_one(source: Source, out: Path) -> Card | LeftOut:
                 if file.sha256 != sha256:
                     raise InputError(f"{path} is not the published file: fetch it with --download")
         night = condition(source)
-    except MonitorError as exc:
-        return _left_out(source, out, str(exc))
-    except OSError as exc:
-        reason = f"{exc.filename or source.recording} cannot be read: {exc.strerror or exc}"
-        return _left_out(source, out, reason)
     except Exception as exc:  # one odd file among thousands must not cost the others
-        return _left_out(source, out, f"{source.recording}: {type(exc).__name__}: {exc}")
+        remove_recording(out, source)
+        return LeftOut.because_of(exc, source.name, source.recording)
     return write_recording(out, source, files, night)
-
-
-def _left_out(source: Source, out: Path, reason: str) -> LeftOut:
-    remove_recording(out, source)
-    return LeftOut(source.name, reason)
 
 
 def _already(source: Source, out: Path) -> Card | None:

@@ -10,10 +10,10 @@ import numpy as np
 
 from models.contract import EPOCH_SAMPLES
 from monitor.errors import InputError
+from offline_training.arrays import F32, I64, Bool
 from offline_training.data.condition import CONDITIONING
 from offline_training.data.files import sha256_of
 from offline_training.data.layout import INDEX, Card, card_path, read_json, samples_path
-from offline_training.data.recordings import F32, I64, Bool
 
 _EPOCH_BYTES = EPOCH_SAMPLES * np.dtype(np.float32).itemsize
 
@@ -81,18 +81,18 @@ def load_prepared(root: Path) -> list[PreparedRecording]:
     Sizes are compared with what was written, contents are not (`damaged`). Raises InputError when
     one is missing, has another size, or was conditioned otherwise than the monitor does today.
     """
-    if not (root / INDEX).is_file():
-        raise InputError(
-            f"{root} holds no prepared recordings: make them with sleep-train prepare ... "
-            f"--out {root}"
-        )
-    index = read_json(root / INDEX)
+    index = read_json(root / INDEX) if (root / INDEX).is_file() else {"recordings": []}
     try:
         names = [(str(each["dataset"]), str(each["name"])) for each in index["recordings"]]
     except (KeyError, TypeError) as exc:
         raise InputError(
             f"{root / INDEX} is damaged: run the same sleep-train prepare again"
         ) from exc
+    if not names:
+        raise InputError(
+            f"{root} holds no prepared recordings: make them with sleep-train prepare ... "
+            f"--out {root}"
+        )
     return [_open(root, dataset, name) for dataset, name in names]
 
 

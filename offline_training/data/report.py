@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -9,28 +10,36 @@ import typer
 from models.contract import STAGES
 from monitor.clock import Clock
 from offline_training.data.download import Progress
+from offline_training.data.layout import Card, card_path
+from offline_training.data.left_out import listed
 from offline_training.data.prepare import Prepared
+from offline_training.data.trim import spoken_trim
 
 
-def summary(done: Prepared, out: Path, wake: float | None) -> list[str]:
+def summary(done: Prepared, out: Path, wake_min: float | None) -> list[str]:
     """What a run did, line by line."""
     cards = [*done.made, *done.kept]
     stages = [stage for card in cards for stage in card.stages]
     unusable = sum(len(epochs) for card in cards for epochs in card.unusable.values())
     counts = ", ".join(f"{name} {stages.count(i)}" for i, name in enumerate(STAGES))
-    trim = "nothing cut off" if wake is None else f"{wake:g} min of wake kept around sleep"
-    lines = [
+    return [
         f"{_counted(len(cards), 'recording')} of "
         f"{_counted(len({card.subject for card in cards}), 'subject')} in {out} "
-        f"({len(done.made)} prepared now, {len(done.kept)} already there), {trim}",
+        f"({len(done.made)} prepared now, {len(done.kept)} already there), {spoken_trim(wake_min)}",
         f"{len(stages)} epochs: {counts}, not scored {stages.count(-1)}; unusable {unusable}",
+        *listed(done.left_out),
     ]
-    if done.left_out:
-        width = max(len(each.name) for each in done.left_out)
-        lines.append(f"left out {len(done.left_out)}:")
-        left_out = sorted(done.left_out, key=lambda each: each.name)
-        lines += [f"  {each.name:{width}}  {each.reason}" for each in left_out]
-    return lines
+
+
+def warning_of_gone(gone: Sequence[Card], out: Path) -> str:
+    """What to say of recordings whose files are gone or were renamed."""
+    names = ", ".join(card.name for card in gone[:3]) + (", ..." if len(gone) > 3 else "")
+    return (
+        f"warning: {out} still holds {_counted(len(gone), 'recording')} whose files are not among "
+        f"those of this run: {names}. If a file was renamed, or its subject is called otherwise "
+        "now, one person counts as two: remove what should not be there "
+        f"({card_path(out, gone[0].dataset, gone[0].name)} ...) and give the command again"
+    )
 
 
 def _counted(n: int, what: str) -> str:

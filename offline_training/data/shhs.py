@@ -14,28 +14,29 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from monitor.errors import InputError
+from monitor.sources.derivation import name_key
 from offline_training.data.condition import Source
 from offline_training.data.licences import SHHS
 
-CHANNELS = (
-    # C4-A1, the derivation that the literature stages
-    "EEG",
-    "C4-A1",
-    # C3-A2, where a recording lacks the other
-    "EEG(sec)",
-    "EEG sec",
-    "EEG_SEC",
-    "EEG2",
-    "EEG 2",
-    "EEG_2",
-    "C3-A2",
-)
-"""Channel names of SHHS, tried in this order, in any case."""
+CHANNELS = {
+    # the derivation that the literature stages
+    "EEG": "C4-A1",
+    "C4-A1": "C4-A1",
+    # where a recording lacks the other
+    "EEG(sec)": "C3-A2",
+    "EEG sec": "C3-A2",
+    "EEG_SEC": "C3-A2",
+    "EEG2": "C3-A2",
+    "EEG 2": "C3-A2",
+    "EEG_2": "C3-A2",
+    "C3-A2": "C3-A2",
+}
+"""Channel names of SHHS, tried in this order, in any case, and what they are."""
 
 _RECORDING = re.compile(r"(shhs[12])-(\d+)\.edf", re.IGNORECASE)
 
 
-def shhs_sources(root: Path, visits: Sequence[int], wake_min: float | None) -> list[Source]:
+def shhs_sources(root: Path, visits: Sequence[int]) -> list[Source]:
     """The recordings of ``visits`` (1, 2) below ``root``, which holds ``polysomnography``.
 
     One person has one nsrrid, hence one subject, in both visits. The NSRR annotations are taken,
@@ -52,8 +53,8 @@ def shhs_sources(root: Path, visits: Sequence[int], wake_min: float | None) -> l
             licence=SHHS,
             recording=recording,
             hypnogram=_annotations(base, visit, recording.stem),
-            channels=CHANNELS,
-            wake_min=wake_min,
+            channels=tuple(CHANNELS),
+            derivations={name_key(name): derivation for name, derivation in CHANNELS.items()},
         )
         for visit in (f"shhs{number}" for number in visits)
         for recording, number in _recordings(base / "edfs" / visit)

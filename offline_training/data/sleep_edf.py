@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -11,8 +12,9 @@ from pathlib import Path
 
 from monitor.errors import InputError
 from offline_training.data.condition import Source
+from offline_training.data.download import is_right
+from offline_training.data.left_out import LeftOut
 from offline_training.data.licences import ODC_BY
-from offline_training.data.prepare import LeftOut
 
 BASE_URL = "https://physionet.org/files/sleep-edfx/1.0.0/"
 CHECKSUMS = Path(str(files("offline_training") / "data" / "sleep_edf_sha256.csv"))
@@ -62,13 +64,21 @@ def read_checksums(path: Path) -> list[Published]:
 
 def local_files(root: Path, published: Sequence[Published]) -> dict[str, Path]:
     """Where each published file lies, or is to lie: in any folder below ``root``, by its name."""
-    names = {file.name for file in published}
-    found = {path.name: path for path in sorted(root.rglob("*.edf")) if path.name in names}
-    return {file.name: found.get(file.name, root / file.path) for file in published}
+    found = defaultdict[str, list[Path]](list)
+    for path in sorted(root.rglob("*.edf")):
+        found[path.name].append(path)
+    return {file.name: _place(found[file.name], file, root) for file in published}
+
+
+def _place(found: Sequence[Path], file: Published, root: Path) -> Path:
+    """The one that is right, of several of one name."""
+    if len(found) < 2:
+        return found[0] if found else root / file.path
+    return next((path for path in found if is_right(path, file)), found[0])
 
 
 def sleep_edf_sources(
-    published: Sequence[Published], places: dict[str, Path], channel: str, wake_min: float | None
+    published: Sequence[Published], places: dict[str, Path], channel: str
 ) -> tuple[list[Source], list[LeftOut]]:
     """Nights whose two files are in ``places`` with the published size, and those left out.
 
@@ -95,7 +105,6 @@ def sleep_edf_sources(
                 recording=paths[0],
                 hypnogram=paths[1],
                 channels=(channel,),
-                wake_min=wake_min,
                 published=tuple(file.sha256 for file in pair),
             )
         )

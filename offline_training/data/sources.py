@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ from offline_training.data.surrogates import surrogate_recordings
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """``trim``: how much wake around sleep the recordings keep. It moves accuracy by points."""
+    """``channel``: what most of the recordings have. ``trim``: how much wake around sleep they
+    keep: it moves accuracy by points."""
 
     recordings: Sequence[Recording]
     channel: str
@@ -29,7 +31,7 @@ def prepared_source(folder: Path) -> Source:
     kept = sorted({one.card.wake_min for one in recordings}, key=lambda minutes: minutes or 0)
     return Source(
         recordings,
-        channel=", ".join(sorted({one.card.channel for one in recordings})),
+        channel=Counter(one.card.channel for one in recordings).most_common(1)[0][0],
         trim=", ".join("all" if one is None else f"{one:g} min around sleep" for one in kept),
     )
 

@@ -138,7 +138,8 @@ def shhs_night(
     for folder in (base / "edfs" / visit, *folders.values()):
         folder.mkdir(parents=True, exist_ok=True)
     signals = [eeg(label, len(SHHS_STAGES), 125.0, k + 1) for k, label in enumerate(channels)]
-    oxygen = Signal("SaO2", np.full(30 * len(SHHS_STAGES), 97), 1, unit="%")
+    percent = sum(name.encode()) % 100  # so that no two files are the same
+    oxygen = Signal("SaO2", np.full(30 * len(SHHS_STAGES), percent), 1, unit="%")
     write_edf(base / "edfs" / visit / f"{name}.edf", [oxygen, *signals], start=None)
     if nsrr:
         (folders["nsrr"] / f"{name}-nsrr.xml").write_text(nsrr_xml())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +28,8 @@ class Lab:
     def record(self, name: str, scored: bool = True, bdf: bool = False) -> None:
         path = self.root / name
         path.parent.mkdir(exist_ok=True)
-        write_edf(path, [eeg("C4-M1", 3)], annotations=SCORED if scored else None, bdf=bdf)
+        signal = eeg("C4-M1", 3, seed=zlib.crc32(name.encode()))
+        write_edf(path, [signal], annotations=SCORED if scored else None, bdf=bdf)
 
     def prepare(self, *options: str) -> tuple[int, str, str]:
         folders = ("--root", str(self.root), "--out", str(self.out), "--jobs", "1")
@@ -72,6 +75,47 @@ def test_nights_of_one_person_share_a_subject(lab: Lab) -> None:
         "S01_2": "folder-01",
         "S02_1": "folder-02",
     }
+
+
+def test_a_renamed_recording_counts_once_and_the_old_name_is_told(lab: Lab) -> None:
+    for name in ("a.edf", "b.edf", "c.edf"):
+        lab.record(name)
+    lab.prepare()
+    (lab.root / "a.edf").rename(lab.root / "z.edf")
+    (lab.root / "b.edf").unlink()
+    code, stdout, stderr = lab.prepare()
+    assert code == 0 and list(lab.nights()) == ["b", "c", "z"]
+    assert "2 recordings of 2 subjects" in stdout
+    assert "left out 1:\n  a  the same recording as z of folder\n" in stdout
+    assert "still holds 1 recording whose files are not among those of this run: b." in stderr
+    (lab.out / "folder" / "b.json").unlink()
+    (lab.out / "folder" / "a.json").unlink()
+    _, stdout, stderr = lab.prepare()
+    assert "left out" not in stdout and "warning" not in stderr
+
+
+def test_a_copy_under_another_name_is_left_out(lab: Lab) -> None:
+    lab.record("a.edf")
+    (lab.root / "b.edf").write_bytes((lab.root / "a.edf").read_bytes())
+    for _ in range(2):  # and it stays so
+        code, stdout, stderr = lab.prepare()
+        assert code == 0 and list(lab.nights()) == ["a"] and "warning" not in stderr
+        assert "1 recording of 1 subject" in stdout
+        assert "  b  the same recording as a of folder" in stdout
+
+
+def test_recordings_without_microvolts_need_an_unknown_gain(lab: Lab) -> None:
+    """A hundredth of the true amplitude is flat for a monitor that believes it."""
+    signal = eeg("C4-M1", 3)
+    write_edf(lab.root / "a.edf", [replace(signal, step=signal.step / 100)], annotations=SCORED)
+    assert lab.prepare()[0] == 0
+    assert not lab.nights()["a"].usable.any()
+    assert "(1 prepared now, 0 already there)" in lab.prepare("--gain", "unknown")[1]
+    night = lab.nights()["a"]
+    assert night.usable.all() and night.card.gain == "unknown"
+    assert night.epochs_uv(0, 3).any()
+    assert "(0 prepared now, 1 already there)" in lab.prepare("--gain", "unknown")[1]
+    assert "(1 prepared now, 0 already there)" in lab.prepare()[1]
 
 
 def test_the_licence_is_what_the_user_says(lab: Lab) -> None:

@@ -114,6 +114,7 @@ def _wrong_header(out: Path) -> None:
     ("damage", "said"),
     [
         (lambda out: (out / "index.json").unlink(), "holds no prepared recordings"),
+        (_rewrite("index.json", recordings=[]), "holds no prepared recordings"),
         (lambda out: (out / "index.json").write_text("{"), "index.json is damaged"),
         (lambda out: (out / "index.json").write_text("[]"), "index.json is damaged"),
         (_rewrite("index.json", recordings=[{}]), "index.json is damaged"),

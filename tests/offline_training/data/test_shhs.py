@@ -10,6 +10,7 @@ import pytest
 from monitor.errors import InputError
 from offline_training.data.licences import may_ship
 from offline_training.data.prepared import PreparedRecording, load_prepared
+from offline_training.data.sources import prepared_source
 from offline_training.data.xml_stages import read_xml_stages
 from tests.offline_training.data.nights import (
     SHHS_EXPECTED,
@@ -62,11 +63,11 @@ def test_either_kind_of_annotation_scores_a_night(
 @pytest.mark.parametrize(
     ("recorded", "taken"),
     [
-        (("EEG(sec)", "EEG"), "EEG"),
-        (("EEG 2", "eeg"), "eeg"),
-        (("EEG2", "EMG"), "EEG2"),
-        (("EEG sec", "EMG"), "EEG sec"),
-        (("EOG(L)", "EEG(SEC)"), "EEG(SEC)"),
+        (("EEG(sec)", "EEG"), "C4-A1"),
+        (("EEG 2", "eeg"), "C4-A1"),
+        (("EEG2", "EMG"), "C3-A2"),
+        (("EEG sec", "EMG"), "C3-A2"),
+        (("EOG(L)", "EEG(SEC)"), "C3-A2"),
     ],
 )
 def test_c4_is_taken_and_c3_where_there_is_no_c4(
@@ -75,6 +76,14 @@ def test_c4_is_taken_and_c3_where_there_is_no_c4(
     shhs_night(study.root, channels=recorded)
     assert study.prepare()[0] == 0
     assert study.nights()["shhs1-200001"].card.channel == taken
+
+
+def test_weights_say_the_channel_of_most_recordings(study: Study) -> None:
+    for number in (1, 2):
+        shhs_night(study.root, f"shhs1-20000{number}")
+    shhs_night(study.root, "shhs1-200003", channels=("EEG(sec)",))
+    study.prepare()
+    assert prepared_source(study.out).channel == "C4-A1"
 
 
 def test_both_visits_of_one_person_are_one_subject(study: Study) -> None:

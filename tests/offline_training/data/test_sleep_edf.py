@@ -118,6 +118,17 @@ def test_what_is_there_is_kept_until_input_or_options_change(data: DataSet) -> N
     assert "(1 prepared now, 1 already there)" in again[1]
 
 
+def test_of_two_files_of_one_name_the_right_one_is_taken(data: DataSet) -> None:
+    data.publish("SC4001E0")
+    for file in sorted((data.root / "sleep-cassette").iterdir()):
+        wrong = bytearray(file.read_bytes())
+        wrong[-1] ^= 1
+        for folder in ("before", "zz-after"):
+            (data.root / folder).mkdir(exist_ok=True)
+            (data.root / folder / file.name).write_bytes(wrong)
+    assert "(1 prepared now, 0 already there)" in data.prepare()[1]
+
+
 def test_bad_nights_are_told_and_left_out(data: DataSet) -> None:
     data.publish("SC4001E0", "SC4002E0", "SC4011E0", "SC4012E0", "SC4021E0")
     folder = data.root / "sleep-cassette"
