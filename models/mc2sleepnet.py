@@ -32,6 +32,11 @@ from models.spectrogram import N_BINS, N_FRAMES, log_spectrogram
 
 N_STAGES = len(STAGES)
 
+_AT_LEAST_ONE = (
+    *("d_model", "n_heads", "d_ff", "frame_layers", "sequence_layers"),
+    *("pool_units", "max_distance"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
@@ -64,10 +69,17 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         if not (self.raw or self.frames or self.band_power):
             raise ValueError("at least one of raw, frames and band_power must be true")
+        for name in _AT_LEAST_ONE:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.d_model % self.n_heads:
             raise ValueError(
                 f"d_model must be a multiple of n_heads, got {self.d_model} and {self.n_heads}"
             )
+        if self.d_model % 2:
+            raise ValueError(f"d_model must be even, got {self.d_model}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
         if self.raw_channels < 16:
             raise ValueError(f"raw_channels must be at least 16, got {self.raw_channels}")
         if self.pretraining and not self.two_streams:
@@ -427,8 +439,8 @@ class MC2SleepNet(nn.Module):
 
     # --- epochs
 
-    def measure(self, epochs_uv: Tensor) -> EpochInputs:
-        """Epochs (B, 3000) in microvolts -> what the encoders read."""
+    def measure(self, epochs_uv: Tensor, raw: bool = True, spectral: bool = True) -> EpochInputs:
+        """Epochs (B, 3000) in microvolts -> what the encoders read, or that of one stream alone."""
         if epochs_uv.ndim != 2 or epochs_uv.shape[1] != EPOCH_SAMPLES:
             raise ValueError(
                 f"epochs_uv must be (B, {EPOCH_SAMPLES}), 30 s at 100 Hz, "
@@ -440,9 +452,11 @@ class MC2SleepNet(nn.Module):
             rms = epochs_uv.square().mean(dim=1, keepdim=True).sqrt()
             epochs_uv = epochs_uv / rms.clamp_min(torch.finfo(torch.float32).tiny)
         return EpochInputs(
-            raw=epochs_uv if config.raw else None,
-            frames=log_spectrogram(epochs_uv, self.spectrogram) if config.frames else None,
-            log_power=log_band_power(epochs_uv) if config.band_power else None,
+            raw=epochs_uv if raw and config.raw else None,
+            frames=(
+                log_spectrogram(epochs_uv, self.spectrogram) if spectral and config.frames else None
+            ),
+            log_power=log_band_power(epochs_uv) if spectral and config.band_power else None,
         )
 
     def embed(self, inputs: EpochInputs) -> Tensor:

@@ -95,8 +95,8 @@ class EpochPart:
         epochs_uv = torch.from_numpy(batch.epochs_uv).to(self.device)
         generator = Generator(self.device).manual_seed(batch.seed)
         with torch.no_grad():
-            raw = network.measure(augment(epochs_uv, chain, generator)).raw
-            spectral = network.measure(augment(epochs_uv, chain, generator))
+            raw = network.measure(augment(epochs_uv, chain, generator), spectral=False).raw
+            spectral = network.measure(augment(epochs_uv, chain, generator), raw=False)
         with mixed(self.device):
             embeddings = network.embed(spectral._replace(raw=raw))
             a, b = network.contrast(embeddings)

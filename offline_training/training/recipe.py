@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,11 @@ class Schedule:
                 "steps and warmup_steps must not be negative and average be in [0, 1), "
                 f"got {self.steps}, {self.warmup_steps} and {self.average}"
             )
+        if not 0 < self.learning_rate < math.inf or not 0 <= self.weight_decay < math.inf:
+            raise ValueError(
+                "learning_rate must be positive and weight_decay not negative, "
+                f"got {self.learning_rate} and {self.weight_decay}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,7 @@ class Recipe:
       ``evaluate_stride``: every so many of their epochs is staged there.
     """
 
-    network: NetworkConfig = field(default_factory=lambda: NetworkConfig(pretraining=True))
+    network: NetworkConfig = field(default_factory=NetworkConfig)
     sequence_length: int = 20
     revision_epochs: int = 10
     epoch: Schedule = Schedule(6000, 1024, 512, 5e-4, evaluate_every=200, patience=10)
@@ -93,9 +99,15 @@ class Recipe:
             )
         if not 0 < self.mask_share < 1:
             raise ValueError(f"mask_share must be in (0, 1), got {self.mask_share}")
-        if self.validation_share < 2:
-            raise ValueError(f"validation_share must be at least 2, got {self.validation_share}")
-        if self.temperature <= 0:
+        for name, least in (
+            *(("validation_share", 2), ("validation_batches", 1), ("evaluate_stride", 1)),
+            *(("reconstruction_weight", 0), ("class_weight_power", 0)),
+        ):
+            if not least <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if not 0 <= self.hide <= 1:
+            raise ValueError(f"hide must be in [0, 1], got {self.hide}")
+        if not 0 < self.temperature < math.inf:
             raise ValueError(f"temperature must be positive, got {self.temperature}")
 
     def to_json(self) -> dict[str, Any]:
@@ -103,10 +115,16 @@ class Recipe:
 
 
 PAPER = Recipe(
-    network=NetworkConfig(band_power=False, pretraining=True),
+    network=NetworkConfig(band_power=False),
     class_weight_power=0.0,
 )
 """The paper's inputs (raw and spectrogram alone) and its base projects' unweighted loss."""
+
+
+NOT_OF_A_RECIPE = {
+    "pretraining": "what only pre-training needs is built by itself",
+    "gain_free": "--gain known or unknown says it",
+}
 
 
 def overridden(recipe: Recipe, path: Path) -> Recipe:
@@ -139,6 +157,8 @@ def _replaced(record: Any, fields: Any, name: str = "the recipe") -> Any:
         raise ValueError(f"{name} has no {unknown[0]!r}; it has {', '.join(sorted(known))}")
     values = {}
     for key, value in fields.items():
+        if key in NOT_OF_A_RECIPE:
+            raise ValueError(f"{key} is not for a recipe: {NOT_OF_A_RECIPE[key]}")
         now = getattr(record, key)
         if dataclasses.is_dataclass(now):
             values[key] = _replaced(now, value, key)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.mc2sleepnet import MC2SleepNet
+from models.mc2sleepnet import EpochInputs, MC2SleepNet
 from offline_training.training.augment import augmentations
 from offline_training.training.distributed import Ranks
 from offline_training.training.finetuning import FinetunePart
@@ -164,3 +164,20 @@ def test_labels_may_enter_the_contrast() -> None:
         for each in (RECIPE, recipe)
     ]
     assert losses[0] != losses[1]
+
+
+def test_each_distortion_is_measured_for_one_stream_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = build(NIGHTS)
+    part = epoch_part(network)
+    measured, measure = [], network.measure
+
+    def recorded(*arguments: Any, **fields: Any) -> EpochInputs:
+        measured.append(measure(*arguments, **fields))
+        return measured[-1]
+
+    monkeypatch.setattr(network, "measure", recorded)
+    loss_of(part, network)
+    assert [tuple(each is not None for each in inputs) for inputs in measured] == [
+        (True, False, False),
+        (False, True, True),
+    ]

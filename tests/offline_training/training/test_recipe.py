@@ -38,6 +38,16 @@ def test_fields_are_replaced_at_any_depth(tmp_path: Path) -> None:
         ('{"epoch": {"micro_batch": 500}}', "multiple"),
         ('{"network": {"n_heads": 7}}', "multiple"),
         ('{"mask_share": 1.5}', "mask_share"),
+        ('{"network": {"n_heads": 0}}', "n_heads must be at least 1"),
+        ('{"network": {"d_model": 15, "n_heads": 5}}', "d_model must be even"),
+        ('{"network": {"dropout": 1.5}}', "dropout"),
+        ('{"evaluate_stride": 0}', "evaluate_stride must be at least 1"),
+        ('{"validation_batches": 0}', "validation_batches must be at least 1"),
+        ('{"hide": 1.5}', "hide"),
+        ('{"temperature": NaN}', "temperature"),
+        ('{"finetune": {"learning_rate": -0.1}}', "learning_rate must be positive"),
+        ('{"network": {"pretraining": true}}', "pretraining is not for a recipe"),
+        ('{"network": {"gain_free": true}}', "--gain known or unknown"),
     ],
 )
 def test_what_is_wrong_is_one_line(tmp_path: Path, text: str, said: str) -> None:
@@ -56,3 +66,9 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_the_papers_recipe_has_the_papers_inputs() -> None:
     assert not PAPER.network.band_power and PAPER.network.raw and PAPER.network.frames
     assert PAPER.sequence_length == 20 and PAPER.mask_share == 0.25
+
+
+def test_one_stream_can_be_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.json"
+    path.write_text('{"network": {"raw": false}}')
+    assert not overridden(Recipe(), path).network.two_streams
