@@ -16,7 +16,7 @@ from models.bandpower import N_BANDS
 from models.contract import STAGES
 from monitor.errors import InputError
 from offline_training.data.npz import read_npz
-from offline_training.data.recordings import split_subjects
+from offline_training.data.recordings import hold_out_subjects
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -33,7 +33,6 @@ Where an epoch is Gaussian (|kurtosis| < 0.1) the two should agree; in such epoc
 """
 TRIM = "30 min around sleep"
 HELD_OUT_SHARE = 10
-HELD_OUT_SEED = 2025
 _LEVEL_STAGES = (STAGES.index("N2"), STAGES.index("R"))
 
 
@@ -142,5 +141,4 @@ def _raised(night: Night, std_uv: dict[str, float], path: Path) -> Night:
 def hold_out(nights: Sequence[Night]) -> tuple[list[Night], list[Night]]:
     """(train, held out) by subject: one in ten, for early stopping and calibration; the same
     subjects at every call."""
-    subjects = len({night.subject for night in nights})
-    return split_subjects(nights, min(HELD_OUT_SHARE, subjects), HELD_OUT_SEED)[0]
+    return hold_out_subjects(nights, HELD_OUT_SHARE)

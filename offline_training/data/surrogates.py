@@ -9,6 +9,7 @@ K-complexes, eye movements) is missing, so surrogates can teach little more than
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from models.bandpower import BANDS_HZ, log_band_power
 from models.contract import EPOCH_SAMPLES, SFREQ_HZ, STAGES
 from monitor.errors import InputError
 from offline_training.data.bandpowers import Night
+from offline_training.data.licences import ODC_BY
 from offline_training.data.npz import read_npz
 
 F32 = npt.NDArray[np.float32]
@@ -30,6 +32,7 @@ F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
 
+DATASET = "sleep-edf-cassette-surrogate"
 TIMEDOMAIN_FILE = "sleep_edf_timedomain.npz"
 
 _WINDOW = 400
@@ -72,11 +75,16 @@ class SurrogateRecording:
 
     @property
     def dataset(self) -> str:
-        return "sleep-edf-cassette-surrogate"
+        return DATASET
 
     @property
     def licence(self) -> str:
-        return "ODC-By 1.0"
+        return ODC_BY
+
+    @property
+    def sha256(self) -> str:
+        drawn_from = (self.night.log_power, self.kurtosis, np.array(self.seed))
+        return hashlib.sha256(b"".join(each.tobytes() for each in drawn_from)).hexdigest()
 
     @property
     def stage(self) -> I64:
