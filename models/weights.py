@@ -21,6 +21,9 @@ from models.contract import Gain, ModelContract
 from models.mc2sleepnet import MC2SleepNet, NetworkConfig
 
 CARD_FORMAT = 1
+VARIANTS = {Gain.KNOWN: "absolute", Gain.UNKNOWN: "gain-free"}
+"""What weights are called, by whether microvolts can be trusted."""
+
 _DEFAULT = Path(__file__).parent / "default"
 
 
@@ -30,7 +33,7 @@ class WeightsError(ValueError):
 
 def default_weights(gain: Gain) -> Path:
     """The weights that ship: absolute amplitude for KNOWN gain, gain-free for UNKNOWN."""
-    return _DEFAULT / f"{'absolute' if gain is Gain.KNOWN else 'gain-free'}.safetensors"
+    return _DEFAULT / f"{VARIANTS[gain]}.safetensors"
 
 
 def save(

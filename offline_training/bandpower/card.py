@@ -11,16 +11,10 @@ import torch
 from models.contract import Gain
 from offline_training.bandpower.fit import Recipe
 from offline_training.data.bandpowers import Night
+from offline_training.data.licences import ODC_BY, terms
 
 DATA = {
-    "name": "Sleep-EDF Database Expanded 1.0.0, sleep cassette",
-    "licence": "Open Data Commons Attribution License v1.0 (ODC-By 1.0)",
-    "attribution": (
-        "Kemp B, Zwinderman AH, Tuk B, Kamphuisen HAC, Oberye JJL. Analysis of a sleep-dependent "
-        "neuronal feedback loop: the slow-wave microcontinuity of the EEG. IEEE-BME 2000; "
-        "47(9):1185-1194. Goldberger AL et al. PhysioBank, PhysioToolkit, and PhysioNet. "
-        "Circulation 2000; 101(23):e215-e220. https://physionet.org/content/sleep-edfx/1.0.0/"
-    ),
+    **terms(["sleep-edf-cassette"], [ODC_BY]),
     "form": (
         "per-epoch band powers of Fpz-Cz and Pz-Oz with expert stages (Rechtschaffen & Kales, "
         "S3 and S4 merged to N3), trimmed to 30 min of wake around sleep; no raw signal was used"

@@ -13,14 +13,12 @@ import typer
 
 from models.contract import Gain, ModelContract
 from models.mc2sleepnet import MC2SleepNet
-from models.weights import read_card, save
+from models.weights import VARIANTS, read_card, save
 from offline_training.bandpower.card import describe
 from offline_training.bandpower.crossval import CrossValidation
 from offline_training.bandpower.fit import Recipe, fit
 from offline_training.data.bandpowers import CHANNEL, hold_out, in_microvolts, load_nights
 from offline_training.progress import progress
-
-VARIANTS = {Gain.KNOWN: "absolute", Gain.UNKNOWN: "gain-free"}
 
 DataOption = Annotated[
     Path,

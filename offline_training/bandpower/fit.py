@@ -236,5 +236,5 @@ def fit(
                 lines.append(f"gain {gain.value}: live {live:.4f} revised {revised:.4f}")
             report(step, recipe.steps, "held out, " + "  ".join(lines))
     for student in students.values():
-        calibrate(student.best, stage_held_out(student.best), torch.ones(N_STAGES))
+        calibrate(student.best, stage_held_out(student.best))
     return {gain: student.best.eval() for gain, student in students.items()}

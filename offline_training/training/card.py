@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from models.contract import Gain
-from models.weights import read_card
 from monitor.types import Track
-from offline_training.data.licences import may_ship
+from offline_training.data.licences import terms
 from offline_training.data.recordings import Recording
+from offline_training.data.surrogates import DATASET as SURROGATE
 from offline_training.evaluation.scores import Scores
-from offline_training.training.job import Job
+from offline_training.training.job import Job, before
+from offline_training.training.origin import Origin
 from offline_training.training.reading import truth
 
 LIMITS = [
     "Not a medical device; not for diagnosis or treatment.",
     "Trained on the recordings named here; other people, electrodes and recorders may do worse.",
-    "Probabilities are calibrated under the class weights of the recipe, for nights like the "
-    "held-out ones.",
+    "Probabilities are calibrated for nights like the held-out ones.",
 ]
+SURROGATE_LIMIT = (
+    "Trained on, and measured with, surrogate EEG; no real signal was seen in this training."
+)
 GAIN_LIMIT = {
     Gain.KNOWN: "Needs true microvolts: stages follow amplitude.",
     Gain.UNKNOWN: "Does not use amplitude; on calibrated microvolts other weights may do better.",
@@ -39,53 +41,61 @@ def described(
     speed: dict[str, Any],
 ) -> dict[str, Any]:
     """All of it, ready for `models.weights.save`."""
-    data = {**_data(train, held_out, job.init), "wake_kept": job.trim}
+    origin = Origin.of(job.init)
+    data = {**_data(train, held_out, origin), "wake_kept": job.trim}
+    surrogate = all(one.dataset == SURROGATE for one in [*train, *held_out])
     limits = [*LIMITS, GAIN_LIMIT[job.gain]]
+    if surrogate:
+        limits.append(SURROGATE_LIMIT)
+    if not data["may_ship"]:
+        limits.append(NO_SHIPPING)
+    note = (
+        f"one {data['held_out_by']} in several, used for early stopping and calibration: "
+        "optimistic; streamed as the monitor would"
+    )
+    if surrogate:
+        note += "; surrogate EEG, no real signal"
+    if known_subjects(held_out, origin):
+        note += "; the weights it began with were trained on these subjects: nothing of others"
     return {
         "command": job.command,
         "data": data,
         "recipe": job.recipe.to_json(),
         "seed": job.seed,
         "stages_trained": list(job.parts),
-        "init": _origin(job.init),
+        "stages_loaded": list(before(job)),
+        "init": origin.to_json(),
         "throughput": speed,
         "software": {"torch": torch.__version__},
         "made": datetime.now(UTC).date().isoformat(),
-        "limits": limits if data["may_ship"] else [*limits, NO_SHIPPING],
+        "limits": limits,
         "figures": {
             "held_out": {
-                "note": f"one {data['held_out_by']} in several, used for early stopping and "
-                "calibration: optimistic; streamed as the monitor would",
+                "note": note,
                 **{track.value: found.to_json() for track, found in scores.items()},
             }
         },
     }
 
 
+def known_subjects(held_out: Sequence[Recording], origin: Origin) -> set[str]:
+    """The held-out subjects that the weights a run began with were trained on."""
+    return {one.subject for one in held_out} & origin.train_subjects
+
+
 def _data(
-    train: Sequence[Recording], held_out: Sequence[Recording], init: Path | None
+    train: Sequence[Recording], held_out: Sequence[Recording], origin: Origin
 ) -> dict[str, Any]:
-    """Shipping is forbidden where one recording forbids it, of these or of those that the weights
-    ``init`` were trained on."""
+    """Data sets and licences are those of all recordings, these and those behind ``origin``."""
     everything = [*train, *held_out]
-    allowed = all(may_ship(one.licence) for one in everything)
-    if init is not None:
-        allowed = allowed and bool(read_card(init).get("data", {}).get("may_ship", True))
     shared = {one.subject for one in train} & {one.subject for one in held_out}
     return {
-        "datasets": sorted({one.dataset for one in everything}),
-        "licences": sorted({one.licence for one in everything}),
-        "may_ship": allowed,
+        **terms(
+            origin.datasets | {one.dataset for one in everything},
+            origin.licences | {one.licence for one in everything},
+        ),
         "train_subjects": sorted({one.subject for one in train}),
         "held_out_subjects": sorted({one.subject for one in held_out}),
         "held_out_by": "night" if shared else "subject",
         "train_epochs": int(sum((truth(one) >= 0).sum() for one in train)),
     }
-
-
-def _origin(init: Path | None) -> dict[str, Any] | None:
-    """Which weights the training began with."""
-    if init is None:
-        return None
-    contract = read_card(init)["contract"]
-    return {name: contract[name] for name in ("name", "version", "weights_sha256")}

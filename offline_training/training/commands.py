@@ -15,9 +15,11 @@ from models.contract import Gain
 from models.mc2sleepnet import NetworkConfig
 from monitor.errors import InputError
 from offline_training.data.sources import prepared_source, some_subjects, surrogate_source
+from offline_training.training.card import known_subjects
 from offline_training.training.distributed import joined
 from offline_training.training.fit import fit as fit_job
-from offline_training.training.job import Job, hold_out, planned
+from offline_training.training.job import Job, before, hold_out, planned
+from offline_training.training.origin import Origin
 from offline_training.training.paper import run_paper
 from offline_training.training.parts import parts_of
 from offline_training.training.recipe import PAPER, Recipe, overridden
@@ -57,7 +59,7 @@ def fit(
     ],
     stage: Annotated[
         StageOption | None,
-        typer.Option(help="Part of the training.", show_default="all; with --init finetune"),
+        typer.Option(help="Part of the training.", show_default="all; with --init alone finetune"),
     ] = None,
     gain: Annotated[
         Gain | None,
@@ -117,7 +119,11 @@ def fit(
         raise InputError(
             "--add goes with --init: without it the recipe says which inputs there are"
         )
+    if protocol is not None and surrogates:
+        raise InputError("--protocol paper compares with figures of real nights: no --surrogates")
     wanted, gain = planned(wanted, gain, init, add or ())
+    if stage is None:
+        stage = StageOption.ALL if init is None or add else StageOption.FINETUNE
     source = surrogate_source(data, seed) if surrogates else prepared_source(data)
     recordings = some_subjects(source.recordings, subjects)
     job = Job(
@@ -125,22 +131,32 @@ def fit(
         recipe=wanted,
         gain=gain,
         seed=seed,
-        parts=(stage or (StageOption.ALL if init is None else StageOption.FINETUNE)).parts(
-            wanted.network
-        ),
+        parts=stage.parts(wanted.network),
         channel=source.channel,
         trim=source.trim,
         command=_command(sys.argv[1:]),
         version=version,
         init=init,
     )
+    if add and stage is StageOption.FINETUNE and not before(job):
+        raise InputError(
+            "--stage finetune leaves encoders as they are, also those that --add builds, which "
+            "know nothing yet: run --stage sequence first, or all"
+        )
     with joined() as ranks:
         if protocol is not None:
             table = run_paper(recordings, job, folds_run, ranks)
             if ranks.first:
                 typer.echo(f"{table}\nwake kept: {job.trim}")
             return
-        train, validation = hold_out(recordings, wanted.validation_share)
+        origin = Origin.of(init)
+        train, validation = hold_out(recordings, wanted.validation_share, origin.train_subjects)
+        if ranks.first and known_subjects(validation, origin):
+            typer.echo(
+                f"warning: no subject is left that {init} was not trained on; figures of those "
+                "held out will say nothing of other people",
+                err=True,
+            )
         fitted = fit_job(train, validation, job, ranks)
         if not ranks.first:
             return

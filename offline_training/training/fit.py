@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from models.contract import Gain, ModelContract
 from models.mc2sleepnet import MC2SleepNet
-from models.weights import save
+from models.weights import VARIANTS, save
 from monitor.errors import InputError
 from monitor.types import Track
 from offline_training.data.recordings import Recording
@@ -32,8 +32,6 @@ from offline_training.training.pretraining import EpochPart, SequencePart
 from offline_training.training.throughput import throughput
 from offline_training.training.tracks import calibrate
 from offline_training.training.trainer import Trainer
-
-VARIANT = {Gain.KNOWN: "absolute", Gain.UNKNOWN: "gain-free"}
 
 Tell = Callable[[str, int], Report]
 """Begins to report on a part, from a step on: `progress`."""
@@ -63,23 +61,24 @@ def fit(
     Raises
     ------
     InputError
-        The folder holds another run, a part that the job builds on is missing there, or the
-        network lacks a stream that a part needs.
+        The folder holds another run, a part that the job builds on is missing there or was
+        trained too late, or the network lacks a stream that a part needs.
     """
-    folder = RunFolder(job.out)
-    folder.claim(job.config(train, validation), ranks.first)
+    folder, config = RunFolder(job.out), job.config(train, validation)
+    folder.check(config)
     network = begin(job, train)
+    earlier = before(job)
     for buffer in network.buffers():
         ranks.share(buffer, 0)  # recordings may be made anew at each reading
     network = network.to(ranks.device)
     done: list[Counters] = []
     part: Part[Any] | None = None
     for name in TRAINED:
-        if name in before(job):
+        if name in earlier:
             done.append(_load_finished(folder.checkpoint(name), name, network))
         elif name in job.parts:
             part = _part(name, network, train, validation, job, ranks)
-            done.append(_run(part, network, job, folder, ranks, tell))
+            done.append(_run(part, network, job, config, folder, ranks, tell))
     speed = throughput(done, job.recipe)
     if ranks.first:
         folder.write_json("throughput.json", speed)
@@ -87,10 +86,10 @@ def fit(
     if not isinstance(part, FinetunePart):
         return Fitted(network, speed, {}, None)
     streamed = part.streamed(network, stride=1)
-    calibrate(network, streamed, part.weight)
+    calibrate(network, streamed)
     answers = dict(zip(Track, probabilities(network, streamed), strict=True))
     scores = {track: Scores.of(streamed.truth, answer) for track, answer in answers.items()}
-    weights = job.out / f"mc2sleepnet-{VARIANT[job.gain]}.safetensors"
+    weights = job.out / f"mc2sleepnet-{VARIANTS[job.gain]}.safetensors"
     if ranks.first:
         _save(weights, network, job, card.described(train, validation, job, scores, speed))
         groups = np.repeat(np.arange(len(validation)), [len(one.stage) for one in validation])
@@ -114,11 +113,18 @@ def _part(
 
 
 def _run(
-    part: Part[Any], network: MC2SleepNet, job: Job, folder: RunFolder, ranks: Ranks, tell: Tell
+    part: Part[Any],
+    network: MC2SleepNet,
+    job: Job,
+    config: dict[str, Any],
+    folder: RunFolder,
+    ranks: Ranks,
+    tell: Tell,
 ) -> Counters:
     report: Report | None = None
 
     def watch(counters: Counters, training_loss: float, looked: Looked) -> None:
+        folder.claim(config)  # from here on there is something to go on with
         folder.append(counters, training_loss, looked)
         assert report is not None
         if counters.step:
@@ -161,6 +167,7 @@ def _save(path: Path, network: MC2SleepNet, job: Job, described: dict[str, Any])
         revision_epochs=job.recipe.revision_epochs,
         embedding_dim=staging.config.embedding_dim,
         weights_sha256="",
+        spectrogram=staging.spectrogram,
     )
     save(path, staging, contract, described)
 

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from dataclasses import dataclass
@@ -46,19 +47,25 @@ class RunFolder:
     def checkpoint(self, part: str) -> Path:
         return self.path / "checkpoints" / f"{part}.safetensors"
 
-    def claim(self, config: dict[str, Any], first: bool) -> None:
-        """Take the folder for the run that ``config`` describes, new or begun; the ``first`` of
-        several processes writes, all of them refuse.
+    @property
+    def config(self) -> Path:
+        return self.path / "config.json"
+
+    def claim(self, config: dict[str, Any]) -> None:
+        """Take the folder for the run that ``config`` describes, unless it has it already."""
+        if not self.config.is_file():
+            self.write_json("config.json", config)
+
+    def check(self, config: dict[str, Any]) -> None:
+        """Whether the run that ``config`` describes may begin or go on here.
 
         Raises
         ------
         InputError
             Another run is in it.
         """
-        path = self.path / "config.json"
+        path = self.config
         if not path.is_file():
-            if first:
-                self.write_json("config.json", config)
             return
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
@@ -77,11 +84,11 @@ class RunFolder:
         write_whole(self.path / name, lambda file: file.write(text.encode()))
 
     def rows(self) -> list[Row]:
-        """The metrics so far."""
+        """The metrics so far; a last row that a killed run left unfinished is not among them."""
         if not self.metrics.is_file():
             return []
-        with self.metrics.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+        lines = self.metrics.read_bytes().decode(errors="replace").splitlines(keepends=True)
+        return list(csv.DictReader(line for line in lines if line.endswith("\n")))
 
     def forget_after(self, counters: Counters) -> None:
         """Drop rows of steps that an interrupted run did but its checkpoint does not know."""
@@ -89,10 +96,11 @@ class RunFolder:
         kept = [
             row for row in self.rows() if row["part"] != counters.part or int(row["step"]) <= last
         ]
-        with self.metrics.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(kept)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS)
+        writer.writeheader()
+        writer.writerows(kept)
+        write_whole(self.metrics, lambda file: file.write(text.getvalue().encode()))
 
     def append(self, counters: Counters, training_loss: float, looked: Looked) -> None:
         row = {

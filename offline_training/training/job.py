@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,11 @@ from models.contract import Gain
 from models.mc2sleepnet import MC2SleepNet
 from models.weights import load
 from monitor.errors import InputError
-from offline_training.data.recordings import Recording, split_subjects
+from offline_training.data.recordings import Recording, hold_out_subjects
+from offline_training.training.folder import RunFolder
 from offline_training.training.parts import parts_of
 from offline_training.training.reading import standardise, truth
 from offline_training.training.recipe import Recipe
-
-SPLIT_SEED = 2025
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +53,21 @@ class Job:
             "seed": self.seed,
             "init_sha256": init,
             "recipe": self.recipe.to_json(),
-            "train_recordings": [one.name for one in train],
-            "validation_recordings": [one.name for one in validation],
+            "channel": self.channel,
+            "trim": self.trim,
+            "train_recordings": contents(train),
+            "validation_recordings": contents(validation),
         }
+
+
+def contents(recordings: Sequence[Recording]) -> dict[str, str]:
+    """What is in each recording, as one sha256: its samples, stages and usable epochs."""
+    return {
+        f"{one.dataset}/{one.name}": hashlib.sha256(
+            one.sha256.encode() + one.stage.tobytes() + one.usable.tobytes()
+        ).hexdigest()
+        for one in recordings
+    }
 
 
 def planned(
@@ -115,12 +126,15 @@ def begin(job: Job, train: Sequence[Recording]) -> MC2SleepNet:
             "the epoch stage needs both streams, raw and spectral; this network has one: use "
             "another --stage"
         )
+    init = None if job.init is None else load(job.init)[0]
     torch.manual_seed(job.seed)
-    network = MC2SleepNet(replace(config, pretraining=config.two_streams))
-    if job.init is None:
+    network = MC2SleepNet(
+        replace(config, pretraining=config.two_streams), None if init is None else init.spectrogram
+    )
+    if init is None:
         standardise(network, train)
         return network
-    known = load(job.init)[0].state_dict()
+    known = init.state_dict()
     network.load_state_dict({**network.state_dict(), **known})
     standardise(network, train, known)
     with torch.no_grad():
@@ -129,27 +143,45 @@ def begin(job: Job, train: Sequence[Recording]) -> MC2SleepNet:
 
 
 def before(job: Job) -> tuple[str, ...]:
-    """The parts whose result the job builds on, and finds in its folder."""
-    if job.init is not None:
-        return ()
+    """The parts whose result the job builds on, and finds in its folder: all that come before its
+    own or, where it begins with weights, those of them that were trained there.
+
+    Raises
+    ------
+    InputError
+        A part of the job is still to be trained, but a later one was already: without it.
+    """
     order = parts_of(job.recipe.network)
+    folder = RunFolder(job.out)
+    there = [part for part in order if folder.checkpoint(part).is_file()]
+    for part in job.parts:
+        later = [one for one in there if order.index(one) > order.index(part)]
+        if later and part not in there:
+            raise InputError(
+                f"{folder.checkpoint(later[0])} was trained without stage {part}: choose another "
+                "--out, or remove it to train it after that"
+            )
     last = max(order.index(part) for part in job.parts)
-    return tuple(part for part in order[:last] if part not in job.parts)
+    return tuple(
+        part
+        for part in order[:last]
+        if part not in job.parts and (job.init is None or part in there)
+    )
 
 
 def hold_out(
-    recordings: Sequence[Recording], share: int, seed: int = SPLIT_SEED
+    recordings: Sequence[Recording], share: int, known: Collection[str] = ()
 ) -> tuple[list[Recording], list[Recording]]:
-    """(train, validation): one subject in ``share``; where there is one subject, the last night.
+    """(train, validation): one subject in ``share``, none of those ``known`` from an earlier
+    training where there are others; where there is one subject, the last night.
 
     Raises
     ------
     InputError
         There is one recording, or no epoch with a stage in either.
     """
-    subjects = len({one.subject for one in recordings})
-    if subjects > 1:
-        train, validation = split_subjects(recordings, min(share, subjects), seed)[0]
+    if len({one.subject for one in recordings}) > 1:
+        train, validation = hold_out_subjects(recordings, share, known)
     elif len(recordings) > 1:
         ordered = sorted(recordings, key=lambda one: one.name)
         train, validation = ordered[:-1], ordered[-1:]

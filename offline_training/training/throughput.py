@@ -24,7 +24,8 @@ def epochs_of(recipe: Recipe) -> dict[str, int]:
 def throughput(parts: Sequence[Counters], recipe: Recipe) -> dict[str, Any]:
     """Epochs a second of each part; hours of one full run of those parts and of ten folds.
 
-    Upper bounds without early stopping, without looks at the validation subjects.
+    Of training alone, as if no part stopped early: early stopping makes it shorter, the looks at
+    the validation subjects, which are not in it, longer.
     """
     rates = {counters.part: counters.epochs_per_s for counters in parts if counters.training_s}
     epochs = epochs_of(recipe)

@@ -34,11 +34,14 @@ class HasStages(Protocol):
 
 def stage_weights(nights: Sequence[HasStages], power: float = 0.5) -> Tensor:
     """Inverse class frequency to ``power`` (square root by default), mean 1 over the scored
-    epochs of ``nights``. float32 (5,)."""
+    epochs of ``nights``; 1 for a stage that is in none of them. float32 (5,)."""
     stage = np.concatenate([night.stage for night in nights])
     share = np.bincount(stage[stage >= 0], minlength=len(STAGES)) / (stage >= 0).sum()
-    weight = 1 / np.maximum(share, 1e-6) ** power
-    return torch.tensor(weight / (weight * share).sum(), dtype=torch.float32)
+    present = share > 0
+    weight = np.ones(len(STAGES))
+    weight[present] = 1 / share[present] ** power
+    weight[present] /= (weight * share).sum()
+    return torch.tensor(weight, dtype=torch.float32)
 
 
 def weighted_loss(logits: Tensor, stage: Tensor, weight: Tensor) -> Tensor:
@@ -69,13 +72,15 @@ def track_losses(streamed: Streamed, weight: Tensor) -> tuple[float, float]:
     return live, revised
 
 
-def calibrate(network: MC2SleepNet, streamed: Streamed, weight: Tensor) -> None:
-    """Set each track's temperature to the one of least weighted cross-entropy on ``streamed``."""
+def calibrate(network: MC2SleepNet, streamed: Streamed) -> None:
+    """Set each track's temperature to the one of least cross-entropy on ``streamed``, every epoch
+    counting the same: probabilities are those of nights as they are."""
     truth = torch.from_numpy(streamed.truth)
+    even = torch.ones(len(STAGES))
     candidates = torch.linspace(0.5, 3.0, 251)
     for track, logits in enumerate((streamed.live, streamed.revised)):
         losses = [
-            float(weighted_loss(torch.from_numpy(logits) / temperature, truth, weight))
+            float(weighted_loss(torch.from_numpy(logits) / temperature, truth, even))
             for temperature in candidates
         ]
         network.temperature[track] = candidates[int(np.argmin(losses))]

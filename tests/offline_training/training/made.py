@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -42,6 +43,10 @@ class MadeRecording:
         sines = uv * np.sin(2 * np.pi * (hz * time_s + random.random((self.n, 1))))
         samples = sines + random.normal(0, 3, (self.n, EPOCH_SAMPLES))
         self.samples: F32 = np.where(self.usable[:, None], samples, 0).astype(np.float32)
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.samples.tobytes()).hexdigest()
 
     def epochs_uv(self, start: int, stop: int) -> F32:
         self.reads_until_interrupt -= 1

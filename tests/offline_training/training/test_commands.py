@@ -10,6 +10,8 @@ import torch
 
 from models.contract import Gain
 from models.weights import load, read_card
+from offline_training.data.sources import prepared_source
+from offline_training.training.paper import PROTOCOLS
 from tests.offline_training.data.measured import write_data, write_timedomain
 from tests.offline_training.data.nights import sleep_edf_night, write_checksums
 from tests.offline_training.program import Program
@@ -59,6 +61,7 @@ def test_prepared_nights_become_weights_for_the_monitor(
     run = tmp_path / "run"
     code, out, err = sleep_train(*common, str(run), "--gain", "unknown")
     assert code == 0, err
+    assert prepared_source(prepared).trim == PROTOCOLS["sleep-edf-cassette"].trim
     assert "epochs/s: epoch" in out and "10 folds" in out and "live" in out and "min left" in err
     path = run / "mc2sleepnet-gain-free.safetensors"
     expected = "sleep-train fit --data prepared --recipe recipe.json --out run --gain unknown"
@@ -78,6 +81,7 @@ def test_prepared_nights_become_weights_for_the_monitor(
         (("--data", "nowhere"), "sleep-train prepare"),
         (("--data", ".", "--folds-run", "1"), "--protocol paper"),
         (("--data", ".", "--protocol", "paper", "--stage", "epoch"), "no --init, no --stage"),
+        (("--data", ".", "--protocol", "paper", "--surrogates"), "no --surrogates"),
         (("--data", ".", "--recipe", "none.json"), "none.json"),
         (("--data", ".", "--init", "none.safetensors"), "no card"),
     ],
@@ -99,13 +103,15 @@ def test_a_band_power_network_grows_on_surrogates(tmp_path: Path, sleep_train: P
     short = {"steps": 1, "batch": 2, "micro_batch": 2, "evaluate_every": 1}
     sizes = {"network": RECIPE["network"], "validation_batches": 1, "evaluate_stride": 20}
     recipe.write_text(json.dumps(sizes | dict.fromkeys(("epoch", "sequence", "finetune"), short)))
-    grow = ("fit", *data, "--surrogates", "--recipe", str(recipe), "--stage", "all")
+    grow = ("fit", *data, "--surrogates", "--recipe", str(recipe))
     init = ("--init", str(tmp_path / "absolute.safetensors"))
     out = tmp_path / "grown"
-    code, _, err = sleep_train(
-        *grow, *init, "--add", "raw", "--add", "frames", "--subjects", "2", "--out", str(out)
-    )
+    add = ("--add", "raw", "--add", "frames", "--subjects", "2", "--out", str(out))
+    code, _, err = sleep_train(*grow, *init, *add, "--stage", "finetune")
+    assert code == 2 and "run --stage sequence first" in err and not out.exists()
+    code, _, err = sleep_train(*grow, *init, *add)
     assert code == 0, err
+    trained_on = read_card(tmp_path / "absolute.safetensors")["data"]["train_subjects"]
     weights = out / "mc2sleepnet-absolute.safetensors"
     network, contract = load(weights)
     assert network.config.raw and network.config.frames and contract.context_epochs == 120
@@ -116,8 +122,14 @@ def test_a_band_power_network_grows_on_surrogates(tmp_path: Path, sleep_train: P
     assert was is not None and token is not None
     assert torch.equal(token.standardise.mean, was.standardise.mean)
     card = read_card(weights)
-    assert card["data"]["datasets"] == ["sleep-edf-cassette-surrogate"]
+    datasets = ["sleep-edf-cassette", "sleep-edf-cassette-surrogate"]
+    assert card["data"]["datasets"] == datasets
     assert card["init"]["name"] == "mc2sleepnet-bandpower-absolute"
+    assert card["stages_trained"] == ["epoch", "sequence", "finetune"]
+    assert any("no real signal" in limit for limit in card["limits"])
+    assert card["data"]["may_ship"] and "ODC-By 1.0" in card["data"]["attribution"]
+    leaked = set(card["data"]["held_out_subjects"]) & set(trained_on)
+    assert bool(leaked) == ("no subject is left" in err)
     assert len(card["data"]["train_subjects"]) == len(card["data"]["held_out_subjects"]) == 1
     again = ("--init", str(weights), "--add", "raw", "--out", str(tmp_path / "again"))
     code, _, err = sleep_train(*grow, *again)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from models.contract import Gain
-from models.weights import load, read_card
+from models.contract import Gain, ModelContract, SpectrogramSpec
+from models.mc2sleepnet import MC2SleepNet
+from models.weights import load, read_card, save
 from monitor.errors import InputError
 from monitor.types import Track
-from offline_training.data.licences import SHHS
+from offline_training.data.licences import ODC_BY, SHHS, SLEEP_EDF_ATTRIBUTION
+from offline_training.data.surrogates import DATASET as SURROGATE
 from offline_training.evaluation.streaming import probabilities, stream_all
 from offline_training.training.distributed import Ranks
 from offline_training.training.fit import Fitted, fit
@@ -168,6 +171,35 @@ def test_a_folder_is_one_runs(tmp_path: Path) -> None:
         run(nights(3), job(tmp_path, parts=("epoch",), seed=1))
     with pytest.raises(InputError, match=r"another (train|validation)_recordings"):
         run(nights(4), job(tmp_path, parts=("epoch",)))
+    for change in ("stage", "samples", "usable"):
+        recordings = nights(3)
+        changed = getattr(recordings[0], change)
+        changed[0] = changed[0] == 0
+        with pytest.raises(InputError, match=r"another (train|validation)_recordings"):
+            run(recordings, job(tmp_path, parts=("epoch",)))
+    for field in ("trim", "channel"):
+        with pytest.raises(InputError, match=f"another {field}"):
+            run(nights(3), job(tmp_path, parts=("epoch",), **{field: "other"}))
+    with pytest.raises(InputError, match=r"another (train|validation)_recordings"):
+        run(nights(3, dataset="other"), job(tmp_path, parts=("epoch",)))
+
+
+def test_a_failed_start_leaves_the_folder_to_others(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="run --stage epoch"):
+        run(nights(3), job(tmp_path, parts=("sequence",)))
+    run(nights(3), job(tmp_path, parts=("epoch",), seed=1))
+    assert json.loads((tmp_path / "config.json").read_text())["seed"] == 1
+
+
+def test_a_killed_run_leaves_metrics_that_can_be_gone_on_with(tmp_path: Path) -> None:
+    run(nights(3), job(tmp_path, parts=("epoch",)))
+    folder = RunFolder(tmp_path)
+    whole = folder.metrics.read_bytes()
+    rows = folder.rows()
+    folder.metrics.write_bytes(whole + whole.splitlines(keepends=True)[-1][:9])
+    assert folder.rows() == rows
+    run(nights(3), job(tmp_path, parts=("epoch",)))
+    assert folder.metrics.read_bytes() == whole
 
 
 def test_weights_that_begin_a_run_give_shape_context_and_gain(tmp_path: Path) -> None:
@@ -208,3 +240,96 @@ def test_subjects_are_held_out_whole() -> None:
         one.stage[:] = -1
     with pytest.raises(InputError, match="no usable epoch with a stage"):
         hold_out(unscored, 3)
+
+
+def begun(
+    tmp_path: Path, card: dict[str, Any], spec: SpectrogramSpec | None = None
+) -> dict[str, Any]:
+    """Fields of a job that begins with weights whose card says ``card``."""
+    network = MC2SleepNet(replace(RECIPE.network, pretraining=False), spec)
+    contract = ModelContract(
+        name="init",
+        version="1",
+        gain=Gain.KNOWN,
+        channel="EEG Fpz-Cz",
+        context_epochs=6,
+        revision_epochs=2,
+        embedding_dim=network.config.embedding_dim,
+        weights_sha256="",
+        spectrogram=network.spectrogram,
+    )
+    init = tmp_path / "init.safetensors"
+    save(init, network, contract, card)
+    recipe, gain = planned(RECIPE, None, init)
+    return {"recipe": recipe, "gain": gain, "init": init, "parts": ("finetune",)}
+
+
+def card_of(
+    recordings: list[MadeRecording], one: Job, known: frozenset[str] = frozenset()
+) -> dict[str, Any]:
+    train, validation = hold_out(recordings, one.recipe.validation_share, known)
+    fitted = fit(train, validation, one, CPU, lambda *_: lambda *_: None)
+    assert fitted.weights is not None
+    return read_card(fitted.weights)
+
+
+def test_stages_one_by_one_build_on_each_other_with_weights_too(tmp_path: Path) -> None:
+    fields = begun(tmp_path, {})
+    both = ("sequence", "finetune")
+    at_once = run(nights(3), job(tmp_path / "all", **{**fields, "parts": both}))
+    for part in both:
+        fitted = run(nights(3), job(tmp_path / "each", **{**fields, "parts": (part,)}))
+    assert fitted.weights is not None
+    card = read_card(fitted.weights)
+    assert card["stages_loaded"] == ["sequence"] and card["stages_trained"] == ["finetune"]
+    for a, b in zip(
+        at_once.network.state_dict().values(), fitted.network.state_dict().values(), strict=True
+    ):
+        assert torch.equal(a, b)
+
+
+def test_a_stage_cannot_be_slipped_in_before_another(tmp_path: Path) -> None:
+    fields = begun(tmp_path, {})
+    run(nights(3), job(tmp_path / "run", **fields))
+    with pytest.raises(InputError, match="trained without stage sequence"):
+        run(nights(3), job(tmp_path / "run", **{**fields, "parts": ("sequence",)}))
+
+
+def test_the_spectrum_of_the_first_weights_is_kept(tmp_path: Path) -> None:
+    spec = SpectrogramSpec(epsilon_uv=0.5)
+    fitted = run(nights(3), job(tmp_path / "run", **begun(tmp_path, {}, spec)))
+    assert fitted.network.spectrogram == spec
+    assert load(fitted.weights)[1].spectrogram == spec  # type: ignore[arg-type]
+
+
+def test_data_sets_licences_and_subjects_are_handed_on(tmp_path: Path) -> None:
+    data = {
+        "datasets": ["sleep-edf-cassette"],
+        "licences": [ODC_BY],
+        "train_subjects": ["made-0", "made-2"],
+    }
+    fields = begun(tmp_path, {"data": data, "init": {"train_subjects": ["made-3"]}})
+    one = job(tmp_path / "run", **fields)
+    card = card_of(nights(4), one, known=frozenset({"made-0", "made-2", "made-3"}))
+    assert card["data"]["held_out_subjects"] == ["made-1"]
+    assert card["data"]["datasets"] == ["made", "sleep-edf-cassette"] and card["data"]["may_ship"]
+    assert card["data"]["attribution"] == SLEEP_EDF_ATTRIBUTION
+    assert card["init"]["train_subjects"] == ["made-0", "made-2", "made-3"]
+    assert "nothing of others" not in card["figures"]["held_out"]["note"]
+    again = job(tmp_path / "again", **fields)
+    card = card_of(nights(1, each=2), again)
+    assert "nothing of others" in card["figures"]["held_out"]["note"]
+
+
+def test_weights_of_unknown_licence_must_not_be_shipped(tmp_path: Path) -> None:
+    card = card_of(nights(3), job(tmp_path / "run", **begun(tmp_path, {"data": {}})))
+    assert not card["data"]["may_ship"] and "unknown" in card["data"]["licences"][-1]
+
+
+def test_a_card_says_that_no_real_signal_was_seen(tmp_path: Path) -> None:
+    fields = begun(tmp_path, {"data": {"licences": [ODC_BY]}})
+    for dataset in (SURROGATE, "made"):
+        card = card_of(nights(3, dataset=dataset), job(tmp_path / dataset, **fields))
+        surrogate = dataset == SURROGATE
+        assert any("surrogate EEG" in limit for limit in card["limits"]) == surrogate
+        assert ("surrogate EEG" in card["figures"]["held_out"]["note"]) == surrogate

@@ -22,7 +22,7 @@ def subjects(recordings: object) -> set[str]:
     return {one.subject for one in recordings}  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("dataset", ["sleep-cassette", "shhs1"])
+@pytest.mark.parametrize("dataset", ["sleep-edf-cassette", "shhs1"])
 def test_no_subject_is_on_two_sides(dataset: str) -> None:
     recordings = nights(40, each=2, n=5, dataset=dataset)
     found = splits(recordings, 10)
@@ -43,10 +43,15 @@ def test_no_subject_is_on_two_sides(dataset: str) -> None:
 def test_one_data_set_at_a_time() -> None:
     with pytest.raises(InputError, match="one data set"):
         splits([*nights(10, dataset="shhs1"), *nights(10)], 10)
+    for dataset in ("shhs2", "sleep-edf-telemetry", "sleep-edf-cassette-surrogate", "folder"):
+        with pytest.raises(InputError, match=f"sleep-edf-cassette or shhs1, got {dataset}"):
+            splits(nights(10, n=5, dataset=dataset), 10)
 
 
-def test_folds_are_pooled_and_not_run_again(tmp_path: Path) -> None:
-    recordings = nights(10, n=12, dataset="sleep-cassette")
+def test_folds_are_pooled_and_not_run_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recordings = nights(10, each=2, n=12, dataset="sleep-edf-cassette")
     recipe = replace(
         RECIPE,
         epoch=replace(RECIPE.epoch, steps=0),
@@ -68,6 +73,7 @@ def test_folds_are_pooled_and_not_run_again(tmp_path: Path) -> None:
     pooled = json.loads((tmp_path / "paper.json").read_text())
     tested = [test for _, _, test in splits(recordings, recipe.validation_share)[:2]]
     usable = sum(int(each.usable.sum()) for test in tested for each in test)
+    assert pooled["live"]["interval_method"] == "2 subjects drawn with replacement"
     assert pooled["folds_run"] == 2 and pooled["live"]["compared"] == usable
     published = next(line for line in table.splitlines() if line.startswith("MC2SleepNet"))
     assert published.split()[1:4] == ["84.6", "-", "-"] and "arXiv:2502.17470" in published
@@ -78,3 +84,13 @@ def test_folds_are_pooled_and_not_run_again(tmp_path: Path) -> None:
     ]
     with pytest.raises(InputError, match="another seed"):
         run_paper(recordings, replace(one, seed=1), 1, CPU, tell)  # type: ignore[arg-type]
+    assert "warning" not in capsys.readouterr().err
+    run_paper(recordings, replace(one, out=tmp_path / "all", trim="all"), 1, CPU, tell)  # type: ignore[arg-type]
+    assert "not to be compared" in capsys.readouterr().err
+    tested[0][0].stage[0] = -1
+    with pytest.raises(InputError, match="other recordings"):
+        run_paper(recordings, one, 1, CPU, tell)  # type: ignore[arg-type]
+    path = tmp_path / "fold-01" / "predictions.npz"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match="damaged"):
+        run_paper(recordings, one, 1, CPU, tell)  # type: ignore[arg-type]
