@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from monitor.errors import InputError
@@ -33,7 +33,7 @@ CHANNELS = {
 }
 """Channel names of SHHS, tried in this order, in any case, and what they are."""
 
-_RECORDING = re.compile(r"(shhs[12])-(\d+)\.edf", re.IGNORECASE)
+_RECORDING = re.compile(r"shhs[12]-(\d+)\.edf", re.IGNORECASE)
 
 
 def shhs_sources(root: Path, visits: Sequence[int]) -> list[Source]:
@@ -49,7 +49,7 @@ def shhs_sources(root: Path, visits: Sequence[int]) -> list[Source]:
         Source(
             dataset=visit,
             name=recording.stem,
-            subject=f"shhs-{number}",
+            subject=subject,
             licence=SHHS,
             recording=recording,
             hypnogram=_annotations(base, visit, recording.stem),
@@ -57,7 +57,8 @@ def shhs_sources(root: Path, visits: Sequence[int]) -> list[Source]:
             derivations={name_key(name): derivation for name, derivation in CHANNELS.items()},
         )
         for visit in (f"shhs{number}" for number in visits)
-        for recording, number in _recordings(base / "edfs" / visit)
+        for recording in sorted((base / "edfs" / visit).glob("*"))
+        if (subject := subject_of(recording)) is not None
     ]
     if not sources:
         folders = " or ".join(str(base / "edfs" / f"shhs{number}") for number in visits)
@@ -68,10 +69,10 @@ def shhs_sources(root: Path, visits: Sequence[int]) -> list[Source]:
     return sources
 
 
-def _recordings(folder: Path) -> Iterator[tuple[Path, str]]:
-    for path in sorted(folder.glob("*")):
-        if match := _RECORDING.fullmatch(path.name):
-            yield path, match[2]
+def subject_of(path: Path) -> str | None:
+    """Whose night a recording of this name is, None where it is none of SHHS."""
+    match = _RECORDING.fullmatch(path.name)
+    return None if match is None else f"shhs-{match[1]}"
 
 
 def _annotations(base: Path, visit: str, stem: str) -> Path | None:

@@ -42,6 +42,12 @@ class Published:
         return None if night is None else _DATASETS[night[1]]
 
 
+def subject_of(path: Path) -> str | None:
+    """Whose night a file of this name is, None where it is none of Sleep-EDF's."""
+    night = _NIGHT.match(path.name.upper())
+    return None if night is None else f"{_DATASETS[night[1]]}-{night[2]}"
+
+
 def read_checksums(path: Path) -> list[Published]:
     """The table in ``path``: CSV with the columns path, sha256 and bytes.
 
@@ -94,13 +100,13 @@ def sleep_edf_sources(
         if reason := wrong[0] or wrong[1]:
             left_out.append(LeftOut(name, reason))
             continue
-        dataset = pair[0].dataset
-        assert dataset is not None, "only nights are paired"
+        dataset, subject = pair[0].dataset, subject_of(paths[0])
+        assert dataset is not None and subject is not None, "only nights are paired"
         sources.append(
             Source(
                 dataset=dataset,
                 name=name,
-                subject=f"{dataset}-{name[3:5]}",
+                subject=subject,
                 licence=ODC_BY,
                 recording=paths[0],
                 hypnogram=paths[1],

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
+from offline_training.arrays import F64, I64, Bool
 
 N_BINS = 15
 """As Guo et al. 2017."""
@@ -34,7 +33,7 @@ class Reliability:
     @classmethod
     def of(
         cls,
-        correct: npt.NDArray[np.bool_],
+        correct: Bool,
         confidence: npt.NDArray[np.floating],
         bins: int = N_BINS,
     ) -> Reliability:

@@ -6,6 +6,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -18,12 +19,16 @@ from rich.console import Console
 from models.contract import Gain
 from models.weights import default_weights
 from monitor.clock import SystemClock
-from monitor.errors import InputError
+from monitor.errors import InputError, MonitorError
 from monitor.types import Track
-from offline_training.data.pairs import find_pairs
+from offline_training.data.left_out import listed
+from offline_training.data.scored import ScoredNight
+from offline_training.data.trim import wake_minutes
 from offline_training.evaluation import files, report
+from offline_training.evaluation.familiar import warning
 from offline_training.evaluation.networks import Network, peak_memory_mb
-from offline_training.evaluation.nights import Night, stages_of
+from offline_training.evaluation.nights import stages_of
+from offline_training.evaluation.opening import open_nights
 from offline_training.evaluation.peers import Peer, on_common_epochs
 from offline_training.evaluation.robustness import (
     Outcomes,
@@ -31,7 +36,7 @@ from offline_training.evaluation.robustness import (
     noise_settings,
     stage_under,
 )
-from offline_training.evaluation.run import Results, evaluate_nights
+from offline_training.evaluation.run import Results, stage_nights
 from offline_training.progress import progress
 
 PIPED_WIDTH = 130
@@ -77,6 +82,10 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    wake_min: Annotated[
+        str,
+        typer.Option(metavar="MINUTES", help="Wake around sleep that counts, or 'all'."),
+    ] = "all",
     noise: Annotated[bool, typer.Option("--noise", help="Also with noise at 20 to -5 dB.")] = False,
     gains: Annotated[
         bool, typer.Option("--gains", help="Also at gains 0.5 to 2, and flipped.")
@@ -90,38 +99,54 @@ def evaluate(
     """Measure a network on recordings with expert stages, streamed as the monitor streams them."""
     if weights is not None and gain is not None:
         raise InputError("--gain chooses default weights: give it or --weights, not both")
+    wake = wake_minutes(wake_min)
     networks = _networks(weights or default_weights(gain or Gain.KNOWN), baseline)
-    nights = _nights(recordings, hypnogram, channel)
-    peers = _peers(peer or [], nights)
+    nights, left_out = open_nights(recordings, hypnogram, channel, wake)
+    peers = _peers(peer or [], nights) if nights else []
     if out is not None:
         _make_folder(out)
     clock, console = SystemClock(), Console()
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)
     labels = [network.label for network in networks]
+    warnings = {network.label: warning(network, nights) for network in networks}
+    for text in filter(None, warnings.values()):
+        typer.echo(text, err=True)
 
-    results = evaluate_nights(nights, networks, seed, clock, progress("recording"))
+    staging = stage_nights(nights, networks, clock, progress("recording"))
+    left_out += staging.left_out
+    for line in listed(left_out):
+        typer.echo(line)
+    if not staging.nights:
+        raise MonitorError("no recording was evaluated: see above for what is wrong")
+    results = Results.of(staging, seed)
+    nights = [result.night for result in results.nights]
     found: dict[str, Any] = _origin(seed)
+    console.print(report.scope_report(nights, wake))
     for label in labels:
-        console.print(report.network_report(label, results.pooled[label]))
+        console.print(report.network_report(label, results.pooled[label], warnings[label]))
         if len(nights) > 1:
             console.print("", report.recordings_report(label, results.by_night[label]))
     if len(networks) > 1 or peers:
         found["common_epochs"] = _compare(results, peers, console)
     outcomes: dict[str, Outcomes] = {}
     if noise:
-        outcomes["noise"] = stage_under(
+        outcomes["noise"], without = stage_under(
             noise_settings(), nights, networks, seed, clock, progress("noise")
         )
         console.print(report.noise_report(outcomes["noise"], labels))
+        for line in listed(without):
+            typer.echo(line)
+        found["noise_left_out"] = [asdict(each) for each in without]
     if gains:
-        outcomes["gains"] = stage_under(
+        outcomes["gains"], _ = stage_under(
             gain_settings(), nights, networks, seed, clock, progress("gains")
         )
         console.print(report.gains_report(outcomes["gains"], labels))
     peak_mb = peak_memory_mb()
     console.print("", report.cost_report(networks, results.timings, peak_mb))
     if out is not None:
+        found |= {"wake_min": wake, "left_out": [asdict(each) for each in left_out]}
         found |= files.results_json(results, networks, peak_mb)
         found |= {name: files.outcomes_json(each) for name, each in outcomes.items()}
         _write(out, results, labels, outcomes, found)
@@ -138,30 +163,7 @@ def _networks(weights: Path, baseline: Path | None) -> list[Network]:
     return [network, other]
 
 
-def _nights(recordings: Sequence[Path], hypnogram: Path | None, channel: str | None) -> list[Night]:
-    """Every recording, checked before anything is computed."""
-    if hypnogram is not None and (len(recordings) > 1 or recordings[0].is_dir()):
-        raise InputError("--hypnogram belongs to one recording: give that one alone")
-    nights: list[Night] = []
-    for path in recordings:
-        if path.is_dir():
-            nights += [
-                Night.open(pair.recording, pair.hypnogram, channel, pair.name)
-                for pair in find_pairs(path)
-            ]
-        else:
-            nights.append(Night.open(path, hypnogram, channel, path.stem))
-    seen: dict[str, Night] = {}
-    for night in nights:
-        if (other := seen.setdefault(night.name, night)) is not night:
-            raise InputError(
-                f"{other.recording.path} and {night.recording.path} are both called "
-                f"{night.name}: evaluate the folder that holds both, or rename one"
-            )
-    return nights
-
-
-def _peers(spoken: Sequence[str], nights: Sequence[Night]) -> list[Peer]:
+def _peers(spoken: Sequence[str], nights: Sequence[ScoredNight]) -> list[Peer]:
     if spoken and len(nights) > 1:
         raise InputError(f"--peer belongs to one recording, {len(nights)} are given")
     return [Peer.read(each, nights[0]) for each in spoken]
@@ -176,7 +178,7 @@ def _compare(results: Results, peers: Sequence[Peer], console: Console) -> dict[
     }
     for peer in peers:  # then there is one night
         (only,) = results.nights
-        stagers[peer.name] = [peer.stages(only.night, only.truth.size)]
+        stagers[peer.name] = [only.counted(peer.stages(only.night))]
     n_common, found = on_common_epochs(
         [result.truth for result in results.nights], list(stagers.values())
     )

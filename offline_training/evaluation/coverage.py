@@ -12,10 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.night.agreement import Agreement
+from offline_training.arrays import F64, I64, Bool
 from offline_training.evaluation.scores import confusion
-
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 
 THRESHOLDS = (0.0, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Confidences below which one could abstain."""
@@ -33,9 +31,7 @@ class RiskCoverage:
     risk: F64
 
     @classmethod
-    def of(
-        cls, correct: npt.NDArray[np.bool_], confidence: npt.NDArray[np.floating]
-    ) -> RiskCoverage:
+    def of(cls, correct: Bool, confidence: npt.NDArray[np.floating]) -> RiskCoverage:
         """From whether each stage was right, (n,), and its confidence, (n,)."""
         _, at = np.unique(-confidence, return_inverse=True)  # 0 is the most confident
         count = np.bincount(at)

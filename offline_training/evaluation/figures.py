@@ -14,7 +14,7 @@ from matplotlib.image import AxesImage
 
 from models.contract import STAGES
 from monitor.types import Track
-from offline_training.evaluation.nights import I64
+from offline_training.arrays import I64
 from offline_training.evaluation.noise import NoiseKind
 from offline_training.evaluation.robustness import CLEAN, SNRS_DB, Outcomes, Setting
 from offline_training.evaluation.track import TrackScores

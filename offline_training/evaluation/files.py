@@ -15,8 +15,10 @@ from models.contract import EPOCH_S, STAGES
 from monitor.night.agreement import Agreement
 from monitor.sinks.epochs_csv import UNSCORED
 from monitor.types import Track
+from offline_training.arrays import F64, I64
+from offline_training.evaluation.familiar import familiar
 from offline_training.evaluation.networks import Network
-from offline_training.evaluation.nights import F64, I64, stages_of
+from offline_training.evaluation.nights import stages_of
 from offline_training.evaluation.robustness import Outcomes
 from offline_training.evaluation.run import NightResult, Results, Tracks
 
@@ -51,6 +53,7 @@ def results_json(
                 "channel": result.night.derivation.name,
                 "sfreq_hz": result.night.derivation.sfreq_hz,
                 "grid_origin_s": result.night.origin_s,
+                "first_epoch": result.night.kept.start,
                 "networks": {
                     label: {
                         **_tracks(results.by_night[label][result.night.name]),
@@ -103,7 +106,8 @@ def write_outcomes(path: Path, outcomes: Iterable[Mapping[str, Any]]) -> None:
 
 
 def write_epochs(path: Path, result: NightResult) -> None:
-    """One row an epoch: the expert, then stage and probabilities of each network and track."""
+    """One row for each epoch that counts: the expert, then stage and probabilities of each network
+    and track."""
     columns = ["epoch", "start_s", "expert"]
     parts: list[Sequence[Sequence[object]]] = [_texts(result.truth)]
     for label, staged in result.staged.items():
@@ -117,7 +121,8 @@ def write_epochs(path: Path, result: NightResult) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
-        for epoch, cells in enumerate(zip(*parts, strict=True)):
+        rows = zip(*parts, strict=True)
+        for epoch, cells in enumerate(rows, result.night.kept.start):
             start_s = round(result.night.origin_s + EPOCH_S * epoch, 6)
             writer.writerow([epoch, start_s, *(cell for part in cells for cell in part)])
 
@@ -128,6 +133,7 @@ def _network(network: Network, results: Results) -> dict[str, Any]:
         "weights": str(network.weights),
         "weights_sha256": contract.weights_sha256,
         "gain": contract.gain,
+        "trained_on": familiar(network, [result.night for result in results.nights]),
         **asdict(network.cost),
         **asdict(results.timings[network.label]),
     }

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
+from offline_training.arrays import F64
 
 BLOCK_EPOCHS = 10
 """Length of a block, 5 min: our choice between keeping bouts whole and having enough blocks."""

@@ -51,20 +51,27 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """Weights ready to stage. ``label`` tells it from the others of the run."""
+    """Weights ready to stage. ``label`` tells it from the others of the run; ``subjects`` are those
+    that it was trained on, calibrated and stopped by, as its card names them."""
 
     label: str
     weights: Path
     backend: TorchBackend
     cost: Cost
+    subjects: frozenset[str]
 
     @classmethod
     def open(cls, weights: Path, label: str | None = None) -> Network:
         """Raises `InputError` where the weights cannot be used. ``label`` None takes their name."""
         backend = TorchBackend(weights)
         contract = backend.contract
+        data = read_card(weights).get("data", {})
         return cls(
-            label or f"{contract.name}-{contract.version}", weights, backend, Cost.of(weights)
+            label or f"{contract.name}-{contract.version}",
+            weights,
+            backend,
+            Cost.of(weights),
+            frozenset([*data.get("train_subjects", ()), *data.get("held_out_subjects", ())]),
         )
 
     @property

@@ -17,15 +17,12 @@ from collections.abc import Callable
 from enum import StrEnum
 
 import numpy as np
-import numpy.typing as npt
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.signal import welch
 from scipy.signal.windows import tukey
 
 from models.contract import EPOCH_S
-
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
+from offline_training.arrays import F32, F64
 
 SIGNAL_BAND_HZ = (0.5, 30.0)
 BROADBAND_HZ = 50.0

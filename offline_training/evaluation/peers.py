@@ -20,8 +20,9 @@ from monitor.errors import InputError
 from monitor.night.agreement import Agreement
 from monitor.sinks.epochs_csv import COLUMNS, UNSCORED
 from monitor.sources.hypnogram import Hypnogram, StageSpan, stages_on_grid
+from offline_training.arrays import I64
 from offline_training.data.expert import expert_stages
-from offline_training.evaluation.nights import I64, Night, stage_indices
+from offline_training.data.scored import ScoredNight, stage_indices
 from offline_training.evaluation.scores import confusion
 
 _WORDS: dict[str, Stage | None] = {
@@ -42,7 +43,7 @@ class Peer:
     hypnogram: Hypnogram
 
     @classmethod
-    def read(cls, spoken: str, night: Night) -> Peer:
+    def read(cls, spoken: str, night: ScoredNight) -> Peer:
         """From ``NAME=FILE``. Raises `InputError`: not that, not readable, another recording's."""
         name, equals, file = spoken.partition("=")
         if not (name and equals and file):
@@ -52,9 +53,9 @@ class Peer:
             return cls(name, expert_stages(night.recording, path))
         return cls(name, Hypnogram(path, _spans(path, night), None))
 
-    def stages(self, night: Night, n_epochs: int) -> I64:
-        """(n_epochs,), -1 where unscored."""
-        return stage_indices(stages_on_grid(self.hypnogram, night.origin_s, n_epochs))
+    def stages(self, night: ScoredNight) -> I64:
+        """Of each of the night's n epochs, (n,), -1 where unscored."""
+        return stage_indices(stages_on_grid(self.hypnogram, night.origin_s, night.stage.size))
 
 
 def on_common_epochs(
@@ -73,7 +74,7 @@ def on_common_epochs(
     ]
 
 
-def _spans(path: Path, night: Night) -> tuple[StageSpan, ...]:
+def _spans(path: Path, night: ScoredNight) -> tuple[StageSpan, ...]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as exc:
@@ -96,12 +97,12 @@ def _spans(path: Path, night: Night) -> tuple[StageSpan, ...]:
     )
 
 
-def _table_spans(path: Path, lines: list[str], night: Night) -> tuple[StageSpan, ...]:
+def _table_spans(path: Path, lines: list[str], night: ScoredNight) -> tuple[StageSpan, ...]:
     spans = []
-    for row in csv.DictReader(lines):
+    for row in csv.DictReader(lines, restval=""):  # a row that was cut short is no stage
         try:
             start_s = float(row["start_s"])
-        except (TypeError, ValueError) as exc:
+        except ValueError as exc:
             raise InputError(f"{path}: start_s must be a number, got '{row['start_s']}'") from exc
         spans.append(StageSpan(start_s, EPOCH_S, _stage(path, row["stage"])))
     if not spans or spans[-1].end_s > night.recording.duration_s + EPOCH_S:

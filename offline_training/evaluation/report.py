@@ -7,10 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from models.contract import STAGES
 from monitor.night.agreement import Agreement
 from monitor.types import Track
+from offline_training.data.scored import ScoredNight
+from offline_training.data.trim import spoken_trim
 from offline_training.evaluation.coverage import COVERAGES
 from offline_training.evaluation.intervals import Interval
 from offline_training.evaluation.networks import Network
@@ -19,10 +22,17 @@ from offline_training.evaluation.robustness import CLEAN, GAINS, SNRS_DB, Outcom
 from offline_training.evaluation.run import Timing, Tracks
 
 
-def network_report(label: str, pooled: Tracks) -> RenderableType:
+def scope_report(nights: Sequence[ScoredNight], wake_min: float | None) -> Text:
+    """What was scored: the share of easy wake decides much of accuracy and kappa."""
+    names = nights[0].name if len(nights) == 1 else f"{len(nights)} recordings"
+    return Text(f"\n{names}, {spoken_trim(wake_min)}")
+
+
+def network_report(label: str, pooled: Tracks, warning: str | None) -> RenderableType:
     """One network over all recordings, both tracks beside each other."""
+    warned: list[RenderableType] = [] if warning is None else ["", Text(warning)]
     return Group(
-        "", _scores(label, pooled), "", _confusions(pooled), "", _abstention(label, pooled)
+        *warned, "", _scores(label, pooled), "", _confusions(pooled), "", _abstention(label, pooled)
     )
 
 

@@ -13,8 +13,11 @@ from monitor.clock import Clock
 from monitor.errors import InputError
 from monitor.night.agreement import Agreement
 from monitor.types import Track
+from offline_training.arrays import F32, I64
+from offline_training.data.left_out import LeftOut
+from offline_training.data.scored import Change, ScoredNight
 from offline_training.evaluation.networks import Network
-from offline_training.evaluation.nights import F32, I64, Change, Night, stage_epochs, stages_of
+from offline_training.evaluation.nights import stage_epochs, stages_of
 from offline_training.evaluation.noise import NoiseKind, amplitude_uv, noise, signal_power_uv2
 from offline_training.evaluation.scores import confusion
 from offline_training.progress import Report
@@ -65,30 +68,53 @@ def gain_settings() -> list[Setting]:
 
 def stage_under(
     settings: Sequence[Setting],
-    nights: Sequence[Night],
+    nights: Sequence[ScoredNight],
     networks: Sequence[Network],
     seed: int,
     clock: Clock,
     report: Report,
-) -> Outcomes:
+) -> tuple[Outcomes, list[LeftOut]]:
     """Stage every night under every setting with every network.
 
     The noise of a recording depends on ``seed``, its kind and the recording's content alone; only
-    its amplitude changes with the ratio. Raises `InputError` for a recording without signal.
+    its amplitude changes with the ratio. A recording without signal to compare noise with is left
+    out. Raises `InputError` where none is left.
     """
     outcomes: Outcomes = defaultdict(Outcome)
-    done = 0
-    for night in nights:
-        for setting, change in _changes(settings, night, seed):
-            epochs = {gain: night.epochs(gain, change) for gain in {n.gain for n in networks}}
-            for network in networks:
-                staged = stage_epochs(epochs[network.gain], network.backend, clock)
-                truth = night.truth(len(staged.live))
-                for track in Track:
-                    _add(outcomes[setting, network.label, track], truth, staged.track(track))
-            done += 1
-            report(done, len(settings) * len(nights), f"{night.name}, {_words(setting)}")
-    return dict(outcomes)
+    left_out: list[LeftOut] = []
+    for n_before, night in enumerate(nights):
+        done = n_before * len(settings)
+        try:
+            for setting, change in _changes(settings, night, seed):
+                _stage(outcomes, setting, change, night, networks, clock)
+                done += 1
+                report(done, len(settings) * len(nights), f"{night.name}, {_words(setting)}")
+        except _NoSignalError as exc:
+            left_out.append(LeftOut(night.name, str(exc)))
+    if not outcomes:
+        raise InputError(left_out[0].reason)
+    return dict(outcomes), left_out
+
+
+class _NoSignalError(Exception):
+    """Told before anything of the recording is counted."""
+
+
+def _stage(
+    outcomes: Outcomes,
+    setting: Setting,
+    change: Change | None,
+    night: ScoredNight,
+    networks: Sequence[Network],
+    clock: Clock,
+) -> None:
+    epochs = {gain: list(night.epochs(gain, change)) for gain in {n.gain for n in networks}}
+    for network in networks:
+        staged = stage_epochs(epochs[network.gain], network.backend, clock)
+        truth = night.stage[: len(staged.live)][night.kept]
+        for track in Track:
+            said = staged.track(track)[night.kept]
+            _add(outcomes[setting, network.label, track], truth, said)
 
 
 def _add(outcome: Outcome, truth: I64, probabilities: np.ndarray) -> None:
@@ -99,9 +125,17 @@ def _add(outcome: Outcome, truth: I64, probabilities: np.ndarray) -> None:
 
 
 def _changes(
-    settings: Sequence[Setting], night: Night, seed: int
+    settings: Sequence[Setting], night: ScoredNight, seed: int
 ) -> Iterator[tuple[Setting, Change | None]]:
-    power_uv2, kind = None, None
+    samples_uv, power_uv2, kind = np.empty(0, np.float32), 0.0, None
+    if any(setting.kind not in (CLEAN, GAIN) for setting in settings):
+        samples_uv = night.samples_uv()
+        power_uv2 = signal_power_uv2(samples_uv, night.derivation.sfreq_hz)
+        if power_uv2 <= 0:
+            raise _NoSignalError(
+                f"{night.recording.path} is flat most of the time: there is no signal "
+                "that noise could be compared with"
+            )
     unit_noise = np.empty(0, np.float32)
     for setting in settings:
         if setting.kind == CLEAN:
@@ -109,25 +143,18 @@ def _changes(
         elif setting.kind == GAIN:
             yield setting, _scaled(setting.value)
         else:
-            if power_uv2 is None:
-                samples_uv = night.samples_uv()
-                sfreq_hz = night.derivation.sfreq_hz
-                power_uv2 = signal_power_uv2(samples_uv, sfreq_hz)
-                if power_uv2 <= 0:
-                    raise InputError(
-                        f"{night.recording.path} is flat most of the time: there is no signal "
-                        "that noise could be compared with"
-                    )
             if setting.kind != kind:
                 kind = setting.kind
                 random = np.random.default_rng(
                     [seed, list(NoiseKind).index(NoiseKind(kind)), _number(night)]
                 )
-                unit_noise = noise(NoiseKind(kind), samples_uv.size, sfreq_hz, random)
+                unit_noise = noise(
+                    NoiseKind(kind), samples_uv.size, night.derivation.sfreq_hz, random
+                )
             yield setting, _noisy(unit_noise, amplitude_uv(power_uv2, setting.value))
 
 
-def _number(night: Night) -> int:
+def _number(night: ScoredNight) -> int:
     return int(night.recording.fingerprint[:8], 16)
 
 

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from models.contract import STAGES
 from monitor.night.agreement import Agreement
+from offline_training.arrays import F32, I64
 from offline_training.evaluation.calibration import Reliability
-
-F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
 
 _N = len(STAGES)
 

@@ -6,16 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from models.mc2sleepnet import MC2SleepNet
-
-F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
+from offline_training.arrays import F32, I64, Bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)

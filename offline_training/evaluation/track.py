@@ -13,12 +13,11 @@ import numpy.typing as npt
 
 from models.contract import STAGES, Stage
 from monitor.night.agreement import Agreement
+from offline_training.arrays import I64, Bool
 from offline_training.evaluation.calibration import Reliability
 from offline_training.evaluation.coverage import COVERAGES, Abstention, RiskCoverage, abstentions
 from offline_training.evaluation.intervals import LEVEL, Interval, method, resampled_sums
 from offline_training.evaluation.scores import confusion
-
-I64 = npt.NDArray[np.int64]
 
 _N = len(STAGES)
 
@@ -134,7 +133,7 @@ class TrackScores:
 
 
 def _intervals(
-    truth: I64, stage: I64, compared: npt.NDArray[np.bool_], groups: npt.ArrayLike, seed: int
+    truth: I64, stage: I64, compared: Bool, groups: npt.ArrayLike, seed: int
 ) -> dict[str, Interval | None]:
     cells = np.zeros((truth.size, _N * _N), np.float32)  # one 1 in each compared epoch's row
     at = np.flatnonzero(compared)

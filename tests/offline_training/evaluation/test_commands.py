@@ -7,11 +7,13 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from models.contract import Gain
 from models.weights import default_weights
 from offline_training.evaluation.networks import Cost, peak_memory_mb
+from tests.edf_files import Signal, make_discontinuous, write_edf
 from tests.offline_training.evaluation.nights import write_night
 from tests.offline_training.program import Program
 
@@ -31,7 +33,7 @@ def test_recording_in_numbers_tables_and_pictures(tmp_path: Path, sleep_train: P
         *("--gains", "--baseline", str(default_weights(Gain.UNKNOWN))),
     )
     assert code == 0 and "min left" in err
-    for said in ("unscored by the monitor", "blocks of 10", "not stated", "other", "flipped"):
+    for said in ("unscored by the monitor", "blocks of 10", "training time", "other", "flipped"):
         assert said in printed
     found = json.loads((out / "results.json").read_text())
     assert found["command"].startswith("sleep-train evaluate") and found["seed"] == 0
@@ -79,6 +81,94 @@ def test_folder_is_pooled_and_seeded(tmp_path: Path, sleep_train: Program) -> No
     assert (tmp_path / "one" / "epochs" / "sub" / "b.csv").exists()
 
 
+def test_bad_recordings_of_a_folder_are_listed_and_left_out(
+    tmp_path: Path, sleep_train: Program
+) -> None:
+    nights, out = tmp_path / "nights", tmp_path / "out"
+    write_night(nights / "good.edf", ["W", "N2", "N2", "R"])
+    write_night(nights / "awake.edf", ["W", "W"])
+    (nights / "broken.edf").write_bytes(b"no recording")
+    code, printed, _ = sleep_train(
+        "evaluate", str(nights), "--wake-min", "30", "--out", str(out), "--noise"
+    )
+    assert code == 0 and "left out 2:\n  awake   " in printed
+    assert "awake.edf: it has no epoch scored as sleep" in printed
+    found = json.loads((out / "results.json").read_text())
+    assert [each["name"] for each in found["left_out"]] == ["awake", "broken"]
+    assert [each["name"] for each in found["recordings"]] == ["good"]
+    (nights / "good.edf").unlink()
+    code, printed, err = sleep_train("evaluate", str(nights), "--wake-min", "30")
+    assert code == 1 and "left out 2:" in printed
+    assert err == "error: no recording was evaluated: see above for what is wrong\n"
+
+
+def test_a_recording_that_fails_while_it_is_staged_is_left_out(
+    tmp_path: Path, sleep_train: Program
+) -> None:
+    """Its clock jumps by more than a day, which the conditioner refuses."""
+    write_night(tmp_path / "b.edf", ["W", "N2"])
+    signal = Signal("EEG Fpz-Cz", np.arange(6000) % 100, 100.0)
+    stages = [(0.0, 60.0, "Sleep stage N2")]
+    jump = write_edf(tmp_path / "a.edf", [signal], annotations=stages, record_s=30.0)
+    make_discontinuous(jump, [0.0, 100_000.0])
+    code, printed, _ = sleep_train("evaluate", str(tmp_path))
+    assert code == 0 and "left out 1:\n  a  " in printed and "\nb, nothing cut off" in printed
+
+
+def test_wake_far_from_sleep_need_not_count(tmp_path: Path, sleep_train: Program) -> None:
+    texts = [*["W"] * 4, "N2", "?", "R", *["W"] * 3]
+    path = write_night(tmp_path / "night.edf", texts)
+    (tmp_path / "peer.txt").write_text("\n".join(texts))
+    found = {}
+    for wake in ("all", "1"):
+        out = tmp_path / wake
+        code, printed, _ = sleep_train(
+            *("evaluate", str(path), "--peer", f"other={tmp_path / 'peer.txt'}"),
+            *("--wake-min", wake, "--gains", "--out", str(out)),
+        )
+        assert code == 0
+        said = "nothing cut off" if wake == "all" else "1 min of wake kept around sleep"
+        assert f"night, {said}" in printed
+        found[wake] = json.loads((out / "results.json").read_text())
+    assert (found["all"]["wake_min"], found["1"]["wake_min"]) == (None, 1.0)
+    (label,) = found["1"]["networks"]
+    live = {wake: each["pooled"][label]["live"] for wake, each in found.items()}
+    assert (live["all"]["epochs"], live["all"]["compared"]) == (10, 9)
+    assert (live["1"]["epochs"], live["1"]["compared"]) == (7, 6)
+    assert (live["1"]["positives"]["W"], live["1"]["positives"]["N2"]) == (4, 1)
+    assert found["1"]["common_epochs"]["epochs"] == 6
+    assert found["1"]["common_epochs"]["stagers"]["other"]["accuracy"] == 1
+    assert {each["expert_epochs"] for each in found["1"]["gains"]} == {6}
+    whole, part = (table(tmp_path / wake / "epochs" / "night.csv") for wake in ("all", "1"))
+    assert part == whole[2:9] and part[0]["epoch"] == "2"
+
+
+def test_people_that_the_weights_were_trained_on_are_told(
+    tmp_path: Path, sleep_train: Program
+) -> None:
+    weights = tmp_path / "mine.safetensors"
+    weights.write_bytes(default_weights(Gain.UNKNOWN).read_bytes())
+    card = json.loads(default_weights(Gain.UNKNOWN).with_suffix(".json").read_text())
+    card["data"] = {
+        "train_subjects": ["sleep-edf-cassette-00", "shhs-200001"],
+        "held_out_subjects": ["sleep-edf-telemetry-01"],
+    }
+    weights.with_suffix(".json").write_text(json.dumps(card))
+    names = ("SC4001E0-PSG", "SC4011E0-PSG", "ST7011J0-PSG", "ST7001J0-PSG", "shhs1-200001")
+    for seed, name in enumerate(names):
+        write_night(tmp_path / "nights" / f"{name}.edf", ["W", "N2"], seed=seed)
+    arguments = ("evaluate", str(tmp_path / "nights"), "--weights", str(weights))
+    code, printed, err = sleep_train(*arguments, "--out", str(tmp_path / "out"))
+    said = "was trained on people of 3 of these 5 recordings (SC4001E0, ST7011J0, shhs1-200001)"
+    assert code == 0 and err.startswith("warning: ") and said in err
+    assert said in " ".join(printed.split())
+    (network,) = json.loads((tmp_path / "out" / "results.json").read_text())["networks"].values()
+    assert network["trained_on"] == ["SC4001E0", "ST7011J0", "shhs1-200001"]
+    card["data"] = {"train_subjects": ["sleep-edf-cassette-02"]}
+    weights.with_suffix(".json").write_text(json.dumps(card))
+    assert "warning" not in "".join(map(str, sleep_train(*arguments)))
+
+
 def test_bad_input_is_one_line_and_exit_2(tmp_path: Path, sleep_train: Program) -> None:
     night = str(write_night(tmp_path / "night.edf", ["W", "N2"]))
     unscored = str(write_night(tmp_path / "other" / "night.edf", ["?"]))
@@ -96,6 +186,7 @@ def test_bad_input_is_one_line_and_exit_2(tmp_path: Path, sleep_train: Program) 
         ([night, "--peer", "nothing"], "NAME=FILE"),
         ([night, "--hypnogram", str(broken)], "broken.edf"),
         ([night, "--out", str(broken)], "--out"),
+        ([night, "--wake-min", "some"], "--wake-min must be minutes"),
     ):
         code, out, err = sleep_train("evaluate", *arguments)
         assert (code, out, err.count("\n")) == (2, "", 1), err

@@ -16,7 +16,8 @@ from monitor.config import ReplayOptions
 from monitor.errors import InputError
 from monitor.night.store import NightStore
 from monitor.types import Track
-from offline_training.evaluation.nights import Night, stage_epochs, stages_of
+from offline_training.data.scored import ScoredNight
+from offline_training.evaluation.nights import stage_epochs, stages_of
 from tests.edf_files import Signal, write_edf
 from tests.offline_training.evaluation.nights import write_night
 
@@ -32,13 +33,13 @@ def test_same_probabilities_as_the_monitor(tmp_path: Path, gain: Gain) -> None:
             pipeline.push(chunk)
         pipeline.finish(clock.utc())
         state = run.state(pipeline, run.end_utc, None, ended=True)
-    night = Night.open(path, None, None, "night")
-    staged = stage_epochs(night.epochs(gain), run.backend, clock)
+    night = ScoredNight.open(path)
+    staged = stage_epochs(list(night.epochs(gain)), run.backend, clock)
     for track, said in ((Track.LIVE, state.live), (Track.REVISED, state.revised)):
         rows = [one.probabilities or [math.nan] * 5 for one in said]
         np.testing.assert_array_equal(staged.track(track), np.array(rows))
     assert np.isnan(staged.live[4]).all() and staged.reasons[4] == "flat"
-    assert night.truth(15).tolist() == [0, *[2] * 12, -1, 4]
+    assert night.stage.tolist() == [0, *[2] * 12, -1, 4]
 
 
 def test_most_probable_stage() -> None:
@@ -49,11 +50,11 @@ def test_most_probable_stage() -> None:
 def test_what_cannot_be_compared(tmp_path: Path) -> None:
     whole = write_night(tmp_path / "night.edf", ["W"])
     with pytest.raises(InputError, match="there is no channel 'EEG Cz'"):
-        Night.open(whole, None, "EEG Cz", "night")
+        ScoredNight.open(whole, channels=["EEG Cz"])
     signal = Signal("EEG Fpz-Cz", np.arange(2900), 100.0)
     short = write_edf(tmp_path / "short.edf", [signal], annotations=[(0.0, 30.0, "Sleep stage W")])
     with pytest.raises(InputError, match="no whole 30-s epoch"):
-        Night.open(short, None, None, "short")
+        ScoredNight.open(short)
     silent = write_edf(tmp_path / "silent.edf", [signal])
     with pytest.raises(InputError, match=r"silent\.edf"):
-        Night.open(silent, None, None, "silent")
+        ScoredNight.open(silent)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from monitor.errors import InputError
-from offline_training.evaluation.nights import Night
+from offline_training.data.scored import ScoredNight
 from offline_training.evaluation.peers import Peer, on_common_epochs
 from tests.edf_files import write_edf
 from tests.offline_training.evaluation.nights import write_night
@@ -17,29 +17,38 @@ STAGES = ["W", "N1", "N2", "N3", "R", "?"]
 
 
 @pytest.fixture(scope="module")
-def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
+def night(tmp_path_factory: pytest.TempPathFactory) -> ScoredNight:
     path = write_night(tmp_path_factory.mktemp("night") / "night.edf", STAGES)
-    return Night.open(path, None, None, "night")
+    return ScoredNight.open(path)
 
 
-def stages(night: Night, path: Path) -> list[int]:
-    return Peer.read(f"peer={path}", night).stages(night, 6).tolist()
+def stages(night: ScoredNight, path: Path) -> list[int]:
+    return Peer.read(f"peer={path}", night).stages(night).tolist()
 
 
-def test_plain_lines(night: Night, tmp_path: Path) -> None:
+def test_plain_lines(night: ScoredNight, tmp_path: Path) -> None:
     path = tmp_path / "peer.txt"
     path.write_text("W\nN1\nn2\nN3\nREM\n?\n")
     assert stages(night, path) == [0, 1, 2, 3, 4, -1]
 
 
-def test_table_of_the_monitor(night: Night, tmp_path: Path) -> None:
+def test_table_of_the_monitor(night: ScoredNight, tmp_path: Path) -> None:
     path = tmp_path / "peer.csv"
     header = "epoch,start_s,stage,live_stage,p_w,p_n1,p_n2,p_n3,p_r,confidence,reason"
     path.write_text(f"{header}\n0,30.0,N2,W,,,,,,,\n1,60.0,?,W,,,,,,,flat\n2,90.0,R,W,,,,,,,\n")
     assert stages(night, path) == [-1, 2, -1, 4, -1, -1]
 
 
-def test_edf_hypnogram(night: Night, tmp_path: Path) -> None:
+@pytest.mark.parametrize("row", ["1,60.0", "1,60.0,", "1,", "1"])
+def test_table_cut_in_mid_line(night: ScoredNight, tmp_path: Path, row: str) -> None:
+    path = tmp_path / "peer.csv"
+    header = "epoch,start_s,stage,live_stage,p_w,p_n1,p_n2,p_n3,p_r,confidence,reason"
+    path.write_text(f"{header}\n0,30.0,N2,W,,,,,,,\n{row}")
+    with pytest.raises(InputError, match=r"'' is no stage|must be a number, got ''"):
+        stages(night, path)
+
+
+def test_edf_hypnogram(night: ScoredNight, tmp_path: Path) -> None:
     annotations = [(0.0, 60.0, "Sleep stage 2"), (60.0, 120.0, "Sleep stage R")]
     path = write_edf(tmp_path / "peer.edf", [], annotations=annotations, start=None)
     assert stages(night, path) == [2, 2, 4, 4, 4, 4]
@@ -50,7 +59,7 @@ def test_edf_hypnogram(night: Night, tmp_path: Path) -> None:
     [("0\n1\n2\n3\n4\n-1\n", "is no stage"), ("W\nW\n", "2 lines"), ("", "0 lines")],
 )
 def test_what_is_no_hypnogram_of_this_night(
-    night: Night, tmp_path: Path, content: str, said: str
+    night: ScoredNight, tmp_path: Path, content: str, said: str
 ) -> None:
     path = tmp_path / "peer.txt"
     path.write_text(content)
@@ -58,7 +67,7 @@ def test_what_is_no_hypnogram_of_this_night(
         stages(night, path)
 
 
-def test_spoken_wrongly(night: Night) -> None:
+def test_spoken_wrongly(night: ScoredNight) -> None:
     with pytest.raises(InputError, match="NAME=FILE"):
         Peer.read("peer.txt", night)
     with pytest.raises(InputError, match="cannot be read"):

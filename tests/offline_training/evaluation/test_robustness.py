@@ -12,8 +12,8 @@ from models.weights import default_weights
 from monitor.clock import SystemClock
 from monitor.errors import InputError
 from monitor.types import Track
+from offline_training.data.scored import ScoredNight
 from offline_training.evaluation.networks import Network
-from offline_training.evaluation.nights import Night
 from offline_training.evaluation.noise import NoiseKind
 from offline_training.evaluation.robustness import CLEAN, GAIN, Outcomes, Setting, stage_under
 from tests.offline_training.evaluation.nights import write_night
@@ -23,38 +23,38 @@ QUIET, LOUD = Setting(NoiseKind.WHITE, 60.0), Setting(NoiseKind.WHITE, -20.0)
 
 
 @pytest.fixture(scope="module")
-def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
+def night(tmp_path_factory: pytest.TempPathFactory) -> ScoredNight:
     path = write_night(tmp_path_factory.mktemp("night") / "night.edf", ["N2", "N2", "?", "R"])
-    return Night.open(path, None, None, "night")
+    return ScoredNight.open(path)
 
 
-def staged(night: Night, gain: Gain, *settings: Setting, seed: int = 0) -> Outcomes:
+def staged(night: ScoredNight, gain: Gain, *settings: Setting, seed: int = 0) -> Outcomes:
     network = Network.open(default_weights(gain), "net")
     steps: list[int] = []
 
     def report(step: int, n_steps: int, line: str) -> None:
         steps.append(step)
 
-    found = stage_under(settings, [night], [network], seed, SystemClock(), report)
-    assert steps == list(range(1, len(settings) + 1))
+    found, left_out = stage_under(settings, [night], [network], seed, SystemClock(), report)
+    assert steps == list(range(1, len(settings) + 1)) and not left_out
     return found
 
 
-def test_change_is_made_before_conditioning(night: Night) -> None:
-    plain = night.epochs(Gain.KNOWN)
+def test_change_is_made_before_conditioning(night: ScoredNight) -> None:
+    plain = list(night.epochs(Gain.KNOWN))
     at = []
 
     def change(data_uv: np.ndarray, first: int) -> np.ndarray:
         at.append((first, data_uv.shape[1]))
         return data_uv * np.float32(2)
 
-    doubled = night.epochs(Gain.KNOWN, change)
+    doubled = list(night.epochs(Gain.KNOWN, change))
     assert at == [(0, 3000), (3000, 3000), (6000, 3000), (9000, 3000)]
     for one, two in zip(plain, doubled, strict=True):
         np.testing.assert_allclose(two.data_uv, 2 * one.data_uv, rtol=1e-4, atol=1e-3)
 
 
-def test_every_setting_is_scored_and_unscored_epochs_are_counted(night: Night) -> None:
+def test_every_setting_is_scored_and_unscored_epochs_are_counted(night: ScoredNight) -> None:
     found = staged(night, Gain.KNOWN, CLEAN_SETTING, Setting(GAIN, 1e-4))
     clean = found[CLEAN_SETTING, "net", Track.LIVE].agreement
     assert (clean.n_expert, clean.n_scored) == (3, 3)  # one of four epochs the expert left out
@@ -62,14 +62,14 @@ def test_every_setting_is_scored_and_unscored_epochs_are_counted(night: Night) -
     assert (still.n_expert, still.n_scored) == (3, 0)  # so small that every epoch is flat
 
 
-def test_flipped_is_staged_alike_and_gain_free_at_any_gain(night: Night) -> None:
+def test_flipped_is_staged_alike_and_gain_free_at_any_gain(night: ScoredNight) -> None:
     settings = [Setting(GAIN, gain) for gain in (1.0, 2.0, -1.0)]
     found = staged(night, Gain.UNKNOWN, *settings)
     confusions = [found[each, "net", Track.REVISED].confusion.tolist() for each in settings]
     assert confusions[0] == confusions[1] == confusions[2]
 
 
-def test_noise_is_the_same_for_the_same_seed_alone(night: Night) -> None:
+def test_noise_is_the_same_for_the_same_seed_alone(night: ScoredNight) -> None:
     def probabilities(seed: int, setting: Setting) -> list[int]:
         found = staged(night, Gain.KNOWN, setting, seed=seed)
         return found[setting, "net", Track.LIVE].confusion.tolist()
@@ -79,7 +79,15 @@ def test_noise_is_the_same_for_the_same_seed_alone(night: Night) -> None:
     assert probabilities(0, LOUD) == probabilities(0, LOUD) != clean.confusion.tolist()
 
 
-def test_no_signal_no_ratio(tmp_path: Path) -> None:
-    path = write_night(tmp_path / "flat.edf", ["W", "W", "W"], flat=(0, 1, 2))
+def test_no_signal_no_ratio(tmp_path: Path, night: ScoredNight) -> None:
+    flat = ScoredNight.open(
+        write_night(tmp_path / "flat.edf", ["W", "W", "W"], flat=(0, 1, 2)), name="flat"
+    )
     with pytest.raises(InputError, match="flat most of the time"):
-        staged(Night.open(path, None, None, "flat"), Gain.KNOWN, LOUD)
+        staged(flat, Gain.KNOWN, LOUD)
+    networks, settings = [Network.open(default_weights(Gain.KNOWN), "net")], [CLEAN_SETTING, LOUD]
+    found, left_out = stage_under(
+        settings, [flat, night], networks, 0, SystemClock(), lambda step, steps, line: None
+    )
+    assert [each.name for each in left_out] == ["flat"]
+    assert {outcome.n_expert for outcome in found.values()} == {3}  # of the other one alone
