@@ -28,14 +28,13 @@ LIMITS = [
     "never trained on and do worse.",
     "Only band powers are seen: K-complexes, spindles and eye movements are not, so N1 and R are "
     "confused with each other and N3 with N2 more often than by a network that sees the signal.",
-    "N1 is found about as seldom as by human scorers who are asked twice; R rests on few people's "
-    "nights in every development test.",
-    "Probabilities are calibrated on Sleep-EDF with 30 min of wake around sleep; on other "
-    "recordings the calibration error was up to ten times as large.",
+    "N1 is found less than half of the time. R was tried on one other recording of one person.",
+    "Probabilities are calibrated on Sleep-EDF with 30 min of wake around sleep: on other "
+    "recordings, other derivations above all, they are further off.",
 ]
 
 GAIN_LIMIT = {
-    Gain.KNOWN: "Needs true microvolts, give or take a third.",
+    Gain.KNOWN: "Made for true microvolts; at half or twice the true gain a little worse.",
     Gain.UNKNOWN: "Does not use amplitude; on calibrated microvolts the absolute weights do "
     "better.",
 }

@@ -110,7 +110,9 @@ def evaluate_bandpower(
         f"--steps {recipe.steps} --threads {threads}"
     )
     for gain, card in contents.items():
-        card["figures"]["cross_validated"] = {"command": command, **figures[gain]}
+        shipped = card["recipe"]["steps"] == recipe.steps
+        name = "cross_validated" if shipped else f"cross_validated_{recipe.steps}_steps"
+        card["figures"][name] = {"command": command, **figures[gain]}
         text = json.dumps(card, indent=2) + "\n"
         cards[gain].with_suffix(".json").write_text(text, encoding="utf-8")
         for track in ("live", "revised"):

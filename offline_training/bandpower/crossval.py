@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from monitor.errors import InputError
 from monitor.types import Track
 from offline_training.bandpower.fit import Recipe, fit
 from offline_training.bandpower.staging import stream_nights
-from offline_training.data.bandpowers import TRIM, Night, hold_out
+from offline_training.data.bandpowers import TRIM, Night, hold_out, subject_of
 from offline_training.data.npz import read_npz
 from offline_training.data.recordings import split_subjects
 from offline_training.evaluation.streaming import probabilities
@@ -105,9 +105,14 @@ class CrossValidation:
         )
 
     def _figures(self, pooled: dict[str, Any], gain: Gain) -> dict[str, Any]:
+        subjects = np.array([subject_of(str(name)) for name in pooled["recording"]])
+        drawn = f"{np.unique(subjects).size} subjects drawn with replacement"
         live, revised = (
-            TrackScores.of(pooled["truth"], pooled[f"{gain.value}_{track}"], pooled["recording"])
-            for track in ("live", "revised")
+            replace(
+                TrackScores.of(pooled["truth"], pooled[f"{gain.value}_{track.value}"], subjects),
+                interval_method=drawn,
+            )
+            for track in Track
         )
         return {
             "folds": self.folds,

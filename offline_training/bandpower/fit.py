@@ -53,7 +53,7 @@ class Recipe:
 
     context_epochs: int = 120
     revision_epochs: int = 10
-    steps: int = 800
+    steps: int = 2000
     batch: int = 16
     learning_rate: float = 2e-3
     weight_decay: float = 0.05

@@ -54,8 +54,12 @@ class Night:
 
     @property
     def subject(self) -> str:
-        """As prepared recordings call them; names are SC4ssN, ss the subject, N the night."""
-        return f"sleep-edf-cassette-{self.recording[3:5]}"
+        return subject_of(self.recording)
+
+
+def subject_of(recording: str) -> str:
+    """As prepared recordings name the subject of SC4ssN: ss, N is the night."""
+    return f"sleep-edf-cassette-{recording[3:5]}"
 
 
 def load_nights(directory: Path) -> list[Night]:
