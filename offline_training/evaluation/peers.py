@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,18 +99,26 @@ def _spans(path: Path, night: ScoredNight) -> tuple[StageSpan, ...]:
 
 
 def _table_spans(path: Path, lines: list[str], night: ScoredNight) -> tuple[StageSpan, ...]:
-    spans = []
-    for row in csv.DictReader(lines, restval=""):  # a row that was cut short is no stage
-        try:
-            start_s = float(row["start_s"])
-        except ValueError as exc:
-            raise InputError(f"{path}: start_s must be a number, got '{row['start_s']}'") from exc
-        spans.append(StageSpan(start_s, EPOCH_S, _stage(path, row["stage"])))
+    try:
+        rows = list(csv.DictReader(lines, restval=""))  # of a row that was cut short, too
+    except csv.Error as exc:
+        raise InputError(f"{path} is no table: {exc}") from exc
+    spans = [
+        StageSpan(_seconds(path, row["start_s"]), EPOCH_S, _stage(path, row["stage"]))
+        for row in rows
+    ]
     if not spans or spans[-1].end_s > night.recording.duration_s + EPOCH_S:
         raise InputError(
             f"{path} does not belong to {night.recording.path}: give the --output of this recording"
         )
     return tuple(spans)
+
+
+def _seconds(path: Path, text: str) -> float:
+    with suppress(ValueError):
+        if math.isfinite(start_s := float(text)):
+            return start_s
+    raise InputError(f"{path}: start_s must be a number, got '{text}'")
 
 
 def _stage(path: Path, word: str) -> Stage | None:

@@ -39,12 +39,12 @@ def test_table_of_the_monitor(night: ScoredNight, tmp_path: Path) -> None:
     assert stages(night, path) == [-1, 2, -1, 4, -1, -1]
 
 
-@pytest.mark.parametrize("row", ["1,60.0", "1,60.0,", "1,", "1"])
-def test_table_cut_in_mid_line(night: ScoredNight, tmp_path: Path, row: str) -> None:
+@pytest.mark.parametrize("row", ["1,60.0", "1,60.0,", "1,", "1", "1,nan,W"])
+def test_table_with_a_damaged_row(night: ScoredNight, tmp_path: Path, row: str) -> None:
     path = tmp_path / "peer.csv"
     header = "epoch,start_s,stage,live_stage,p_w,p_n1,p_n2,p_n3,p_r,confidence,reason"
     path.write_text(f"{header}\n0,30.0,N2,W,,,,,,,\n{row}")
-    with pytest.raises(InputError, match=r"'' is no stage|must be a number, got ''"):
+    with pytest.raises(InputError, match=r"'' is no stage|must be a number, got '(nan)?'"):
         stages(night, path)
 
 
