@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from models.contract import Gain
 from monitor.errors import InputError
@@ -24,9 +23,6 @@ from offline_training.evaluation.track import TrackScores
 from offline_training.progress import Report
 
 FOLD_SEED = 2026
-
-F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,6 +15,7 @@ from torch import Tensor
 from models.bandpower import BANDS_HZ, N_BANDS, band_features
 from models.contract import Gain
 from models.mc2sleepnet import N_STAGES, BandPowerToken, EpochInputs, MC2SleepNet, NetworkConfig
+from offline_training.arrays import F64
 from offline_training.bandpower.staging import stream_nights
 from offline_training.data.bandpowers import Night
 from offline_training.evaluation.streaming import Streamed
@@ -28,8 +28,6 @@ from offline_training.training.tracks import (
     track_losses,
 )
 from offline_training.training.windows import Windows
-
-F64 = npt.NDArray[np.float64]
 
 FLOOR_DB = (5.0, 30.0)
 """How far the noise of worse recorders is below the EEG."""

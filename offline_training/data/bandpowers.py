@@ -10,16 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from models.bandpower import N_BANDS
 from models.contract import STAGES
 from monitor.errors import InputError
+from offline_training.arrays import F32, I64
 from offline_training.data.npz import read_npz
 from offline_training.data.recordings import hold_out_subjects
-
-F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
 
 BANDPOWER_FILE = "sleep_edf_bandpower.npz"
 AMPLITUDE_FILE = "sleep_edf_amplitude.csv"

@@ -6,13 +6,9 @@ from collections.abc import Collection, Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from monitor.errors import InputError
-
-F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
+from offline_training.arrays import F32, I64, Bool
 
 HOLD_OUT_SEED = 2025
 

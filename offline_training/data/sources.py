@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models.contract import Gain
 from offline_training.data.bandpowers import CHANNEL, TRIM, in_microvolts, load_nights
 from offline_training.data.prepared import load_prepared
 from offline_training.data.recordings import Recording
@@ -18,11 +19,12 @@ from offline_training.data.surrogates import surrogate_recordings
 @dataclass(frozen=True, slots=True)
 class Source:
     """``channel``: what most of the recordings have. ``trim``: how much wake around sleep they
-    keep: it moves accuracy by points."""
+    keep: it moves accuracy by points. ``gain``: KNOWN where all are in true microvolts."""
 
     recordings: Sequence[Recording]
     channel: str
     trim: str
+    gain: Gain
 
 
 def prepared_source(folder: Path) -> Source:
@@ -33,13 +35,14 @@ def prepared_source(folder: Path) -> Source:
         recordings,
         channel=Counter(one.card.channel for one in recordings).most_common(1)[0][0],
         trim=", ".join("all" if one is None else f"{one:g} min around sleep" for one in kept),
+        gain=Gain.KNOWN if all(one.card.gain is Gain.KNOWN for one in recordings) else Gain.UNKNOWN,
     )
 
 
 def surrogate_source(folder: Path, seed: int) -> Source:
     """Surrogate EEG of the nights measured in ``folder``. Raises InputError without them."""
     nights = in_microvolts(load_nights(folder), folder)
-    return Source(surrogate_recordings(nights, folder, seed), CHANNEL, TRIM)
+    return Source(surrogate_recordings(nights, folder, seed), CHANNEL, TRIM, Gain.KNOWN)
 
 
 def some_subjects(recordings: Sequence[Recording], n: int | None) -> list[Recording]:

@@ -23,14 +23,10 @@ from scipy.signal import lfilter
 from models.bandpower import BANDS_HZ, log_band_power
 from models.contract import EPOCH_SAMPLES, SFREQ_HZ, STAGES
 from monitor.errors import InputError
+from offline_training.arrays import F32, F64, I64, Bool
 from offline_training.data.bandpowers import Night
 from offline_training.data.licences import ODC_BY
 from offline_training.data.npz import read_npz
-
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
 
 DATASET = "sleep-edf-cassette-surrogate"
 TIMEDOMAIN_FILE = "sleep_edf_timedomain.npz"

@@ -125,6 +125,10 @@ def fit(
     if stage is None:
         stage = StageOption.ALL if init is None or add else StageOption.FINETUNE
     source = surrogate_source(data, seed) if surrogates else prepared_source(data)
+    if gain is Gain.KNOWN and source.gain is Gain.UNKNOWN:
+        raise InputError(
+            f"{data} was prepared with --gain unknown, without true microvolts: give --gain unknown"
+        )
     recordings = some_subjects(source.recordings, subjects)
     job = Job(
         out=out,

@@ -10,7 +10,8 @@ import torch
 from torch import Generator, Tensor
 
 from models.mc2sleepnet import MC2SleepNet
-from offline_training.data.recordings import F32, I64, Recording
+from offline_training.arrays import F32, I64
+from offline_training.data.recordings import Recording
 from offline_training.training.augment import Augmentation, augment
 from offline_training.training.losses import (
     epoch_mask,

@@ -11,7 +11,8 @@ from models.bandpower import band_features
 from models.contract import EPOCH_SAMPLES
 from models.mc2sleepnet import MC2SleepNet
 from monitor.errors import InputError
-from offline_training.data.recordings import F32, I64, Recording
+from offline_training.arrays import F32, I64
+from offline_training.data.recordings import Recording
 from offline_training.evaluation.streaming import EmbeddedNight
 from offline_training.training.distributed import Ranks
 from offline_training.training.windows import Stretch

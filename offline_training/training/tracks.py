@@ -10,16 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from models.contract import STAGES
 from models.mc2sleepnet import Logits, MC2SleepNet
+from offline_training.arrays import I64
 from offline_training.evaluation.streaming import Streamed
-
-I64 = npt.NDArray[np.int64]
 
 View = Callable[[Tensor, Tensor, bool], Logits]
 """`MC2SleepNet.views`, `single_views` or `staging_view`."""

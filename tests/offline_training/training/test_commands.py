@@ -40,8 +40,8 @@ def recipe(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def prepared(tmp_path: Path, sleep_train: Program) -> Path:
+def prepare(tmp_path: Path, sleep_train: Program, *options: str) -> Path:
+    """Two Sleep-EDF-shaped nights of two people."""
     raw, out = tmp_path / "raw", tmp_path / "prepared"
     for subject in range(2):
         sleep_edf_night(raw, psg=f"SC40{subject}1E0", seed=subject)
@@ -49,9 +49,23 @@ def prepared(tmp_path: Path, sleep_train: Program) -> Path:
     code, _, err = sleep_train(
         *("prepare", "sleep-edf", "--root", str(raw), "--out", str(out)),
         *("--checksums", str(checksums), "--jobs", "1"),
+        *options,
     )
     assert code == 0, err
     return out
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, sleep_train: Program) -> Path:
+    return prepare(tmp_path, sleep_train)
+
+
+def test_amplitude_is_not_learnt_where_there_are_no_microvolts(
+    tmp_path: Path, sleep_train: Program
+) -> None:
+    folder = prepare(tmp_path, sleep_train, "--gain", "unknown")
+    code, _, err = sleep_train("fit", "--data", str(folder), "--out", str(tmp_path / "run"))
+    assert code == 2 and err.count("\n") == 1 and "give --gain unknown" in err
 
 
 def test_prepared_nights_become_weights_for_the_monitor(
