@@ -21,16 +21,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(prepare, name="prepare")
-app.command(
-    epilog="Example: sleep-train fit-bandpower --data ~/sleep-edf --out models/default --seed 0"
-)(fit_bandpower)
-app.command(
-    epilog="Example: sleep-train evaluate-bandpower --data ~/sleep-edf --folder ~/folds --folds 10"
-)(evaluate_bandpower)
+app.command(epilog="Example: sleep-train fit --data prepared --out runs/first --stage all")(fit)
 app.command(epilog="Example: sleep-train evaluate night.edf --hypnogram expert.edf --out results")(
     evaluate
 )
-app.command(epilog="Example: sleep-train fit --data prepared --out runs/first --stage all")(fit)
+app.command(
+    epilog="Example: sleep-train fit-bandpower --data measured --out models/default --seed 0"
+)(fit_bandpower)
+app.command(
+    epilog="Example: sleep-train evaluate-bandpower --data measured --folder folds --stride 4"
+)(evaluate_bandpower)
 
 
 def main() -> NoReturn:
