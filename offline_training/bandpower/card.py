@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from models.contract import Gain
-from offline_training.bandpower.fit import Recipe
+from offline_training.bandpower.recipe import Recipe
 from offline_training.data.bandpowers import Night
 from offline_training.data.licences import ODC_BY, terms
 

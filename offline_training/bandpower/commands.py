@@ -16,7 +16,8 @@ from models.mc2sleepnet import MC2SleepNet
 from models.weights import VARIANTS, read_card, save
 from offline_training.bandpower.card import describe
 from offline_training.bandpower.crossval import CrossValidation
-from offline_training.bandpower.fit import Recipe, fit
+from offline_training.bandpower.fit import fit
+from offline_training.bandpower.recipe import Recipe
 from offline_training.data.bandpowers import CHANNEL, hold_out, in_microvolts, load_nights
 from offline_training.progress import progress
 

@@ -13,7 +13,8 @@ import numpy as np
 from models.contract import Gain
 from monitor.errors import InputError
 from monitor.types import Track
-from offline_training.bandpower.fit import Recipe, fit
+from offline_training.bandpower.fit import fit
+from offline_training.bandpower.recipe import Recipe
 from offline_training.bandpower.staging import stream_nights
 from offline_training.data.bandpowers import TRIM, Night, hold_out, subject_of
 from offline_training.data.npz import read_npz

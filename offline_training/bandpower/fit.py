@@ -5,17 +5,17 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.bandpower import BANDS_HZ, N_BANDS, band_features
+from models.bandpower import band_features
 from models.contract import Gain
-from models.mc2sleepnet import N_STAGES, BandPowerToken, EpochInputs, MC2SleepNet, NetworkConfig
-from offline_training.arrays import F64
+from models.mc2sleepnet import N_STAGES, BandPowerToken, EpochInputs, MC2SleepNet
+from offline_training.bandpower.noisy import NoisyWindows
+from offline_training.bandpower.recipe import Recipe
 from offline_training.bandpower.staging import stream_nights
 from offline_training.data.bandpowers import Night
 from offline_training.evaluation.streaming import Streamed
@@ -27,104 +27,6 @@ from offline_training.training.tracks import (
     stage_weights,
     track_losses,
 )
-from offline_training.training.windows import Windows
-
-FLOOR_DB = (5.0, 30.0)
-"""How far the noise of worse recorders is below the EEG."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How the band-power weights are trained.
-
-    - Windows hold ``context_epochs``; half of a batch is staged causally (`training.tracks`).
-    - ``noise`` is drawn per epoch and band, ``offset`` per window and band, ``gain`` per window,
-      all in ln units of power: small, since strong gain and tilt augmentation is known to hurt.
-      ``gain`` is about what the level of a recording is known to (`in_microvolts`).
-    - ``between`` of the windows are of a derivation between Fpz-Cz and Pz-Oz: log powers mixed in a
-      random share. Stages of other derivations get better, those of Fpz-Cz no worse.
-    - ``mutual``: how much of what is to be learned comes from what both variants agree on.
-    - ``floor`` of the windows have the noise of a worse recorder added: white to pink, 5 to 30 dB
-      below the power of the window's newest epoch.
-    - ``hide`` of the windows have a random run of epochs unscored.
-    """
-
-    context_epochs: int = 120
-    revision_epochs: int = 10
-    steps: int = 2000
-    batch: int = 16
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.05
-    warmup_steps: int = 100
-    average: float = 0.99
-    noise: float = 0.1
-    offset: float = 0.1
-    gain: float = 0.5
-    between: float = 0.5
-    floor: float = 0.5
-    mutual: float = 0.5
-    hide: float = 0.3
-    evaluate_every: int = 200
-    evaluate_stride: int = 16
-    d_model: int = 64
-    n_heads: int = 4
-    d_ff: int = 256
-    sequence_layers: int = 4
-    dropout: float = 0.1
-
-    def network_config(self, gain_free: bool) -> NetworkConfig:
-        return NetworkConfig(
-            raw=False,
-            frames=False,
-            band_power=True,
-            gain_free=gain_free,
-            d_model=self.d_model,
-            n_heads=self.n_heads,
-            d_ff=self.d_ff,
-            sequence_layers=self.sequence_layers,
-            max_distance=self.context_epochs - 1,
-            dropout=self.dropout,
-        )
-
-
-class NoisyWindows:
-    """Random windows of nights: log powers (B, L, 5), stages (B, L), scored (B, L)."""
-
-    def __init__(self, nights: Sequence[Night], recipe: Recipe, seed: int) -> None:
-        self.recipe = recipe
-        self.random = np.random.default_rng(seed)
-        self.windows = Windows(
-            [night.stage for night in nights],
-            [night.stage >= 0 for night in nights],
-            recipe.context_epochs,
-            recipe.hide,
-        )
-        self.log_power = self.windows.lay_out([night.log_power for night in nights], 0)
-        self.parietal = self.windows.lay_out([night.parietal for night in nights], 0)
-
-    def draw(self) -> tuple[Tensor, Tensor, Tensor]:
-        recipe, random = self.recipe, self.random
-        at, stage, scored = self.windows.draw(random, recipe.batch)
-        mixed = random.random((recipe.batch, 1, 1)) < recipe.between
-        share = np.where(mixed, random.random(mixed.shape), 0.0)
-        log_power = (1 - share) * self.log_power[at] + share * self.parietal[at]
-        log_power = np.logaddexp(log_power, self._floor(log_power))
-        log_power += random.normal(0, recipe.noise, (*at.shape, N_BANDS))
-        log_power += random.normal(0, recipe.offset, (recipe.batch, 1, N_BANDS))
-        log_power += random.normal(0, recipe.gain, (recipe.batch, 1, 1))
-        return torch.from_numpy(log_power.astype(np.float32)), stage, scored
-
-    def _floor(self, log_power: F64) -> F64:
-        """ln of the noise power in each window's bands, (B, 1, 5); minus infinity without."""
-        random, batch = self.random, (len(log_power), 1, 1)
-        newest = np.logaddexp.reduce(log_power[:, -1], axis=1)[:, None, None]
-        below_db = random.uniform(*FLOOR_DB, batch)
-        steepness = random.uniform(0, 1, batch)  # 0 white, 1 pink
-        low_hz, high_hz = (np.array([band[i] for band in BANDS_HZ]) for i in (1, 2))
-        shape = np.log(high_hz - low_hz) - steepness * np.log(np.sqrt(low_hz * high_hz))
-        shape -= np.logaddexp.reduce(shape, axis=2, keepdims=True)
-        noisy = random.random(batch) < self.recipe.floor
-        return np.where(noisy, newest - below_db * math.log(10) / 10 + shape, -np.inf)
 
 
 def _standardise(network: MC2SleepNet, nights: Sequence[Night]) -> None:
@@ -202,8 +104,9 @@ def fit(
     """Train both variants together on ``train``; of each keep the averaged weights that stage
     ``held_out`` best, calibrated there.
 
-    Both see the same windows, and each learns from the expert and from what the two agree on
-    (deep mutual learning, Zhang et al. 2018): about as good as averaging both, at the cost of one.
+    Both see the same windows, and each learns from the expert and from what the two agree on (deep
+    mutual learning, Zhang et al. 2018): the gain-free one, whom a wrong gain does not mislead,
+    teaches the other.
     """
     torch.manual_seed(seed)
     students = {gain: Student(train, gain, recipe) for gain in Gain}

@@ -13,7 +13,9 @@ from models.contract import Gain
 from models.mc2sleepnet import EpochInputs, MC2SleepNet
 from monitor.errors import InputError
 from offline_training.bandpower.crossval import CrossValidation
-from offline_training.bandpower.fit import NoisyWindows, Recipe, fit, mutual_loss
+from offline_training.bandpower.fit import fit, mutual_loss
+from offline_training.bandpower.noisy import NoisyWindows
+from offline_training.bandpower.recipe import Recipe
 from offline_training.bandpower.staging import stream_nights
 from offline_training.data.bandpowers import Night, hold_out, in_microvolts, load_nights
 from offline_training.evaluation.scores import Scores
