@@ -63,14 +63,26 @@ def quarter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NightStore]:
         yield nights.run(whole_chunks(excerpt_uv()[:, QUARTER], 3000))
 
 
-def test_the_excerpt_is_staged_as_the_expert_does(excerpt: NightStore) -> None:
-    """Live kappa of at least 0.70 is what the first weights promise."""
+def kappa_of(store: NightStore, track: Track) -> float:
+    """Agreement of the whole excerpt with its expert."""
     hypnogram = expert_hypnogram(EdfRecording.open(EXCERPT))
     assert hypnogram is not None
     expert = stages_on_grid(hypnogram, EXCERPT_ORIGIN_S, 167)
+    kappa = agreement(expert, stages_of(store, track)).kappa
+    assert kappa is not None
+    return kappa
+
+
+def test_the_excerpt_is_staged_as_the_expert_does(excerpt: NightStore) -> None:
+    """The default weights give 0.82 live and 0.84 revised; a fault in the signal path costs more
+    than what is left to 0.78."""
     for track in Track:
-        kappa = agreement(expert, stages_of(excerpt, track)).kappa
-        assert kappa is not None and kappa >= 0.70
+        assert kappa_of(excerpt, track) >= 0.78
+
+
+def test_half_the_gain_costs_little_even_where_amplitude_is_read(nights: Nights) -> None:
+    halved = nights.run(whole_chunks((0.5 * excerpt_uv()).astype(np.float32), 3000))
+    assert kappa_of(halved, Track.LIVE) >= 0.70
 
 
 @pytest.mark.parametrize("length", [37, 100, 4999, 125_000])
