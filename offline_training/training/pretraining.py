@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +47,16 @@ def seed_from(random: np.random.Generator) -> int:
     return int(random.integers(2**62))
 
 
+@torch.no_grad()
+def _mean(
+    drawn: Callable[[np.random.Generator], tuple[Tensor, Tensor]], batches: int
+) -> tuple[float, float]:
+    """Mean of two figures over ``batches`` draws, the same ones at every call."""
+    pairs = [drawn(np.random.default_rng(seed)) for seed in range(batches)]
+    first, second = (float(torch.stack(each).mean()) for each in zip(*pairs, strict=True))
+    return first, second
+
+
 class EpochPart:
     """Contrast between the streams' embeddings of an epoch."""
 
@@ -73,18 +83,11 @@ class EpochPart:
 
     def look(self, network: MC2SleepNet) -> Looked:
         network.eval()
-        with torch.no_grad():
-            found = torch.stack(
-                [
-                    torch.stack(
-                        self._contrast(
-                            network, self._read(self.validation, np.random.default_rng(seed)), []
-                        )
-                    )
-                    for seed in range(self.recipe.validation_batches)
-                ]
-            ).mean(dim=0)
-        return Looked(float(found[0]), {"found": float(found[1])})
+        loss, found = _mean(
+            lambda random: self._contrast(network, self._read(self.validation, random), []),
+            self.recipe.validation_batches,
+        )
+        return Looked(loss, {"found": found})
 
     def _read(self, source: UsableEpochs, random: np.random.Generator) -> EpochBatch:
         return EpochBatch(*source.draw(random, self.schedule.micro_batch), seed_from(random))
@@ -141,18 +144,10 @@ class SequencePart:
 
     def look(self, network: MC2SleepNet) -> Looked:
         network.eval()
-        with torch.no_grad():
-            found = torch.stack(
-                [
-                    torch.stack(
-                        self._losses(
-                            network, self._read(self.validation, np.random.default_rng(seed)), []
-                        )
-                    )
-                    for seed in range(self.recipe.validation_batches)
-                ]
-            ).mean(dim=0)
-        staging, rebuilding = float(found[0]), float(found[1])
+        staging, rebuilding = _mean(
+            lambda random: self._losses(network, self._read(self.validation, random), []),
+            self.recipe.validation_batches,
+        )
         return Looked(
             staging + self.recipe.reconstruction_weight * rebuilding,
             {"single_view_loss": staging, "masked_l1": rebuilding},
