@@ -52,9 +52,8 @@ class Visit(StrEnum):
 
 
 RootOption = Annotated[Path, typer.Option(help="Folder of the recordings.", show_default=False)]
-OutOption = Annotated[
-    Path, typer.Option(help="Folder of prepared recordings; may hold others.", show_default=False)
-]
+OutOption = Annotated[Path, typer.Option(help="Folder of prepared recordings; may hold others.")]
+PREPARED = Path("prepared")
 WakeOption = Annotated[
     str, typer.Option(metavar="MINUTES", help="Wake kept on either side of sleep, or 'all'.")
 ]
@@ -72,7 +71,7 @@ JobsOption = Annotated[
 )
 def prepare_sleep_edf(
     root: RootOption,
-    out: OutOption,
+    out: OutOption = PREPARED,
     download: Annotated[
         bool, typer.Option("--download", help="Fetch what is missing or wrong into --root.")
     ] = False,
@@ -122,7 +121,7 @@ def prepare_sleep_edf(
 )
 def prepare_shhs(
     root: RootOption,
-    out: OutOption,
+    out: OutOption = PREPARED,
     visit: Annotated[Visit, typer.Option(help="Which visit.")] = Visit.BOTH,
     wake_min: WakeOption = "all",
     gain: GainOption = Gain.KNOWN,
@@ -140,7 +139,7 @@ def prepare_shhs(
 )
 def prepare_folder(
     root: RootOption,
-    out: OutOption,
+    out: OutOption = PREPARED,
     channel: Annotated[
         str | None,
         typer.Option(help="Channel or derivation.", show_default="the monitor's choice"),
@@ -176,7 +175,7 @@ def prepare_folder(
     "check",
     epilog="Example: sleep-train prepare check --out ~/prepared",
 )
-def check(out: OutOption) -> None:
+def check(out: OutOption = PREPARED) -> None:
     """Read every prepared recording and compare its checksum."""
     recordings = load_prepared(out)
     report = progress("check")

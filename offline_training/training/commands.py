@@ -55,8 +55,8 @@ def fit(
     ],
     out: Annotated[
         Path,
-        typer.Option(help="Folder of the run. A run that was cut off goes on.", show_default=False),
-    ],
+        typer.Option(help="Folder of the run. A run that was cut off goes on."),
+    ] = Path("run"),
     stage: Annotated[
         StageOption | None,
         typer.Option(help="Part of the training.", show_default="all; with --init alone finetune"),
