@@ -268,6 +268,11 @@ class Standardise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return (x - self.mean) / self.std
 
+    def fit(self, samples: Tensor) -> None:
+        """Take the constants of ``samples`` (n, size); one that never varies stays finite."""
+        self.mean.copy_(samples.mean(dim=0))
+        self.std.copy_(samples.std(dim=0).clamp_min(1e-6))
+
 
 class BandPowerToken(nn.Module):
     """Log powers (B, 5) -> one token (B, D) from the ten band features."""

@@ -47,7 +47,7 @@ class CrossValidation:
         Raises
         ------
         InputError
-            ``folder`` holds folds of another recipe, seed or data.
+            ``folder`` holds folds of another recipe, seed or set of recordings.
         """
         folder.mkdir(parents=True, exist_ok=True)
         said = []
@@ -126,6 +126,6 @@ def _read(path: Path, identity: str) -> dict[str, Any]:
     said = read_npz(path, ("identity", "truth", "recording", *tracks))
     if str(said.pop("identity")) != identity:
         raise InputError(
-            f"{path} is a fold of another recipe, seed or data set; choose another folder"
+            f"{path} is a fold of another recipe, seed or set of recordings; choose another folder"
         )
     return said

@@ -35,9 +35,7 @@ def _standardise(network: MC2SleepNet, nights: Sequence[Night]) -> None:
     log_power = torch.from_numpy(
         np.concatenate([night.log_power[night.stage >= 0] for night in nights])
     )
-    features = band_features(log_power, token.gain_free)
-    token.standardise.mean.copy_(features.mean(dim=0))
-    token.standardise.std.copy_(features.std(dim=0))
+    token.standardise.fit(band_features(log_power, token.gain_free))
 
 
 class Student:

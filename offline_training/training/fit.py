@@ -69,7 +69,7 @@ def fit(
     network = begin(job, train)
     earlier = before(job)
     for buffer in network.buffers():
-        ranks.share(buffer, 0)  # recordings may be made anew at each reading
+        ranks.share(buffer, 0)  # other machines may round otherwise
     network = network.to(ranks.device)
     done: list[Counters] = []
     part: Part[Any] | None = None

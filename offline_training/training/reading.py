@@ -77,14 +77,11 @@ def standardise(
     kept = {name: buffer.clone() for name, buffer in network.named_buffers() if name in known}
     inputs = network.measure(torch.from_numpy(UsableEpochs(recordings).spread(STANDARDISE_EPOCHS)))
     if inputs.frames is not None:
-        frames = inputs.frames.flatten(0, 1)  # (N * 29, 128)
-        encoder.standardise.mean.copy_(frames.mean(dim=0))
-        encoder.standardise.std.copy_(frames.std(dim=0).clamp_min(1e-6))
+        encoder.standardise.fit(inputs.frames.flatten(0, 1))  # (N * 29, 128)
     if encoder.token is not None:
         assert inputs.log_power is not None
         features = band_features(inputs.log_power, encoder.token.gain_free)  # (N, 10)
-        encoder.token.standardise.mean.copy_(features.mean(dim=0))
-        encoder.token.standardise.std.copy_(features.std(dim=0).clamp_min(1e-6))
+        encoder.token.standardise.fit(features)
     network.load_state_dict(kept, strict=False)
 
 
