@@ -19,16 +19,37 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clocks."""
+    """The machine's clocks. Monotonic time goes on while the machine is suspended."""
+
+    # On Linux CLOCK_MONOTONIC stands still in suspend; elsewhere the monotonic clock does not.
+    _steady = getattr(time, "CLOCK_BOOTTIME", None) or getattr(time, "CLOCK_MONOTONIC", None)
 
     def utc(self) -> datetime:
         return datetime.now(UTC)
 
     def monotonic_s(self) -> float:
-        return time.monotonic()
+        return time.monotonic() if self._steady is None else time.clock_gettime(self._steady)
 
     def sleep(self, duration_s: float) -> None:
         time.sleep(duration_s)
+
+
+class Timeline:
+    """Unix seconds that never step: the wall clock read once, carried on by the monotonic clock.
+
+    Everything live is timed by it, so that a wall clock that is set, or a machine that sleeps,
+    moves no epoch. ``offset_s`` (unix time minus monotonic time) continues an earlier timeline,
+    within the same boot of the machine.
+    """
+
+    def __init__(self, clock: Clock, offset_s: float | None = None) -> None:
+        self.clock = clock
+        self.offset_s = (
+            clock.utc().timestamp() - clock.monotonic_s() if offset_s is None else offset_s
+        )
+
+    def now_s(self) -> float:
+        return self.clock.monotonic_s() + self.offset_s
 
 
 class ManualClock:

@@ -91,20 +91,65 @@ class SampleLedger:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """A signal to stage: a channel as recorded, or the difference of two.
+
+    ``plus`` and ``minus`` count the channels of its `Montage`; ``minus`` is None for a channel as
+    it is.
+    """
+
+    name: str
+    plus: int
+    minus: int | None = None
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        return (self.plus,) if self.minus is None else (self.plus, self.minus)
+
+    def of(self, data_uv: F32) -> F32:
+        """The derived signal, (n,), of channels (n_channels, n)."""
+        return (
+            data_uv[self.plus] if self.minus is None else data_uv[self.plus] - data_uv[self.minus]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Montage:
+    """The channels that are conditioned, and the derivations of them that can be staged, the
+    preferred one first."""
+
+    channels: tuple[str, ...]
+    derivations: tuple[Derivation, ...]
+
+    @classmethod
+    def of_one(cls, name: str) -> Montage:
+        """One channel, staged as it is."""
+        return cls((name,), (Derivation(name, 0),))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Epoch:
     """Thirty seconds on the session's grid, conditioned and judged.
 
     - ``start_s`` is on the source's clock: grid origin + 30 * ``index``. ``start_utc`` likewise.
     - ``data_uv``: float32 (n_channels, 3000) at 100 Hz; NaN where lost.
+    - ``channel_quality``: one a channel. ``quality``: of ``derivation``, which is the one staged.
     """
 
     index: int
     start_s: float
     start_utc: datetime
     data_uv: F32
+    derivation: Derivation
     quality: Quality
+    channel_quality: tuple[Quality, ...]
     ledger: SampleLedger
+
+    @property
+    def staged_uv(self) -> F32:
+        """The signal that is staged, (3000,)."""
+        return self.derivation.of(self.data_uv)
 
 
 class Track(StrEnum):
@@ -158,16 +203,20 @@ class Session:
     """One monitored night. ``id`` of a replay derives from recording, grid, derivation and model.
 
     ``start_s`` is the grid origin on the source's clock, ``start_utc`` the same moment.
+    ``derivation`` is the preferred one; each epoch says which one was staged. ``sleeper`` tells
+    the people apart who are monitored together.
     """
 
     id: str
     source: str
     derivation: str
+    channels: tuple[str, ...]
     start_s: float
     start_utc: datetime
     sfreq_hz: float
     gain: str
     model: str
+    sleeper: str = ""
 
 
 class MarkKind(StrEnum):
@@ -188,12 +237,35 @@ class Mark:
 
 
 class SignalState(StrEnum):
-    """Whether samples come in that can be scored."""
+    """Whether samples come in that can be scored.
+
+    LOST: none for 5 s. RESTORED: they come again, and have not been judged yet.
+    """
 
     WAITING = "waiting"
     GOOD = "good"
     POOR = "poor"
     LOST = "lost"
+    RESTORED = "restored"
+
+
+class Contact(StrEnum):
+    """What a channel's last seconds say about its electrode."""
+
+    GOOD = "good"
+    POOR = "poor"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelState:
+    """One channel now. ``reason`` says why its contact is not good; ``std_uv`` of the last
+    seconds, None while nothing comes."""
+
+    name: str
+    contact: Contact
+    reason: Reason | None
+    std_uv: float | None
 
 
 @dataclass(frozen=True, slots=True)
