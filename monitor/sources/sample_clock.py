@@ -1,0 +1,217 @@
+"""Times for samples whose stamps jitter: a line through the stamps, followed all night.
+
+A headband samples evenly, by a crystal that is off by some parts per million. What it is stamped
+with is worse: packets that share a stamp, stamps taken on arrival over Bluetooth, milliseconds.
+So the stamps only steer a line, time = phase + number * period, and a sample gets the line's time
+at its number. The number counts lost samples too; where the device does not tell it, the stamps do.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor.types import F64
+
+MEMORY_S = 30.0
+"""How far back the line looks (time constant). White jitter of 10 ms at 256 Hz is left with 0.13 ms;
+a crystal that warms up (10 ppm an hour) is followed to some microseconds."""
+
+RATE_DOUBT = 0.005
+"""How far off a nominal rate may be, as a standard deviation: a "256 Hz" Muse was seen at 255."""
+
+RATE_RANGE = 0.02
+"""The rate never leaves nominal by more: what looks like it is samples that are missing."""
+
+JITTER_AT_FIRST_S = 0.01
+"""Mean jitter that is expected before any was seen, as of stamps taken on arrival by Bluetooth."""
+
+CLEAN_AFTER_S = 5.0
+"""Stamps are clean once all of so long lay within `CLEAN_PERIODS` of the line."""
+
+CLEAN_PERIODS = 0.3
+REPEAT_COST = 8
+"""Calm samples that one repeated or late sample takes back: many are no accident, but stamps that
+are shared by a packet."""
+
+STEP_JITTERS = 8.0
+STEP_MIN_PERIODS = 2.0
+STEP_STAYS_S = 0.25
+"""Jittery stamps have stepped if they lie off the line by so many mean jitters, and stay there."""
+
+LONG_GAP_S = 1.0
+"""After a gap of more, the line starts afresh where the stamps are; only its rate is kept."""
+
+LATE_S = 0.5
+"""A clean stamp further behind than this is no sample that was overtaken: the clock stepped."""
+
+SLEW = 0.1
+"""Times approach a line that moved by so much of a period each sample: no gap, no repeat."""
+
+
+class SampleClock:
+    """Smooth times, and gaps as they were, for samples stamped by a jittery or drifting clock.
+
+    - Times rise by one period within `SLEW`, except over a gap, where they rise by whole periods
+      more (by anything after `LONG_GAP_S`), and for samples sent twice or late, which get the
+      times of their places. Always finite.
+    - The same, bit for bit, however the samples are cut into chunks.
+
+    A recursive least-squares fit with forgetting. It runs sample by sample (2 us each): each step
+    depends on the one before, and chunks are a dozen samples.
+    """
+
+    def __init__(self, sfreq_hz: float) -> None:
+        self._nominal_s = self._period_s = 1.0 / sfreq_hz
+        self._forget = 1.0 / (MEMORY_S * sfreq_hz)
+        self._clean_after = CLEAN_AFTER_S * sfreq_hz
+        # Covariance of phase and period, in units of a stamp's variance.
+        self._var_phase, self._cov = 1.0, 0.0
+        self._var_period = (RATE_DOUBT * self._period_s / JITTER_AT_FIRST_S) ** 2
+        self._jitter_s = JITTER_AT_FIRST_S  # mean distance of stamps from the line
+        self._calm = 0.0  # samples since a stamp lay off the line, up to twice _clean_after
+        self._started = False
+        self._number: int | None = None  # the device's number of the newest sample
+        self._line_s = 0.0  # the line at the newest sample
+        self._time_s = -math.inf  # the time it was given
+        self._step = _Step()
+
+    @property
+    def rate_hz(self) -> float:
+        """The true rate, as far as it is known now."""
+        return 1.0 / self._period_s
+
+    def restart(self) -> None:
+        """The device was away, or its clock was set: keep the rate, take the phase anew."""
+        self._started = False
+
+    def smooth(self, stamps_s: F64, index: npt.NDArray[np.int64] | None = None) -> F64:
+        """Times (n,) of samples stamped ``stamps_s`` (n,), in the order they arrived.
+
+        ``index`` (n,) counts samples as the device does, lost ones included; without it the stamps
+        tell. A stamp that is not finite is taken to lie on the line.
+        """
+        if not self._started and stamps_s.size and not math.isfinite(stamps_s[0]):
+            stamps_s = _begin_at_a_stamp(stamps_s, index, self._period_s)
+        numbers = [None] * stamps_s.size if index is None else index.tolist()
+        return np.array(
+            [self._place(stamp_s, n) for stamp_s, n in zip(stamps_s.tolist(), numbers, strict=True)]
+        )
+
+    def _place(self, stamp_s: float, number: int | None) -> float:
+        """The time of the next sample to arrive."""
+        step = 1
+        if number is not None:
+            step = 1 if self._number is None else number - self._number
+            if step <= 0 and self._started:
+                return self._time_s + step * self._period_s
+            self._number = number
+        if not self._started:
+            return self._start(stamp_s)
+        off_s = stamp_s - self._line_s - step * self._period_s
+        if not math.isfinite(off_s):
+            return self._advance(step)
+        if number is None:
+            if off_s > LONG_GAP_S:
+                return self._start(stamp_s)
+            if self._calm >= self._clean_after and off_s > -LATE_S:
+                away = round(off_s / self._period_s)
+                if abs(off_s - away * self._period_s) < CLEAN_PERIODS * self._period_s:
+                    step += away
+                    off_s -= away * self._period_s
+                    if step <= 0:
+                        self._calm -= REPEAT_COST
+                        return self._time_s + step * self._period_s
+        elif step * self._period_s > LONG_GAP_S:
+            return self._start(stamp_s)
+        return self._follow(stamp_s, off_s, step, number is not None)
+
+    def _start(self, stamp_s: float) -> float:
+        """Begin the line at a sample, never before one that was given a time already."""
+        begin_s = stamp_s if math.isfinite(stamp_s) else max(self._line_s, 0.0) + self._period_s
+        self._line_s, self._time_s = begin_s, max(begin_s, self._time_s + self._period_s)
+        self._var_phase, self._cov = 1.0, 0.0
+        self._step = _Step()
+        self._started = True
+        return self._time_s
+
+    def _follow(self, stamp_s: float, off_s: float, step: int, numbered: bool) -> float:
+        """Go ``step`` samples on, and let the stamp, ``off_s`` off the line there, steer."""
+        limit_s = max(STEP_JITTERS * self._jitter_s, STEP_MIN_PERIODS * self._period_s)
+        near_s = min(max(off_s, -limit_s), limit_s)
+        self._jitter_s += (abs(near_s) - self._jitter_s) / self._clean_after
+        calm = abs(off_s) < CLEAN_PERIODS * self._period_s
+        self._calm = min(self._calm + 1, 2 * self._clean_after) if calm else 0.0
+
+        grow = 1.0 + step * self._forget
+        a = (self._var_phase + step * (2.0 * self._cov + step * self._var_period)) * grow
+        b = (self._cov + step * self._var_period) * grow
+        c = self._var_period * grow
+        self._var_phase, self._cov, self._var_period = a / (a + 1), b / (a + 1), c - b * b / (a + 1)
+        self._line_s += step * self._period_s + self._var_phase * near_s
+        period_s = self._period_s + self._cov * near_s
+        range_s = RATE_RANGE * self._nominal_s
+        self._period_s = min(max(period_s, self._nominal_s - range_s), self._nominal_s + range_s)
+
+        if near_s == off_s:
+            self._step.count = 0
+        elif self._step.stays(stamp_s, off_s, limit_s):
+            return self._move(self._step.mean_s, step, numbered)
+        return self._give(self._line_s, step)
+
+    def _move(self, by_s: float, step: int, numbered: bool) -> float:
+        """The stamps have stepped. Ahead: samples were lost. Behind: there is nothing to undo."""
+        self._step = _Step()
+        self._var_phase, self._cov = 1.0, 0.0
+        self._line_s += by_s
+        lost = max(0, round(by_s / self._period_s))
+        return self._give(self._line_s, step + lost)
+
+    def _advance(self, step: int) -> float:
+        self._line_s += step * self._period_s
+        return self._give(self._line_s, step)
+
+    def _give(self, line_s: float, step: int) -> float:
+        """The line's time, approached without a tear, ``step`` samples after the last one."""
+        straight_s = self._time_s + step * self._period_s
+        slew_s = SLEW * self._period_s
+        self._time_s = straight_s + min(max(line_s - straight_s, -slew_s), slew_s)
+        return self._time_s
+
+
+class _Step:
+    """Stamps off the line, on one side: how long, and how far on average."""
+
+    __slots__ = ("count", "high_s", "low_s", "since_s", "sum_s")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.since_s = self.sum_s = self.low_s = self.high_s = 0.0
+
+    @property
+    def mean_s(self) -> float:
+        return self.sum_s / self.count
+
+    def stays(self, stamp_s: float, off_s: float, limit_s: float) -> bool:
+        """Whether stamps lay here for `STEP_STAYS_S`. A backlog that is being delivered does not:
+        its stamps fall back towards the line."""
+        low_s, high_s = min(self.low_s, off_s), max(self.high_s, off_s)
+        if not self.count or high_s - low_s > limit_s:
+            self.count, self.since_s, self.sum_s = 1, stamp_s, off_s
+            self.low_s = self.high_s = off_s
+        else:
+            self.count, self.sum_s = self.count + 1, self.sum_s + off_s
+            self.low_s, self.high_s = low_s, high_s
+        return stamp_s - self.since_s >= STEP_STAYS_S
+
+
+def _begin_at_a_stamp(stamps_s: F64, index: npt.NDArray[np.int64] | None, period_s: float) -> F64:
+    """The first stamp made finite, if any is: by counting back from the first that is."""
+    known = np.flatnonzero(np.isfinite(stamps_s))
+    if not known.size:
+        return stamps_s
+    first = int(known[0])
+    back = first if index is None else int(index[first] - index[0])
+    return np.concatenate([[stamps_s[first] - back * period_s], stamps_s[1:]])
