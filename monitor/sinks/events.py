@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote
 from models.contract import EPOCH_S, STAGES, Stage
 from monitor.night.statistics import SleepStatistics
 from monitor.types import (
+    ChannelState,
     Event,
     MarkKind,
     Reason,
@@ -37,16 +38,22 @@ class EventType(StrEnum):
     """Event types. An incompatible change gets a new version; the old type then stays as it is."""
 
     SESSION_STARTED = "sleep-monitor.session.started.v1"
+    SESSION_RESUMED = "sleep-monitor.session.resumed.v1"
     STAGE = "sleep-monitor.stage.v1"
     SIGNAL = "sleep-monitor.signal.v1"
+    CHANNELS = "sleep-monitor.channels.v1"
+    DERIVATION = "sleep-monitor.derivation.v1"
     MARK = "sleep-monitor.mark.v1"
     SESSION_ENDED = "sleep-monitor.session.ended.v1"
 
 
 _ANCHORS = {
     EventType.SESSION_STARTED: "session-started",
+    EventType.SESSION_RESUMED: "session-resumed",
     EventType.STAGE: "stage",
     EventType.SIGNAL: "signal",
+    EventType.CHANNELS: "channels",
+    EventType.DERIVATION: "derivation",
     EventType.MARK: "mark",
     EventType.SESSION_ENDED: "session-ended",
 }
@@ -73,15 +80,27 @@ def session_started(session: Session, sequence: int) -> Event:
         "sfreq_hz": session.sfreq_hz,
         "gain": session.gain,
         "model": session.model,
+        "channels": list(session.channels),
+        "sleeper": session.sleeper,
     }
     return _event(
         session, sequence, EventType.SESSION_STARTED, "session/started", session.start_utc, data
     )
 
 
+def session_resumed(session: Session, sequence: int, *, time: datetime, epoch_index: int) -> Event:
+    """The monitor was started again in mid-night, at ``time``.
+
+    ``epoch_index`` is the first epoch that is staged from here on.
+    """
+    what = f"session/resumed/{_offset_ms(session, time)}"
+    data = {"session": session.id, "epoch_index": epoch_index}
+    return _event(session, sequence, EventType.SESSION_RESUMED, what, time, data)
+
+
 def stage_event(session: Session, sequence: int, prediction: StagePrediction) -> Event:
     """One opinion on one epoch, at the epoch's end. ``latency_s`` stays out: it varies by run."""
-    start = session.start_utc + timedelta(seconds=EPOCH_S * prediction.epoch_index)
+    start = _epoch_start(session, prediction.epoch_index)
     p = prediction.probabilities
     data = {
         "epoch_index": prediction.epoch_index,
@@ -130,6 +149,56 @@ def signal_event(
     return _event(session, sequence, EventType.SIGNAL, what, time, data)
 
 
+def channels_event(
+    session: Session,
+    sequence: int,
+    *,
+    time: datetime,
+    epoch_index: int,
+    channels: Sequence[ChannelState],
+) -> Event:
+    """What epoch ``epoch_index``, which ended at ``time``, says about each electrode.
+
+    For the first epoch, and then whenever the contact of a channel or its reason changed.
+    """
+    data = {
+        "epoch_index": epoch_index,
+        "channels": [
+            {
+                "name": channel.name,
+                "contact": channel.contact.value,
+                "reason": None if channel.reason is None else channel.reason.value,
+                "std_uv": None if channel.std_uv is None else round(float(channel.std_uv), 1),
+            }
+            for channel in channels
+        ],
+    }
+    return _event(session, sequence, EventType.CHANNELS, f"channels/{epoch_index}", time, data)
+
+
+def derivation_event(
+    session: Session,
+    sequence: int,
+    *,
+    time: datetime,
+    epoch_index: int,
+    derivation: str,
+    previous: str,
+    reason: Reason | None,
+) -> Event:
+    """Another derivation is staged from epoch ``epoch_index`` on.
+
+    ``reason`` says why ``previous`` could not be scored; None: back to the preferred one.
+    """
+    data = {
+        "epoch_index": epoch_index,
+        "derivation": derivation,
+        "previous": previous,
+        "reason": None if reason is None else reason.value,
+    }
+    return _event(session, sequence, EventType.DERIVATION, f"derivation/{epoch_index}", time, data)
+
+
 def mark_event(
     session: Session, sequence: int, kind: MarkKind, *, time: datetime, text: str | None = None
 ) -> Event:
@@ -149,10 +218,15 @@ def session_ended(
     statistics: SleepStatistics,
     revised: Sequence[StagePrediction],
     ledger: SampleLedger,
+    worn: tuple[int, int] | None = None,
 ) -> Event:
     """The night in numbers. ``revised`` holds one prediction an epoch, the one that counts.
 
-    The id carries the number of epochs that the numbers are of.
+    ``worn`` is the first epoch and one past the last in which the band was on; None: it never
+    was, or nobody knows.
+
+    The id carries the number of epochs that the numbers are of, and the sequence: a night that is
+    resumed and ended again before an epoch has passed ends twice.
     """
     reasons = Counter(
         prediction.reason.value for prediction in revised if prediction.reason is not None
@@ -169,8 +243,15 @@ def session_ended(
             "unscored_reasons": dict(sorted(reasons.items())),
         },
         "samples": asdict(ledger),
+        "worn": None
+        if worn is None
+        else {
+            "start_utc": utc_text(_epoch_start(session, worn[0])),
+            "end_utc": utc_text(_epoch_start(session, worn[1])),
+            "epochs": worn[1] - worn[0],
+        },
     }
-    what = f"session/ended/{len(revised)}"
+    what = f"session/ended/{len(revised)}/{sequence}"
     return _event(session, sequence, EventType.SESSION_ENDED, what, time, data)
 
 
@@ -242,6 +323,10 @@ def _to_ms(time: datetime) -> datetime:
         raise ValueError(f"an event's time must carry its time zone, got {time.isoformat()}")
     nearest = time.astimezone(UTC) + timedelta(microseconds=500)
     return nearest.replace(microsecond=nearest.microsecond // 1000 * 1000)
+
+
+def _epoch_start(session: Session, index: int) -> datetime:
+    return session.start_utc + timedelta(seconds=EPOCH_S * index)
 
 
 def _offset_ms(session: Session, time: datetime) -> int:

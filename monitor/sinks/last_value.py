@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from monitor.sinks.events import EventType, session_id_of, utc_text
 from monitor.types import Event, MarkKind, Track
 
@@ -19,6 +21,12 @@ def with_event(last: dict[str, str], event: Event) -> dict[str, str]:
         case EventType.SESSION_STARTED:
             after["state"] = "started"
             after["started_utc"] = _text(data["start_utc"])
+            after["derivation"] = _text(data["derivation"])
+            # A night store of an earlier version has none.
+            after["sleeper"] = _text(data.get("sleeper"))
+        case EventType.SESSION_RESUMED:
+            after["state"] = "started"
+            after["resumed_utc"] = utc_text(event.time)
         case EventType.STAGE:
             # A resumed session keeps the newest epoch, whatever order opinions come in.
             prefix = "live" if data["track"] == Track.LIVE else "revised"
@@ -30,10 +38,17 @@ def with_event(last: dict[str, str], event: Event) -> dict[str, str]:
         case EventType.SIGNAL:
             after["signal"] = _text(data["state"])
             after["signal_reason"] = _text(data["reason"])
+        case EventType.CHANNELS:
+            after["channels"] = json.dumps(data["channels"], ensure_ascii=False)
+        case EventType.DERIVATION:
+            after["derivation"] = _text(data["derivation"])
         case EventType.MARK if data["kind"] != MarkKind.NOTE:
             after[f"{data['kind']}_utc"] = utc_text(event.time)
         case EventType.SESSION_ENDED:
             after["state"] = "ended"
+            worn = data.get("worn") or {}
+            after["worn_start_utc"] = _text(worn.get("start_utc"))
+            after["worn_end_utc"] = _text(worn.get("end_utc"))
     return after
 
 

@@ -143,25 +143,29 @@ def watch(
     def notice(text: str) -> None:
         notices.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
 
+    sleepers: dict[str, str] = {}
     try:
         for event, text in Follower(url, notice=notice, wait_limit_s=wait_limit_s, stop=stop):
+            if event.type == EventType.SESSION_STARTED:
+                sleepers[event.source] = str(event.data.get("sleeper", ""))
             if as_json:
                 console.out(text, highlight=False)
             else:
-                console.print(Text(event_line(event), _style(event)), soft_wrap=True)
+                line = event_line(event, sleepers.get(event.source, ""))
+                console.print(Text(line, _style(event)), soft_wrap=True)
     except KeyboardInterrupt:
         # How one leaves a program that runs for ever; nothing is left to do.
         return
 
 
-def event_line(event: Event) -> str:
+def event_line(event: Event, sleeper: str = "") -> str:
     """One line for people; times are UTC, as on the recording's clock."""
     try:
         what = _DESCRIBE[event.type](event)
     except (KeyError, TypeError):
         # A type of a later version, or not quite an event: there it is, all the same.
         what = event.type
-    return f"{event.time:%H:%M:%S}  {what}"
+    return f"{event.time:%H:%M:%S}  " + (f"{sleeper}: " if sleeper else "") + what
 
 
 def _describe_stage(event: Event) -> str:
@@ -181,6 +185,24 @@ def _describe_started(event: Event) -> str:
     return f"session {session_id_of(event)} started: {data['source']}, {data['derivation']}"
 
 
+def _describe_resumed(event: Event) -> str:
+    return f"session {session_id_of(event)} resumed with epoch {event.data['epoch_index']}"
+
+
+def _describe_channels(event: Event) -> str:
+    return "contact: " + ", ".join(
+        f"{channel['name']} {channel['contact']}"
+        + (f" ({channel['reason']})" if channel["reason"] else "")
+        for channel in event.data["channels"]
+    )
+
+
+def _describe_derivation(event: Event) -> str:
+    data = event.data
+    why = f"{data['previous']}: {data['reason']}" if data["reason"] else "the preferred one"
+    return f"{data['derivation']} staged from epoch {data['epoch_index']} on ({why})"
+
+
 def _describe_signal(event: Event) -> str:
     reason = event.data["reason"]
     return f"signal {event.data['state']}" + (f": {reason}" if reason else "")
@@ -194,17 +216,22 @@ def _describe_mark(event: Event) -> str:
 def _describe_ended(event: Event) -> str:
     statistics, epochs = event.data["statistics"], event.data["epochs"]
     efficiency = statistics["se_percent"]
+    worn = event.data.get("worn")
     return (
         f"session {session_id_of(event)} ended: {epochs['total']} epochs, "
         f"{epochs['unscored']} unscored, TST {statistics['tst_min']:g} min"
         + ("" if efficiency is None else f", SE {efficiency:.0f} % ({statistics['bounds']})")
+        + (f", worn {worn['start_utc'][11:19]} to {worn['end_utc'][11:19]}" if worn else "")
     )
 
 
 _DESCRIBE: dict[str, Callable[[Event], str]] = {
     EventType.SESSION_STARTED: _describe_started,
+    EventType.SESSION_RESUMED: _describe_resumed,
     EventType.STAGE: _describe_stage,
     EventType.SIGNAL: _describe_signal,
+    EventType.CHANNELS: _describe_channels,
+    EventType.DERIVATION: _describe_derivation,
     EventType.MARK: _describe_mark,
     EventType.SESSION_ENDED: _describe_ended,
 }

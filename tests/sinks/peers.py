@@ -19,16 +19,18 @@ from monitor.types import Event, Reason, Session, StagePrediction, Track
 KEYS = Keys()
 
 
-def a_session(session_id: str = "night-1") -> Session:
+def a_session(session_id: str = "night-1", sleeper: str = "") -> Session:
     return Session(
         id=session_id,
         source="replay night.edf",
         derivation="EEG Fpz-Cz",
+        channels=("EEG Fpz-Cz",),
         start_s=0.0,
         start_utc=datetime(2026, 1, 1, 22, 0, tzinfo=UTC),
         sfreq_hz=100.0,
         gain="known",
         model="test 1.0",
+        sleeper=sleeper,
     )
 
 

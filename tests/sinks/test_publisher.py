@@ -311,6 +311,8 @@ def test_last_value(server: RedisServer) -> None:
         "sequence": "4",
         "state": "started",
         "started_utc": "2026-01-01T22:00:00.000Z",
+        "sleeper": "",
+        "derivation": "EEG Fpz-Cz",
         "updated_utc": "2026-01-01T22:05:00.000Z",
         "live_epoch_index": "3",
         "live_utc": "2026-01-01T22:02:00.000Z",

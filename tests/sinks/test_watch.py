@@ -22,9 +22,12 @@ from monitor.errors import InputError, MonitorError
 from monitor.night.statistics import sleep_statistics
 from monitor.sinks.event_log import MemoryEventLog
 from monitor.sinks.events import (
+    channels_event,
+    derivation_event,
     from_json,
     mark_event,
     session_ended,
+    session_resumed,
     session_started,
     signal_event,
     stage_event,
@@ -33,7 +36,15 @@ from monitor.sinks.events import (
 from monitor.sinks.redis_client import connect, safe_text, safe_url
 from monitor.sinks.redis_server import RedisServer
 from monitor.sinks.watch import event_line, watch
-from monitor.types import MarkKind, Reason, SampleLedger, SignalState, Track
+from monitor.types import (
+    ChannelState,
+    Contact,
+    MarkKind,
+    Reason,
+    SampleLedger,
+    SignalState,
+    Track,
+)
 from tests.sinks.peers import (
     KEYS,
     a_log,
@@ -185,8 +196,40 @@ def test_lines_for_people() -> None:
         signal_event(session, 5, SignalState.GOOD, time=at, epoch_index=6),
         mark_event(session, 6, MarkKind.LIGHTS_OFF, time=at),
         mark_event(session, 7, MarkKind.NOTE, time=at, text="woke :cat: [b]"),
+        channels_event(
+            session,
+            8,
+            time=at,
+            epoch_index=6,
+            channels=[
+                ChannelState("AF7", Contact.OFF, Reason.RAILED, 0.0),
+                ChannelState("AF8", Contact.GOOD, None, 21.0),
+            ],
+        ),
+        derivation_event(
+            session,
+            9,
+            time=at,
+            epoch_index=6,
+            derivation="AF8",
+            previous="AF7",
+            reason=Reason.RAILED,
+        ),
+        derivation_event(
+            session, 10, time=at, epoch_index=9, derivation="AF7", previous="AF8", reason=None
+        ),
+        session_resumed(session, 11, time=at, epoch_index=7),
         session_ended(
-            session, 8, time=at, statistics=statistics, revised=night, ledger=SampleLedger()
+            session, 12, time=at, statistics=statistics, revised=night, ledger=SampleLedger()
+        ),
+        session_ended(
+            session,
+            13,
+            time=at,
+            statistics=statistics,
+            revised=night,
+            ledger=SampleLedger(),
+            worn=(1, 3),
         ),
     ]
     assert [event_line(event) for event in made] == [
@@ -197,8 +240,15 @@ def test_lines_for_people() -> None:
         "22:03:00  signal good",
         "22:03:00  mark: lights off",
         "22:03:00  mark: note: woke :cat: [b]",
+        "22:03:00  contact: AF7 off (railed), AF8 good",
+        "22:03:00  AF8 staged from epoch 6 on (AF7: railed)",
+        "22:03:00  AF7 staged from epoch 9 on (the preferred one)",
+        "22:03:00  session night-1 resumed with epoch 7",
         "22:03:00  session night-1 ended: 2 epochs, 1 unscored, TST 0.5 min, SE 50 % (recording)",
+        "22:03:00  session night-1 ended: 2 epochs, 1 unscored, TST 0.5 min, SE 50 % (recording), "
+        "worn 22:00:30 to 22:01:30",
     ]
+    assert event_line(made[4], "anna") == "22:03:00  anna: signal good"
 
 
 WATCH = """
