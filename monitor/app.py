@@ -24,7 +24,7 @@ from monitor.errors import InputError, MonitorError
 from monitor.night.agreement import agreement
 from monitor.night.state import NightState
 from monitor.night.store import NightStore
-from monitor.pipeline import Pipeline
+from monitor.pipeline import Pipeline, begin
 from monitor.sinks.agreement_report import agreement_report
 from monitor.sinks.dashboard import Look, night_view, summary
 from monitor.sinks.epochs_csv import check_writable, write_epochs
@@ -38,7 +38,7 @@ from monitor.sources.marks import recorded_marks
 from monitor.sources.replay import parse_speed, replay
 from monitor.staging.backend import TorchBackend
 from monitor.staging.stager import Stager
-from monitor.types import Delivery, EegChunk, Session
+from monitor.types import Delivery, EegChunk, Montage, Session
 
 HANDOVER_S = 0.05
 """A paced replay hands over samples this often, about as often as a headband does."""
@@ -96,6 +96,7 @@ class Replay:
             id=hashlib.sha256("\n".join(identity).encode()).hexdigest()[:32],
             source=options.recording.name,
             derivation=derivation.name,
+            channels=(derivation.name,),
             start_s=origin_s,
             start_utc=recording.start_utc + timedelta(seconds=origin_s),
             sfreq_hz=derivation.sfreq_hz,
@@ -148,12 +149,18 @@ class Replay:
 
     def pipeline(self, store: NightStore, clock: Clock, publisher: Publisher | None) -> Pipeline:
         session = self.session
+        begin(store, session, clock.utc())
         return Pipeline(
             session,
-            Conditioner(1, session.sfreq_hz, session.start_s, session.start_utc, self.options.gain),
+            Conditioner(
+                Montage.of_one(session.derivation),
+                session.sfreq_hz,
+                session.start_s,
+                session.start_utc,
+                self.options.gain,
+            ),
             Stager(self.backend, clock),
             store,
-            created_utc=clock.utc(),
             notify=publisher.notify if publisher is not None else _tell_nobody,
             marks=recorded_marks(self.recording.annotations, self.recording.start_utc),
         )
@@ -164,6 +171,9 @@ class Replay:
         return pipeline.night.state(
             clock_utc=clock_utc,
             recent_uv=pipeline.recent_uv,
+            channels=(),
+            last_sample_utc=pipeline.last_sample_utc,
+            unstored=0,
             delivery=_NOWHERE if publisher is None else publisher.delivery(),
             n_epochs_total=self.n_epochs,
             speed=self.options.speed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 
@@ -50,6 +51,14 @@ class Timeline:
 
     def now_s(self) -> float:
         return self.clock.monotonic_s() + self.offset_s
+
+
+def boot_id() -> str:
+    """What differs after every start of the machine; "" where that cannot be told (not Linux)."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 class ManualClock:

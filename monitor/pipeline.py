@@ -8,20 +8,41 @@ from datetime import datetime, timedelta
 
 from models.contract import EPOCH_S
 from monitor.conditioning.conditioner import Conditioner
-from monitor.conditioning.quality import signal_state
+from monitor.conditioning.quality import channel_state, signal_state
+from monitor.conditioning.silence import SignalChange, SilenceWatch
+from monitor.night.backlog import Backlog
 from monitor.night.night import Night
-from monitor.night.store import NightStore
+from monitor.night.store import LiveNight, NightStore
 from monitor.sinks import events
 from monitor.staging.stager import Stager
-from monitor.types import F32, EegChunk, Epoch, Event, Mark, Session, StagePrediction
+from monitor.types import (
+    F32,
+    ChannelState,
+    Contact,
+    EegChunk,
+    Epoch,
+    Event,
+    Mark,
+    Reason,
+    Session,
+    SignalState,
+    StagePrediction,
+)
+
+
+def begin(
+    store: NightStore, session: Session, created_utc: datetime, live: LiveNight | None = None
+) -> None:
+    """Start the session in ``store``, unless the store has it already."""
+    if store.session() is None:
+        store.begin(session, created_utc, events.session_started(session, 1), live)
 
 
 class Pipeline:
     """Conditions, stages, stores and announces one session.
 
     What comes out depends on the samples and their timestamps alone. Every epoch is in the store
-    before ``notify`` is called. A store that already holds part of the session is continued: the
-    samples are fed again from the start, and epochs it holds are not staged twice.
+    before anyone is told of it. A store that already holds part of the session is continued.
     """
 
     def __init__(
@@ -31,21 +52,29 @@ class Pipeline:
         stager: Stager,
         store: NightStore,
         *,
-        created_utc: datetime,
         notify: Callable[[], None],
         marks: Sequence[Mark] = (),
+        backlog: Backlog | None = None,
+        resumed_s: float | None = None,
     ) -> None:
-        """``marks`` are those a recording brings along; each is told when its time has come."""
+        """``store``: the session has begun in it. ``notify`` is called when it holds news.
+
+        - ``marks``: those a recording brings along; each is told when its time has come.
+        - ``backlog``: writes instead of ``store``, in a night that a full disk must not end.
+        - ``resumed_s``: a live night goes on from here, on the source's clock: samples from before
+          are not fed again (of a recording they are, and what is stored is not told twice).
+        """
         self._session = session
         self._conditioner = conditioner
         self._stager = stager
         self._store = store
+        self._write = store.write if backlog is None else backlog.write
         self._notify = notify
-        if store.session() is None:
-            store.begin(session, created_utc, events.session_started(session, 1))
         self.night = Night.restore(store, session)
         self._sequence = store.last_sequence()
-        self._resume()
+        self._watch = SilenceWatch(resumed_s)
+        self._contacts: tuple[ChannelState, ...] = ()
+        self._resume(resumed_s)
         known = set(self.night.marks)
         self._coming_marks = deque(
             sorted((mark for mark in marks if mark not in known), key=lambda mark: mark.time_utc)
@@ -54,19 +83,40 @@ class Pipeline:
 
     @property
     def recent_uv(self) -> F32:
-        """The last 30 s of conditioned signal, (n_channels, 3000), NaN where lost."""
+        """The last 30 s of the staged derivation, (3000,), NaN where lost."""
         return self._conditioner.recent_uv
+
+    @property
+    def last_sample_utc(self) -> datetime | None:
+        """When the newest sample was taken."""
+        last_s = self._watch.last_s
+        return None if last_s is None else self._utc(last_s)
+
+    def contacts(self) -> tuple[ChannelState, ...]:
+        """What each channel's electrode looks like now."""
+        now = self._conditioner.contacts()
+        if self.night.signal is not SignalState.LOST:
+            return now
+        return tuple(ChannelState(each.name, Contact.OFF, Reason.MISSING, None) for each in now)
 
     def push(self, chunk: EegChunk) -> list[StagePrediction]:
         """Take a chunk of samples; return the predictions of the epochs it completes."""
-        return self._take(self._conditioner.push(chunk))
+        predictions: list[StagePrediction] = []
+        for piece in self._watch.split(chunk):
+            if isinstance(piece, SignalChange):
+                self._tell_signal(piece)
+            else:
+                predictions += self._take(self._conditioner.push(piece))
+        return predictions
 
     def mark(self, mark: Mark) -> None:
-        """Record what a person said."""
+        """Record what a person said. Said twice it counts once."""
+        if mark in self.night.marks:
+            return
         event = events.mark_event(
             self._session, self._next(), mark.kind, time=mark.time_utc, text=mark.text
         )
-        self._store.write([event], mark=mark)
+        self._write([event], mark=mark)
         self.night.mark(mark)
         self._notify()
 
@@ -89,9 +139,10 @@ class Pipeline:
                 statistics=self.night.statistics,
                 revised=self.night.revised,
                 ledger=self.night.ledger,
+                worn=self.night.worn,
             )
         )
-        self._store.write(told, last, ended_utc=ended_utc)
+        self._write(told, last, ended_utc=ended_utc)
         self._notify()
         return predictions + last
 
@@ -100,6 +151,8 @@ class Pipeline:
         for epoch in epochs:
             if epoch.index >= self.night.n_epochs:
                 predictions += self._stage(epoch)
+            else:
+                self._contacts = self._contacts_of(epoch)
         return predictions
 
     def _stage(self, epoch: Epoch) -> list[StagePrediction]:
@@ -107,9 +160,44 @@ class Pipeline:
         while self._coming_marks and self._coming_marks[0].time_utc < end_utc:
             self.mark(self._coming_marks.popleft())
         predictions = self._stager.push(epoch)
-        signal = signal_state(epoch.quality)
+        told = self._changes(epoch, end_utc)
+        told += [events.stage_event(self._session, self._next(), each) for each in predictions]
+        self._write(told, predictions, epoch)
+        self.night.add(predictions, epoch)
+        self._notify()
+        return predictions
+
+    def _changes(self, epoch: Epoch, end_utc: datetime) -> list[Event]:
+        """What is different from the epoch before: derivation, electrodes, signal."""
         told: list[Event] = []
-        if signal is not self.night.signal:
+        if epoch.derivation.name != self.night.derivation:
+            told.append(
+                events.derivation_event(
+                    self._session,
+                    self._next(),
+                    time=end_utc,
+                    epoch_index=epoch.index,
+                    derivation=epoch.derivation.name,
+                    previous=self.night.derivation,
+                    reason=self._conditioner.verdict(epoch, self.night.derivation),
+                )
+            )
+        contacts = self._contacts_of(epoch)
+        if len(contacts) > 1 and _judgement(contacts) != _judgement(self._contacts):
+            told.append(
+                events.channels_event(
+                    self._session,
+                    self._next(),
+                    time=end_utc,
+                    epoch_index=epoch.index,
+                    channels=contacts,
+                )
+            )
+        self._contacts = contacts
+        signal = signal_state(epoch.quality)
+        # Lost and restored are told by the samples' times, at once; this is about those that came.
+        if self.night.signal not in (SignalState.LOST, signal):
+            self.night.signal = signal
             told.append(
                 events.signal_event(
                     self._session,
@@ -120,20 +208,61 @@ class Pipeline:
                     reason=epoch.quality.reason,
                 )
             )
-        told += [events.stage_event(self._session, self._next(), each) for each in predictions]
-        self._store.write(told, predictions, epoch)
-        self.night.add(predictions, epoch.quality, epoch.ledger, signal)
-        self._notify()
-        return predictions
+        return told
 
-    def _resume(self) -> None:
+    def _contacts_of(self, epoch: Epoch) -> tuple[ChannelState, ...]:
+        """Of an epoch that is missing nothing new is known."""
+        if epoch.quality.reason is Reason.MISSING:
+            return self._contacts
+        channels = zip(self._session.channels, epoch.channel_quality, strict=True)
+        return tuple(channel_state(name, quality) for name, quality in channels)
+
+    def _tell_signal(self, change: SignalChange) -> None:
+        index = max(0, int((change.time_s - self._session.start_s) // EPOCH_S))
+        event = events.signal_event(
+            self._session,
+            self._sequence + 1,
+            change.state,
+            time=self._utc(change.time_s),
+            epoch_index=index,
+            reason=Reason.MISSING if change.state is SignalState.LOST else None,
+        )
+        if self._store.holds_event(event.id):
+            return
+        self._next()
+        self.night.signal = change.state
+        self._write([event])
+        self._notify()
+
+    def _resume(self, resumed_s: float | None) -> None:
         """Give the stager back its context, and the night the signal state it had."""
         first = self.night.n_epochs - self._stager.context_epochs
         stored = list(self._store.epochs(after=first - 1))
         if stored:
             self._stager.resume([(epoch, self.night.revised[epoch.index]) for epoch in stored])
             self.night.quality = stored[-1].quality
-            self.night.signal = signal_state(stored[-1].quality)
+            self.night.derivation = stored[-1].derivation.name
+        if signal := self._store.newest_event(events.EventType.SIGNAL):
+            self.night.signal = SignalState(signal.data["state"])
+        if resumed_s is None:
+            return
+        self.night.signal = SignalState.WAITING
+        self._conditioner.recall(self._store.verdicts())
+        for epoch in stored:
+            self._contacts = self._contacts_of(epoch)
+        self._write(
+            [
+                events.session_resumed(
+                    self._session,
+                    self._next(),
+                    time=self._utc(resumed_s),
+                    epoch_index=self.night.n_epochs,
+                )
+            ]
+        )
+
+    def _utc(self, time_s: float) -> datetime:
+        return self._session.start_utc + timedelta(seconds=time_s - self._session.start_s)
 
     def _epoch_end(self, index: int) -> datetime:
         return self._session.start_utc + timedelta(seconds=EPOCH_S * (index + 1))
@@ -141,3 +270,7 @@ class Pipeline:
     def _next(self) -> int:
         self._sequence += 1
         return self._sequence
+
+
+def _judgement(channels: Sequence[ChannelState]) -> list[tuple[Contact, Reason | None]]:
+    return [(channel.contact, channel.reason) for channel in channels]

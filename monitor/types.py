@@ -134,7 +134,9 @@ class Epoch:
 
     - ``start_s`` is on the source's clock: grid origin + 30 * ``index``. ``start_utc`` likewise.
     - ``data_uv``: float32 (n_channels, 3000) at 100 Hz; NaN where lost.
-    - ``channel_quality``: one a channel. ``quality``: of ``derivation``, which is the one staged.
+    - ``derivation`` is the one that is staged, ``quality`` is its.
+    - ``channel_quality``: one a channel. ``verdicts``: one a derivation of the montage, why it
+      cannot be scored, or None.
     """
 
     index: int
@@ -144,6 +146,7 @@ class Epoch:
     derivation: Derivation
     quality: Quality
     channel_quality: tuple[Quality, ...]
+    verdicts: tuple[Reason | None, ...]
     ledger: SampleLedger
 
     @property

@@ -15,12 +15,12 @@ from models.weights import default_weights
 from monitor.clock import ManualClock
 from monitor.conditioning.conditioner import Conditioner
 from monitor.night.store import NightStore
-from monitor.pipeline import Pipeline
+from monitor.pipeline import Pipeline, begin
 from monitor.sources.derivation import choose_derivation
 from monitor.sources.edf import EdfRecording
 from monitor.staging.backend import TorchBackend
 from monitor.staging.stager import Stager
-from monitor.types import F32, EegChunk, Event, Mark, Session, Track
+from monitor.types import F32, EegChunk, Event, Mark, Montage, Session, Track
 from tests.signals import START, chunk
 
 EXCERPT = Path(str(files("monitor") / "demo" / "excerpt.edf"))
@@ -44,7 +44,15 @@ def backend(gain: Gain = Gain.KNOWN) -> TorchBackend:
 
 def night_session(origin_s: float = EXCERPT_ORIGIN_S, gain: Gain = Gain.KNOWN) -> Session:
     return Session(
-        "night", "test", "EEG", origin_s, START, EXCERPT_HZ, gain.value, "mc2sleepnet-test"
+        "night",
+        "test",
+        "EEG",
+        ("EEG",),
+        origin_s,
+        START,
+        EXCERPT_HZ,
+        gain.value,
+        "mc2sleepnet-test",
     )
 
 
@@ -55,12 +63,13 @@ def open_pipeline(
     marks: Sequence[Mark] = (),
 ) -> Pipeline:
     clock = ManualClock()
+    session = night_session(origin_s, gain)
+    begin(store, session, clock.utc())
     return Pipeline(
-        night_session(origin_s, gain),
-        Conditioner(1, EXCERPT_HZ, origin_s, START, gain),
+        session,
+        Conditioner(Montage.of_one("EEG"), EXCERPT_HZ, origin_s, START, gain),
         Stager(backend(gain), clock),
         store,
-        created_utc=clock.utc(),
         notify=lambda: None,
         marks=marks,
     )

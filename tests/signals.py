@@ -10,7 +10,7 @@ import numpy as np
 
 from models.contract import Gain
 from monitor.conditioning.conditioner import Conditioner
-from monitor.types import F32, F64, EegChunk, Epoch
+from monitor.types import F32, F64, EegChunk, Epoch, Montage
 
 START = datetime(2026, 1, 1, 22, 0, tzinfo=UTC)
 
@@ -39,7 +39,8 @@ def condition(
 ) -> list[Epoch]:
     """All epochs of ``chunks``."""
     first = chunks[0]
-    conditioner = Conditioner(first.data_uv.shape[0], first.sfreq_hz, origin_s, START, gain)
+    montage = Montage.of_one(first.channels[0])
+    conditioner = Conditioner(montage, first.sfreq_hz, origin_s, START, gain)
     epochs = [epoch for each in chunks for epoch in conditioner.push(each)]
     return epochs + conditioner.finish()
 

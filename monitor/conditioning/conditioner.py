@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -16,10 +17,23 @@ from monitor.conditioning.grid import (
     Origin,
 )
 from monitor.conditioning.highpass import HighPass
+from monitor.conditioning.montage import DerivationChooser
 from monitor.conditioning.ordering import Arrival, OrderedSamples, SampleOrderer
-from monitor.conditioning.quality import judge
+from monitor.conditioning.quality import channel_state, judge, of_derivation
 from monitor.errors import InputError, MonitorError
-from monitor.types import F32, F64, MIN_SFREQ_HZ, EegChunk, Epoch, SampleLedger
+from monitor.types import (
+    F32,
+    F64,
+    MIN_SFREQ_HZ,
+    ChannelState,
+    Derivation,
+    EegChunk,
+    Epoch,
+    Montage,
+    Quality,
+    Reason,
+    SampleLedger,
+)
 
 HIGHPASS_HZ = 0.3
 LOWPASS_HZ = CUTOFF_HZ
@@ -28,28 +42,53 @@ MAX_GAP_S = 24 * 3600.0
 """A jump of a source's clock beyond this is a broken clock, not a gap in a night."""
 
 
+SILENCE_WAIT_S = 10.0
+"""While nothing comes, epochs stay open so long for samples that are under way: what a link that
+stalls and recovers delivers late is not lost. Samples that do come close an epoch at once."""
+
+CONTACT_S = 5.0
+"""Electrode contact is judged on so much of the newest signal."""
+
+
 class Conditioner:
     """The signal path of one session: the same epochs however its input is cut into chunks.
 
     ``origin_s`` is where epoch 0 starts on the source's clock; ``start_utc`` the same moment.
-    Samples before it only settle the filters. Raises `InputError` for a rate below 80 Hz.
+    Samples before it only settle the filters. A night that is taken up again begins with
+    ``first_epoch``: what is missing of it is lost, and `recall` tells what the epochs before were
+    like. Chunks hold the channels of ``montage``. Raises `InputError` for a rate below 80 Hz.
     """
 
     def __init__(
-        self, n_channels: int, sfreq_hz: float, origin_s: float, start_utc: datetime, gain: Gain
+        self,
+        montage: Montage,
+        sfreq_hz: float,
+        origin_s: float,
+        start_utc: datetime,
+        gain: Gain,
+        first_epoch: int = 0,
     ) -> None:
         if sfreq_hz < MIN_SFREQ_HZ:
             raise InputError(
                 f"the sampling rate is {sfreq_hz:g} Hz; staging needs at least {MIN_SFREQ_HZ:g} Hz"
             )
+        n_channels = len(montage.channels)
+        self._montage = montage
         self._sfreq_hz = sfreq_hz
         self._origin_s = origin_s
         self._start_utc = start_utc
         self._gain = gain
-        self._orderer = SampleOrderer(n_channels, sfreq_hz)
-        self._resampler = GridResampler(n_channels, sfreq_hz, origin_s)
+        if first_epoch:
+            after_s = origin_s + EPOCH_S * first_epoch - 0.5 / SFREQ_HZ
+            first_point = EPOCH_SAMPLES * first_epoch
+            self._orderer = SampleOrderer(n_channels, sfreq_hz, after_s)
+            self._resampler = GridResampler(n_channels, sfreq_hz, origin_s, first_point)
+        else:
+            self._orderer = SampleOrderer(n_channels, sfreq_hz)
+            self._resampler = GridResampler(n_channels, sfreq_hz, origin_s)
         self._highpass = HighPass(HIGHPASS_HZ)
-        self._next_epoch = 0
+        self._chooser = DerivationChooser(len(montage.derivations))
+        self._next_epoch = first_epoch
         self._last_s: float | None = None
         # What the unfinished epoch has so far; its first grid sample is EPOCH_SAMPLES * index.
         self._grid_data: F64 = np.empty((n_channels, 0))
@@ -60,17 +99,42 @@ class Conditioner:
             lambda: np.zeros(len(Arrival), np.int64)
         )
         self._recent: F32 = np.full((n_channels, EPOCH_SAMPLES), np.nan, np.float32)
+        self._recent_raw: F32 = np.empty((n_channels, 0), np.float32)
+
+    @property
+    def derivation(self) -> Derivation:
+        """The derivation staged last, or to be staged first."""
+        return self._montage.derivations[self._chooser.chosen]
 
     @property
     def recent_uv(self) -> F32:
-        """The last 30 s of conditioned signal, (n_channels, 3000), NaN where lost or not yet."""
-        return self._recent
+        """The last 30 s of that derivation, (3000,), NaN where lost or not yet."""
+        return self.derivation.of(self._recent)
+
+    def verdict(self, epoch: Epoch, derivation: str) -> Reason | None:
+        """Why the derivation called so could not be staged in ``epoch``, or None if it could."""
+        names = [each.name for each in self._montage.derivations]
+        return epoch.verdicts[names.index(derivation)]
+
+    def contacts(self) -> tuple[ChannelState, ...]:
+        """What the last `CONTACT_S` seconds say about each channel."""
+        recent = self._recent[:, -round(CONTACT_S * SFREQ_HZ) :]
+        states = zip(self._montage.channels, recent, self._recent_raw, strict=True)
+        return tuple(
+            channel_state(name, judge(newest, raw, self._sfreq_hz, self._gain))
+            for name, newest, raw in states
+        )
+
+    def recall(self, verdicts: Iterable[Sequence[Reason | None]]) -> None:
+        """The verdicts on every epoch before the first, as stored: which derivation is due."""
+        for each in verdicts:
+            self._chooser.choose(each)
 
     def push(self, chunk: EegChunk) -> list[Epoch]:
         """Take a chunk; return the epochs it completes."""
         epochs = self._take(self._orderer.push(chunk.data_uv, chunk.times_s))
         if chunk.reached_s is not None:
-            settled, closed_s = self._orderer.advance(chunk.reached_s)
+            settled, closed_s = self._orderer.advance(chunk.reached_s - SILENCE_WAIT_S)
             epochs += self._take(settled) + self._lay(self._resampler.skip(closed_s))
         return epochs
 
@@ -83,6 +147,8 @@ class Conditioner:
         self._refuse_broken_clock(ordered.times_s)
         self._raw_data = np.concatenate([self._raw_data, ordered.data_uv], axis=1)
         self._raw_times = np.concatenate([self._raw_times, ordered.times_s])
+        newest = np.concatenate([self._recent_raw, ordered.data_uv], axis=1)
+        self._recent_raw = newest[:, -round(CONTACT_S * self._sfreq_hz) :]
         return self._lay(self._resampler.push(ordered.data_uv, ordered.times_s))
 
     def _lay(self, resampled: GridBlock) -> list[Epoch]:
@@ -107,15 +173,42 @@ class Conditioner:
         last_point_s = start_s + EPOCH_S - 1.0 / SFREQ_HZ
         bounds_s = np.array([last_point_s - EPOCH_S, last_point_s]) + TIME_TOLERANCE_S
         first, stop = np.searchsorted(self._raw_times, bounds_s)
-        raw_uv = self._raw_data[0, first:stop]
-        quality = judge(data_uv[0], raw_uv, self._sfreq_hz, self._gain)
+        raw_uv = self._raw_data[:, first:stop]
+        channel_quality = tuple(map(self._judge, data_uv, raw_uv))
+        derived = [
+            self._judge_derivation(each, data_uv, raw_uv, channel_quality)
+            for each in self._montage.derivations
+        ]
+        verdicts = tuple(quality.reason for quality in derived)
+        chosen = self._chooser.choose(verdicts)
         ledger = _ledger(origin, self._arrivals.pop(index, np.zeros(len(Arrival), np.int64)))
         self._grid_data = self._grid_data[:, EPOCH_SAMPLES:]
         self._grid_origin = self._grid_origin[EPOCH_SAMPLES:]
         self._raw_data, self._raw_times = self._raw_data[:, stop:], self._raw_times[stop:]
         self._next_epoch += 1
         start_utc = self._start_utc + timedelta(seconds=EPOCH_S * index)
-        return Epoch(index, start_s, start_utc, data_uv, quality, ledger)
+        return Epoch(
+            index,
+            start_s,
+            start_utc,
+            data_uv,
+            self._montage.derivations[chosen],
+            derived[chosen],
+            channel_quality,
+            verdicts,
+            ledger,
+        )
+
+    def _judge(self, conditioned_uv: F32, raw_uv: F32) -> Quality:
+        return judge(conditioned_uv, raw_uv, self._sfreq_hz, self._gain)
+
+    def _judge_derivation(
+        self, derivation: Derivation, data_uv: F32, raw_uv: F32, channels: Sequence[Quality]
+    ) -> Quality:
+        if derivation.minus is None:
+            return channels[derivation.plus]
+        derived = self._judge(derivation.of(data_uv), derivation.of(raw_uv))
+        return of_derivation(derived, [channels[n] for n in derivation.channels])
 
     def _count_arrivals(self, ordered: OrderedSamples) -> None:
         # A sample counts for the epoch whose last grid point the newest time seen has not passed.

@@ -62,15 +62,19 @@ class GridResampler:
     constant group delay (``delay_s``, 90 ms), and never looks ahead.
     """
 
-    def __init__(self, n_channels: int, sfreq_hz: float, origin_s: float) -> None:
+    def __init__(
+        self, n_channels: int, sfreq_hz: float, origin_s: float, first: int | None = None
+    ) -> None:
+        """``first``: the grid point to begin with, lost if no sample comes for it; None: the first
+        one that a sample reaches, or 0 if that is earlier."""
         self._sfreq_hz = sfreq_hz
         self._origin_s = origin_s
         self._weights = _tabulate_kernel(sfreq_hz)  # (n_taps, N_PHASES + 1)
         self._n_taps = self._weights.shape[0]
-        self._next: int | None = None
+        self._next = first
         # The newest samples of the running segment; the last one is at _last_s.
         self._history: F64 = np.zeros((n_channels, self._n_taps))
-        self._last_s = np.nan
+        self._last_s = -np.inf
         self._last_filled = False
 
     def push(self, data_uv: F32, times_s: F64) -> GridBlock:
@@ -80,7 +84,6 @@ class GridResampler:
         if self._next is None:
             first = np.ceil((times_s[0] - self._origin_s - TIME_TOLERANCE_S) * SFREQ_HZ)
             self._next = min(0, int(first))
-            self._last_s = -np.inf
         steps = np.diff(times_s, prepend=self._last_s)
         breaks = np.flatnonzero(steps > MAX_FILL_S)
         blocks = []
@@ -106,7 +109,7 @@ class GridResampler:
 
     def finish(self) -> GridBlock:
         """Nothing more comes: the last sample stands for its whole period."""
-        if self._next is None:
+        if not np.isfinite(self._last_s):
             return self._empty()
         # One tolerance short: a grid point at the end of the period would belong to a next sample.
         until_s = self._last_s + 1.0 / self._sfreq_hz - 2.0 * TIME_TOLERANCE_S

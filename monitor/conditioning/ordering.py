@@ -58,9 +58,10 @@ class SampleOrderer:
     the gap's start by more than ``REORDER_WAIT_S`` have arrived.
     """
 
-    def __init__(self, n_channels: int, sfreq_hz: float) -> None:
+    def __init__(self, n_channels: int, sfreq_hz: float, after_s: float = -np.inf) -> None:
+        """``after_s``: everything up to here is settled, as when a night is taken up again."""
         self._period_s = 1.0 / sfreq_hz
-        self._frontier_s = -np.inf
+        self._frontier_s = after_s
         self._newest_s = -np.inf
         self._silent_until_s = np.nan  # where the frontier was told by the clock, not by a sample
         self._waiting_times: F64 = np.empty(0)

@@ -5,11 +5,23 @@ Flat, railed and mains are judged on the source's own samples: conditioning woul
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import numpy as np
 from scipy.signal import welch
 
 from models.contract import SFREQ_HZ, Gain
-from monitor.types import F32, F64, Bool, Quality, Reason, SignalState
+from monitor.types import (
+    F32,
+    F64,
+    Bool,
+    ChannelState,
+    Contact,
+    Quality,
+    Reason,
+    SignalState,
+)
 
 MAX_USELESS_FRACTION = 0.5
 """An epoch is scored while at most this much of it is missing and flat, or missing and too high
@@ -82,10 +94,27 @@ def judge(conditioned_uv: F32, raw_uv: F32, sfreq_hz: float, gain: Gain) -> Qual
     )
 
 
+def of_derivation(derived: Quality, electrodes: Iterable[Quality]) -> Quality:
+    """``derived``, the quality of a difference, as its two electrodes allow.
+
+    The difference of a dead electrode and a live one looks alive: it is the live one.
+    """
+    dead = [each.reason for each in electrodes if each.reason in (Reason.FLAT, Reason.RAILED)]
+    return derived if derived.reason is not None or not dead else replace(derived, reason=dead[0])
+
+
+def channel_state(name: str, quality: Quality) -> ChannelState:
+    """What a channel's quality says about the contact of its electrode."""
+    off = (Reason.FLAT, Reason.RAILED, Reason.MAINS, Reason.MISSING)
+    contact = Contact.OFF if quality.reason in off else Contact.POOR
+    if quality.reason is None:
+        contact = Contact.GOOD
+    std_uv = None if quality.reason is Reason.MISSING else quality.std_uv
+    return ChannelState(name, contact, quality.reason, std_uv)
+
+
 def signal_state(quality: Quality) -> SignalState:
-    """What an epoch of this quality says about the source."""
-    if quality.reason is Reason.MISSING:
-        return SignalState.LOST
+    """What an epoch of this quality says about the source: GOOD or POOR."""
     if quality.reason is not None or quality.missing_fraction > POOR_MISSING_FRACTION:
         return SignalState.POOR
     return SignalState.GOOD

@@ -9,9 +9,12 @@ from models.contract import EPOCH_S
 from monitor.night.state import NightState
 from monitor.night.statistics import SleepStatistics, sleep_statistics
 from monitor.night.store import NightStore
+from monitor.night.worn import worn_window
 from monitor.types import (
     F32,
+    ChannelState,
     Delivery,
+    Epoch,
     Mark,
     MarkKind,
     Quality,
@@ -30,11 +33,13 @@ class Night:
         self.session = session
         self.signal = SignalState.WAITING
         self.quality: Quality | None = None
+        self.derivation = session.derivation
         self.ledger = SampleLedger()
         self.marks: list[Mark] = []
         self._live: tuple[StagePrediction, ...] = ()
         self._revised: tuple[StagePrediction, ...] = ()
         self._statistics = sleep_statistics(())
+        self._worn: tuple[int, int] | None = None
 
     @classmethod
     def restore(cls, store: NightStore, session: Session) -> Night:
@@ -63,16 +68,15 @@ class Night:
     def statistics(self) -> SleepStatistics:
         return self._statistics
 
-    def add(
-        self,
-        predictions: Sequence[StagePrediction],
-        quality: Quality,
-        ledger: SampleLedger,
-        signal: SignalState,
-    ) -> None:
-        """A new epoch: its predictions (live first), quality, samples and signal state."""
-        self.quality, self.signal = quality, signal
-        self.ledger += ledger
+    @property
+    def worn(self) -> tuple[int, int] | None:
+        """The first epoch the band was worn in and the one after the last, so far."""
+        return self._worn
+
+    def add(self, predictions: Sequence[StagePrediction], epoch: Epoch) -> None:
+        """A new epoch and its predictions, live first."""
+        self.quality, self.derivation = epoch.quality, epoch.derivation.name
+        self.ledger += epoch.ledger
         self._update(predictions)
 
     def mark(self, mark: Mark) -> None:
@@ -93,6 +97,9 @@ class Night:
         *,
         clock_utc: datetime,
         recent_uv: F32,
+        channels: tuple[ChannelState, ...],
+        last_sample_utc: datetime | None,
+        unstored: int,
         delivery: Delivery,
         n_epochs_total: int | None,
         speed: str | None,
@@ -107,7 +114,12 @@ class Night:
             statistics=self._statistics,
             lights_off_utc=self.lights(MarkKind.LIGHTS_OFF),
             lights_on_utc=self.lights(MarkKind.LIGHTS_ON),
+            derivation=self.derivation,
             recent_uv=recent_uv,
+            channels=channels,
+            last_sample_utc=last_sample_utc,
+            worn=self._worn,
+            unstored=unstored,
             quality=self.quality,
             signal=self.signal,
             ledger=self.ledger,
@@ -126,6 +138,7 @@ class Night:
             else:
                 revised[prediction.epoch_index] = prediction
         self._revised = tuple(revised)
+        self._worn = worn_window([prediction.reason is None for prediction in self._live])
         self._statistics = self._statistics_now()
 
     def _statistics_now(self) -> SleepStatistics:
@@ -133,7 +146,8 @@ class Night:
         on = self._epoch_at(self.lights(MarkKind.LIGHTS_ON))
         if off is not None and on is not None and on < off:
             on = None  # lights on before lights off belong to the evening
-        return sleep_statistics([prediction.stage for prediction in self._revised], off, on)
+        stages = [prediction.stage for prediction in self._revised]
+        return sleep_statistics(stages, off, on, self._worn)
 
     def _epoch_at(self, time: datetime | None) -> int | None:
         """The epoch boundary nearest to ``time``, within the night."""

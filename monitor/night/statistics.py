@@ -19,7 +19,8 @@ PERSISTENT_SLEEP_EPOCHS = 20
 class SleepStatistics:
     """All durations in minutes, all percentages 0-100.
 
-    - ``bounds``: "lights" if lights off and on were marked, else "recording" (or a mix, named).
+    - ``bounds``: "lights" if lights off and on were marked; else "worn", the time between band on
+      and band off, if that is less than the recording; else "recording" (or a mix, named).
     - ``trt_min``: total recording time, lights off to lights on (within ``bounds``).
     - ``tst_min``: total sleep time: N1, N2, N3 and R. ``se_percent``: TST / TRT.
     - ``sol_min``: sleep onset latency, lights off to the first epoch of any sleep.
@@ -56,14 +57,21 @@ def sleep_statistics(
     hypnogram: Sequence[Stage | None],
     lights_off: int | None = None,
     lights_on: int | None = None,
+    worn: tuple[int, int] | None = None,
 ) -> SleepStatistics:
     """Statistics of ``hypnogram``: one stage an epoch, None for unscored.
 
     ``lights_off`` is the first epoch in bed in the dark, ``lights_on`` the first one after it;
-    None takes the recording's bound. Raises ValueError if they are out of order.
+    None takes the bound of the time ``worn`` (first epoch, one after the last), or without that
+    the recording's. Raises ValueError if they are out of order.
     """
-    first = 0 if lights_off is None else lights_off
-    last = len(hypnogram) if lights_on is None else lights_on
+    band_on, band_off = worn or (0, len(hypnogram))
+    first = band_on if lights_off is None else lights_off
+    last = band_off if lights_on is None else lights_on
+    if lights_off is None and lights_on is not None:
+        first = min(first, lights_on)
+    if lights_on is None and lights_off is not None:
+        last = max(last, lights_off)
     if not 0 <= first <= last <= len(hypnogram):
         raise ValueError(
             f"lights off (epoch {first}) and lights on (epoch {last}) must be in order and within "
@@ -89,7 +97,10 @@ def sleep_statistics(
         return 100.0 * minutes[stage] / tst_min if tst_min else None
 
     return SleepStatistics(
-        bounds=_bounds(lights_off, lights_on),
+        bounds=_bounds(
+            _bound(lights_off is not None, band_on > 0),
+            _bound(lights_on is not None, band_off < len(hypnogram)),
+        ),
         trt_min=trt_min,
         tst_min=tst_min,
         w_min=minutes[Stage.W],
@@ -111,12 +122,16 @@ def sleep_statistics(
     )
 
 
-def _bounds(lights_off: int | None, lights_on: int | None) -> str:
-    if lights_off is None and lights_on is None:
-        return "recording"
-    if lights_off is not None and lights_on is not None:
-        return "lights"
-    return "lights off to recording end" if lights_on is None else "recording start to lights on"
+def _bound(lights: bool, worn: bool) -> str:
+    return "lights" if lights else "worn" if worn else "recording"
+
+
+def _bounds(start: str, end: str) -> str:
+    if start == end:
+        return start
+    starts = {"lights": "lights off", "worn": "band on", "recording": "recording start"}
+    ends = {"lights": "lights on", "worn": "band off", "recording": "recording end"}
+    return f"{starts[start]} to {ends[end]}"
 
 
 def _persistent_sleep_latency_min(asleep: Sequence[bool]) -> float | None:

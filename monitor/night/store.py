@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, astuple, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,12 @@ from filelock import FileLock, Timeout
 from models.contract import EPOCH_SAMPLES, Stage
 from monitor.errors import InputError, MonitorError
 from monitor.types import (
+    Derivation,
     Epoch,
     Event,
     Mark,
     MarkKind,
+    Montage,
     Quality,
     Reason,
     SampleLedger,
@@ -34,20 +36,25 @@ from monitor.types import (
     Track,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x534C4D31  # "SLM1": tells a night store from any other SQLite file
 
 SCHEMA = """
 CREATE TABLE session (
     id TEXT PRIMARY KEY, source TEXT NOT NULL, derivation TEXT NOT NULL,
+    channels TEXT NOT NULL,   -- JSON: names, in the order of signal_uv
     start_s REAL NOT NULL, start_utc TEXT NOT NULL, sfreq_hz REAL NOT NULL,
-    gain TEXT NOT NULL, model TEXT NOT NULL, created_utc TEXT NOT NULL, ended_utc TEXT
+    gain TEXT NOT NULL, model TEXT NOT NULL, sleeper TEXT NOT NULL,
+    created_utc TEXT NOT NULL, ended_utc TEXT
 ) STRICT;
 CREATE TABLE epoch (
     epoch_index INTEGER PRIMARY KEY, start_s REAL NOT NULL, start_utc TEXT NOT NULL,
     signal_uv BLOB NOT NULL,  -- float32 little-endian (n_channels, 3000), 100 Hz, NaN where lost
+    derivation TEXT NOT NULL, -- JSON: name of the one staged, and which channels it is made of
     reason TEXT,              -- why the epoch is unscored; NULL if it is scored
-    quality TEXT NOT NULL,    -- JSON
+    quality TEXT NOT NULL,    -- JSON: of the derivation
+    channel_quality TEXT NOT NULL,  -- JSON: of each channel
+    verdicts TEXT NOT NULL,   -- JSON: of each derivation, why it could not be staged, or null
     ledger TEXT NOT NULL      -- JSON: received + filled + lost = expected
 ) STRICT;
 CREATE TABLE prediction (
@@ -64,9 +71,28 @@ CREATE TABLE event (
     sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL,
     source TEXT NOT NULL, time TEXT NOT NULL, data TEXT NOT NULL, published_utc TEXT
 ) STRICT;
+CREATE TABLE live (            -- of a live night only: what it takes to go on with it
+    source_key TEXT NOT NULL, montage TEXT NOT NULL,
+    boot_id TEXT NOT NULL, timeline_offset_s REAL NOT NULL, clock_offset_s REAL
+) STRICT;
 """
 
 _INSERT_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, NULL)"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveNight:
+    """What it takes to go on with a live night after the monitor, or the machine, went down.
+
+    ``source_key`` names the headband. ``timeline_offset_s`` and ``clock_offset_s`` (see `Timeline`
+    and `LiveSource`) hold within the boot of the machine called ``boot_id``.
+    """
+
+    source_key: str
+    montage: Montage
+    boot_id: str
+    timeline_offset_s: float
+    clock_offset_s: float | None
 
 
 class NightStore:
@@ -137,23 +163,29 @@ class NightStore:
 
     # --- writing
 
-    def begin(self, session: Session, created_utc: datetime, event: Event) -> None:
+    def begin(
+        self, session: Session, created_utc: datetime, event: Event, live: LiveNight | None = None
+    ) -> None:
         """Start the night in a new file; ``event`` says that it has started."""
         with self._transaction() as cursor:
             cursor.execute(
-                "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+                f"INSERT INTO session VALUES ({', '.join('?' * 11)}, NULL)",
                 (
                     session.id,
                     session.source,
                     session.derivation,
+                    json.dumps(session.channels),
                     session.start_s,
                     session.start_utc.isoformat(),
                     session.sfreq_hz,
                     session.gain,
                     session.model,
+                    session.sleeper,
                     created_utc.isoformat(),
                 ),
             )
+            if live is not None:
+                cursor.execute("INSERT INTO live VALUES (?, ?, ?, ?, ?)", _live_row(live))
             cursor.execute(_INSERT_EVENT, _event_row(event))
         self._discard = False
 
@@ -168,7 +200,9 @@ class NightStore:
         """Everything that happened at one moment of the night, all or nothing."""
         with self._transaction() as cursor:
             if epoch is not None:
-                cursor.execute("INSERT INTO epoch VALUES (?, ?, ?, ?, ?, ?, ?)", _epoch_row(epoch))
+                cursor.execute(
+                    f"INSERT INTO epoch VALUES ({', '.join('?' * 10)})", _epoch_row(epoch)
+                )
             cursor.executemany(
                 f"INSERT INTO prediction VALUES ({', '.join('?' * 14)})",
                 [_prediction_row(prediction) for prediction in predictions],
@@ -179,6 +213,13 @@ class NightStore:
             cursor.executemany(_INSERT_EVENT, [_event_row(event) for event in events])
             if ended_utc is not None:
                 cursor.execute("UPDATE session SET ended_utc = ?", (ended_utc.isoformat(),))
+
+    def go_on(self, live: LiveNight) -> None:
+        """Go on with a live night, also with one that had been brought to its end."""
+        with self._transaction() as cursor:
+            cursor.execute("DELETE FROM live")
+            cursor.execute("INSERT INTO live VALUES (?, ?, ?, ?, ?)", _live_row(live))
+            cursor.execute("UPDATE session SET ended_utc = NULL")
 
     def mark_published(self, sequence: int, utc: datetime) -> None:
         """The event server holds every event up to ``sequence``."""
@@ -193,13 +234,27 @@ class NightStore:
     def session(self) -> Session | None:
         """The night in this file, or None if none was begun."""
         rows = self._rows(
-            "SELECT id, source, derivation, start_s, start_utc, sfreq_hz, gain, model FROM session"
+            "SELECT id, source, derivation, channels, start_s, start_utc, sfreq_hz, gain, model, "
+            "sleeper FROM session"
         )
         if not rows:
             return None
-        id_, source, derivation, start_s, start_utc, sfreq_hz, gain, model = rows[0]
+        id_, source, derivation, channels, start_s, start_utc, *rest = rows[0]
         start = datetime.fromisoformat(start_utc)
-        return Session(id_, source, derivation, start_s, start, sfreq_hz, gain, model)
+        return Session(id_, source, derivation, tuple(json.loads(channels)), start_s, start, *rest)
+
+    def live_night(self) -> LiveNight | None:
+        """What it takes to go on with this night; None for a replay's."""
+        rows = self._rows(
+            "SELECT source_key, montage, boot_id, timeline_offset_s, clock_offset_s FROM live"
+        )
+        if not rows:
+            return None
+        key, montage, *clocks = rows[0]
+        channels, derivations = json.loads(montage)
+        return LiveNight(
+            key, Montage(tuple(channels), tuple(Derivation(*each) for each in derivations)), *clocks
+        )
 
     def ended(self) -> bool:
         """Whether the night was brought to its end."""
@@ -209,11 +264,16 @@ class NightStore:
         """Stored epochs with an index greater than ``after``, in order."""
         for index, *_ in self._rows("SELECT epoch_index FROM epoch WHERE epoch_index > ?", after):
             (row,) = self._rows(
-                "SELECT start_s, start_utc, signal_uv, quality, ledger FROM epoch "
-                "WHERE epoch_index = ?",
+                "SELECT start_s, start_utc, signal_uv, derivation, quality, channel_quality, "
+                "verdicts, ledger FROM epoch WHERE epoch_index = ?",
                 index,
             )
             yield _epoch(index, *row)
+
+    def verdicts(self) -> list[tuple[Reason | None, ...]]:
+        """Of every epoch, in order, why each derivation could not be staged, or None."""
+        rows = self._rows("SELECT verdicts FROM epoch ORDER BY epoch_index")
+        return [_reasons(row[0]) for row in rows]
 
     def ledger(self) -> SampleLedger:
         """Where the samples of the whole night went."""
@@ -247,6 +307,16 @@ class NightStore:
             Event(number, id_, type_, source, datetime.fromisoformat(time), json.loads(data))
             for number, id_, type_, source, time, data in rows
         ]
+
+    def holds_event(self, event_id: str) -> bool:
+        """Whether this has been told already."""
+        return bool(self._rows("SELECT 1 FROM event WHERE id = ?", event_id))
+
+    def newest_event(self, type_: str) -> Event | None:
+        """The newest event of a type."""
+        rows = self._rows("SELECT max(sequence) FROM event WHERE type = ?", type_)
+        (sequence,) = rows[0]
+        return None if sequence is None else self.events_after(sequence - 1, 1)[0]
 
     def last_sequence(self) -> int:
         """Sequence of the newest event; 0 if there is none."""
@@ -320,24 +390,55 @@ def _epoch_row(epoch: Epoch) -> tuple[object, ...]:
         epoch.start_s,
         epoch.start_utc.isoformat(),
         epoch.data_uv.astype("<f4").tobytes(),
+        json.dumps(astuple(epoch.derivation)),
         None if epoch.quality.reason is None else epoch.quality.reason.value,
         json.dumps(asdict(epoch.quality)),
+        json.dumps([asdict(each) for each in epoch.channel_quality]),
+        json.dumps(epoch.verdicts),
         json.dumps(asdict(epoch.ledger)),
     )
 
 
 def _epoch(
-    index: int, start_s: float, start_utc: str, signal: bytes, quality: str, ledger: str
+    index: int,
+    start_s: float,
+    start_utc: str,
+    signal: bytes,
+    derivation: str,
+    quality: str,
+    channel_quality: str,
+    verdicts: str,
+    ledger: str,
 ) -> Epoch:
-    fields = json.loads(quality)
-    reason = fields.pop("reason")
     return Epoch(
         index=index,
         start_s=start_s,
         start_utc=datetime.fromisoformat(start_utc),
         data_uv=np.frombuffer(signal, "<f4").reshape(-1, EPOCH_SAMPLES).astype(np.float32),
-        quality=Quality(reason=None if reason is None else Reason(reason), **fields),
+        derivation=Derivation(*json.loads(derivation)),
+        quality=_quality(**json.loads(quality)),
+        channel_quality=tuple(_quality(**each) for each in json.loads(channel_quality)),
+        verdicts=_reasons(verdicts),
         ledger=SampleLedger(**json.loads(ledger)),
+    )
+
+
+def _quality(reason: str | None, **fields: Any) -> Quality:
+    return Quality(None if reason is None else Reason(reason), **fields)
+
+
+def _reasons(text: str) -> tuple[Reason | None, ...]:
+    return tuple(None if each is None else Reason(each) for each in json.loads(text))
+
+
+def _live_row(live: LiveNight) -> tuple[object, ...]:
+    montage = [live.montage.channels, [astuple(each) for each in live.montage.derivations]]
+    return (
+        live.source_key,
+        json.dumps(montage),
+        live.boot_id,
+        live.timeline_offset_s,
+        live.clock_offset_s,
     )
 
 

@@ -14,6 +14,8 @@ PREFERENCE = (
     "Fpz-Cz",  # what the network is trained on (Sleep-EDF)
     "AF7-TP9",  # Muse headbands: the same forehead, against the ear
     "AF8-TP10",
+    "AF7-TP10",  # where an ear electrode has lost contact: the other ear
+    "AF8-TP9",
     "Fpz-M2",
     "Fpz-M1",
     "Fp1-M2",

@@ -69,7 +69,7 @@ class Stager:
 
     def _enter(self, epoch: Epoch) -> _ContextEpoch:
         if epoch.quality.reason is None:
-            embedding = self._backend.encode(bridged(epoch.data_uv[0])[None])[0]
+            embedding = self._backend.encode(bridged(epoch.staged_uv)[None])[0]
         else:
             embedding = np.zeros(self._backend.contract.embedding_dim, np.float32)
         entry = _ContextEpoch(epoch.index, embedding, epoch.quality.reason)

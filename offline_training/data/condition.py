@@ -107,7 +107,7 @@ def condition(source: Source) -> ConditionedNight:
     n_kept = 0
     for epoch in islice(night.epochs(source.gain), first, stop):
         if epoch.quality.reason is None:
-            epochs_uv[n_kept] = bridged(epoch.data_uv[0])
+            epochs_uv[n_kept] = bridged(epoch.staged_uv)
         else:
             unusable.setdefault(epoch.quality.reason.value, []).append(n_kept)
         n_kept += 1

@@ -21,7 +21,7 @@ from monitor.errors import InputError
 from monitor.sources.derivation import Derivation, choose_derivation
 from monitor.sources.edf import EdfRecording
 from monitor.sources.hypnogram import Hypnogram, grid_origin_s, stages_on_grid
-from monitor.types import EegChunk, Epoch
+from monitor.types import EegChunk, Epoch, Montage
 from offline_training.arrays import F32, I64
 from offline_training.data.expert import expert_stages
 from offline_training.data.trim import kept
@@ -87,7 +87,7 @@ class ScoredNight:
         they do not count: filters and judgement depend on what was before.
         """
         conditioner = Conditioner(
-            1,
+            Montage.of_one(self.derivation.name),
             self.derivation.sfreq_hz,
             self.origin_s,
             self.recording.start_utc + timedelta(seconds=self.origin_s),

@@ -9,6 +9,7 @@ from models.contract import Gain
 from monitor.conditioning.conditioner import Conditioner
 from monitor.conditioning.grid import GridResampler, delay_s
 from monitor.errors import InputError
+from monitor.types import Montage
 from tests.signals import START, chunk, condition, pink_noise_uv
 
 TONE_HZ = 10.0
@@ -78,4 +79,4 @@ def test_the_last_epoch_completes_at_any_rate() -> None:
 
 def test_a_rate_below_80_hz_is_refused() -> None:
     with pytest.raises(InputError, match="64 Hz; staging needs at least 80 Hz"):
-        Conditioner(1, 64.0, 0.0, START, Gain.KNOWN)
+        Conditioner(Montage.of_one("EEG"), 64.0, 0.0, START, Gain.KNOWN)

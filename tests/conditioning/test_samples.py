@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.contract import Gain
-from monitor.conditioning.conditioner import Conditioner
+from monitor.conditioning.conditioner import SILENCE_WAIT_S, Conditioner
 from monitor.conditioning.quality import signal_state
 from monitor.errors import MonitorError
-from monitor.types import SampleLedger, SignalState
+from monitor.types import Montage, SampleLedger, SignalState
 from tests.signals import START, chunk, condition, cut, pink_noise_uv, same
 
 SFREQ_HZ = 128.0
@@ -113,34 +113,35 @@ def test_late_samples_are_late_however_often_the_time_was_told() -> None:
     first, after = slice(0, 1280), slice(round(100 * SFREQ_HZ), n)
     gap = slice(1280, round(100 * SFREQ_HZ))
     nothing = chunk(data_uv[:, :0], times_s[:0], SFREQ_HZ)
-    ticks = [replace(nothing, reached_s=float(now_s)) for now_s in np.arange(11.0, 99.0, 0.2)]
+    ticks = [replace(nothing, reached_s=float(now_s)) for now_s in np.arange(11.0, 109.0, 0.2)]
     parts = [chunk(data_uv[:, part], times_s[part], SFREQ_HZ) for part in (first, after, gap)]
     epochs = condition([parts[0], *ticks, parts[1], parts[2]])
     ledger = sum((epoch.ledger for epoch in epochs), SampleLedger())
     assert ledger.duplicate == 0
 
 
-def test_an_epoch_in_a_gap_is_closed_half_a_second_after_its_end() -> None:
-    conditioner = Conditioner(1, SFREQ_HZ, 0.0, START, Gain.KNOWN)
+def test_an_epoch_in_a_gap_stays_open_for_what_is_under_way() -> None:
+    conditioner = Conditioner(Montage.of_one("EEG"), SFREQ_HZ, 0.0, START, Gain.KNOWN)
     conditioner.push(chunk(DATA_UV[:, :1280], TIMES_S[:1280], SFREQ_HZ))
     nothing = chunk(DATA_UV[:, :0], TIMES_S[:0], SFREQ_HZ)
-    assert conditioner.push(replace(nothing, reached_s=30.4)) == []
-    (epoch,) = conditioner.push(replace(nothing, reached_s=30.6))
+    assert conditioner.push(replace(nothing, reached_s=30.4 + SILENCE_WAIT_S)) == []
+    (epoch,) = conditioner.push(replace(nothing, reached_s=30.6 + SILENCE_WAIT_S))
     assert (epoch.index, epoch.quality.reason) == (0, "missing")
     assert epoch.ledger.lost == 2000
     # A sample that turns up for it now is late.
     late = conditioner.push(chunk(DATA_UV[:, 2000:2001], TIMES_S[2000:2001], SFREQ_HZ))
     assert late == []
-    rest = conditioner.push(replace(nothing, reached_s=61.0))
+    rest = conditioner.push(replace(nothing, reached_s=61.0 + SILENCE_WAIT_S))
     assert [epoch.ledger.late for epoch in rest] == [1]
 
 
 def test_the_first_sample_after_the_told_time_is_no_repeat() -> None:
-    conditioner = Conditioner(1, SFREQ_HZ, 0.0, START, Gain.KNOWN)
+    conditioner = Conditioner(Montage.of_one("EEG"), SFREQ_HZ, 0.0, START, Gain.KNOWN)
     conditioner.push(chunk(DATA_UV[:, :640], TIMES_S[:640], SFREQ_HZ))
     nothing = chunk(DATA_UV[:, :0], TIMES_S[:0], SFREQ_HZ)
     # What comes from half a second ago on is in time: here by a quarter of a sample period.
-    conditioner.push(replace(nothing, reached_s=TIMES_S[1280] + 0.5 - 0.25 / SFREQ_HZ))
+    now_s = TIMES_S[1280] + 0.5 - 0.25 / SFREQ_HZ + SILENCE_WAIT_S
+    conditioner.push(replace(nothing, reached_s=now_s))
     (epoch,) = conditioner.push(chunk(DATA_UV[:, 1280:], TIMES_S[1280:], SFREQ_HZ))
     assert (epoch.ledger.duplicate, epoch.ledger.late) == (0, 0)
     assert epoch.ledger.received + epoch.ledger.lost == 3000

@@ -18,6 +18,7 @@ from monitor.errors import InputError, MonitorError
 from monitor.night.store import NightStore
 from monitor.sinks import events
 from monitor.types import (
+    Derivation,
     Epoch,
     Mark,
     MarkKind,
@@ -41,7 +42,17 @@ def epoch(index: int = 0, quality: Quality = GOOD) -> Epoch:
     signal = np.random.default_rng(index).standard_normal((1, 3000)).astype(np.float32)
     ledger = SampleLedger(expected=3000, received=2990, filled=4, lost=6, arrived=2990)
     start_utc = START + timedelta(seconds=30 * index)
-    return Epoch(index, 10.01 + 30 * index, start_utc, signal, quality, ledger)
+    return Epoch(
+        index,
+        10.01 + 30 * index,
+        start_utc,
+        signal,
+        Derivation("EEG", 0),
+        quality,
+        (quality,),
+        (quality.reason,),
+        ledger,
+    )
 
 
 @pytest.fixture
@@ -166,7 +177,7 @@ def test_a_store_of_another_format_is_refused(store: NightStore) -> None:
     store.close()
     with closing(sqlite3.connect(store.path)) as other:
         other.execute("PRAGMA user_version = 99")
-    with pytest.raises(InputError, match="night-store format 99, this version writes 1"):
+    with pytest.raises(InputError, match="night-store format 99, this version writes 2"):
         NightStore.open(store.path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -14,6 +15,7 @@ from monitor.clock import ManualClock
 from monitor.staging.backend import TorchBackend
 from monitor.staging.stager import Stager
 from monitor.types import (
+    Derivation,
     Epoch,
     Quality,
     Reason,
@@ -32,7 +34,10 @@ def epochs(n: int, unscored: tuple[int, ...] = ()) -> list[Epoch]:
             start_s=30.0 * i,
             start_utc=START + timedelta(seconds=30 * i),
             data_uv=excerpt_uv()[:, 1001 + 3000 * i : 1001 + 3000 * (i + 1)],
+            derivation=Derivation("EEG", 0),
             quality=Quality(Reason.FLAT if i in unscored else None, 0, 0, 0, 0, 0, None, 0),
+            channel_quality=(),
+            verdicts=(),
             ledger=SampleLedger(),
         )
         for i in range(n)
@@ -95,10 +100,7 @@ def test_an_unscored_epoch_is_not_looked_at_but_keeps_its_place() -> None:
     """Whatever an unscored epoch holds, the others come out the same."""
     night = epochs(20, unscored=(7,))
     noise = 1e4 * np.ones_like(night[7].data_uv)
-    other = [
-        Epoch(e.index, e.start_s, e.start_utc, noise, e.quality, e.ledger) if e.index == 7 else e
-        for e in night
-    ]
+    other = [replace(e, data_uv=noise) if e.index == 7 else e for e in night]
     ours, theirs = stage(new_stager(), night), stage(new_stager(), other)
     assert ours == theirs
     seven = [p for p in ours if p.epoch_index == 7]

@@ -13,7 +13,7 @@ from monitor.clock import ManualClock
 from monitor.conditioning.conditioner import Conditioner
 from monitor.config import ReplayOptions
 from monitor.staging.stager import Stager
-from monitor.types import F32, Bool, Reason
+from monitor.types import F32, Bool, Montage, Reason
 from offline_training.data.condition import ConditionedNight, Source, condition
 from offline_training.data.licences import PRIVATE
 from tests.edf_files import Signal, make_discontinuous, write_edf
@@ -43,7 +43,11 @@ def staged(recording: Path, hypnogram: Path | None) -> list[F32 | Reason]:
     run = Replay.prepare(ReplayOptions(recording, hypnogram=hypnogram, speed="60"))
     session = run.session
     conditioner = Conditioner(
-        1, session.sfreq_hz, session.start_s, session.start_utc, run.options.gain
+        Montage.of_one(session.derivation),
+        session.sfreq_hz,
+        session.start_s,
+        session.start_utc,
+        run.options.gain,
     )
     listener = Listener()
     stager = Stager(listener, clock)

@@ -1,0 +1,70 @@
+"""Writes to the night store in order; what the disk does not take waits."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+
+from monitor.clock import Clock
+from monitor.errors import MonitorError
+from monitor.night.store import NightStore
+from monitor.types import Epoch, Event, Mark, StagePrediction
+
+RETRY_S = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Backlog:
+    """Stands before the store of a live night. A disk that is full or gone does not end the night:
+    what cannot be written waits in memory and is tried again every `RETRY_S` seconds. Nobody is
+    told of it before it is stored, since events are read from the store."""
+
+    def __init__(self, store: NightStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._waiting: deque[tuple[Epoch | None, Callable[[], None]]] = deque()
+        self._failed_s: float | None = None
+
+    @property
+    def unstored_epochs(self) -> int:
+        """How many epochs wait."""
+        return sum(epoch is not None for epoch, _ in self._waiting)
+
+    def write(
+        self,
+        events: Sequence[Event],
+        predictions: Sequence[StagePrediction] = (),
+        epoch: Epoch | None = None,
+        mark: Mark | None = None,
+        ended_utc: datetime | None = None,
+    ) -> None:
+        """As `NightStore.write`, after what waits; never raises."""
+        write = partial(self._store.write, events, predictions, epoch, mark, ended_utc)
+        self._waiting.append((epoch, write))
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what waits, if it is time to try."""
+        now_s = self._clock.monotonic_s()
+        if self._failed_s is not None and now_s - self._failed_s < RETRY_S:
+            return
+        try:
+            self.drain()
+        except MonitorError as exc:
+            if self._failed_s is None:
+                _log.warning("%s. Meanwhile the night is kept in memory", exc)
+            self._failed_s = now_s
+        else:
+            if self._failed_s is not None:
+                _log.info("The disk takes the night again; all of it is in %s", self._store.path)
+            self._failed_s = None
+
+    def drain(self) -> None:
+        """Write what waits. Raises `MonitorError` if the disk does not take it."""
+        while self._waiting:
+            self._waiting[0][1]()
+            self._waiting.popleft()
