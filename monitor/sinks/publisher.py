@@ -250,6 +250,7 @@ class Publisher:
             "session": self._session_id,
             "utc": utc_text(self._clock.utc()),
             "sequence": self._published,
+            "sleeper": self._last.get("sleeper", ""),
         }
         with self._client.pipeline(transaction=True) as pipe:
             for key in (self._keys.heartbeat(self._session_id), self._keys.heartbeat()):

@@ -18,7 +18,7 @@ SOCKET_TIMEOUT_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Every key the monitor writes. See EVENTS.md.
+    """Every key the monitor writes, and ``marks``, which it reads. See EVENTS.md.
 
     ``last`` and ``heartbeat`` exist twice: per session, and without one for whoever published
     most recently, which is all that an app with one sleeper needs.
@@ -29,6 +29,10 @@ class Keys:
     @property
     def events(self) -> str:
         return f"{self.prefix}:events"
+
+    @property
+    def marks(self) -> str:
+        return f"{self.prefix}:marks"
 
     def last(self, session_id: str | None = None) -> str:
         return self._of("last", session_id)
@@ -78,6 +82,8 @@ def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
         client = redis.Redis.from_url(
             url,
             decode_responses=True,
+            # What another program wrote may be no text: better a wrong letter than no answer.
+            encoding_errors="replace",
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),

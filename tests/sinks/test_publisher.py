@@ -19,11 +19,21 @@ from typing import Any
 import pytest
 
 from monitor.errors import InputError
+from monitor.night.statistics import sleep_statistics
 from monitor.sinks.event_log import MemoryEventLog
-from monitor.sinks.events import from_json, mark_event, session_started, stage_event
+from monitor.sinks.events import (
+    channels_event,
+    derivation_event,
+    from_json,
+    mark_event,
+    session_ended,
+    session_resumed,
+    session_started,
+    stage_event,
+)
 from monitor.sinks.redis_client import connect
 from monitor.sinks.redis_server import RedisServer
-from monitor.types import MarkKind
+from monitor.types import ChannelState, Contact, MarkKind, Reason, SampleLedger
 from tests.sinks.peers import (
     KEYS,
     a_log,
@@ -271,7 +281,8 @@ def test_log_that_lost_its_tail_sends_what_follows(server: RedisServer) -> None:
 def test_sessions_share_a_server(server: RedisServer) -> None:
     left, right = MemoryEventLog(), MemoryEventLog()
     append(left, 1, 50, "left")
-    append(right, 1, 59, "right")
+    right.append(session_started(a_session("right", sleeper="ben"), 1))
+    append(right, 2, 59, "right")
     at = a_session().start_utc
     right.append(mark_event(a_session("right"), 60, MarkKind.LIGHTS_OFF, time=at))
     client: Any = connect(server.url)
@@ -289,11 +300,13 @@ def test_sessions_share_a_server(server: RedisServer) -> None:
         assert client.hexists(KEYS.last("right"), "lights_off_utc")
         # The shared hash is one session's as a whole: nothing of the other is left in it.
         assert client.hgetall(KEYS.last()) == client.hgetall(KEYS.last("left"))
-        assert json.loads(client.get(KEYS.heartbeat("right")))["session"] == "right"
+        beat = json.loads(client.get(KEYS.heartbeat("right")))
+        assert (beat["session"], beat["sleeper"]) == ("right", "ben")
+        assert client.hget(KEYS.last("right"), "sleeper") == "ben"
     client.close()
-    for name, n in (("left", 51), ("right", 59)):
+    for name, first, n in (("left", 1, 51), ("right", 2, 59)):
         of_one = [entry["id"] for entry in stream(server.url) if entry["session"] == name]
-        assert of_one[:n] == ids_of(1, n)
+        assert of_one[first - 1 : n] == ids_of(first, n)
 
 
 def test_last_value(server: RedisServer) -> None:
@@ -324,12 +337,41 @@ def test_last_value(server: RedisServer) -> None:
     }
     # A resumed session goes on from what the server has.
     append(log, 5, 5)
+    off = ChannelState("TP9 ü", Contact.OFF, Reason.FLAT, 0.0)
+    moved: dict[str, Any] = {"time": at, "epoch_index": 5}
+    log.append(channels_event(session, 6, **moved, channels=[off]))
+    log.append(
+        derivation_event(
+            session, 7, **moved, derivation="AF8", previous="EEG Fpz-Cz", reason=Reason.FLAT
+        )
+    )
+    log.append(session_resumed(session, 8, **moved))
     with publishing(log, server.url) as publisher:
-        until_sent(publisher, 5)
+        until_sent(publisher, 8)
     after = client.hgetall(KEYS.last("night-1"))
-    client.close()
     assert after["live_stage"] == "N2"
     assert after["lights_off_utc"] == "2026-01-01T22:05:00.000Z"
+    assert after["derivation"] == "AF8"
+    assert json.loads(after["channels"])[0]["contact"] == "off"
+    assert (after["state"], after["resumed_utc"]) == ("started", "2026-01-01T22:05:00.000Z")
+    log.append(
+        session_ended(
+            session,
+            9,
+            time=at,
+            statistics=sleep_statistics([]),
+            revised=[],
+            ledger=SampleLedger(),
+            worn=(2, 4),
+        )
+    )
+    with publishing(log, server.url) as publisher:
+        until_sent(publisher, 9)
+    after = client.hgetall(KEYS.last("night-1"))
+    client.close()
+    assert after["state"] == "ended"
+    assert after["worn_start_utc"] == "2026-01-01T22:01:00.000Z"
+    assert after["worn_end_utc"] == "2026-01-01T22:02:00.000Z"
 
 
 def test_stream_is_bounded(server: RedisServer) -> None:
@@ -353,6 +395,7 @@ def test_heartbeat_beats_and_ends(server: RedisServer) -> None:
             "session": "night-1",
             "utc": "2026-01-01T22:00:00.000Z",
             "sequence": 3,
+            "sleeper": "",
         }
         assert 0 < client.pttl(KEYS.heartbeat()) <= 1000
     until(lambda: client.exists(KEYS.heartbeat()) == 0, "the heartbeat to end", 2.0)
