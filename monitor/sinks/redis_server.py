@@ -5,13 +5,10 @@ It keeps events in memory only, leaves no file behind, and ends with the monitor
 
 from __future__ import annotations
 
-import os
-import signal
+import logging
 import socket
 import subprocess
-import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,17 +28,14 @@ DEFAULT_PORT = 16379
 DEFAULT_URL = f"redis://{HOST}:{DEFAULT_PORT}"
 START_TIMEOUT_S = 10.0
 ATTEMPTS = 4
+RETRY_S = 5.0
 
-# Asks Linux for a signal when the parent dies, then becomes the server (same process id). A step
-# of its own, because code between fork and exec (preexec_fn) may deadlock in a process with
-# threads. If the parent died before the request, the parent is another one by now.
-_WITH_PARENT = """
-import ctypes, os, sys
-parent, signal, binary, *arguments = sys.argv[1:]
-ctypes.CDLL(None).prctl(1, int(signal), 0, 0, 0)
-if os.getppid() == int(parent):
-    os.execv(binary, [binary, *arguments])
-"""
+# A shell that leaves a guard behind and becomes the server (same process id). The guard reads a
+# pipe from the monitor: a line says that the server has ended, the pipe's end without one that the
+# monitor died, however it died. This works on every POSIX system and from any thread.
+_GUARDED = 'exec 3<&0; (read _ <&3 || kill -9 $$) & exec "$@" 3<&- </dev/null'
+
+_log = logging.getLogger(__name__)
 
 
 class RedisServer:
@@ -50,9 +44,8 @@ class RedisServer:
     ``port`` is tried first; if it is taken, a free one is used (see ``url``); 0 takes a free one
     at once. ``options`` are more server options, as on its command line.
 
-    On Linux the server dies with the process, however that dies; for this, start it in the main
-    thread (Linux ties the signal to the thread that started it). Elsewhere, or from another
-    thread, only an orderly stop ends it.
+    The server dies with this process, however that dies. If the server dies first,
+    `ensure_running` starts it again.
 
     Raises MonitorError if the binary is missing or does not start.
     """
@@ -68,6 +61,8 @@ class RedisServer:
         self._options = tuple(options) + (() if password is None else ("--requirepass", password))
         self._login = "" if password is None else f":{quote(password, safe='')}@"
         self._process: subprocess.Popen[bytes] | None = None
+        self._wanted = False  # started, and not yet stopped
+        self._next_try_s = 0.0
 
     @property
     def url(self) -> str:
@@ -91,6 +86,7 @@ class RedisServer:
             output = self._start_on(port, binary)
             if output is None:
                 self.port = port
+                self._wanted = True
                 return
             if "Address already in use" not in output:
                 break
@@ -99,8 +95,39 @@ class RedisServer:
             f" of your own with --redis URL, or none with --no-redis"
         )
 
+    def ensure_running(self) -> bool:
+        """Start the server again, empty and on the same port, if it died; whether it did so.
+
+        Never raises. Tries every `RETRY_S` seconds at most, so call it as often as you like, from
+        one thread.
+        """
+        now_s = time.monotonic()
+        if not self._wanted or self.running or now_s < self._next_try_s:
+            return False
+        self._next_try_s = now_s + RETRY_S
+        died = self._process
+        self._end()
+        try:
+            output = self._start_on(self.port, _binary())
+        except (MonitorError, OSError) as exc:  # a full disk has no room for its output
+            output = str(exc)
+        if output is None:
+            _log.warning("the embedded event server died, and was started again")
+        elif died is not None:
+            _log.warning(
+                "the embedded event server died, and does not start again: %s. Events wait in the"
+                " night store; trying every %g s",
+                _last_line(output),
+                RETRY_S,
+            )
+        return output is None
+
     def stop(self) -> None:
         """End the server; it has nothing to save. Does nothing if it does not run."""
+        self._wanted = False
+        self._end()
+
+    def _end(self) -> None:
         process, self._process = self._process, None
         if process is None:
             return
@@ -108,6 +135,8 @@ class RedisServer:
         # 0.1 s, and for ever if it is stopped (SIGSTOP).
         process.kill()
         process.wait()
+        # After that, so that the guard never kills a stranger who got the process id.
+        process.communicate(b"\n")
 
     def __enter__(self) -> RedisServer:
         self.start()
@@ -133,8 +162,8 @@ class RedisServer:
                 *self._options,
             ]
             self._process = subprocess.Popen(
-                [*_launcher(binary), *arguments],
-                stdin=subprocess.DEVNULL,
+                ["/bin/sh", "-c", _GUARDED, "sh", str(binary), *arguments],
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 # Ctrl-C in the terminal is for the monitor, which still has events to send.
@@ -142,7 +171,7 @@ class RedisServer:
             )
             if self._answers(port):
                 return None
-            self.stop()
+            self._end()
             output.seek(0)
             return output.read().decode(errors="replace")
 
@@ -165,14 +194,6 @@ class RedisServer:
 
     def _url(self, port: int) -> str:
         return f"redis://{self._login}{HOST}:{port}"
-
-
-def _launcher(binary: Path) -> list[str]:
-    if sys.platform != "linux" or threading.current_thread() is not threading.main_thread():
-        return [str(binary)]
-    # -I -S: without site packages and the user's environment, Python starts in 15 ms.
-    program = [sys.executable, "-I", "-S", "-c", _WITH_PARENT]
-    return [*program, str(os.getpid()), str(int(signal.SIGKILL)), str(binary)]
 
 
 def _binary() -> Path:
@@ -199,4 +220,7 @@ def _free_port() -> int:
 
 def _last_line(output: str) -> str:
     lines = output.strip().splitlines()
-    return lines[-1] if lines else f"no answer in {START_TIMEOUT_S:g} s"
+    if not lines:
+        return f"no answer in {START_TIMEOUT_S:g} s"
+    # The server's log begins its lines with process id, time and "#".
+    return (lines[-1].partition(" # ")[2] or lines[-1]).rstrip(".")

@@ -28,7 +28,8 @@ class Follower:
     """The events of a server: first those already there, then as they come.
 
     - Iterating gives (event, its JSON text) for ever, or until ``stop`` is set. A repeated
-      event is given once.
+      event is given once; but a session that ended and then starts again is a replay that is run
+      anew, and given anew.
     - A server that is away or restarts is waited for; ``notice`` is told once that it went, and
       once that it returned. With ``wait_limit_s``, MonitorError after that long away.
     - Raises MonitorError if the server refuses the login, InputError if ``url`` is wrong.
@@ -51,6 +52,7 @@ class Follower:
         self._client: Any = connect(url, timeout_s=READ_TIMEOUT_S)
         self._last_entry = "0-0"
         self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._ended: set[str] = set()
 
     def __iter__(self) -> Iterator[tuple[Event, str]]:
         backoff = Backoff(first_s=0.1, longest_s=2.0)
@@ -115,10 +117,21 @@ class Follower:
             return None
         key = (event.source, event.id)
         if key in self._seen:
-            return None
+            if event.type != EventType.SESSION_STARTED:
+                return None
+            name = session_id_of(event)
+            if event.source not in self._ended:
+                self._notice(f"{name} is sent again; what was shown is left out")
+                return None
+            self._notice(f"{name} begins anew")
+            self._seen = OrderedDict((k, None) for k in self._seen if k[0] != event.source)
         self._seen[key] = None
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
+        if event.type == EventType.SESSION_ENDED:
+            self._ended.add(event.source)
+        else:
+            self._ended.discard(event.source)
         return event
 
     def _describe(self, exc: Exception) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -13,10 +14,9 @@ import pytest
 import redis
 
 from monitor.errors import MonitorError
-from monitor.sinks import redis_server
 from monitor.sinks.redis_client import connect
 from monitor.sinks.redis_server import HOST, RedisServer
-from tests.sinks.peers import until
+from tests.sinks.peers import a_log, ids, ids_of, publishing, until, until_sent
 
 
 def listening(port: int) -> bool:
@@ -87,20 +87,25 @@ def test_ctrl_c_in_the_terminal_is_not_for_the_server(server: RedisServer) -> No
 
 
 PARENT = """
-import sys
+import sys, threading
 from monitor.sinks.redis_server import RedisServer
 server = RedisServer(0)
-server.start()
+if sys.argv[1] == "main thread":
+    server.start()
+else:
+    thread = threading.Thread(target=server.start)
+    thread.start()
+    thread.join()
 print(server.port, flush=True)
 sys.stdin.read()
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
 @pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
-def test_dies_with_its_parent(stopped: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("thread", ["main thread", "another"])
+def test_dies_with_its_parent(thread: str, stopped: bool, tmp_path: Path) -> None:
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT],
+        [sys.executable, "-c", PARENT, thread],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "TMPDIR": str(tmp_path)},
@@ -118,14 +123,59 @@ def test_dies_with_its_parent(stopped: bool, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
-def test_does_not_start_for_a_parent_that_is_gone() -> None:
-    # The parent died before its child could ask to be told: process 1 is not the one it expects.
-    command = redis_server._launcher(Path("/bin/echo"))
-    assert command[-3] == str(os.getpid())
-    command[-3] = "1" if os.getpid() != 1 else "2"
-    ran = subprocess.run([*command, "started"], capture_output=True, timeout=60)
-    assert (ran.returncode, ran.stdout) == (0, b"")
+def processes() -> dict[int, int]:
+    """Parent of each process that runs; those that ended and wait to be counted are left out."""
+    table = subprocess.check_output(["ps", "-A", "-o", "pid=,ppid=,stat="], text=True)
+    rows = (line.split() for line in table.splitlines())
+    return {int(pid): int(parent) for pid, parent, state in rows if not state.startswith("Z")}
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["stopped", "killed first"])
+def test_leaves_no_process(server: RedisServer, killed: bool) -> None:
+    assert server.pid is not None
+    [guard] = [pid for pid, parent in processes().items() if parent == server.pid]
+    if killed:
+        os.kill(server.pid, signal.SIGKILL)
+    server.stop()
+    until(lambda: guard not in processes(), "the guard to end with the server it guards")
+
+
+def test_a_server_that_died_is_started_again_and_gets_everything(
+    server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = server.port
+    assert not server.ensure_running()
+    with publishing(a_log(20), server.url) as publisher:
+        until_sent(publisher, 20)
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGKILL)
+        until(lambda: not server.running, "the server to die")
+        assert server.ensure_running()
+        assert server.port == port
+        assert not server.ensure_running()
+        publisher.notify()
+        until(lambda: ids(server.url) == ids_of(1, 20), "everything again")
+    died = [record.getMessage() for record in caplog.records if "embedded" in record.getMessage()]
+    assert died == ["the embedded event server died, and was started again"]
+    server.stop()
+    assert not server.ensure_running()
+
+
+def test_a_server_that_cannot_start_again_is_said_once(
+    server: RedisServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("monitor.sinks.redis_server.RETRY_S", 0.0)
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)
+    until(lambda: not server.running, "the server to die")
+    with RedisServer(server.port) as stranger:
+        assert stranger.port == server.port
+        assert not server.ensure_running()
+        assert not server.ensure_running()
+    assert len(caplog.records) == 1
+    assert "does not start again: Failed listening on port" in caplog.text
+    assert server.ensure_running()
 
 
 def test_outlives_the_thread_that_started_it() -> None:

@@ -141,6 +141,65 @@ def test_begins_again_on_a_server_that_is_behind(server: RedisServer) -> None:
     client.close()
 
 
+def a_replay(n_epochs: int, ended: bool = True) -> MemoryEventLog:
+    session, log = a_session(), MemoryEventLog()
+    log.append(session_started(session, 1))
+    append(log, 2, n_epochs + 1)
+    if ended:
+        log.append(
+            session_ended(
+                session,
+                n_epochs + 2,
+                time=session.start_utc,
+                statistics=sleep_statistics([]),
+                revised=[],
+                ledger=SampleLedger(),
+            )
+        )
+    return log
+
+
+def test_a_replay_that_is_run_again_is_shown_again(server: RedisServer) -> None:
+    with watching(server.url) as watcher:
+        with publishing(a_replay(3), server.url):
+            until(lambda: len(watcher.lines) == 5, "run 1")
+        with publishing(a_replay(3), server.url):
+            until(lambda: len(watcher.lines) == 10, "run 2, on the same server")
+        assert watcher.notices == ["night-1 begins anew"]
+        server.stop()
+        until(lambda: len(watcher.notices) == 2, "the server to be missed")
+        server.start()
+        with publishing(a_replay(3), server.url):
+            until(lambda: len(watcher.lines) == 15, "run 3, on a server of its own")
+    assert watcher.lines == watcher.lines[:5] * 3
+    assert watcher.notices[3:] == ["night-1 begins anew"]
+
+
+def test_a_replay_that_broke_off_goes_on_where_it_was(server: RedisServer) -> None:
+    with watching(server.url) as watcher:
+        with publishing(a_replay(3, ended=False), server.url):
+            until(lambda: len(watcher.lines) == 4, "the first run")
+        client: Any = connect(server.url)
+        client.flushall()
+        client.close()
+        with publishing(a_replay(6), server.url):
+            until(lambda: len(watcher.lines) == 8, "the second run")
+    assert [from_json(line).sequence for line in watcher.lines] == list(range(1, 9))
+    assert watcher.notices == ["night-1 is sent again; what was shown is left out"]
+
+
+def test_several_sleepers_are_told_apart(server: RedisServer) -> None:
+    with watching(server.url, as_json=False) as watcher:
+        for sleeper in ("anna", "ben"):
+            session, log = a_session(f"night-{sleeper}", sleeper), MemoryEventLog()
+            log.append(session_started(session, 1))
+            log.append(stage_event(session, 2, scored(0)))
+            with publishing(log, server.url, session_id=session.id) as publisher:
+                until_sent(publisher, 2)
+        until(lambda: len(watcher.lines) == 4, "all four")
+    assert [line.split()[1] for line in watcher.lines] == ["anna:", "anna:", "ben:", "ben:"]
+
+
 def test_waits_for_a_server(server: RedisServer) -> None:
     server.stop()
     with watching(server.url, as_json=False) as watcher:
