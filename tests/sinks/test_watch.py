@@ -141,49 +141,47 @@ def test_begins_again_on_a_server_that_is_behind(server: RedisServer) -> None:
     client.close()
 
 
-def a_replay(n_epochs: int, ended: bool = True) -> MemoryEventLog:
+def replay(url: str, n_epochs: int, ended: bool = True) -> None:
+    """Publish a session as a replay does: its log is empty when it begins."""
     session, log = a_session(), MemoryEventLog()
     log.append(session_started(session, 1))
-    append(log, 2, n_epochs + 1)
-    if ended:
-        log.append(
-            session_ended(
-                session,
-                n_epochs + 2,
-                time=session.start_utc,
-                statistics=sleep_statistics([]),
-                revised=[],
-                ledger=SampleLedger(),
+    with publishing(log, url) as publisher:
+        until_sent(publisher, 1)
+        append(log, 2, n_epochs + 1)
+        if ended:
+            log.append(
+                session_ended(
+                    session,
+                    n_epochs + 2,
+                    time=session.start_utc,
+                    statistics=sleep_statistics([]),
+                    revised=[],
+                    ledger=SampleLedger(),
+                )
             )
-        )
-    return log
+        assert publisher.close(10.0) == 0
 
 
 def test_a_replay_that_is_run_again_is_shown_again(server: RedisServer) -> None:
     with watching(server.url) as watcher:
-        with publishing(a_replay(3), server.url):
-            until(lambda: len(watcher.lines) == 5, "run 1")
-        with publishing(a_replay(3), server.url):
-            until(lambda: len(watcher.lines) == 10, "run 2, on the same server")
+        replay(server.url, 3)
+        replay(server.url, 3)
+        until(lambda: len(watcher.lines) == 10, "two runs on the same server")
         assert watcher.notices == ["night-1 begins anew"]
         server.stop()
         until(lambda: len(watcher.notices) == 2, "the server to be missed")
         server.start()
-        with publishing(a_replay(3), server.url):
-            until(lambda: len(watcher.lines) == 15, "run 3, on a server of its own")
+        replay(server.url, 3)
+        until(lambda: len(watcher.lines) == 15, "a run on a server of its own")
     assert watcher.lines == watcher.lines[:5] * 3
     assert watcher.notices[3:] == ["night-1 begins anew"]
 
 
 def test_a_replay_that_broke_off_goes_on_where_it_was(server: RedisServer) -> None:
     with watching(server.url) as watcher:
-        with publishing(a_replay(3, ended=False), server.url):
-            until(lambda: len(watcher.lines) == 4, "the first run")
-        client: Any = connect(server.url)
-        client.flushall()
-        client.close()
-        with publishing(a_replay(6), server.url):
-            until(lambda: len(watcher.lines) == 8, "the second run")
+        replay(server.url, 3, ended=False)
+        replay(server.url, 6)
+        until(lambda: len(watcher.lines) == 8, "both runs")
     assert [from_json(line).sequence for line in watcher.lines] == list(range(1, 9))
     assert watcher.notices == ["night-1 is sent again; what was shown is left out"]
 
