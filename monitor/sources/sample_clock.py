@@ -16,7 +16,7 @@ import numpy.typing as npt
 from monitor.types import F64
 
 MEMORY_S = 30.0
-"""How far back the line looks (time constant). White jitter of 10 ms at 256 Hz is left with 0.13 ms;
+"""How far back the line looks (time constant). White jitter of 10 ms at 256 Hz leaves 0.13 ms;
 a crystal that warms up (10 ppm an hour) is followed to some microseconds."""
 
 RATE_DOUBT = 0.005
@@ -73,6 +73,8 @@ class SampleClock:
         self._jitter_s = JITTER_AT_FIRST_S  # mean distance of stamps from the line
         self._calm = 0.0  # samples since a stamp lay off the line, up to twice _clean_after
         self._started = False
+        # Times are kept from here: added to unix seconds, periods would be rounded by 30 ppm.
+        self._origin_s: float | None = None
         self._number: int | None = None  # the device's number of the newest sample
         self._line_s = 0.0  # the line at the newest sample
         self._time_s = -math.inf  # the time it was given
@@ -95,10 +97,13 @@ class SampleClock:
         """
         if not self._started and stamps_s.size and not math.isfinite(stamps_s[0]):
             stamps_s = _begin_at_a_stamp(stamps_s, index, self._period_s)
+        if self._origin_s is None:
+            known = stamps_s[np.isfinite(stamps_s)]
+            self._origin_s = float(known[0]) if known.size else 0.0
+        stamps = (stamps_s - self._origin_s).tolist()
         numbers = [None] * stamps_s.size if index is None else index.tolist()
-        return np.array(
-            [self._place(stamp_s, n) for stamp_s, n in zip(stamps_s.tolist(), numbers, strict=True)]
-        )
+        times = [self._place(stamp_s, n) for stamp_s, n in zip(stamps, numbers, strict=True)]
+        return np.array(times) + self._origin_s
 
     def _place(self, stamp_s: float, number: int | None) -> float:
         """The time of the next sample to arrive."""
@@ -130,7 +135,7 @@ class SampleClock:
 
     def _start(self, stamp_s: float) -> float:
         """Begin the line at a sample, never before one that was given a time already."""
-        begin_s = stamp_s if math.isfinite(stamp_s) else max(self._line_s, 0.0) + self._period_s
+        begin_s = stamp_s if math.isfinite(stamp_s) else self._line_s + self._period_s
         self._line_s, self._time_s = begin_s, max(begin_s, self._time_s + self._period_s)
         self._var_phase, self._cov = 1.0, 0.0
         self._step = _Step()
