@@ -1,24 +1,31 @@
-"""Draws the README's picture: the dashboard near the end of the demo.
+"""Draws the README's picture, the dashboard near the end of the demo; and examples of live nights.
 
 python -m tests.draw_dashboard monitor/dashboard.svg
+python -m tests.draw_dashboard --live FILE.svg [WIDTH HEIGHT]
+python -m tests.draw_dashboard --several FILE.svg [WIDTH HEIGHT]
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 
 from monitor.app import Replay
 from monitor.clock import ManualClock
 from monitor.config import ReplayOptions
+from monitor.night.state import SleeperState
 from monitor.night.store import NightStore
-from monitor.sinks.dashboard import to_svg
+from monitor.sinks.dashboard import Look, canvas_svg, to_svg
+from monitor.sinks.dashboard.screen import Moment
+from monitor.sinks.dashboard.sleepers import SleepersPage, watch
 from monitor.sinks.publisher import Publisher
 from monitor.sinks.redis_server import RedisServer
 from tests.nights import EXCERPT
+from tests.sinks.night_example import four_sleepers, live_state, muse_channels
 
 N_EPOCHS = 160
 
@@ -42,5 +49,23 @@ def main(path: Path, width: int = 120, height: int = 36) -> None:
             to_svg(run.state(pipeline, clock_utc, publisher, False), path, width, height)
 
 
+def draw_live(path: Path, sleepers: Sequence[SleeperState], width: int, height: int) -> None:
+    """What the dashboard shows of these made-up ``sleepers``."""
+    night = next(state.night for state in sleepers if state.night is not None)
+    page = SleepersPage(watch(sleepers, (), 0.0))
+    look = Look(timezone=UTC)
+    canvas = page.draw(width, height, look, Moment(0.0, night.clock_utc), None)
+    path.write_text(canvas_svg(canvas), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+    what = sys.argv.pop(1) if sys.argv[1].startswith("--") else ""
+    picture = Path(sys.argv[1])
+    width, height = map(int, sys.argv[2:4] or (120, 36))
+    if what == "--live":
+        state = live_state(830, derivation="AF7-TP10", channels=muse_channels())
+        draw_live(picture, [SleeperState("", "streaming", state)], width, height)
+    elif what == "--several":
+        draw_live(picture, four_sleepers(), width, height)
+    else:
+        main(picture, width, height)

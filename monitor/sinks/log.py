@@ -3,8 +3,10 @@
     23:14:30 epoch 128 N2 0.91 (live)
     23:15:00 epoch 129 unscored: mains (live)
     23:15:00 epoch 120 N1 0.80 (revised, live N2)
-    23:16:12 signal lost
+    23:16:12 signal lost: no samples since 23:16:07, check the headband
+    23:16:54 signal restored after 47 s
     23:17:40 events: not connected, 3 waiting
+    23:18:02 TP9 off: railed
 
 Epochs are numbered from 0, as in the events; an epoch's time is its end, when its stage is known.
 """
@@ -12,6 +14,7 @@ Epochs are numbered from 0, as in the events; an epoch's time is its end, when i
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from types import TracebackType
 from typing import IO, Protocol, Self
@@ -19,9 +22,12 @@ from typing import IO, Protocol, Self
 from models.contract import EPOCH_S
 from monitor.night.state import NightState
 from monitor.sinks.redis_client import safe_url
-from monitor.types import SignalState, StagePrediction, Track
+from monitor.types import ChannelState, Contact, Reason, SignalState, StagePrediction, Track
 
 logger = logging.getLogger(__name__)
+
+_STEADY_S = 10.0
+_RANK = (Contact.GOOD, Contact.POOR, Contact.OFF)
 
 
 class NightView(Protocol):
@@ -51,14 +57,8 @@ class PlainLog:
     def __init__(
         self, stream: IO[str], *, timezone: tzinfo | None = None, told: NightState | None = None
     ) -> None:
-        self._stream = stream
-        self._timezone = timezone
-        self._next_epoch = 0
-        self._unrevised: list[int] = []
-        self._signal = SignalState.WAITING
-        self._connected = True
-        self._ended = False
-        self._broken = False
+        self._lines = Lines(stream)
+        self._news = NightNews(timezone)
         if told is not None:
             self.skip(told)
 
@@ -75,19 +75,54 @@ class PlainLog:
 
     def update(self, state: NightState) -> None:
         """Write a line for every new epoch, final revision and change since the last snapshot."""
-        lines = [
-            *self._epochs(state),
-            *self._revisions(state),
-            *self._changes(state),
-        ]
-        if lines and not self._broken:
-            try:
-                self._stream.write("".join(line + "\n" for line in lines))
-                self._stream.flush()
-            except (OSError, ValueError) as error:
-                # The reader of the pipe is gone; the night goes on without it.
-                self._broken = True
-                logger.warning("Log lines can't be written (%s); the night goes on", error)
+        self._lines.write(self._news.of(state))
+
+    def skip(self, state: NightState) -> None:
+        """Take ``state`` as already told: lines begin with what changes after it."""
+        self._news.skip(state)
+
+    def close(self) -> None:
+        """Nothing is held back: every line is flushed as it is written."""
+
+
+class Lines:
+    """Whole lines to a stream. A reader that goes away is warned of once, then left alone."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._broken = False
+
+    def write(self, lines: Iterable[str]) -> None:
+        text = "".join(line + "\n" for line in lines)
+        if not text or self._broken:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError) as error:
+            # The reader of the pipe is gone; the night goes on without it.
+            self._broken = True
+            logger.warning("Log lines can't be written (%s); the night goes on", error)
+
+
+class NightNews:
+    """What is new in each snapshot of one night, as lines."""
+
+    def __init__(self, timezone: tzinfo | None = None) -> None:
+        self._timezone = timezone
+        self._next_epoch = 0
+        self._unrevised: list[int] = []
+        self._signal = SignalState.WAITING
+        self._lost_since: datetime | None = None
+        self._contacts: dict[str, _ContactNews] = {}
+        self._derivation: str | None = None
+        self._unstored = 0
+        self._connected = True
+        self._ended = False
+
+    def of(self, state: NightState) -> list[str]:
+        """A line for every new epoch, final revision and change since the last snapshot."""
+        return [*self._epochs(state), *self._revisions(state), *self._changes(state)]
 
     def skip(self, state: NightState) -> None:
         """Take ``state`` as already told: lines begin with what changes after it."""
@@ -97,12 +132,7 @@ class PlainLog:
             for revised in state.revised
             if revised.stage is not None and not (revised.track is Track.REVISED and revised.final)
         ]
-        self._signal = state.signal
-        self._connected = state.delivery.connected
-        self._ended = state.ended
-
-    def close(self) -> None:
-        """Nothing is held back: every line is flushed as it is written."""
+        self._changes(state)
 
     def _epochs(self, state: NightState) -> list[str]:
         lines = []
@@ -126,10 +156,12 @@ class PlainLog:
         return lines
 
     def _changes(self, state: NightState) -> list[str]:
-        texts = []
-        if state.signal is not self._signal:
-            texts.append(_signal_text(self._signal, state))
-            self._signal = state.signal
+        texts = [
+            *self._signal_news(state),
+            *self._contact_news(state),
+            *self._derivation_news(state),
+            *self._store_news(state),
+        ]
         delivery = state.delivery
         if delivery.url is not None and delivery.connected != self._connected:
             self._connected = delivery.connected
@@ -144,6 +176,53 @@ class PlainLog:
         at = clock_text(state.clock_utc, state, self._timezone)
         return [f"{at} {text}" for text in texts]
 
+    def _signal_news(self, state: NightState) -> Iterator[str]:
+        before, now = self._signal, state.signal
+        self._signal = now
+        if now is before:
+            return
+        if now is SignalState.LOST:
+            self._lost_since = last = state.last_sample_utc
+            if last is None or state.speed is not None:
+                yield "signal lost"
+            else:
+                since = clock_text(last, state, self._timezone)
+                yield f"signal lost: no samples since {since}, check the headband"
+        elif before is SignalState.LOST and now in (SignalState.RESTORED, SignalState.GOOD):
+            last, again = self._lost_since, state.last_sample_utc
+            away = again - last if last and again else timedelta(0)
+            yield f"signal restored after {age_text(away)}" if away else "signal restored"
+        elif now is SignalState.POOR and state.quality is not None and state.quality.reason:
+            yield f"signal poor: {state.quality.reason}"
+        else:
+            yield "waiting for a signal" if now is SignalState.WAITING else f"signal {now}"
+
+    def _contact_news(self, state: NightState) -> Iterator[str]:
+        if state.signal in (SignalState.LOST, SignalState.RESTORED):
+            return  # one line says it: of electrodes nothing is known meanwhile
+        for channel in state.channels:
+            news = self._contacts.setdefault(channel.name, _ContactNews())
+            if news.is_due(channel, state.clock_utc):
+                reason = f": {channel.reason}" if channel.reason else ""
+                yield f"{channel.name} {channel.contact}{reason}"
+
+    def _derivation_news(self, state: NightState) -> Iterator[str]:
+        preferred = state.session.derivation
+        before, self._derivation = self._derivation or preferred, state.derivation
+        if state.derivation != before:
+            again = state.derivation == preferred
+            note = "the preferred one again" if again else f"not the preferred {preferred}"
+            yield f"derivation {state.derivation}, {note}"
+
+    def _store_news(self, state: NightState) -> Iterator[str]:
+        """When it begins, each time it has doubled, and when all is well again."""
+        if state.unstored >= max(1, 2 * self._unstored):
+            self._unstored = state.unstored
+            yield unstored_text(state.unstored)
+        elif self._unstored and not state.unstored:
+            self._unstored = 0
+            yield "all epochs are stored again"
+
     def _epoch(
         self, prediction: StagePrediction, state: NightState, at: datetime | None = None
     ) -> str:
@@ -154,15 +233,40 @@ class PlainLog:
         return f"{head} {prediction.stage} {prediction.confidence:.2f}"
 
 
-def _signal_text(before: SignalState, state: NightState) -> str:
-    now = state.signal
-    if now is SignalState.GOOD:
-        return (
-            "signal restored" if before in (SignalState.LOST, SignalState.POOR) else "signal good"
-        )
-    if now is SignalState.POOR and state.quality is not None and state.quality.reason:
-        return f"signal poor: {state.quality.reason}"
-    return "waiting for a signal" if now is SignalState.WAITING else f"signal {now}"
+class _ContactNews:
+    """When to tell of one channel's contact: at once if it got worse, else once it has held.
+
+    An electrode that flickers is told once, and its better moments are not."""
+
+    def __init__(self) -> None:
+        self._told: tuple[Contact, Reason | None] = (Contact.GOOD, None)
+        self._seen: tuple[Contact, Reason | None] = self._told
+        self._since: datetime | None = None
+
+    def is_due(self, channel: ChannelState, now: datetime) -> bool:
+        current = (channel.contact, channel.reason)
+        if current != self._seen or self._since is None:
+            self._seen, self._since = current, now
+        worse = _RANK.index(channel.contact) > _RANK.index(self._told[0])
+        held = now - self._since >= timedelta(seconds=_STEADY_S)
+        due = current != self._told and (worse or held)
+        if due:
+            self._told = current
+        return due
+
+
+def unstored_text(n_epochs: int) -> str:
+    """That the disk does not take the night, and what waits for it."""
+    return f"DISK FULL? {n_epochs} {'epoch waits' if n_epochs == 1 else 'epochs wait'} to be stored"
+
+
+def age_text(duration: timedelta) -> str:
+    """``42 s``, ``3 min 20 s``, ``1 h 04 min``."""
+    seconds = max(0, int(duration.total_seconds()))
+    minutes, hours = seconds // 60, seconds // 3600
+    if hours:
+        return f"{hours} h {minutes % 60:02d} min"
+    return f"{minutes} min {seconds % 60:02d} s" if minutes else f"{seconds} s"
 
 
 def local_time(when: datetime, state: NightState, timezone: tzinfo | None = None) -> datetime:

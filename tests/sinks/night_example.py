@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from models.contract import EPOCH_SAMPLES, STAGES, Stage
-from monitor.night.state import NightState
+from monitor.night.state import NightState, SleeperState
 from monitor.night.statistics import sleep_statistics
 from monitor.types import (
     F32,
+    ChannelState,
+    Contact,
     Delivery,
     Quality,
     Reason,
@@ -68,7 +70,7 @@ def prediction(index: int, stage: Stage | None, track: Track = Track.LIVE) -> St
 
 
 def example_eeg(seed: int = 1) -> F32:
-    """Thirty seconds of slow waves, a spindle and noise, microvolts, with a gap of 1.2 s."""
+    """Thirty seconds of slow waves, a spindle and noise, (3000,) uV, with a gap of 1.2 s."""
     rng = np.random.default_rng(seed)
     time_s = np.arange(EPOCH_SAMPLES) / 100.0
     slow = np.sin(2 * np.pi * 0.9 * time_s) * (20 + 25 * np.sin(2 * np.pi * time_s / 17) ** 2)
@@ -76,7 +78,7 @@ def example_eeg(seed: int = 1) -> F32:
     signal = slow + spindle + np.cumsum(rng.normal(0, 1.5, EPOCH_SAMPLES)) * 0.3
     signal += rng.normal(0, 4, EPOCH_SAMPLES)
     signal[2100:2220] = np.nan
-    return signal[None, :].astype(np.float32)
+    return signal.astype(np.float32)
 
 
 def good_quality() -> Quality:
@@ -104,6 +106,7 @@ def night_state(n_epochs: int | None = None, **changes: object) -> NightState:
             id="example",
             source="SC4001E0-PSG.edf",
             derivation="EEG Fpz-Cz",
+            channels=("EEG Fpz-Cz",),
             start_s=0.0,
             start_utc=START,
             sfreq_hz=100.0,
@@ -116,7 +119,12 @@ def night_state(n_epochs: int | None = None, **changes: object) -> NightState:
         statistics=sleep_statistics(stages),
         lights_off_utc=None,
         lights_on_utc=None,
+        derivation="EEG Fpz-Cz",
         recent_uv=example_eeg(),
+        channels=(),
+        last_sample_utc=START + timedelta(seconds=30 * len(stages)),
+        worn=(0, len(stages)) if stages else None,
+        unstored=0,
         quality=good_quality(),
         signal=SignalState.GOOD,
         ledger=SampleLedger(
@@ -133,3 +141,98 @@ def night_state(n_epochs: int | None = None, **changes: object) -> NightState:
         ended=False,
     )
     return replace(state, **changes)
+
+
+MUSE = ("TP9", "AF7", "AF8", "TP10")
+
+
+def channel(
+    name: str,
+    contact: Contact = Contact.GOOD,
+    reason: Reason | None = None,
+    std_uv: float | None = 24.0,
+) -> ChannelState:
+    """What an electrode looks like now."""
+    return ChannelState(name, contact, reason, std_uv)
+
+
+def muse_channels() -> tuple[ChannelState, ...]:
+    """Two electrodes as they should be, one that moves and one that came off."""
+    return (
+        channel("TP9", Contact.OFF, Reason.RAILED, 640.0),
+        channel("AF7", std_uv=31.0),
+        channel("AF8", Contact.POOR, Reason.AMPLITUDE, 212.0),
+        channel("TP10", std_uv=28.0),
+    )
+
+
+def live_state(n_epochs: int | None = None, sleeper: str = "", **changes: object) -> NightState:
+    """The night after ``n_epochs`` as a headband records it; the band came on ten epochs late."""
+    state = night_state(n_epochs)
+    n = len(state.live)
+    session = replace(
+        state.session,
+        source="lsl:Muse-2E6F",
+        derivation="AF7-TP9",
+        channels=MUSE,
+        sfreq_hz=256.0,
+        sleeper=sleeper,
+    )
+    stages = [prediction.stage for prediction in state.revised]
+    worn = (10, n) if n > 10 else None
+    statistics = sleep_statistics(stages, *(worn or ()))
+    live = {
+        "session": session,
+        "statistics": replace(statistics, bounds="worn"),
+        "derivation": "AF7-TP9",
+        "channels": good_channels(),
+        "worn": worn,
+        "n_epochs_total": None,
+        "speed": None,
+    }
+    return replace(state, **{**live, **changes})
+
+
+def silent_state(n_epochs: int = 830, **changes: object) -> NightState:
+    """A headband that sent its last sample 42 s ago."""
+    state = live_state(n_epochs, signal=SignalState.LOST, recent_uv=silence())
+    last = state.clock_utc - timedelta(seconds=42)
+    gone = tuple(
+        replace(c, contact=Contact.OFF, reason=Reason.MISSING, std_uv=None) for c in state.channels
+    )
+    return replace(state, **{"last_sample_utc": last, "channels": gone, **changes})
+
+
+def silence() -> F32:
+    """Thirty seconds in which nothing came, (3000,)."""
+    return np.full(EPOCH_SAMPLES, np.nan, np.float32)
+
+
+def four_sleepers() -> tuple[SleeperState, ...]:
+    """One well, one whose headband went silent, one still awaited, one whose monitor gave up."""
+    return (
+        SleeperState("anna", "streaming", live_state(830, "anna"),
+        SleeperState("ben", "trying again in 4 s: the board is silent", silent_state(640)),
+        SleeperState("chloe", "waiting for an LSL stream of type EEG", None),
+        SleeperState("dan", "no room on the disk for dan.sqlite", live_state(300, "dan"), True),
+    )
+
+
+def good_channels() -> tuple[ChannelState, ...]:
+    """Four electrodes as they should be."""
+    return tuple(channel(name, std_uv=20.0 + i) for i, name in enumerate(MUSE))
+
+
+def many_sleepers(n: int = 64) -> tuple[SleeperState, ...]:
+    """``n`` people, of whom every sixteenth needs a look for another reason."""
+    troubled = four_sleepers()[1:]
+    sleepers = []
+    for i in range(n):
+        name = f"bed-{i + 1:02d}"
+        state = SleeperState(
+            name, "streaming", live_state(400 + 5 * i, name
+        )
+        if i % 16 == 7:
+            state = replace(troubled[i // 16 % 3], sleeper=name)
+        sleepers.append(state)
+    return tuple(sleepers)

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from monitor.clock import ManualClock
 from monitor.sinks.dashboard import Dashboard, Look, night_view, summary
-from monitor.sinks.dashboard.live import FramePacer
+from monitor.sinks.dashboard.screen import FramePacer
 from monitor.sinks.log import PlainLog
 from tests.sinks.night_example import night_state
 
@@ -139,7 +139,7 @@ def test_a_failure_while_drawing_ends_in_plain_lines(terminal_log: Terminal) -> 
     with Dashboard(console_on(terminal), timezone=UTC) as dashboard:
         dashboard.update(night_state(100))
         wait_until(lambda: dashboard.frames == 1)
-        broken = replace(night_state(101), recent_uv=np.zeros((1, 3000), "U1"))
+        broken = replace(night_state(101), recent_uv=np.zeros(3000, "U1"))
         dashboard.update(broken)
         wait_until(lambda: "could not draw" in terminal_log.getvalue())
         wait_until(lambda: LEAVE in terminal.getvalue())

@@ -309,7 +309,7 @@ def test_the_spectrogram_is_power_density_in_its_band() -> None:
 
 
 def test_an_odd_night_does_not_break_the_picture() -> None:
-    empty = np.zeros((0, 0), np.float32)
+    empty = np.zeros(0, np.float32)
     session = replace(night_state(1).session, derivation="眠り\tEEG" * 9, source="x" * 300)
     state = night_state(
         5, recent_uv=empty, quality=None, session=session, delivery=Delivery(None, False, 0, 0)

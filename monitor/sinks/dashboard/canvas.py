@@ -13,7 +13,7 @@ from rich.style import Style
 
 PLAIN = Style.null()
 
-_ASCII = str.maketrans("━┃┓┗┛┏╷─█▀▄░·—…µ±", "-|++++'-###..-.u~")
+_ASCII = str.maketrans("━┃┓┗┛┏╷─█▀▄░·—…µ±●◐○", "-|++++'-###..-.u~+~x")
 
 
 class Canvas:

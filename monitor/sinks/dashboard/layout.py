@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import numpy as np
-
 from monitor.night.state import NightState
 from monitor.sinks.dashboard import panels
 from monitor.sinks.dashboard.canvas import Canvas
@@ -16,6 +14,13 @@ from monitor.sinks.dashboard.eeg import (
     draw_trace,
     scale_uv,
 )
+from monitor.sinks.dashboard.health import (
+    alarm,
+    draw_contacts,
+    is_second_choice,
+    is_streaming,
+    staged,
+)
 from monitor.sinks.dashboard.hypnogram import (
     column_shares,
     column_stages,
@@ -24,10 +29,9 @@ from monitor.sinks.dashboard.hypnogram import (
     draw_time_axis,
     epochs_per_column,
 )
-from monitor.sinks.dashboard.look import STAGE_ROWS, Look, fitting, number, shorten
+from monitor.sinks.dashboard.look import STAGE_ROWS, Look, cut, fitting, number, shorten
 from monitor.sinks.dashboard.stage import draw_stage, draw_stage_table, is_stale
 from monitor.sinks.log import clock_text
-from monitor.types import F32
 
 FULL_WIDTH, FULL_HEIGHT = 80, 24
 """From here on everything is shown."""
@@ -47,37 +51,54 @@ def render(
     *,
     now: datetime | None = None,
     notice: str | None = None,
+    status: str = "",
 ) -> Canvas:
     """The night as a picture of exactly ``width`` x ``height`` cells.
 
-    ``now`` is the time on the clock, the snapshot's if None; ``notice`` the newest log message.
+    ``now`` is the time on the clock, the snapshot's if None; ``notice`` the newest log message;
+    ``status`` what a live source does.
     Below `FULL_WIDTH` x `FULL_HEIGHT` parts are left out, the current stage last.
     """
     look = look or Look()
     now = now or state.clock_utc
     canvas = Canvas(width, height, look.unicode)
+    if not is_streaming(status):
+        notice = notice or status
     if width >= WIDE_WIDTH and height >= WIDE_HEIGHT:
-        _wide(canvas, state, now, notice, look)
+        _wide(canvas, state, now, notice, status, look)
     elif width >= FULL_WIDTH and height >= FULL_HEIGHT:
-        _full(canvas, state, now, notice, look)
+        _full(canvas, state, now, notice, status, look)
     else:
         _small(canvas, state, now, notice, look)
     return canvas
 
 
-def _full(canvas: Canvas, state: NightState, now: datetime, notice: str | None, look: Look) -> None:
+def _full(
+    canvas: Canvas,
+    state: NightState,
+    now: datetime,
+    notice: str | None,
+    status: str,
+    look: Look,
+) -> None:
     width = canvas.width
     spare = canvas.height - FULL_HEIGHT
     extra_eeg = min(6, (spare + 1) // 2)
     extra_density = min(3, spare - extra_eeg)
     density, eeg = 3 + extra_density, 4 + extra_eeg
 
-    panels.draw_header(canvas, state, now, look)
+    panels.draw_header(canvas, state, now, look, status)
     draw_stage(canvas, 2, 1, state, look, 1)
     bar = 8 + min(12, width - FULL_WIDTH)
     draw_stage_table(canvas, 22, 1, bar, state, look)
     panels.draw_items(canvas, 54 + bar, 1, 9, panels.signal_items(state, look)[:5], look)
-    y = draw_night(canvas, 1, 6, width - 2, 1, density, state, look)
+    y = 6
+    if state.channels:  # the plots below give up the row that contact takes
+        eeg -= 1
+        canvas.put(1, y, "contact", look.quiet)
+        draw_contacts(canvas, 10, y, width - 11, state.channels, look)
+        y += 1
+    y = draw_night(canvas, 1, y, width - 2, 1, density, state, look)
 
     half = (width - 2 * _MARGIN - 3) // 2
     _trace(canvas, 1, y, half, eeg, state, look)
@@ -88,24 +109,31 @@ def _full(canvas: Canvas, state: NightState, now: datetime, notice: str | None, 
     for row, line in enumerate(panels.statistic_lines(state, width - label - 1), start=y):
         canvas.put(1 + label, row, line)
     canvas.put(1, y, "Sleep", look.quiet)
-    canvas.put(1, y + 1, "min", look.quiet)
+    canvas.put(1, y + 1, "min worn" if state.statistics.bounds == "worn" else "min", look.quiet)
     canvas.put(1, y + 2, "Samples", look.quiet)
     canvas.put(1 + label, y + 2, panels.sample_line(state, width - label - 2))
     if notice is not None:
-        canvas.put(1, y + 3, shorten(notice, width - 2), look.alarm)
+        canvas.put(1, y + 3, cut(notice, width - 2), look.alarm)
         return
     canvas.put(1, y + 3, "Events", look.quiet)
     line, style = panels.event_line(state, look, width - label - 2)
     canvas.put(1 + label, y + 3, line, style)
 
 
-def _wide(canvas: Canvas, state: NightState, now: datetime, notice: str | None, look: Look) -> None:
+def _wide(
+    canvas: Canvas,
+    state: NightState,
+    now: datetime,
+    notice: str | None,
+    status: str,
+    look: Look,
+) -> None:
     width, height = canvas.width, canvas.height
     main = width - _SIDE - 2
     roomy = height >= 44
     scale = 2 if roomy else 1
     step = 2 if roomy else 1
-    panels.draw_header(canvas, state, now, look)
+    panels.draw_header(canvas, state, now, look, status)
 
     x, y = 2, 2
     draw_stage(canvas, x, y, state, look, scale)
@@ -114,6 +142,10 @@ def _wide(canvas: Canvas, state: NightState, now: datetime, notice: str | None, 
     bar = max(8, min(30, main - letters - 34))
     draw_stage_table(canvas, x + letters, y + (top - 5) // 2, bar, state, look)
     y += top + 1
+    if state.channels:
+        canvas.put(1, y, "contact", look.quiet)
+        draw_contacts(canvas, 10, y, main - 11, state.channels, look)
+        y += 2
 
     # Titles, axis and the hypnogram are fixed; the rest is shared by density, trace, spectrogram.
     spare = height - 1 - y - (5 * step + 1) - 5
@@ -128,7 +160,7 @@ def _wide(canvas: Canvas, state: NightState, now: datetime, notice: str | None, 
         canvas.put(width - _SIDE - 1, row, "│" if look.unicode else "|", look.style("#3d444d"))
     _side(canvas, width - _SIDE + 1, state, look)
     if notice is not None:
-        canvas.put(1, height - 1, shorten(notice, main - 2), look.alarm)
+        canvas.put(1, height - 1, cut(notice, main - 2), look.alarm)
 
 
 def _side(canvas: Canvas, x: int, state: NightState, look: Look) -> None:
@@ -168,7 +200,13 @@ def _small(
     rest = [clock_text(now, state, look.timezone), f"signal {state.signal.value}"]
     canvas.put(end + 2, 0, fitting(rest, width - end - 2), look.quiet)
     y = 1
-    if width >= _MARGIN + 8 and height >= 8:
+    if (wrong := alarm(state, now, width)) is not None:
+        canvas.put(0, y, wrong, look.alarm)
+        y += 1
+    if state.channels and height >= 4:
+        draw_contacts(canvas, 0, y, width, state.channels, look)
+        y += 1
+    if width >= _MARGIN + 8 and height - y >= 7:
         y = draw_night(canvas, 0, y, width, 1, 0, state, look)
     if width >= _MARGIN + 8 and height - y >= 7:
         rows = min(6, height - y - 4)
@@ -181,7 +219,7 @@ def _small(
         panels.event_line(state, look, width)[0],
     ]
     if notice is not None and width:
-        lines.insert(0, shorten(notice, width))
+        lines.insert(0, cut(notice, width))
     for line in lines[: max(0, height - y)]:
         canvas.put(0, y, line)
         y += 1
@@ -217,15 +255,28 @@ def draw_night(
 def _trace(
     canvas: Canvas, x: int, y: int, width: int, rows: int, state: NightState, look: Look
 ) -> None:
-    signal_uv = _first_channel(state)
+    signal_uv = state.recent_uv
     scale = scale_uv(signal_uv)
-    title = fitting([shorten(state.session.derivation, 16), "last 30 s"], width)
-    canvas.put(x + _MARGIN, y, title, look.quiet)
+    end = _draw_staged(canvas, x + _MARGIN, y, width, state, look)
+    canvas.put(end + 2, y, fitting(["last 30 s"], x + _MARGIN + width - end - 2), look.quiet)
     canvas.put(x, y + 1, f"{scale:+4.0f}", look.quiet)
     if rows > 2:
         canvas.put(x, y + 1 + rows // 2, "  uV", look.quiet)
     canvas.put(x, y + rows, f"{-scale:+4.0f}", look.quiet)
     draw_trace(canvas, x + _MARGIN, y + 1, width, rows, signal_uv, look)
+
+
+def _draw_staged(canvas: Canvas, x: int, y: int, width: int, state: NightState, look: Look) -> int:
+    """The derivation that is staged, and whether a better one is given up for it."""
+    name, preferred = staged(state), state.session.derivation
+    if not is_second_choice(state):
+        return canvas.put(x, y, shorten(name, 16), look.quiet)
+    choices = (
+        f"{name}, not the preferred {preferred}",
+        f"{name}, not {preferred}",
+        shorten(f"{name}, not {preferred}", width),
+    )
+    return canvas.put(x, y, next(c for c in choices if len(c) <= width), look.alarm)
 
 
 def _spectrogram(
@@ -240,9 +291,4 @@ def _spectrogram(
     }
     for row, text in ticks.items():
         canvas.put(x, y + 1 + row, f"{text:>2}Hz", look.quiet)
-    draw_spectrogram(canvas, x + _MARGIN, y + 1, width, rows, _first_channel(state), look)
-
-
-def _first_channel(state: NightState) -> F32:
-    """The channel the stages come from; a picture shows one."""
-    return state.recent_uv[0] if state.recent_uv.size else np.full(0, np.nan, np.float32)
+    draw_spectrogram(canvas, x + _MARGIN, y + 1, width, rows, state.recent_uv, look)

@@ -76,9 +76,27 @@ class Look:
         return self.style("#ff9e3d", bold=True) if self.colour else _style(None, None, True, True)
 
     @property
+    def good(self) -> Style:
+        """All is well here."""
+        return self.style("#56d4a0", bold=True)
+
+    @property
+    def bad(self) -> Style:
+        """What does not work: an electrode that is off, a monitor that gave up."""
+        return self.style("#ff6b6b", bold=True) if self.colour else _style(None, None, True, True)
+
+    @property
+    def alarm_bar(self) -> Style:
+        """The bar at the top when a person has to do something."""
+        colours = self.style("#1b1200", on="#ff9e3d", bold=True)
+        return colours if self.colour else _style(None, None, True, True)
+
+    @property
     def bar(self) -> Style:
         """The bar at the top."""
-        return self.style("#e6edf3", on="#22303f") if self.colour else _style(None, None, 0, True)
+        return (
+            self.style("#e6edf3", on="#22303f") if self.colour else _style(None, None, False, True)
+        )
 
 
 @lru_cache(maxsize=4096)
@@ -110,6 +128,11 @@ def shorten(text: str, width: int) -> str:
     head = max(0, (width - 1) // 2)
     tail = max(0, width - 1 - head)
     return (text[:head] + "…" + text[len(text) - tail :])[:width]
+
+
+def cut(text: str, width: int) -> str:
+    """``text`` in at most ``width`` characters, its end left out if need be."""
+    return text if len(text) <= width else (text[: max(0, width - 1)] + "…")[: max(0, width)]
 
 
 def fitting(items: Sequence[str], width: int, gap: str = "  ") -> str:

@@ -8,6 +8,13 @@ from rich.style import Style
 
 from monitor.night.state import NightState
 from monitor.sinks.dashboard.canvas import Canvas
+from monitor.sinks.dashboard.health import (
+    alarm,
+    is_second_choice,
+    is_streaming,
+    staged,
+    worn_text,
+)
 from monitor.sinks.dashboard.look import (
     Look,
     fitting,
@@ -24,28 +31,39 @@ Item = tuple[str, str, Style]
 """Label, value and the value's style."""
 
 
-def draw_header(canvas: Canvas, state: NightState, now: datetime, look: Look) -> None:
-    """One bar: clock, time in bed, and how far the night or the replay is."""
-    bar = look.bar
+def draw_header(
+    canvas: Canvas, state: NightState, now: datetime, look: Look, status: str = ""
+) -> None:
+    """One bar: clock, time in bed, and how far the night or the replay is; or what is wrong."""
+    right = _progress(state, 12 if canvas.width >= 100 else 0, status)
+    clock = clock_text(now, state, look.timezone)
+    room = canvas.width - len(clock) - len(right) - 5
+    wrong = alarm(state, now, room)
+    bar = look.alarm_bar if wrong else look.bar
     canvas.fill(0, 0, canvas.width, 1, " ", bar)
-    x = canvas.put(1, 0, clock_text(now, state, look.timezone), bar + Style(bold=True))
+    x = canvas.put(1, 0, clock, bar + Style(bold=True))
     since = "lights off" if state.lights_off_utc else "recording"
     done, total = len(state.live), state.n_epochs_total
-    epochs = f"{done} epochs" if total is None else f"{done} of {total} epochs"
-    right = _progress(state, 12 if canvas.width >= 100 else 0)
-    room = canvas.width - x - len(right) - 4
-    canvas.put(
-        x + 2, 0, fitting([f"in bed {span(time_in_bed(state, now))} ({since})", epochs], room), bar
-    )
+    items = [f"in bed {span(time_in_bed(state, now))} ({since})"]
+    if state.signal is SignalState.RESTORED:
+        items.insert(0, "samples come again")
+    if state.session.sleeper:
+        items.insert(0, state.session.sleeper)
+    if state.speed is None and (worn := worn_text(state, look)) is not None:
+        items.append(worn)
+    items.append(f"{done} epochs" if total is None else f"{done} of {total} epochs")
+    if wrong is not None:
+        items.insert(0, wrong)
+    canvas.put(x + 2, 0, fitting(items, room), bar)
     if room >= 0:
         canvas.put(canvas.width - len(right) - 1, 0, right, bar)
 
 
-def _progress(state: NightState, bar_width: int) -> str:
+def _progress(state: NightState, bar_width: int, status: str) -> str:
     if state.ended:
         return "ended"
     if state.speed is None:
-        return "live"
+        return status if is_streaming(status) and 0 < len(status) <= bar_width else "live"
     speed = "max" if state.speed == "max" else f"{state.speed}x"
     if not state.n_epochs_total:
         return f"replay {speed}"
@@ -60,7 +78,7 @@ def signal_items(state: NightState, look: Look) -> list[Item]:
     plain = look.style()
     good = state.signal is SignalState.GOOD
     name = state.signal.value.upper()
-    items: list[Item] = [("signal", name, look.style("#56d4a0", bold=True) if good else look.alarm)]
+    items: list[Item] = [("signal", name, look.good if good else look.alarm)]
     if quality is None:
         return [*items, *((label, "—", plain) for label in ("missing", "std", "p-p", "mains"))]
     mains = None if quality.mains_fraction is None else 100 * quality.mains_fraction
@@ -149,10 +167,10 @@ def statistic_lines(state: NightState, width: int) -> tuple[str, str]:
 
 def session_items(state: NightState, look: Look, width: int) -> list[Item]:
     """What is recorded and what scores it."""
-    session, plain = state.session, look.style()
+    session, plain, second = state.session, look.style(), look.alarm
     return [
         ("source", shorten(session.source, width), plain),
-        ("channel", shorten(session.derivation, width), plain),
+        ("channel", shorten(staged(state), width), second if is_second_choice(state) else plain),
         ("rate", f"{session.sfreq_hz:g} Hz", plain),
         ("gain", session.gain, plain),
         ("model", shorten(session.model, width), plain),

@@ -12,6 +12,7 @@ from models.contract import EPOCH_S
 from monitor.night.state import NightState
 from monitor.sinks.dashboard import panels
 from monitor.sinks.dashboard.canvas import Canvas
+from monitor.sinks.dashboard.health import is_second_choice, staged, worn_text
 from monitor.sinks.dashboard.layout import draw_night
 from monitor.sinks.dashboard.look import Look, fitting, number
 from monitor.sinks.log import clock_text
@@ -27,7 +28,11 @@ _MEANINGS = {
     "WASO (last sleep)": "wake, sleep onset to the last sleep epoch",
     "unscored": "in TRT, neither sleep nor wake",
 }
-_BOUNDS = {"lights": "lights off to lights on", "recording": "the recording"}
+_BOUNDS = {
+    "lights": "lights off to lights on",
+    "recording": "the recording",
+    "worn": "while the band was worn",
+}
 _WIDTH = 100
 
 
@@ -45,7 +50,7 @@ class _Summary:
         state, look = self._state, self._look
         width = min(options.max_width, _WIDTH)
         yield Group(_picture(state, width, look), Text(), _statistics(state, look), Text())
-        for line in _closing_lines(state):
+        for line in _closing_lines(state, look):
             yield Text(line)
 
 
@@ -81,16 +86,31 @@ def _statistics(state: NightState, look: Look) -> Table:
     return table
 
 
-def _closing_lines(state: NightState) -> list[str]:
+def _closing_lines(state: NightState, look: Look) -> list[str]:
     reasons = Counter(p.reason for p in state.revised if p.stage is None)
     unscored = [f"{why} {n * EPOCH_S / 60:.1f} min" for why, n in sorted(reasons.items(), key=str)]
     delivery = state.delivery
     events = f"{delivery.published:,} published, {delivery.waiting:,} waiting"
     return [
+        *_worn_lines(state, look),
         f" unscored  {', '.join(unscored) or 'nothing'}",
         f" samples   {panels.sample_line(state)}",
         f" events    {events if delivery.url else 'not sent anywhere, kept in the store'}",
     ]
+
+
+def _worn_lines(state: NightState, look: Look) -> list[str]:
+    """Where the band was worn and what was staged, if there is something to tell."""
+    lines = []
+    if state.live and (state.speed is None or state.worn != (0, len(state.live))):
+        worn = (worn_text(state, look) or "").removeprefix("worn ")
+        first, end = state.worn or (0, 0)
+        worn += f", {end - first} of {len(state.live)} epochs"
+        lines.append(f" worn      {worn if state.worn else 'at no time'}")
+    if state.speed is None:
+        second = f", at the end {staged(state)}" if is_second_choice(state) else ""
+        lines.append(f" staged    {state.session.derivation}{second}")
+    return lines
 
 
 def _plain(text: str, look: Look) -> str:

@@ -1,0 +1,221 @@
+"""Several sleepers on one screen: a block of rows each, as high as there is room for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rich.style import Style
+
+from models.contract import Stage
+from monitor.night.state import NightState, SleeperState
+from monitor.sinks.dashboard.canvas import Canvas
+from monitor.sinks.dashboard.health import (
+    alarm,
+    draw_contacts,
+    is_silent,
+    is_streaming,
+    staged,
+    worn_text,
+)
+from monitor.sinks.dashboard.hypnogram import column_stages, epochs_per_column
+from monitor.sinks.dashboard.layout import draw_night
+from monitor.sinks.dashboard.look import STAGE_LETTERS, Look, cut, fitting, number, shorten
+from monitor.sinks.dashboard.stage import is_stale
+from monitor.sinks.dashboard.waiting import draw_bar_of_words
+from monitor.sinks.log import age_text
+from monitor.types import Contact, SignalState
+
+_MAX_ROWS = 10
+_FULL_ROWS = 9
+"""Rows a sleeper. From here on the whole hypnogram is drawn, below it a strip of it."""
+
+_EIGHTHS = " ▁▂▃▄▅▆▇█"
+_STRIP = {Stage.W: 8, Stage.R: 6, Stage.N1: 4, Stage.N2: 3, Stage.N3: 1}
+"""Eighths of the strip's height: the deeper the sleep the lower."""
+
+_HINT = "see sleep-monitor streams, sleep-monitor doctor"
+_MAX_NAME = 14
+_MIN_STRIP = 8
+_WORDS = 41
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A sleeper, the time on their night's clock, and how long a night has been waited for."""
+
+    state: SleeperState
+    now: datetime | None
+    waited_s: float
+
+    @property
+    def troubles(self) -> list[str]:
+        """What needs a look, the worst first."""
+        night, status = self.state.night, self.state.status
+        if self.state.failed:
+            return [f"failed: {status}"]
+        if night is None or self.now is None:
+            return [status or "starting", f"for {age_text(timedelta(seconds=self.waited_s))}"]
+        if night.ended:
+            return []
+        troubles = [text] if (text := alarm(night, self.now)) else []
+        if not is_streaming(status):
+            troubles.append(status)
+        troubles += [
+            f"{c.name} off{f' {c.reason}' if c.reason else ''}"
+            for c in night.channels
+            if c.contact is Contact.OFF and not is_silent(night)
+        ]
+        if night.signal in (SignalState.POOR, SignalState.WAITING):
+            reason = night.quality.reason if night.quality else None
+            troubles.append(f"signal {night.signal}{f': {reason}' if reason else ''}")
+        if night.delivery.url is not None and not night.delivery.connected:
+            troubles.append(f"events AWAY, {night.delivery.waiting:,} wait")
+        return troubles
+
+    @property
+    def severity(self) -> int:
+        """3: failed. 2: nothing is recorded or stored. 1: something needs a look. 0: all well."""
+        night = self.state.night
+        if self.state.failed:
+            return 3
+        if night is None or self.now is None or alarm(night, self.now) is not None:
+            return 2
+        return 1 if self.troubles else 0
+
+
+def draw_overview(
+    rows: Sequence[Row],
+    width: int,
+    height: int,
+    look: Look,
+    utc: datetime,
+    notice: str | None,
+) -> Canvas:
+    """Everybody, in the order given if there is room; else those first who need a look.
+
+    The last row is for ``notice``, or tells how many are not shown.
+    """
+    canvas = Canvas(width, height, look.unicode)
+    troubled = sum(row.severity > 0 for row in rows)
+    need = f"{troubled} {'needs' if troubled == 1 else 'need'} a look"
+    items = [f"{len(rows)} sleepers", need if troubled else "all well"]
+    draw_bar_of_words(canvas, items, "live", look, utc)
+    room = max(0, height - 2)
+    block = max(1, min(_MAX_ROWS, room // max(1, len(rows))))
+    shown = list(rows)
+    if len(rows) > room:
+        shown = sorted(rows, key=lambda row: -row.severity)[:room]
+        rest = len(rows) - room
+        hidden = troubled - sum(row.severity > 0 for row in shown)
+        note = f"+{rest} more, {f'{hidden} of them need a look' if hidden else 'all well'}"
+        canvas.put(1, height - 1, note[: max(0, width - 2)], look.alarm if hidden else look.quiet)
+    name_width = min(_MAX_NAME, max((len(row.state.sleeper) for row in shown), default=0))
+    for index, row in enumerate(shown):
+        _draw_block(canvas, 1 + index * block, block, name_width, row, look)
+    if notice is not None:
+        canvas.fill(0, height - 1, width, 1, " ", look.style())
+        canvas.put(1, height - 1, cut(notice, width - 2), look.alarm)
+    return canvas
+
+
+def _draw_block(canvas: Canvas, y: int, block: int, name_width: int, row: Row, look: Look) -> None:
+    night = row.state.night
+    name_style = look.bad if row.state.failed else look.strong
+    canvas.put(1, y, shorten(row.state.sleeper, name_width), name_style)
+    x = 1 + name_width + 2
+    _draw_now(canvas, x, y, row, look)
+    x += 9
+    room = canvas.width - x - 1
+    if block == 1:
+        words = min(room, _WORDS + max(0, canvas.width - 80) // 3)
+        strip = room - words - 2
+        if strip >= _MIN_STRIP:
+            _draw_strip(canvas, x, y, strip, 1, night, look)
+            x += strip + 2
+        _draw_words(canvas, x, y, canvas.width - x - 1, row, look)
+    elif night is None:
+        _draw_words(canvas, x, y, room, row, look)
+        canvas.put(x, y + 1, _HINT[: max(0, room)], look.quiet)
+    elif block < _FULL_ROWS:
+        height = max(1, block - 3)
+        _draw_strip(canvas, x, y, room, height, night, look)
+        _draw_words(canvas, x, y + height, room, row, look)
+        if block > 2 and not row.state.failed:
+            draw_contacts(canvas, x, y + height + 1, room, night.channels, look)
+    else:
+        _draw_words(canvas, x, y, room, row, look)
+        y = draw_night(canvas, 1, y + 1, canvas.width - 2, 1, 0, night, look)
+        canvas.put(6, y, _accounts(night, canvas.width - 7), look.quiet)
+        if not row.state.failed:
+            draw_contacts(canvas, 6, y + 1, canvas.width - 7, night.channels, look)
+
+
+def _draw_now(canvas: Canvas, x: int, y: int, row: Row, look: Look) -> None:
+    """The newest stage and how sure it is, or that it is an old one."""
+    night = row.state.night
+    newest = night.live[-1] if night is not None and night.live else None
+    if night is None or newest is None:
+        canvas.put(x, y, "-", look.quiet)
+    elif newest.confidence is None:
+        canvas.put(x, y, "?", look.alarm)
+    else:
+        stale = row.state.failed or is_stale(night)
+        style = look.stage(None if stale else newest.stage, bold=True)
+        sure = "old" if stale else f"{100 * newest.confidence:.0f} %"
+        canvas.put(x, y, f"{newest.stage or '?':<2} {sure}", style)
+
+
+def _draw_strip(
+    canvas: Canvas, x: int, y: int, width: int, height: int, night: NightState | None, look: Look
+) -> None:
+    """The hypnogram as columns: the deeper the sleep the lower; of letters without colour."""
+    if night is None:
+        return
+    stages = column_stages(night.hypnogram, epochs_per_column(len(night.revised), width))
+    letters = not (look.colour and look.unicode)
+    for column, stage in enumerate(stages, start=x):
+        style = look.stage(stage)
+        if stage is None:
+            canvas.fill(column, y, 1, height, "░", style)
+            continue
+        eighths = _STRIP[stage] * height
+        for row in range(height):
+            filled = min(8, max(0, eighths - 8 * row))
+            char = STAGE_LETTERS[stage] if letters and filled else _EIGHTHS[filled]
+            canvas.put(column, y + height - 1 - row, char, style)
+
+
+def _draw_words(canvas: Canvas, x: int, y: int, width: int, row: Row, look: Look) -> None:
+    """What needs a look, whole or shortened; then, for the room that is left, how the night is."""
+    night = row.state.night
+    troubles = row.troubles
+    text = fitting(troubles, width) or cut("".join(troubles[:1]), width)
+    style = look.bad if row.severity == 3 else look.alarm
+    quiet: Style = look.quiet if troubles else look.style()
+    end = canvas.put(x, y, text, style) + 2 if text else x
+    if night is not None and not row.state.failed:
+        canvas.put(end, y, fitting(_facts(row, night, look), x + width - end), quiet)
+
+
+def _facts(row: Row, night: NightState, look: Look) -> list[str]:
+    statistics = night.statistics
+    facts = ["ended"] if night.ended else []
+    facts += [f"TST {number(statistics.tst_min)}", f"SE {number(statistics.se_percent, ' %')}"]
+    facts += [name] if (name := staged(night)) else []
+    if row.now is not None and night.last_sample_utc is not None and not night.ended:
+        facts.append(f"sample {age_text(row.now - night.last_sample_utc)} ago")
+    if night.delivery.url is not None:
+        facts.append(f"{night.delivery.waiting:,} events wait")
+    return facts + ([worn] if (worn := worn_text(night, look)) else [])
+
+
+def _accounts(night: NightState, width: int) -> str:
+    """How much there is, and how much is lost or not sent."""
+    delivery = night.delivery
+    events = f"{delivery.published:,} events published, {delivery.waiting:,} waiting"
+    if delivery.url is None:
+        events = "events kept in the store"
+    epochs = f"{len(night.live):,} epochs"
+    return fitting([epochs, f"{night.ledger.lost:,} samples lost", events], width)
