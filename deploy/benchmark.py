@@ -163,7 +163,7 @@ def benchmark_latency(speed: float, n_epochs: int) -> LatencyBenchmark:
 def _write_night(path: Path, hours: float, sfreq_hz: int) -> None:
     import edfio
 
-    data = _tiled_excerpt(hours, sfreq_hz)
+    data = tiled_excerpt(hours, sfreq_hz)
     signal = edfio.EdfSignal(
         data.astype(np.float64),
         sampling_frequency=sfreq_hz,
@@ -174,7 +174,8 @@ def _write_night(path: Path, hours: float, sfreq_hz: int) -> None:
     edfio.Edf([signal]).write(path)
 
 
-def _tiled_excerpt(hours: float, sfreq_hz: int) -> F32:
+def tiled_excerpt(hours: float, sfreq_hz: int) -> F32:
+    """The excerpt's signal, (n_samples,), repeated to ``hours`` and resampled."""
     recording = EdfRecording.open(excerpt_path())
     derivation = choose_derivation(recording.channels)
     pieces = [chunk.data_uv[0] for chunk in recording.chunks(derivation, chunk_s=60.0)]

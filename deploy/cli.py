@@ -44,7 +44,7 @@ def night(
     """
     from deploy.benchmark import benchmark_night
 
-    _check_json(json_path)
+    _check_file("--json", json_path)
     _show(asdict(benchmark_night(hours, sfreq)), json_path)
 
 
@@ -60,21 +60,96 @@ def latency(
     """
     from deploy.benchmark import benchmark_latency
 
-    _check_json(json_path)
+    _check_file("--json", json_path)
     _show(asdict(benchmark_latency(speed, epochs)), json_path)
 
 
-def _check_json(path: Path | None) -> None:
+@benchmark.command()
+def live(
+    sleepers: Annotated[
+        str, typer.Option(metavar="N,N,...", help="How many people at once; each is measured.")
+    ] = "1,4,16,64",
+    minutes: Annotated[float, typer.Option(min=0.6, help="How long each is measured.")] = 5.0,
+    json_path: JsonOption = None,
+) -> None:
+    """Monitor several people live over LSL: how late a stage is, CPU, memory, handles, threads.
+
+    Example: sleep-deploy benchmark live --sleepers 1,4,16,64 --minutes 5
+    """
+    from deploy.live_benchmark import benchmark_live
+
+    _check_file("--json", json_path)
+    try:
+        counts = [int(text) for text in sleepers.split(",")]
+    except ValueError:
+        counts = []
+    if not counts or min(counts) < 1:
+        raise InputError(f"--sleepers {sleepers}: write numbers from 1 on, such as 1,4,16")
+    results = [asdict(benchmark_live(count, minutes)) for count in counts]
+    table = Table("figure", *(["value"] * len(results)))
+    for name in results[0]:
+        table.add_row(name, *(_text(result[name]) for result in results))
+    Console().print(table)
+    _write(results, json_path)
+
+
+@benchmark.command()
+def soak(
+    minutes: Annotated[float, typer.Option(min=0.6, help="How long.")] = 60.0,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw memory, handles and threads to this PNG file.")
+    ] = None,
+    json_path: JsonOption = None,
+) -> None:
+    """Monitor one person live for long: does memory grow, are handles or threads left behind?
+
+    Example: sleep-deploy benchmark soak --minutes 60 --plot soak.png
+    """
+    from deploy.live_benchmark import Usage, benchmark_soak, draw_soak
+
+    _check_file("--json", json_path)
+    _check_file("--plot", plot)
+    console = Console()
+
+    def tell(usage: Usage) -> None:
+        console.print(
+            f"{usage.rss_mb:.1f} MB, {usage.handles} handles, {usage.threads} threads, "
+            f"{usage.cpu_s:.1f} s of CPU"
+        )
+
+    result = benchmark_soak(minutes, tell)
+    if plot is not None:
+        draw_soak(result, plot)
+    figures = asdict(result)
+    table = Table("figure", "value")
+    for name in figures:
+        if name != "by_minute":
+            table.add_row(name, _text(figures[name]))
+    console.print(table)
+    _write(figures, json_path)
+
+
+def _check_file(option: str, path: Path | None) -> None:
     """Before anything is measured."""
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-        raise InputError(f"cannot write --json {path}: name a file in a folder that exists")
+        raise InputError(f"cannot write {option} {path}: name a file in a folder that exists")
 
 
 def _show(figures: dict[str, Any], json_path: Path | None) -> None:
     table = Table("figure", "value")
     for name, value in figures.items():
-        table.add_row(name, f"{value:.2f}" if isinstance(value, float) else str(value))
+        table.add_row(name, _text(value))
     Console().print(table)
+    _write(figures, json_path)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "not measured"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _write(figures: object, json_path: Path | None) -> None:
     if json_path is not None:
         json_path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
