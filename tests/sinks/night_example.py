@@ -211,7 +211,7 @@ def silence() -> F32:
 def four_sleepers() -> tuple[SleeperState, ...]:
     """One well, one whose headband went silent, one still awaited, one whose monitor gave up."""
     return (
-        SleeperState("anna", "streaming", live_state(830, "anna"),
+        SleeperState("anna", "streaming", live_state(830, "anna")),
         SleeperState("ben", "trying again in 4 s: the board is silent", silent_state(640)),
         SleeperState("chloe", "waiting for an LSL stream of type EEG", None),
         SleeperState("dan", "no room on the disk for dan.sqlite", live_state(300, "dan"), True),
@@ -229,9 +229,7 @@ def many_sleepers(n: int = 64) -> tuple[SleeperState, ...]:
     sleepers = []
     for i in range(n):
         name = f"bed-{i + 1:02d}"
-        state = SleeperState(
-            name, "streaming", live_state(400 + 5 * i, name
-        )
+        state = SleeperState(name, "streaming", live_state(400 + 5 * i, name))
         if i % 16 == 7:
             state = replace(troubled[i // 16 % 3], sleeper=name)
         sleepers.append(state)
