@@ -1,0 +1,248 @@
+"""What is known of BrainFlow's boards before one is switched on: channels, options, derivations."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monitor.config import BrainflowConfig
+from monitor.errors import InputError
+from monitor.sources.brainflow_library import board_shim
+from monitor.types import MIN_SFREQ_HZ
+
+MUSE = ("AF7-TP9", "AF8-TP10", "AF7-TP10", "AF8-TP9")
+OPENBCI = ("Fp1", "Fp2", "C3", "C4")
+CANDIDATES = {
+    "muse_": MUSE,
+    "cyton": OPENBCI,
+    "ganglion": ("1", "2", "3", "4"),
+    "crown": ("F5", "F6", "C3", "C4"),
+    "notion": ("F5", "F6", "C3", "C4"),
+    "brainbit": ("T3", "T4", "O1", "O2"),
+}
+"""Derivations by the first letters of a board's name, best first; why: HEADBANDS.md."""
+
+SERIAL = (
+    *("cyton", "cyton_daisy", "ganglion", "freeeeg32", "freeeeg128", "ironbci_32"),
+    *("brainbit_bled", "muse_s_bled", "muse_2_bled", "muse_2016_bled"),
+    *("neuropawn_knight", "neuropawn_knight_imu"),
+)
+NETWORK = ("cyton_wifi", "cyton_daisy_wifi", "ganglion_wifi", "ntl_wifi", "biolistener")
+SECOND_HAND = ("playback_file", "streaming")
+OTHER_NAMES = {"playback": "playback_file", "muse_athena": "muse_s_athena"}
+
+ADDRESS = re.compile(r"(?P<ip>\d+\.\d+\.\d+\.\d+)?:?(?P<port>\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """A board and how it is reached. ``params`` are fields of BrainFlow's ``BrainFlowInputParams``;
+    rows count BrainFlow's data; ``stamped_here``: by the clock of this computer."""
+
+    name: str
+    board_id: int
+    params: dict[str, str | int]
+    channels: tuple[str, ...]
+    eeg_rows: tuple[int, ...]
+    number_row: int
+    time_row: int
+    sfreq_hz: float
+    stamped_here: bool
+    candidates: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def find_board(config: BrainflowConfig) -> Board:
+    """Raises `InputError` for a board that does not exist, records no EEG, or lacks an option."""
+    library = board_shim()
+    asked, _, master = _plain(config.board).partition(":")
+    ids = _ids(library)
+    name = _known(asked, ids)
+    params = _params(config)
+    _check_options(name, config, params)
+    recorder = name
+    if name in SECOND_HAND:
+        recorder = _known(master, ids) if master else name
+        if recorder in SECOND_HAND:
+            raise InputError(
+                f"--board {config.board}: say which board it was recorded from, "
+                f"such as --board {name.removesuffix('_file')}:muse_2"
+            )
+        params["master_board"] = ids[recorder]
+    elif master:
+        raise InputError(f"--board {config.board}: only playback and streaming take another board")
+    described = _described(library, ids[recorder], recorder)
+    count = len(described["eeg_channels"])
+    names = described.get("eeg_names") or ",".join(str(1 + i) for i in range(count))
+    channels = tuple(names.split(","))
+    return Board(
+        name=f"{name}:{recorder}" if master else name,
+        board_id=ids[name],
+        params=params,
+        channels=channels,
+        eeg_rows=tuple(described["eeg_channels"]),
+        number_row=described["package_num_channel"],
+        time_row=described["timestamp_channel"],
+        sfreq_hz=float(described["sampling_rate"]),
+        # A streaming board passes on the stamps of another computer.
+        stamped_here=name != "streaming",
+        candidates=_candidates(recorder, channels),
+        notes=_notes(recorder, channels),
+    )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s-]", "_", name.strip().lower())
+
+
+def _ids(library: Any) -> dict[str, int]:
+    return {
+        board.name.lower().replace("_board", ""): board.value
+        for board in library.BoardIds
+        if board.name != "NO_BOARD"
+    }
+
+
+def _known(asked: str, ids: dict[str, int]) -> str:
+    """The board's own name."""
+    name = asked.replace("_board", "")
+    name = OTHER_NAMES.get(name, name)
+    if name not in ids:
+        close = difflib.get_close_matches(name, [*ids, *OTHER_NAMES], n=4, cutoff=0.5)
+        hint = f"did you mean {', '.join(close)}?" if close else f"known are {', '.join(ids)}"
+        raise InputError(f"--board {name}: BrainFlow knows no such board; {hint}")
+    return name
+
+
+def _params(config: BrainflowConfig) -> dict[str, str | int]:
+    """``--port`` is a serial port, or ``IP``, ``IP:PORT`` or a number for boards in a network."""
+    params: dict[str, str | int] = {}
+    if config.port:
+        address = ADDRESS.fullmatch(config.port)
+        if address is None:
+            params["serial_port"] = config.port
+        else:
+            if address["ip"]:
+                params["ip_address"] = address["ip"]
+            if address["port"]:
+                params["ip_port"] = int(address["port"])
+    if config.mac:
+        params["mac_address"] = config.mac
+    if config.serial:
+        params["serial_number"] = config.serial
+    if config.file is not None:
+        params["file"] = str(config.file)
+    return params
+
+
+def _check_options(name: str, config: BrainflowConfig, params: dict[str, str | int]) -> None:
+    if name in SERIAL and "serial_port" not in params:
+        raise InputError(
+            f"--board {name} needs --port, the serial port of its dongle, "
+            "such as /dev/ttyUSB0, /dev/cu.usbserial-DM00 or COM3"
+        )
+    if name in NETWORK and "ip_port" not in params:
+        raise InputError(
+            f"--board {name} needs --port, its address and a free port, such as 192.168.4.1:6987"
+        )
+    if name == "streaming" and not {"ip_address", "ip_port"} <= params.keys():
+        raise InputError(
+            "--board streaming needs --port, the multicast address it listens to, "
+            "such as 225.1.1.1:6677"
+        )
+    if name == "playback_file":
+        if config.file is None:
+            raise InputError("--board playback needs --file, a recording made by BrainFlow")
+        if not config.file.is_file():
+            raise InputError(f"--file {config.file}: there is no such file")
+        if not config.file.stat().st_size:
+            raise InputError(f"--file {config.file}: the file is empty")
+
+
+def _described(library: Any, board_id: int, name: str) -> dict[str, Any]:
+    described: dict[str, Any] = library.BoardShim.get_board_descr(board_id)
+    if not described.get("eeg_channels"):
+        raise InputError(f"--board {name} records no EEG")
+    if described["sampling_rate"] < MIN_SFREQ_HZ:
+        raise InputError(
+            f"--board {name} samples at {described['sampling_rate']} Hz; "
+            f"sleep staging needs {MIN_SFREQ_HZ:.0f} Hz"
+        )
+    return described
+
+
+def _candidates(name: str, channels: tuple[str, ...]) -> tuple[str, ...]:
+    found = next((c for start, c in CANDIDATES.items() if name.startswith(start)), ())
+    there = all(set(candidate.split("-")) <= set(channels) for candidate in found)
+    # The WiFi boards have no names: count on as on the others.
+    return found if there else channels[: len(found)]
+
+
+def _notes(name: str, channels: tuple[str, ...]) -> tuple[str, ...]:
+    if name.startswith("cyton") and "Fp1" in channels:
+        return (
+            "The names of the channels are BrainFlow's; if your electrodes are elsewhere, "
+            "choose with --channel.",
+        )
+    if name == "muse_s_athena":
+        return (
+            "Whether the microvolts of the Athena are right is not settled: drivers differ by a "
+            "factor of 4.5. Use --gain unknown.",
+        )
+    if channels[0] == "1":
+        return ("This board does not name its channels; choose the frontal ones with --channel.",)
+    return ()
+
+
+FAR_AWAY = "switch it on, charge it, bring it near, and disconnect it from the phone or other apps"
+
+
+def explain(board: Board, code: int | None, text: str) -> str:
+    """What went wrong and what to do, of BrainFlow's exit ``code``."""
+    port = board.params.get("serial_port")
+    if isinstance(port, str) and code in (1, 2, 3, 7, 17):
+        blocked = _port_problem(port)
+        if blocked:
+            return blocked
+        if code != 7:
+            return f"{port} is in use or is no board: close other programs, check --port"
+    match code:
+        case 1 | 16:
+            return f"{board.name} is in use by another program: close it"
+        case 2:
+            return (
+                "Bluetooth is off, missing or not allowed: switch the adapter on, plug one in, "
+                "or give this program access to it"
+            )
+        case 4 | 5 | 6 | 18:
+            return f"{board.name} answers wrongly: check --board and --port, switch it off and on"
+        case 7:
+            return f"{board.name} is not found or does not answer: {FAR_AWAY}"
+        case 13:
+            return f"{board.name} cannot be used with these options: check --port, --mac, --file"
+        case 14:
+            return f"{board.name} is not supported by BrainFlow on this computer"
+        case 17:
+            return (
+                f"{board.name} could not be started: check that Bluetooth or the network is on, "
+                "then switch the board off and on"
+            )
+        case _:
+            return f"{board.name} failed: {text}"
+
+
+def _port_problem(port: str) -> str | None:
+    if os.name == "nt":
+        return None
+    if not Path(port).exists():
+        return f"there is no port {port}: plug the dongle in, or check --port"
+    if not os.access(port, os.R_OK | os.W_OK):
+        return (
+            f"{port} is not yours to open: add yourself to its group with "
+            "'sudo usermod -aG dialout $USER' and log in again"
+        )
+    return None
