@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from models.contract import Stage
 from monitor.night.state import NightState
 from monitor.sinks.log import NightView, PlainLog
-from monitor.types import Delivery, Reason, SignalState, Track
-from tests.sinks.night_example import START, good_quality, night_state, prediction
+from monitor.types import Contact, Delivery, Reason, SignalState, Track
+from tests.sinks.night_example import (
+    START,
+    channel,
+    good_quality,
+    live_state,
+    night_state,
+    prediction,
+)
 
 LOCAL = Delivery("redis://127.0.0.1:6379/0", True, 3, 0)
 
@@ -30,9 +37,18 @@ def states(*stages: Stage | None) -> list[NightState]:
     ]
 
 
+def at(state: NightState, after_s: float) -> datetime:
+    return state.clock_utc + timedelta(seconds=after_s)
+
+
+def later(state: NightState, after_s: float, **changes: object) -> NightState:
+    """``state`` with its clock ``after_s`` on."""
+    return replace(state, **{"clock_utc": at(state, after_s), **changes})
+
+
 def lines(*snapshots: NightState, told: NightState | None = None) -> list[str]:
     out = io.StringIO()
-    view: NightView = PlainLog(out, told=told)
+    view: NightView = PlainLog(out, timezone=UTC, told=told)
     with view:
         for state in snapshots:
             view.update(state)
@@ -78,16 +94,79 @@ def test_changes_of_signal_and_connection() -> None:
         start, signal=SignalState.POOR, quality=replace(good_quality(), reason=Reason.FLAT)
     )
     lost = replace(start, signal=SignalState.LOST)
+    good = replace(start, last_sample_utc=start.last_sample_utc + timedelta(seconds=47))
     away = replace(start, delivery=Delivery("redis://:secret@host:6379", False, 3, 4))
     back = replace(start, delivery=Delivery("redis://:secret@host:6379", True, 3, 4))
     ended = replace(start, ended=True)
-    assert lines(start, start, poor, lost, start, away, away, back, ended, ended)[2:] == [
+    assert lines(start, start, poor, lost, good, away, away, back, ended, ended)[2:] == [
         "22:31:30 signal poor: flat",
         "22:31:30 signal lost",
-        "22:31:30 signal restored",
+        "22:31:30 signal restored after 47 s",
         "22:31:30 events: not connected, 4 waiting",
         "22:31:30 events: connected to redis://:***@host:6379, 4 waiting",
         "22:31:30 ended: 1 epochs, TST 0.0 min, 3 events published, 0 waiting",
+    ]
+
+
+def test_a_headband_that_goes_silent_and_comes_back() -> None:
+    start = live_state(1)
+    lost = later(start, 5, signal=SignalState.LOST)
+    again = later(start, 80, signal=SignalState.RESTORED, last_sample_utc=at(start, 80))
+    good = replace(again, signal=SignalState.GOOD)
+    assert lines(start, lost, lost, again, good)[2:] == [
+        "22:31:35 signal lost: no samples since 22:31:30, check the headband",
+        "22:32:50 signal restored after 1 min 20 s",
+        "22:32:50 signal good",
+    ]
+
+
+def test_contact_is_told_when_it_gets_worse_and_when_it_holds() -> None:
+    start = live_state(1)
+    off = (channel("TP9", Contact.OFF, Reason.RAILED), channel("AF7"))
+    well = (channel("TP9"), channel("AF7"))
+    assert lines(
+        later(start, 0, channels=well),
+        later(start, 1, channels=off),
+        later(start, 2, channels=off),
+        later(start, 3, channels=well),
+        later(start, 12, channels=well),
+        later(start, 13, channels=well),
+    )[2:] == ["22:31:31 TP9 off: railed", "22:31:43 TP9 good"]
+
+
+def test_a_flickering_electrode_is_told_once() -> None:
+    start = live_state(1)
+    states = [channel("TP9"), channel("TP9", Contact.OFF, Reason.FLAT), channel("TP9")]
+    flicker = [later(start, s, channels=(states[s // 3 % 3],)) for s in range(600)]
+    assert lines(start, *flicker)[2:] == ["22:31:33 TP9 off: flat"]
+
+
+def test_of_electrodes_nothing_is_said_while_nothing_comes() -> None:
+    start = live_state(1)
+    gone = (channel("TP9", Contact.OFF, Reason.MISSING, None),)
+    silent = later(start, 5, channels=gone, signal=SignalState.LOST)
+    assert not any("TP9" in line for line in lines(start, silent, silent))
+
+
+def test_changes_of_derivation() -> None:
+    start = live_state(1)
+    second, third = replace(start, derivation="AF7-TP10"), replace(start, derivation="AF8-TP10")
+    assert lines(start, second, second, third, start)[2:] == [
+        "22:31:30 derivation AF7-TP10, not the preferred AF7-TP9",
+        "22:31:30 derivation AF8-TP10, not the preferred AF7-TP9",
+        "22:31:30 derivation AF7-TP9, the preferred one again",
+    ]
+
+
+def test_a_full_disk_is_told_when_it_begins_doubles_and_ends() -> None:
+    start = live_state(1)
+    counts = [0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 3, 0, 0]
+    assert lines(*(replace(start, unstored=n) for n in counts))[2:] == [
+        "22:31:30 DISK FULL? 1 epoch waits to be stored",
+        "22:31:30 DISK FULL? 2 epochs wait to be stored",
+        "22:31:30 DISK FULL? 4 epochs wait to be stored",
+        "22:31:30 DISK FULL? 8 epochs wait to be stored",
+        "22:31:30 all epochs are stored again",
     ]
 
 

@@ -58,18 +58,17 @@ def draw_contacts(
 ) -> None:
     """One row: each channel with its contact and why, in as many words as fit.
 
-    Of more than `MAX_CHANNELS` the worst are shown, and how many more there are.
+    Of more than `MAX_CHANNELS`, or than fit, the worst are shown, and how many more there are.
     """
-    worst = sorted(channels, key=lambda c: _WORST_FIRST.index(c.contact))[:MAX_CHANNELS]
-    shown = [channel for channel in channels if channel in worst]
-    for n_shown in range(len(shown), -1, -1):
+    worst = sorted(channels, key=lambda c: _WORST_FIRST.index(c.contact))
+    for n_shown in range(min(MAX_CHANNELS, len(channels)), -1, -1):
+        shown = [channel for channel in channels if channel in worst[:n_shown]]
         hidden = len(channels) - n_shown
         more = f"+{hidden}" if hidden else ""
         for words in (_fully, _in_words, _only_trouble, _without_reasons, _dots_alone):
-            entries = [(c, words(c)) for c in shown[:n_shown]]
-            if sum(3 + len(c.name) + len(text) + _GAP for c, text in entries) + len(more) <= (
-                width + (0 if more else _GAP)
-            ):
+            entries = [(c, words(c)) for c in shown]
+            texts = [f"  {c.name} {text}".rstrip() for c, text in entries] + [more] * bool(more)
+            if len((" " * _GAP).join(texts)) <= width:
                 _draw_entries(canvas, x, y, entries, more, look)
                 return
 
