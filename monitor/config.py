@@ -1,14 +1,40 @@
-"""What a run was asked to do."""
+"""What a run was asked to do, and where that was said.
+
+Command line before environment, before one TOML file, before defaults. All of it is validated
+here, once: what is wrong is one `InputError` that names the key and its place.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import difflib
+import os
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from platformdirs import user_config_path, user_data_path
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from models.contract import Gain
+from monitor.errors import InputError
+
+ENVIRONMENT = "SLEEP_MONITOR_"
+NO_REDIS = "none"
+"""In place of a server's URL: publish no events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +62,51 @@ class ReplayOptions:
         return [path for path in given if path is not None]
 
 
+def _file(path: Path) -> Path:
+    if path == Path():
+        raise ValueError("must name a file")
+    try:
+        return path.expanduser()
+    except RuntimeError as exc:
+        raise ValueError(f"must name a file: {exc}") from exc
+
+
+def _redis_url(url: str) -> str:
+    if url != NO_REDIS and not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError(
+            "is not valid: write redis://[[user]:password@]host[:port][/db], rediss://... for TLS, "
+            f"unix:///path/to/socket, or {NO_REDIS} for no events"
+        )
+    return url
+
+
+def _sleeper_name(name: str) -> str:
+    # It becomes part of file names and of keys on the event server.
+    if name and not (name[0].isalnum() and all(c.isalnum() or c in " ._-" for c in name)):
+        raise ValueError(
+            "must be of letters, digits, ' ', '.', '_' and '-', a letter or digit first"
+        )
+    return name
+
+
+def _names(names: object) -> object:
+    return (names,) if isinstance(names, str) else names
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+File = Annotated[Path, AfterValidator(_file)]
+
+
 class LslConfig(BaseModel):
     """An LSL stream, told by any of its properties; with none of them, the only EEG stream."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["lsl"] = "lsl"
-    name: str | None = None
-    type: str | None = None
-    source_id: str | None = None
-    unit: str | None = None
+    name: Text | None = None
+    type: Text | None = None
+    source_id: Text | None = None
+    unit: Text | None = None
 
 
 class BrainflowConfig(BaseModel):
@@ -54,8 +115,318 @@ class BrainflowConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["brainflow"] = "brainflow"
-    board: str
-    port: str | None = None
-    mac: str | None = None
-    serial: str | None = None
-    file: Path | None = None
+    board: Text
+    port: Text | None = None
+    mac: Text | None = None
+    serial: Text | None = None
+    file: File | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SleeperOptions:
+    """One sleeper: the source, and what is made of it. ``sleeper`` is "" if there is only one."""
+
+    source: LslConfig | BrainflowConfig
+    sleeper: str = ""
+    channels: tuple[str, ...] = ()
+    store: Path | None = None
+    output: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """What `sleep-monitor live` was asked to do.
+
+    ``sleepers``: one or more, of distinct names, stores and outputs. ``wait_s``: how long a source
+    may take to appear, None for ever. ``redis`` is None for the server inside the monitor.
+    """
+
+    sleepers: tuple[SleeperOptions, ...]
+    gain: Gain = Gain.KNOWN
+    weights: Path | None = None
+    redis: str | None = None
+    no_redis: bool = False
+    wait_s: float | None = None
+    new_night: bool = False
+    dashboard: bool = True
+
+
+class _Sleeper(BaseModel):
+    """The keys of a `[[sleeper]]` that do not depend on its source."""
+
+    sleeper: Annotated[str, StringConstraints(max_length=40), AfterValidator(_sleeper_name)] = ""
+    channel: Annotated[tuple[Text, ...], BeforeValidator(_names)] = ()
+    store: File | None = None
+    output: File | None = None
+
+
+class LslSleeper(_Sleeper, LslConfig):
+    kind: Literal["lsl"] = Field(alias="source")
+
+
+class BrainflowSleeper(_Sleeper, BrainflowConfig):
+    kind: Literal["brainflow"] = Field(alias="source")
+
+
+def _parsed(text: object) -> object:
+    """'lsl:source_id=abc,sleeper=anna' as the table that it stands for."""
+    if not isinstance(text, str):
+        return text
+    kind, _, rest = text.partition(":")
+    table: dict[str, Any] = {"source": kind.strip()}
+    for item in filter(None, rest.split(",")):
+        key, equals, value = (part.strip() for part in item.partition("="))
+        if not equals:
+            raise ValueError(f"'{item}' is not KEY=VALUE, as in lsl:source_id=abc,sleeper=anna")
+        if key == "channel":
+            table.setdefault(key, []).append(value)
+        elif key in table:
+            raise ValueError(f"gives {key} twice")
+        else:
+            table[key] = value
+    return table
+
+
+Sleeper = Annotated[
+    Annotated[LslSleeper | BrainflowSleeper, Field(discriminator="kind")], BeforeValidator(_parsed)
+]
+
+
+class Settings(BaseSettings):
+    """What is the same for every command; the keys of the TOML file. Made by `read_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT, env_ignore_empty=True, extra="forbid", frozen=True
+    )
+
+    redis: Annotated[str, AfterValidator(_redis_url)] | None = None
+    gain: Gain = Gain.KNOWN
+    weights: File | None = None
+    wait: Annotated[FiniteFloat, Field(ge=0)] | None = None
+    dashboard: bool = True
+    sleeper: tuple[Sleeper, ...] = ()
+
+    @property
+    def no_redis(self) -> bool:
+        return self.redis == NO_REDIS
+
+    @property
+    def redis_url(self) -> str | None:
+        """The server that was asked for; None for the one inside the monitor, or for none."""
+        return None if self.no_redis else self.redis
+
+    def live(
+        self,
+        channel: Sequence[str] = (),
+        store: Path | None = None,
+        output: Path | None = None,
+        new_night: bool = False,
+    ) -> LiveOptions:
+        """A live run of these sleepers; the arguments are those of the command line.
+
+        Raises InputError if there is no sleeper, if they cannot be told apart, or if an argument
+        could be for any of several.
+        """
+        if not self.sleeper:
+            raise InputError(
+                "no source is given: name it (sleep-monitor live lsl, or live brainflow --board "
+                "muse_s), give one --source for each sleeper (--source "
+                "lsl:source_id=abc,sleeper=anna), or put [[sleeper]] tables in a file "
+                f"({default_config()}, or --config FILE)"
+            )
+        given: dict[str, Any] = {"channels": tuple(channel), "store": store, "output": output}
+        given = {field: value for field, value in given.items() if value}
+        sleepers = [_sleeper(each) for each in self.sleeper]
+        if len(sleepers) == 1:
+            sleepers = [replace(sleepers[0], **given)]
+        elif given:
+            key = next(iter(given)).removesuffix("s")
+            raise InputError(
+                f"--{key} could be for any of {len(sleepers)} sleepers: put {key}=... into its "
+                f"--source, or {key} = ... into its [[sleeper]] table"
+            )
+        else:
+            sleepers = _told_apart(sleepers)
+        _check_files(sleepers)
+        return LiveOptions(
+            sleepers=tuple(sleepers),
+            gain=self.gain,
+            weights=self.weights,
+            redis=self.redis_url,
+            no_redis=self.no_redis,
+            wait_s=self.wait,
+            new_night=new_night,
+            dashboard=self.dashboard,
+        )
+
+
+def default_config() -> Path:
+    """The file that is read if it exists and no other is named."""
+    return user_config_path("sleep-monitor", appauthor=False) / "sleep-monitor.toml"
+
+
+def nights_folder() -> Path:
+    """Where nights are stored that have no ``store``."""
+    return user_data_path("sleep-monitor", appauthor=False) / "nights"
+
+
+def config_file(config: Path | None = None) -> Path | None:
+    """The TOML file of a run: ``config``, else SLEEP_MONITOR_CONFIG, else the user's, if any."""
+    named = config or Path(os.environ.get(f"{ENVIRONMENT}CONFIG", ""))
+    if named != Path():
+        return named
+    return default_config() if default_config().is_file() else None
+
+
+def read_settings(config: Path | None = None, **command_line: Any) -> Settings:
+    """Settings from everywhere; ``command_line`` holds what was given there (None: was not).
+
+    Sleepers are given there as `--source` texts, or as one table for `live lsl | brainflow`.
+    Raises InputError for whatever is wrong, in one line.
+    """
+    given = {key: value for key, value in command_line.items() if value is not None}
+    path = config_file(config)
+    table = {} if path is None else _read_toml(path)
+    for variable in _unknown_variables():
+        key = variable.upper().removeprefix(ENVIRONMENT).lower()
+        known = [f for f in Settings.model_fields if f != "sleeper"]
+        raise InputError(f"environment variable {variable}: {_unknown(key, [*known, 'config'])}")
+    environment = EnvSettingsSource(Settings)()
+    try:
+        return Settings(**table | environment | given)
+    except ValidationError as exc:
+        # Of a misspelt key that is missing under its right name, the former is told.
+        error = min(exc.errors(), key=lambda each: each["type"] != "extra_forbidden")
+        key, inner = str(error["loc"][0]), error["loc"][1:]
+        if key in given:
+            place = _option(key, inner, given[key])
+        elif key in environment:
+            place = f"environment variable {ENVIRONMENT}{key.upper()}"
+        else:
+            place = f"{path}: {_key(key, inner)}"
+        raise InputError(f"{place}: {_what(error)}") from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as exc:
+        raise InputError(
+            f"cannot read the configuration {path}: {exc.strerror}; --config or "
+            f"{ENVIRONMENT}CONFIG must name a TOML file"
+        ) from exc
+    except UnicodeDecodeError as exc:
+        raise InputError(f"the configuration {path} is not UTF-8 text: {exc}") from exc
+    except tomllib.TOMLDecodeError as exc:
+        raise InputError(f"the configuration {path} is not TOML: {exc}") from exc
+    sleepers = table.get("sleeper")
+    for each in (table, *(sleepers if isinstance(sleepers, list) else [])):
+        if isinstance(each, dict):
+            _anchor(each, path.absolute().parent)
+    return table
+
+
+def _anchor(table: dict[str, Any], folder: Path) -> None:
+    """Files named in a configuration file are found from its folder, wherever it is used."""
+    for key in ("weights", "store", "output", "file"):
+        value = table.get(key)
+        if isinstance(value, str) and value and not value.startswith("~"):
+            table[key] = str(folder / value)
+
+
+def _unknown_variables() -> Iterator[str]:
+    known = {f"{ENVIRONMENT}{key}".upper() for key in [*Settings.model_fields, "config"]}
+    known.discard(f"{ENVIRONMENT}SLEEPER")
+    for variable in sorted(os.environ):
+        if variable.upper().startswith(ENVIRONMENT) and variable.upper() not in known:
+            yield variable
+
+
+_KINDS: Mapping[str, type[BaseModel]] = {"lsl": LslSleeper, "brainflow": BrainflowSleeper}
+
+
+def _key(key: str, inner: Sequence[str | int]) -> str:
+    """'sleeper[2].board': counted from 1, and without the kind that pydantic puts in."""
+    name = key
+    for part in inner:
+        if isinstance(part, int):
+            name += f"[{part + 1}]"
+        elif part not in _KINDS:
+            name += f".{part}"
+    return name
+
+
+def _option(key: str, inner: Sequence[str | int], value: Any) -> str:
+    if key != "sleeper":
+        return f"--{key}"
+    source = value[inner[0]]
+    keys = [str(part) for part in inner[1:] if isinstance(part, str) and part not in _KINDS]
+    if isinstance(source, str):
+        return ": ".join([f"--source {source}", *keys])
+    return f"--{keys[0].replace('_', '-')}" if keys else f"live {source['source']}"
+
+
+def _what(error: ErrorDetails) -> str:
+    """What is wrong and what is allowed. pydantic's words where they say it."""
+    loc, kind = error["loc"], error["type"]
+    if kind == "extra_forbidden":
+        known: Mapping[str, Any] = Settings.model_fields
+        if len(loc) > 1:
+            known = _KINDS[str(loc[2])].model_fields
+        return _unknown(str(loc[-1]), ["source" if key == "kind" else key for key in known])
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        got = "" if kind == "union_tag_not_found" else f", got '{error['ctx']['tag']}'"
+        return f"source must be {' or '.join(map(repr, _KINDS))}{got}"
+    if kind == "missing":
+        return "is missing"
+    if kind == "value_error":
+        return str(error["ctx"]["error"])
+    if loc == ("sleeper",):
+        return "must be tables: begin each with a line [[sleeper]]"
+    text = error["msg"].replace("Input should", "must").replace("String should", "must")
+    text = text[0].lower() + text[1:]
+    # A URL may hold a password.
+    return text if loc == ("redis",) else f"{text}, got {error['input']!r}"
+
+
+def _unknown(key: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    meant = f"; did you mean '{close[0]}'?" if close else ""
+    return f"unknown key{meant} (known: {', '.join(known)})"
+
+
+def _sleeper(table: LslSleeper | BrainflowSleeper) -> SleeperOptions:
+    kind = LslConfig if isinstance(table, LslSleeper) else BrainflowConfig
+    source = kind(**{key: getattr(table, key) for key in kind.model_fields})
+    return SleeperOptions(source, table.sleeper, table.channel, table.store, table.output)
+
+
+def _told_apart(sleepers: Sequence[SleeperOptions]) -> list[SleeperOptions]:
+    """Who has no name is called by the place in the list."""
+    named = [
+        replace(each, sleeper=each.sleeper or str(number))
+        for number, each in enumerate(sleepers, start=1)
+    ]
+    # Their files must differ where a file system does not tell the case.
+    names = [each.sleeper.casefold() for each in named]
+    for name, count in Counter(names).items():
+        if count > 1:
+            called = named[names.index(name)].sleeper
+            raise InputError(
+                f"{count} sleepers are called '{called}': give each a name of its own, "
+                "sleeper=... in its --source or sleeper = ... in its [[sleeper]] table"
+            )
+    return named
+
+
+def _check_files(sleepers: Sequence[SleeperOptions]) -> None:
+    """No file is written twice."""
+    seen: dict[str, str] = {}
+    for each in sleepers:
+        of = f" of {each.sleeper}" if each.sleeper else ""
+        for key, path in (("store", each.store), ("output", each.output)):
+            if path is None:
+                continue
+            owner = seen.setdefault(os.path.realpath(path), key + of)
+            if owner != key + of:
+                raise InputError(f"{owner} and {key}{of} are one file, {path}: give each its own")

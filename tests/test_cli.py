@@ -29,6 +29,7 @@ from monitor.sinks.epochs_csv import write_epochs
 from monitor.sinks.redis_server import RedisServer
 from monitor.sinks.watch import Follower
 from monitor.types import Track
+from tests import lsl_peer
 from tests.edf_files import Signal, make_discontinuous, patch_header, patch_signal, write_edf
 from tests.nights import EXCERPT, events_of
 from tests.signals import pink_noise_uv
@@ -366,3 +367,122 @@ def test_ctrl_c_ends_in_order_and_says_that_the_night_is_safe(tmp_path: Path) ->
     assert "and the same command continues" in error
     assert "Traceback" not in error
     assert not store.with_name("n.sqlite-wal").exists()
+
+
+USAGE_MISTAKES = {
+    "nothing to monitor": (["live"], "no source is given: name it (sleep-monitor live lsl"),
+    "unknown key": (["live", "--source", "lsl:nam=x"], "nam: unknown key; did you mean 'name'?"),
+    "empty": (["live", "lsl", "--unit", ""], "--unit: must have at least 1 character"),
+    "whose store": (
+        ["live", "--source", "lsl:name=a", "--source", "lsl:name=b", "--store", "n.sqlite"],
+        "--store could be for any of 2 sleepers",
+    ),
+    "which mark": (["mark", "lights"], "a mark is lights-off, lights-on or note, got 'lights'"),
+    "empty note": (["mark", "note"], "a note has a text"),
+    "text of lights": (["mark", "lights-off", "at last"], "lights have none"),
+    "no server": (["watch", "--config", "night.toml"], "says to publish no events"),
+    "no file": (["watch", "--config", "nights.toml"], "cannot read the configuration nights.toml"),
+}
+
+
+@pytest.mark.parametrize("case", USAGE_MISTAKES)
+def test_a_mistake_of_a_live_command_gets_one_clear_line(
+    case: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments, message = USAGE_MISTAKES[case]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "night.toml").write_text("redis = 'none'")
+    assert run(*arguments, monkeypatch=monkeypatch) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.strip().splitlines()) == 1, error
+
+
+@pytest.mark.parametrize("option", ["--no-dashboard", "--wait=0", "--no-redis"])
+def test_options_before_the_kind_of_source_are_not_lost(
+    option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("live", option, "lsl", monkeypatch=monkeypatch) == 2
+    assert "give options after `lsl`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["demo", "replay", "live", "live lsl", "live brainflow", "streams", "watch", "mark", "doctor"],
+)
+def test_every_command_has_help_with_an_example(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*command.split(), "--help", monkeypatch=monkeypatch) == 0
+    assert f"Example: sleep-monitor {command}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_replay_takes_what_the_configuration_file_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, store = tmp_path / "night.toml", tmp_path / "n.sqlite"
+    config.write_text("redis = 'none'\ngain = 'unknown'\ndashboard = false")
+    edf = noise_edf(tmp_path / "n.edf")
+    command = ("replay", edf, "--store", store, "--config", config)
+    assert run(*command, monkeypatch=monkeypatch) == 0
+    with closing(NightStore.open(store)) as night:
+        session = night.session()
+    assert session is not None
+    assert session.gain == "unknown"
+
+
+@pytest.fixture
+def lsl_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LSL of the programs that a test starts keeps to this machine, and to this test."""
+    config = tmp_path / "lsl_api.cfg"
+    config.write_text(lsl_peer.CONFIG.format(session=f"cli-{os.getpid()}-{tmp_path.name}"))
+    monkeypatch.setenv("LSLAPICFG", str(config))
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.mark.usefixtures("lsl_here")
+def test_streams_lists_what_is_there_and_how_to_monitor_it() -> None:
+    def listed(wait: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "monitor.cli", "streams", "--wait", wait]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    nothing = listed("0.5")
+    assert nothing.returncode == 1
+    assert "no LSL stream was seen in 0.5 s" in nothing.stderr
+    assert "Traceback" not in nothing.stderr
+    with lsl_peer.peer(name="Muse of Anna", source_id="muse 1", rate=256):
+        found = listed("4")
+    assert found.returncode == 0, found.stderr
+    assert "Muse of Anna" in found.stdout
+    assert "TP9 AF7 AF8 TP10" in found.stdout
+    assert "256 Hz" in found.stdout
+    assert "sleep-monitor live lsl --source-id 'muse 1'" in found.stdout
+
+
+@pytest.mark.usefixtures("lsl_here")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_is_how_a_live_night_ends(number: signal.Signals, tmp_path: Path) -> None:
+    """Whatever it is waiting for; a second Ctrl-C, from impatience, disturbs nothing."""
+    source = f"lsl:source_id=nobody,store={tmp_path / 'n.sqlite'}"
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "monitor.cli", "live", "--source", source),
+            *("--no-redis", "--no-dashboard"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "waiting for" in line:
+            break
+    process.send_signal(number)
+    process.send_signal(number)
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, rest
+    assert "Traceback" not in rest

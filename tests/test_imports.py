@@ -18,6 +18,8 @@ ROOMS = [
     "monitor.sinks",
     "monitor.pipeline",
     "monitor.app",
+    "monitor.live",
+    "monitor.doctor",
     "monitor.cli",
 ]
 ALLOWED = {
@@ -33,7 +35,14 @@ ALLOWED = {
         "monitor.sinks",
     ],
     "monitor.app": ROOMS[:6],
-    "monitor.cli": ROOMS[:7],
+    "monitor.live": ROOMS[:7],
+    "monitor.doctor": [
+        "monitor.sources",
+        "monitor.staging",
+        "monitor.night",
+        "monitor.sinks",
+    ],
+    "monitor.cli": ROOMS[:-1],
 }
 
 

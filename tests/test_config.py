@@ -1,0 +1,237 @@
+"""Where settings come from, which of them counts, and what is said of a mistake."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.contract import Gain
+from monitor import config
+from monitor.config import (
+    BrainflowConfig,
+    LiveOptions,
+    LslConfig,
+    SleeperOptions,
+    default_config,
+    read_settings,
+)
+from monitor.errors import InputError
+
+TWO = """
+redis = "redis://file"
+gain = "unknown"
+
+[[sleeper]]
+sleeper = "anna"
+source = "lsl"
+source_id = "abc"
+channel = ["AF7-TP9", "AF8-TP10"]
+store = "anna.sqlite"
+
+[[sleeper]]
+source = "brainflow"
+board = "muse_s"
+channel = "AF7-TP9"
+"""
+
+
+@pytest.fixture(autouse=True)
+def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user with no configuration of their own."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for variable in ("CONFIG", "REDIS", "GAIN"):
+        monkeypatch.delenv(f"SLEEP_MONITOR_{variable}", raising=False)
+
+
+def toml(folder: Path, text: str) -> Path:
+    path = folder / "night.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def mistake(config: Path | None = None, **command_line: Any) -> str:
+    """What is said of the mistake: one line."""
+    with pytest.raises(InputError) as caught:
+        read_settings(config, **command_line).live()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_command_line_before_environment_before_file_before_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert read_settings().gain is Gain.KNOWN
+    path = toml(tmp_path, 'redis = "redis://file"\ngain = "unknown"\nwait = 60\nweights = "w.st"')
+    from_file = read_settings(path)
+    assert (from_file.redis_url, from_file.gain, from_file.wait) == (
+        "redis://file",
+        Gain.UNKNOWN,
+        60.0,
+    )
+    assert from_file.weights == tmp_path / "w.st", "found from the file's own folder"
+
+    monkeypatch.setenv("SLEEP_MONITOR_REDIS", "redis://environment")
+    monkeypatch.setenv("SLEEP_MONITOR_GAIN", "")  # empty is not set
+    assert read_settings(path).redis_url == "redis://environment"
+    assert read_settings(path).gain is Gain.UNKNOWN
+    assert read_settings(path, redis="redis://line").redis_url == "redis://line"
+    without = read_settings(path, redis="none")
+    assert without.no_redis
+    assert without.redis_url is None
+
+
+def test_the_file_is_named_on_the_command_line_in_the_environment_or_is_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    default_config().parent.mkdir(parents=True)
+    default_config().write_text("wait = 1")
+    assert read_settings().wait == 1
+    monkeypatch.setenv("SLEEP_MONITOR_CONFIG", str(toml(tmp_path, "wait = 2")))
+    assert read_settings().wait == 2
+    other = tmp_path / "other.toml"
+    other.write_text("wait = 3")
+    assert read_settings(other).wait == 3
+
+
+def test_sleepers_of_the_file(tmp_path: Path) -> None:
+    options = read_settings(toml(tmp_path, TWO), dashboard=False).live(new_night=True)
+    assert options == LiveOptions(
+        sleepers=(
+            SleeperOptions(
+                LslConfig(source_id="abc"),
+                "anna",
+                ("AF7-TP9", "AF8-TP10"),
+                store=tmp_path / "anna.sqlite",
+            ),
+            SleeperOptions(BrainflowConfig(board="muse_s"), "2", ("AF7-TP9",)),
+        ),
+        gain=Gain.UNKNOWN,
+        redis="redis://file",
+        new_night=True,
+        dashboard=False,
+    )
+
+
+def test_sources_of_the_command_line_stand_in_for_the_files(tmp_path: Path) -> None:
+    sources = [
+        "lsl:source_id=abc,sleeper=anna,channel=AF7-TP9,channel=AF8-TP10,output=a.csv",
+        "brainflow:board=cyton,port=/dev/ttyUSB0",
+        "lsl",
+    ]
+    assert read_settings(toml(tmp_path, TWO), sleeper=sources).live().sleepers == (
+        SleeperOptions(
+            LslConfig(source_id="abc"), "anna", ("AF7-TP9", "AF8-TP10"), output=Path("a.csv")
+        ),
+        SleeperOptions(BrainflowConfig(board="cyton", port="/dev/ttyUSB0"), "2"),
+        SleeperOptions(LslConfig(), "3"),
+    )
+
+
+def test_a_single_sleeper_takes_channel_store_and_output_of_the_command_line() -> None:
+    settings = read_settings(sleeper=["lsl:channel=C3,store=a.sqlite"])
+    (only,) = settings.live(["AF7"], None, Path("a.csv")).sleepers
+    assert only == SleeperOptions(LslConfig(), "", ("AF7",), Path("a.sqlite"), Path("a.csv"))
+
+
+@pytest.mark.parametrize("option", ["channel", "store", "output"])
+def test_with_several_sleepers_these_go_with_the_source(option: str) -> None:
+    settings = read_settings(sleeper=["lsl:name=a", "lsl:name=b"])
+    value: Any = ["AF7"] if option == "channel" else Path("x")
+    with pytest.raises(InputError, match=f"--{option} could be for any of 2 sleepers"):
+        settings.live(**{option: value})
+
+
+@pytest.mark.parametrize(
+    ("sources", "said"),
+    [
+        (["lsl:foo=1"], "--source lsl:foo=1: foo: unknown key (known: source, name, type"),
+        (["lsl:sorce_id=1"], "did you mean 'source_id'?"),
+        (["brainflow:bord=1"], "bord: unknown key; did you mean 'board'?"),
+        (["brainflow"], "--source brainflow: board: is missing"),
+        (["emotiv:a=1"], "source must be 'lsl' or 'brainflow', got 'emotiv'"),
+        (["lsl:abc"], "'abc' is not KEY=VALUE"),
+        (["lsl:name=a,name=b"], "gives name twice"),
+        (["lsl:name="], "name: must have at least 1 character"),
+        (["lsl:sleeper=a/b"], "sleeper: must be of letters, digits"),
+        (["lsl:store="], "store: must name a file"),
+        (["lsl:sleeper=anna", "lsl:sleeper=Anna"], "2 sleepers are called 'anna'"),
+        (["lsl:sleeper=2", "lsl"], "2 sleepers are called '2'"),
+        (["lsl:store=a", "lsl:store=./a"], "store of 1 and store of 2 are one file, a"),
+        (["lsl:store=a,output=a"], "store and output are one file"),
+    ],
+)
+def test_mistakes_in_a_source(sources: list[str], said: str) -> None:
+    assert said in mistake(sleeper=sources)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("gain = 1", "night.toml: gain: must be 'known' or 'unknown', got 1"),
+        ("wait = -1", "night.toml: wait: must be greater than or equal to 0, got -1"),
+        ("wait = nan", "night.toml: wait: must be a finite number"),
+        ("dashboard = 'maybe'", "night.toml: dashboard: must be a valid boolean"),
+        ("no_redis = true", "no_redis: unknown key; did you mean 'redis'? (known: redis, gain"),
+        ("redis = 5", "night.toml: redis: must be a valid string"),
+        ("wait = 1\ngain = known", "is not TOML: Invalid value (at line 2, column 8)"),
+        ("[sleeper]\nsource = 'lsl'", "sleeper: must be tables: begin each with a line [[sleep"),
+        ("[[sleeper]]\nname = 'x'", "night.toml: sleeper[1]: source must be 'lsl' or 'brainflow'"),
+        (TWO + "bord = 'x'", "night.toml: sleeper[2].bord: unknown key; did you mean 'board'?"),
+        (TWO + "mac = 5", "night.toml: sleeper[2].mac: must be a valid string, got 5"),
+        (TWO.replace("board", "# "), "night.toml: sleeper[2].board: is missing"),
+        (TWO + "[[sleeper]]\nsource='lsl'\nstore='anna.sqlite'", "are one file"),
+        ("", "no source is given: name it (sleep-monitor live lsl"),
+    ],
+)
+def test_mistakes_in_the_file(text: str, said: str, tmp_path: Path) -> None:
+    assert said in mistake(toml(tmp_path, text))
+
+
+def test_mistakes_in_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SLEEP_MONITOR_GAIN", "loud")
+    assert "variable SLEEP_MONITOR_GAIN: must be 'known' or 'unknown', got 'loud'" in mistake()
+    monkeypatch.setenv("SLEEP_MONITOR_GIAN", "unknown")
+    assert "variable SLEEP_MONITOR_GIAN: unknown key; did you mean 'gain'?" in mistake()
+    monkeypatch.delenv("SLEEP_MONITOR_GIAN")
+    monkeypatch.setenv("SLEEP_MONITOR_CONFIG", str(tmp_path / "none.toml"))
+    assert "none.toml: No such file or directory; --config or SLEEP_MONITOR_CONFIG" in mistake()
+
+
+def test_mistakes_on_the_command_line() -> None:
+    assert mistake(wait=-1.0) == "--wait: must be greater than or equal to 0, got -1.0"
+    table = {"source": "lsl", "source_id": ""}
+    assert mistake(sleeper=[table]).startswith("--source-id: must have at least 1 character")
+
+
+def test_a_password_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for url in ("http://:secret@host", "secret"):
+        assert "secret" not in mistake(redis=url)
+        assert "secret" not in mistake(toml(tmp_path, f"redis = ['{url}']"))
+    monkeypatch.setenv("SLEEP_MONITOR_REDIS", "secret")
+    assert "secret" not in mistake()
+
+
+def test_a_file_may_begin_as_windows_editors_begin_it(tmp_path: Path) -> None:
+    assert read_settings(toml(tmp_path, "\ufeffwait = 5")).wait == 5
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "night.toml"
+    path.write_bytes(b"gain = '\xff'")
+    assert "is not UTF-8 text" in mistake(path)
+    assert "Is a directory" in mistake(tmp_path)
+
+
+def test_the_examples_of_the_documentation_hold(tmp_path: Path) -> None:
+    text = Path(config.__file__).with_name("CONFIG.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"(?:^ {4}.*\n|^\n(?= {4}))+", text, re.MULTILINE)
+    first, two, sources = (re.sub(r"^ {4}", "", block, flags=re.MULTILINE) for block in blocks)
+    (only,) = read_settings(toml(tmp_path, first)).live().sleepers
+    assert only.source == BrainflowConfig(board="muse_s")
+    sleepers = read_settings(toml(tmp_path, two)).live().sleepers
+    assert [each.sleeper for each in sleepers] == ["anna", "ben"]
+    same = re.findall(r"--source (\S+)", sources)
+    assert read_settings(sleeper=same).live().sleepers == sleepers
