@@ -35,6 +35,9 @@ NETWORK = ("cyton_wifi", "cyton_daisy_wifi", "ganglion_wifi", "ntl_wifi", "bioli
 SECOND_HAND = ("playback_file", "streaming")
 OTHER_NAMES = {"playback": "playback_file", "muse_athena": "muse_s_athena"}
 
+EEG_ONLY = "p21"
+"""The Athena's preset without its lamps: with BrainFlow's own choice the battery is empty in 2 h."""
+
 ADDRESS = re.compile(r"(?P<ip>\d+\.\d+\.\d+\.\d+)?:?(?P<port>\d+)?")
 
 
@@ -75,6 +78,8 @@ def find_board(config: BrainflowConfig) -> Board:
         params["master_board"] = ids[recorder]
     elif master:
         raise InputError(f"--board {config.board}: only playback and streaming take another board")
+    if name == "muse_s_athena":
+        params["other_info"] = EEG_ONLY
     described = _described(library, ids[recorder], recorder)
     count = len(described["eeg_channels"])
     names = described.get("eeg_names") or ",".join(str(1 + i) for i in range(count))

@@ -240,6 +240,12 @@ def test_knows_headbands(
         assert set(candidate.split("-")) <= set(channels)
 
 
+def test_athena_is_asked_for_eeg_only() -> None:
+    """Its lamps would empty the battery long before morning."""
+    assert find_board(BrainflowConfig(board="muse_athena")).params == {"other_info": "p21"}
+    assert find_board(BrainflowConfig(board="muse_s")).params == {}
+
+
 def test_every_board_is_found_or_refused_in_a_sentence() -> None:
     from monitor.sources.brainflow_library import board_shim
 
