@@ -36,7 +36,7 @@ SECOND_HAND = ("playback_file", "streaming")
 OTHER_NAMES = {"playback": "playback_file", "muse_athena": "muse_s_athena"}
 
 EEG_ONLY = "p21"
-"""The Athena's preset without its lamps: with BrainFlow's own choice the battery is empty in 2 h."""
+"""The Athena's preset without its lamps: with those its battery is empty in about 2 h."""
 
 ADDRESS = re.compile(r"(?P<ip>\d+\.\d+\.\d+\.\d+)?:?(?P<port>\d+)?")
 
