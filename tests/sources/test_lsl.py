@@ -1,0 +1,308 @@
+"""LSL streams, from real senders in other processes, on this machine alone."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from monitor.clock import SystemClock, Timeline
+from monitor.config import LslConfig
+from monitor.errors import InputError
+from monitor.sources.lsl import LslSource, list_streams
+from monitor.types import EegChunk
+from tests.lsl_peer import confine, peer
+
+
+@pytest.fixture(scope="module", autouse=True)
+def on_this_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
+    confine(tmp_path_factory.mktemp("lsl"))
+
+
+names = itertools.count()
+
+
+@pytest.fixture
+def name() -> str:
+    """A stream name that no other test uses: senders of before may still be remembered."""
+    return f"Band-{os.getpid()}-{next(names)}"
+
+
+@pytest.fixture
+def timeline() -> Timeline:
+    return Timeline(SystemClock())
+
+
+@contextmanager
+def listening(
+    timeline: Timeline, offset_s: float | None = None, **wanted: str | None
+) -> Iterator[LslSource]:
+    source = LslSource(LslConfig(**wanted), timeline, offset_s)
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+def poll_until(
+    source: LslSource, done: Callable[[list[EegChunk]], bool], limit_s: float = 12.0
+) -> list[EegChunk]:
+    """Poll as the monitor does, until what came is enough."""
+    chunks: list[EegChunk] = []
+    until_s = time.monotonic() + limit_s
+    while not done(chunks):
+        assert time.monotonic() < until_s, source.status
+        chunks += source.poll()
+        time.sleep(0.01)
+    return chunks
+
+
+def n_samples(chunks: list[EegChunk]) -> int:
+    return sum(chunk.times_s.size for chunk in chunks)
+
+
+def received(source: LslSource, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first ``n`` samples or more, (n_channels, n), and their times (n,)."""
+    chunks = poll_until(source, lambda chunks: n_samples(chunks) >= n)
+    assert source.device is not None
+    assert all(chunk.channels == source.device.channels for chunk in chunks)
+    assert all(chunk.sfreq_hz == source.device.sfreq_hz for chunk in chunks)
+    return (
+        np.concatenate([chunk.data_uv for chunk in chunks], axis=1),
+        np.concatenate([chunk.times_s for chunk in chunks]),
+    )
+
+
+def test_every_sample_comes_once_in_microvolts_at_its_time(name: str, timeline: Timeline) -> None:
+    with peer(name=name), listening(timeline, source_id=name) as source:
+        assert source.device is None
+        assert source.status.startswith(f"waiting for an LSL stream with source id '{name}' (0 s)")
+        data_uv, times_s = received(source, 900)
+        assert abs(times_s[-1] - timeline.now_s()) < 0.5
+        assert source.device is not None
+        assert source.device.channels == ("TP9", "AF7", "AF8", "TP10")
+        assert source.device.sfreq_hz == 256.0
+        assert source.device.notes == ()
+        assert source.key == f"lsl:{name}"
+        assert source.status == "streaming"
+    assert data_uv.dtype == np.float32
+    np.testing.assert_array_equal(np.diff(data_uv[0]), 1)
+    np.testing.assert_allclose(np.abs(data_uv[1:]).max(), 10, rtol=1e-3)
+    np.testing.assert_allclose(np.diff(times_s), 1 / 256, atol=2e-5)
+
+
+def test_each_channel_has_its_unit(name: str, timeline: Timeline) -> None:
+    units = {"uV": 10, "µV": 10, "mV": 1e4, "Volts": 1e7, "nanovolt": 1e-2, "bananas": 10, "": 10}
+    labels = ",".join(f"C{n}" for n in range(len(units)))
+    with (
+        peer(name=name, labels=labels, unit=",".join(units)),
+        listening(timeline, source_id=name) as source,
+    ):
+        data_uv, _ = received(source, 900)
+        assert source.device is not None
+        (note,) = source.device.notes
+    assert (
+        note == f"LSL stream '{name}' has the unit 'bananas': taken as microvolts; --unit sets it."
+    )
+    np.testing.assert_allclose(np.abs(data_uv[1:]).max(axis=1), [*units.values()][1:], rtol=1e-2)
+
+
+@pytest.mark.parametrize("unit", [None, "mV"])
+def test_a_unit_can_be_told(name: str, timeline: Timeline, unit: str | None) -> None:
+    with (
+        peer(name=name, unit=""),
+        listening(timeline, source_id=name, unit=unit) as source,
+    ):
+        data_uv, _ = received(source, 900)
+        assert source.device is not None
+        assert [note.partition(":")[0] for note in source.device.notes] == (
+            [] if unit else [f"LSL stream '{name}' names no unit"]
+        )
+    assert np.abs(data_uv[1]).max() == pytest.approx(1e4 if unit else 10, rel=1e-2)
+
+
+@pytest.mark.parametrize("kind", ["double64", "int16", "int64"])
+def test_any_numeric_format(name: str, timeline: Timeline, kind: str) -> None:
+    with peer(name=name, format=kind), listening(timeline, source_id=name) as source:
+        data_uv, _ = received(source, 900)
+    np.testing.assert_array_equal(np.diff(data_uv[0]), 1)
+
+
+def test_only_eeg_channels_are_taken_and_all_have_names(name: str, timeline: Timeline) -> None:
+    labels, types = "Fp1,X,Fp1,Right AUX,,HEOG", "EEG,ACC,EEG,EEG,EEG,EOG"
+    with (
+        peer(name=name, labels=labels, types=types),
+        listening(timeline, source_id=name) as source,
+    ):
+        received(source, 900)
+        assert source.device is not None
+        assert source.device.channels == ("Fp1", "Fp1.3", "5")
+
+
+def test_a_stream_without_description_has_numbered_channels(name: str, timeline: Timeline) -> None:
+    with (
+        peer(name=name, labels="", channels=2),
+        listening(timeline, source_id=name) as source,
+    ):
+        received(source, 900)
+        assert source.device is not None
+        assert source.device.channels == ("1", "2")
+
+
+@pytest.mark.parametrize(
+    ("nominal", "true", "taken", "note"),
+    [(0, 249.5, 250.0, False), (256, 200, 200.0, True), (256, 255, 256.0, False)],
+)
+def test_the_rate_is_what_it_says_or_else_what_it_is(
+    name: str, timeline: Timeline, nominal: float, true: float, taken: float, note: bool
+) -> None:
+    with (
+        peer(name=name, nominal=nominal, rate=true, speed=20),
+        listening(timeline, source_id=name) as source,
+    ):
+        data_uv, times_s = received(source, 2500)
+        assert source.device is not None
+        assert source.device.sfreq_hz == taken
+        assert bool(source.device.notes) == note
+    np.testing.assert_array_equal(np.diff(data_uv[0]), 1)
+    np.testing.assert_allclose(np.diff(times_s)[-500:], 1 / true, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"rate": 10}, "is no EEG: it is 10 Hz, not 80 Hz or more"),
+        ({"nominal": 0, "rate": 50, "speed": 20}, "has 50 samples a second"),
+        ({"format": "string", "nominal": 0}, "is no EEG: it is text"),
+        ({"labels": "PPG1,PPG2"}, "has no EEG channel, only PPG1, PPG2"),
+    ],
+)
+def test_what_is_no_eeg_is_refused(
+    name: str, timeline: Timeline, options: dict[str, object], problem: str
+) -> None:
+    with (
+        peer(name=name, **options),
+        listening(timeline, source_id=name) as source,
+        pytest.raises(InputError, match=f"'{name}'.* {problem}"),
+    ):
+        received(source, 900)
+
+
+def test_several_that_match_are_listed_with_the_option_that_tells_them_apart(
+    name: str, timeline: Timeline
+) -> None:
+    with (
+        peer(name=name, source_id=f"{name}-a"),
+        peer(name=name, source_id=f"{name}-b"),
+        listening(timeline, name=name) as source,
+        pytest.raises(
+            InputError, match=rf"2 LSL streams match: .*{name}-a.*; choose with --source-id"
+        ),
+    ):
+        received(source, 900)
+
+
+def test_a_headbands_other_streams_of_the_same_name_do_not_matter(
+    name: str, timeline: Timeline
+) -> None:
+    with (
+        peer(name=name, type="ACC", rate=52, source_id=name),
+        peer(name=name, type="EEG", source_id=name),
+        listening(timeline, source_id=name) as source,
+    ):
+        received(source, 900)
+        streams = {stream.type: stream for stream in list_streams(2.5) if stream.name == name}
+    assert streams["EEG"].is_eeg and not streams["ACC"].is_eeg
+    assert streams["EEG"].channels == ("TP9", "AF7", "AF8", "TP10")
+    assert (streams["EEG"].sfreq_hz, streams["EEG"].unit) == (256.0, "microvolts")
+
+
+def test_a_unit_that_does_not_exist_is_refused(timeline: Timeline) -> None:
+    with pytest.raises(InputError, match="--unit 'furlong' is not one of nV, uV, mV, V"):
+        LslSource(LslConfig(unit="furlong"), timeline)
+
+
+def test_a_clock_of_its_own_is_placed_by_arrival_and_by_the_run_before(
+    name: str, timeline: Timeline
+) -> None:
+    with peer(name=name, clock=1e9):
+        with listening(timeline, source_id=name) as source:
+            _, times_s = received(source, 900)
+            assert abs(times_s[-1] - timeline.now_s()) < 0.5
+            assert source.device is not None
+            (note,) = source.device.notes
+            assert "stamped by a clock of its own" in note
+            offset_s = source.clock_offset_s
+        assert offset_s is not None
+        with listening(timeline, offset_s + 30.0, source_id=name) as source:
+            received(source, 900)
+            assert source.clock_offset_s == offset_s + 30.0
+
+
+@pytest.mark.parametrize("step_s", [-100.0, 100.0])
+def test_a_clock_that_is_set_costs_no_sample(
+    name: str, timeline: Timeline, step_s: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        peer(name=name, step=step_s, step_at=4.5),
+        listening(timeline, source_id=name) as source,
+    ):
+        data_uv, times_s = received(source, 1400)
+        assert abs(times_s[-1] - timeline.now_s()) < 0.5
+    np.testing.assert_array_equal(np.diff(data_uv[0]), 1)
+    assert np.diff(times_s).min() > 0.8 / 256
+    assert np.diff(times_s).max() < 0.5
+    assert "clock moved" in caplog.text
+
+
+def test_a_sender_may_run_ahead_of_time(name: str, timeline: Timeline) -> None:
+    with peer(name=name, speed=60), listening(timeline, source_id=name) as source:
+        data_uv, times_s = received(source, 90 * 256)
+        assert times_s[-1] > timeline.now_s() + 30
+    np.testing.assert_array_equal(np.diff(data_uv[0]), 1)
+    np.testing.assert_allclose(np.diff(times_s), 1 / 256, atol=2e-5)
+
+
+@pytest.mark.parametrize("recoverable", [True, False])
+def test_a_sender_that_is_back_is_joined_again(
+    name: str, timeline: Timeline, recoverable: bool
+) -> None:
+    options = {"name": name} if recoverable else {"name": name, "source_id": ""}
+    wanted = {"source_id": name} if recoverable else {"name": name}
+    with listening(timeline, **wanted) as source:
+        with peer(**options):
+            _, before_s = received(source, 900)
+        with peer(**options, ago=0):
+            data_uv, after_s = received(source, 300)
+            assert source.status == "streaming"
+            assert abs(after_s[-1] - timeline.now_s()) < 0.5
+    assert before_s[-1] < after_s[0]
+    assert np.sum(np.diff(data_uv[0]) != 1) <= 1  # what still was on its way comes first
+
+
+def test_one_that_is_back_without_its_channels_is_waited_for(name: str, timeline: Timeline) -> None:
+    with listening(timeline, name=name) as source:
+        with peer(name=name, source_id=""):
+            received(source, 900)
+        with peer(name=name, labels="A,B", source_id=""):
+            poll_until(source, lambda _: "back with other channels" in source.status)
+        assert source.device is not None
+        assert source.device.channels == ("TP9", "AF7", "AF8", "TP10")
+        # By name: one more channel, and another order, are no matter.
+        with peer(name=name, labels="Cz,TP10,AF8,AF7,TP9", source_id="", ago=0):
+            data_uv, _ = received(source, 300)
+    assert np.abs(data_uv).max() <= 10.0  # the sample's number is in Cz
+
+
+def test_nothing_there_is_waited_for_and_left_at_once(timeline: Timeline) -> None:
+    started_s = time.monotonic()
+    with listening(timeline, name="nobody") as source:
+        assert source.poll() == []
+        assert source.status == "waiting for an LSL stream with name 'nobody' (0 s)"
+        assert source.key == "lsl:nobody"
+    assert time.monotonic() - started_s < 2.0
