@@ -15,7 +15,7 @@ from pathlib import Path
 from platformdirs import user_data_path
 from rich.console import Console
 
-from models.contract import EPOCH_S
+from models.contract import EPOCH_S, Gain
 from models.weights import default_weights
 from monitor.clock import Clock
 from monitor.conditioning.conditioner import Conditioner
@@ -31,7 +31,7 @@ from monitor.sinks.epochs_csv import check_writable, write_epochs
 from monitor.sinks.publisher import Publisher
 from monitor.sinks.redis_client import connect
 from monitor.sinks.redis_server import RedisServer
-from monitor.sources.derivation import Derivation, choose_derivation, name_key
+from monitor.sources.derivation import RecordedDerivation, choose_derivation, name_key
 from monitor.sources.edf import EdfRecording
 from monitor.sources.hypnogram import Hypnogram, expert_hypnogram, grid_origin_s, stages_on_grid
 from monitor.sources.marks import recorded_marks
@@ -54,7 +54,7 @@ class Replay:
 
     options: ReplayOptions
     recording: EdfRecording
-    derivation: Derivation
+    derivation: RecordedDerivation
     expert: Hypnogram | None
     backend: TorchBackend
     session: Session
@@ -78,13 +78,8 @@ class Replay:
                 f"{options.recording} has no whole epoch: it ends {recording.duration_s:.1f} s "
                 f"after its start, and the first 30-s epoch begins at {origin_s:g} s"
             )
-        backend = TorchBackend(options.weights or default_weights(options.gain))
+        backend = load_backend(options.weights, options.gain)
         contract = backend.contract
-        if contract.gain is not options.gain:
-            raise InputError(
-                f"the weights {options.weights} are for --gain {contract.gain.value}, "
-                f"not --gain {options.gain.value}"
-            )
         # The id stands for what decides the stages: nothing else, and not the time of the run.
         identity = (
             recording.fingerprint,
@@ -122,15 +117,7 @@ class Replay:
     def store_path(self) -> Path:
         if self.options.store is not None:
             return self.options.store
-        nights = user_data_path("sleep-monitor", appauthor=False) / "nights"
-        try:
-            nights.mkdir(parents=True, exist_ok=True)
-        except OSError as exc:
-            raise InputError(
-                f"cannot make the folder {nights} for nights: {exc.strerror}; "
-                "choose a file with --store"
-            ) from exc
-        return nights / f"{Path(self.session.source).stem}-{self.session.id[:8]}.sqlite"
+        return nights_folder() / f"{Path(self.session.source).stem}-{self.session.id[:8]}.sqlite"
 
     def chunks(self, clock: Clock, from_s: float) -> Iterator[EegChunk]:
         """The samples at the asked pace; those before ``from_s`` at once."""
@@ -174,11 +161,35 @@ class Replay:
             channels=(),
             last_sample_utc=pipeline.last_sample_utc,
             unstored=0,
-            delivery=_NOWHERE if publisher is None else publisher.delivery(),
+            delivery=NOWHERE if publisher is None else publisher.delivery(),
             n_epochs_total=self.n_epochs,
             speed=self.options.speed,
             ended=ended,
         )
+
+
+def nights_folder() -> Path:
+    """Where nights are kept unless told otherwise. Raises `InputError` if it cannot be made."""
+    nights = user_data_path("sleep-monitor", appauthor=False) / "nights"
+    try:
+        nights.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise InputError(
+            f"cannot make the folder {nights} for nights: {exc.strerror}; "
+            "choose a file with --store"
+        ) from exc
+    return nights
+
+
+def load_backend(weights: Path | None, gain: Gain) -> TorchBackend:
+    """The network. Raises `InputError` for weights that are unusable, or for another gain."""
+    backend = TorchBackend(weights or default_weights(gain))
+    if backend.contract.gain is not gain:
+        raise InputError(
+            f"the weights {weights} are for --gain {backend.contract.gain.value}, "
+            f"not --gain {gain.value}"
+        )
+    return backend
 
 
 def run_replay(
@@ -314,4 +325,5 @@ def _tell_nobody() -> None:
     """There is no publisher to notify."""
 
 
-_NOWHERE = Delivery(url=None, connected=False, published=0, waiting=0)
+NOWHERE = Delivery(url=None, connected=False, published=0, waiting=0)
+"""Of a run that publishes no events."""

@@ -270,6 +270,9 @@ class NightStore:
             )
             yield _epoch(index, *row)
 
+    def n_epochs(self) -> int:
+        return int(self._rows("SELECT count(*) FROM epoch")[0][0])
+
     def verdicts(self) -> list[tuple[Reason | None, ...]]:
         """Of every epoch, in order, why each derivation could not be staged, or None."""
         rows = self._rows("SELECT verdicts FROM epoch ORDER BY epoch_index")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from monitor.errors import InputError
-from monitor.types import MIN_SFREQ_HZ
+from monitor.types import MIN_SFREQ_HZ, Derivation, Montage
 
 PREFERENCE = (
     "Fpz-Cz",  # what the network is trained on (Sleep-EDF)
@@ -39,6 +40,9 @@ PREFERRED_ELECTRODES = (
 # fmt: on
 """Electrodes tried next, against whatever reference they were recorded with."""
 
+MAX_CANDIDATES = 4
+"""Derivations that a live night chooses from; each is conditioned and judged all night."""
+
 _TYPE_PREFIX = re.compile(r"^EEG[ :_]+(?=\S)", re.IGNORECASE)
 _COMMON_REFERENCE = re.compile(r"[-_ ](REF|LE|AVG|AVE|AV|CAR|AR|GND)$", re.IGNORECASE)
 _ELECTRODE = re.compile(
@@ -63,7 +67,7 @@ class RecordedChannel(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Derivation:
+class RecordedDerivation:
     """One channel to stage: a recorded one, or the difference of two.
 
     - ``recorded``: the source's own names; the second, where there is one, is subtracted from the
@@ -77,7 +81,9 @@ class Derivation:
     why: str
 
 
-def choose_derivation(channels: Sequence[RecordedChannel], wanted: str | None = None) -> Derivation:
+def choose_derivation(
+    channels: Sequence[RecordedChannel], wanted: str | None = None
+) -> RecordedDerivation:
     """The derivation called ``wanted``, or without one the best that ``channels`` allow.
 
     ``wanted`` is a recorded name, in any case, with or without 'EEG ' before and a common
@@ -116,6 +122,57 @@ def choose_derivation(channels: Sequence[RecordedChannel], wanted: str | None = 
     return _derivation(eeg[0].name, [eeg[0]], f"Staging {eeg[0].name}, {count}.")
 
 
+def live_montage(
+    channels: Sequence[str],
+    sfreq_hz: float,
+    wanted: Sequence[str] = (),
+    candidates: Sequence[str] = (),
+) -> Montage:
+    """What to condition of a headband's ``channels``, and the derivations to choose from all
+    night, the preferred one first.
+
+    ``wanted``: by name, as for `choose_derivation`. Without it those of ``candidates`` that there
+    are; without these the pairs of `PREFERENCE`, else single electrodes, else the first channels;
+    never more than `MAX_CANDIDATES`. Raises `InputError` as `choose_derivation`.
+    """
+    offered: list[RecordedChannel] = [_LiveChannel(name, sfreq_hz) for name in channels]
+    if wanted:
+        found = [choose_derivation(offered, name) for name in wanted]
+    else:
+        found = [
+            _derivation(name, recorded, "") for name, recorded in _candidates(offered, candidates)
+        ] or [choose_derivation(offered)]
+    distinct = {each.name: each for each in reversed(found)}
+    chosen = list(reversed(distinct.values()))[:MAX_CANDIDATES]
+    used = [name for name in channels if any(name in each.recorded for each in chosen)]
+    return Montage(
+        tuple(used),
+        tuple(Derivation(each.name, *map(used.index, each.recorded)) for each in chosen),
+    )
+
+
+def _candidates(
+    offered: Sequence[RecordedChannel], candidates: Sequence[str]
+) -> Iterator[tuple[str, list[RecordedChannel]]]:
+    for name in candidates:
+        with suppress(InputError):
+            found = choose_derivation(offered, name)
+            yield name, [c for part in found.recorded for c in offered if c.name == part]
+    if candidates:
+        return
+    preferred = list(_preferred(offered))
+    pairs = [(name, recorded) for name, recorded in preferred if len(recorded) == 2]
+    # A source of EEG may name its channels 1, 2, ...: better these than no night.
+    singles = [c for c in offered if is_eeg(c.name)] or offered
+    yield from pairs or preferred or ((each.name, [each]) for each in singles)
+
+
+@dataclass(frozen=True, slots=True)
+class _LiveChannel:
+    name: str
+    sfreq_hz: float
+
+
 def name_key(name: str) -> str:
     """``name`` reduced to what identifies it: 'EEG F3-A2' and 'f3-m2' are both 'F3-M2'."""
     key = _COMMON_REFERENCE.sub("", _TYPE_PREFIX.sub("", name.strip())).upper()
@@ -149,7 +206,7 @@ def _preferred(
                 yield channel.name, [channel]
 
 
-def _asked_for(channels: Sequence[RecordedChannel], wanted: str) -> Derivation:
+def _asked_for(channels: Sequence[RecordedChannel], wanted: str) -> RecordedDerivation:
     if found := _find(channels, wanted):
         why = f"Staging {found.name}, as asked."
         if not is_eeg(found.name):
@@ -182,7 +239,7 @@ def _find(channels: Sequence[RecordedChannel], wanted: str) -> RecordedChannel |
     return None
 
 
-def _checked(name: str, recorded: list[RecordedChannel], why: str) -> Derivation:
+def _checked(name: str, recorded: list[RecordedChannel], why: str) -> RecordedDerivation:
     if recorded[0].sfreq_hz != recorded[-1].sfreq_hz:
         raise InputError(
             f"{name} cannot be derived, its channels have different rates: {_listing(recorded)}. "
@@ -196,8 +253,8 @@ def _checked(name: str, recorded: list[RecordedChannel], why: str) -> Derivation
     return _derivation(name, recorded, why)
 
 
-def _derivation(name: str, recorded: list[RecordedChannel], why: str) -> Derivation:
-    return Derivation(name, tuple(c.name for c in recorded), recorded[0].sfreq_hz, why)
+def _derivation(name: str, recorded: list[RecordedChannel], why: str) -> RecordedDerivation:
+    return RecordedDerivation(name, tuple(c.name for c in recorded), recorded[0].sfreq_hz, why)
 
 
 def _short(name: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from monitor.errors import InputError
-from monitor.sources.derivation import Derivation
+from monitor.sources.derivation import RecordedDerivation
 from monitor.sources.edf_header import EdfHeader, read_header, spoken_duration
 from monitor.sources.edf_records import EdfAnnotation, Segment, scan_records
 from monitor.sources.edf_samples import ChannelReader, uv_per_unit
@@ -82,7 +82,7 @@ class EdfRecording:
         except OSError as exc:  # the disk failed after the header was read
             raise InputError(f"{path} cannot be read: {exc.strerror}") from exc
 
-    def notes(self, derivation: Derivation) -> list[str]:
+    def notes(self, derivation: RecordedDerivation) -> list[str]:
         """What the user should be told before ``derivation`` of this recording is staged."""
         notes = list(self._header.notes)
         gaps_s = [b.start_s - self._end_s(a) for a, b in pairwise(self._segments)]
@@ -99,7 +99,7 @@ class EdfRecording:
         return notes
 
     def chunks(
-        self, derivation: Derivation, chunk_s: float = 1.0, start_s: float = 0.0
+        self, derivation: RecordedDerivation, chunk_s: float = 1.0, start_s: float = 0.0
     ) -> Iterator[EegChunk]:
         """The samples of ``derivation`` from ``start_s`` on, in pieces of ``chunk_s`` seconds.
 
@@ -117,7 +117,7 @@ class EdfRecording:
 
     def _chunks(
         self,
-        derivation: Derivation,
+        derivation: RecordedDerivation,
         readers: list[ChannelReader],
         chunk_s: float,
         start_s: float,

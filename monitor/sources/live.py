@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from monitor.config import BrainflowConfig, LslConfig
 from monitor.types import EegChunk
 
 
@@ -27,17 +28,18 @@ class Device:
     notes: tuple[str, ...] = ()
 
 
+def source_key(config: LslConfig | BrainflowConfig) -> str:
+    """Names a source the same way in every run, by what was asked for: a night goes on by it."""
+    asked = config.model_dump(mode="json", exclude={"kind", "unit"}, exclude_none=True)
+    return f"{config.kind}:" + ",".join(f"{key}={asked[key]}" for key in sorted(asked))
+
+
 class LiveSource(Protocol):
     """A headband or a stream. It looks for its device by itself, and again when it is gone.
 
     Used from one thread. Chunks hold all channels of ``device``, in microvolts, and times on the
     `Timeline` it was given; they rise except for what the device itself sends out of order.
     """
-
-    @property
-    def key(self) -> str:
-        """Names the source the same way in every run: a night is resumed by it."""
-        ...
 
     @property
     def device(self) -> Device | None:

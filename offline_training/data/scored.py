@@ -18,7 +18,7 @@ import numpy as np
 from models.contract import EPOCH_S, STAGES, Gain, Stage
 from monitor.conditioning.conditioner import Conditioner
 from monitor.errors import InputError
-from monitor.sources.derivation import Derivation, choose_derivation
+from monitor.sources.derivation import RecordedDerivation, choose_derivation
 from monitor.sources.edf import EdfRecording
 from monitor.sources.hypnogram import Hypnogram, grid_origin_s, stages_on_grid
 from monitor.types import EegChunk, Epoch, Montage
@@ -44,7 +44,7 @@ class ScoredNight:
 
     name: str
     recording: EdfRecording
-    derivation: Derivation
+    derivation: RecordedDerivation
     expert: Hypnogram
     origin_s: float
     stage: I64
@@ -117,7 +117,7 @@ def stage_indices(stages: Sequence[Stage | None]) -> I64:
     return np.array([-1 if s is None else STAGES.index(s) for s in stages], np.int64)
 
 
-def _derivation(recording: EdfRecording, names: Sequence[str]) -> Derivation:
+def _derivation(recording: EdfRecording, names: Sequence[str]) -> RecordedDerivation:
     """The first of ``names`` that ``recording`` has, without names the monitor's own choice."""
     for name in names:
         with suppress(InputError):

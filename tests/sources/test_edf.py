@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.errors import InputError, MonitorError
-from monitor.sources.derivation import Derivation, choose_derivation
+from monitor.sources.derivation import RecordedDerivation, choose_derivation
 from monitor.sources.edf import EdfRecording
 from monitor.sources.edf_records import EdfAnnotation
 from monitor.types import EegChunk
@@ -353,6 +353,6 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path, change: str) -> No
 
 
 def test_chunks_have_a_length(gapped: EdfRecording) -> None:
-    derivation = Derivation("EEG Fz", ("EEG Fz",), 128.0, "")
+    derivation = RecordedDerivation("EEG Fz", ("EEG Fz",), 128.0, "")
     with pytest.raises(ValueError, match="chunk_s must be more than 0, got 0"):
         gapped.chunks(derivation, chunk_s=0)

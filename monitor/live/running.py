@@ -1,0 +1,165 @@
+"""A live night that has begun: its samples staged, stored and told; its picture taken."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+
+from monitor.app import NOWHERE
+from monitor.clock import Clock, Timeline
+from monitor.conditioning.conditioner import Conditioner
+from monitor.config import LiveOptions
+from monitor.errors import InputError, MonitorError
+from monitor.night.backlog import Backlog
+from monitor.night.state import NightState
+from monitor.night.store import LiveNight, NightStore
+from monitor.pipeline import Pipeline
+from monitor.sinks.publisher import Publisher
+from monitor.sources.live import Device, LiveSource
+from monitor.staging.backend import Backend
+from monitor.staging.stager import Stager
+from monitor.types import ChannelState, EegChunk
+
+STATE_S = 0.5
+CONTACT_S = 2.0
+"""How often the picture of a night is taken for the screen, and electrodes are looked at."""
+
+CLOCK_OFFSET_S = 0.05
+"""A smaller change of a device's clock offset is not worth remembering."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What all sleepers share."""
+
+    options: LiveOptions
+    backend: Backend
+    redis_url: str | None
+    clock: Clock
+    closing: threading.Event
+
+
+class RunningNight:
+    """A night that has begun: its pipeline and publisher, and where its picture is taken."""
+
+    def __init__(
+        self, store: NightStore, live: LiveNight, house: House, resumed_s: float | None = None
+    ) -> None:
+        session = store.session()
+        assert session is not None
+        self.session = session
+        self._store = store
+        self._live = live
+        self._house = house
+        self._backlog = Backlog(store, house.clock)
+        self._publisher: Publisher | None = None
+        if house.redis_url is not None:
+            self._publisher = Publisher(store, session.id, house.redis_url, house.clock)
+            self._publisher.start()
+        n_epochs = 0 if resumed_s is None else store.n_epochs()
+        self.pipeline = Pipeline(
+            session,
+            Conditioner(
+                live.montage,
+                session.sfreq_hz,
+                session.start_s,
+                session.start_utc,
+                house.options.gain,
+                first_epoch=n_epochs,
+            ),
+            Stager(house.backend, house.clock),
+            store,
+            notify=_tell_nobody if self._publisher is None else self._publisher.notify,
+            backlog=self._backlog,
+            resumed_s=resumed_s,
+        )
+        self._rows: tuple[Device, list[int]] | None = None
+        self._next_state_s = 0.0
+        self._next_contact_s = 0.0
+        self._contacts: tuple[ChannelState, ...] = ()
+
+    def step(self, source: LiveSource, chunks: Sequence[EegChunk], now_s: float) -> None:
+        """Take what came; if nothing did, tell the pipeline what time it is."""
+        for chunk in chunks:
+            self.pipeline.push(self._montage_of(chunk, source))
+        if not chunks:
+            channels = self._live.montage.channels
+            nothing = np.empty((len(channels), 0), np.float32)
+            silence = EegChunk(nothing, np.empty(0), channels, self.session.sfreq_hz, now_s)
+            self.pipeline.push(silence)
+        self._backlog.flush()
+        self._keep_clock(source.clock_offset_s)
+
+    def due(self) -> bool:
+        """Whether it is time for a new picture."""
+        now_s = self._house.clock.monotonic_s()
+        if now_s < self._next_state_s:
+            return False
+        self._next_state_s = now_s + STATE_S
+        if now_s >= self._next_contact_s:
+            self._next_contact_s = now_s + CONTACT_S
+            self._contacts = self.pipeline.contacts()
+        return True
+
+    def state(self, timeline: Timeline, ended: bool = False) -> NightState:
+        return self.pipeline.night.state(
+            clock_utc=datetime.fromtimestamp(timeline.now_s(), UTC),
+            recent_uv=self.pipeline.recent_uv,
+            channels=self._contacts,
+            last_sample_utc=self.pipeline.last_sample_utc,
+            unstored=self._backlog.unstored_epochs,
+            delivery=NOWHERE if self._publisher is None else self._publisher.delivery(),
+            n_epochs_total=None,
+            speed=None,
+            ended=ended,
+        )
+
+    def finish(self, timeline: Timeline) -> NightState:
+        """Close the night in order. Raises `MonitorError` if the disk does not take it."""
+        self.pipeline.finish(self._house.clock.utc())
+        self._backlog.drain()
+        if self._publisher is not None and (left := self._publisher.close()):
+            _log.warning("%d events did not reach the server; the store keeps them", left)
+        return self.state(timeline, ended=True)
+
+    def close(self, *_: object) -> None:
+        if self._publisher is not None:
+            self._publisher.close(timeout_s=0.0)
+
+    def _montage_of(self, chunk: EegChunk, source: LiveSource) -> EegChunk:
+        device = source.device
+        assert device is not None
+        if self._rows is None or self._rows[0] is not device:
+            missing = [c for c in self._live.montage.channels if c not in device.channels]
+            if missing or device.sfreq_hz != self.session.sfreq_hz:
+                raise InputError(
+                    f"{device.name} has channels {', '.join(device.channels)} at "
+                    f"{device.sfreq_hz:g} Hz, not those that this night began with "
+                    f"({', '.join(self.session.channels)} at {self.session.sfreq_hz:g} Hz): begin "
+                    "another with --new-night"
+                )
+            self._rows = device, [device.channels.index(c) for c in self._live.montage.channels]
+        rows = self._rows[1]
+        return replace(chunk, data_uv=chunk.data_uv[rows], channels=self._live.montage.channels)
+
+    def _keep_clock(self, clock_offset_s: float | None) -> None:
+        """Remember how the device's clock lies, for whoever goes on with this night."""
+        known_s = self._live.clock_offset_s
+        if clock_offset_s is None or (known_s is not None and abs(clock_offset_s - known_s) < 0.05):
+            return
+        self._live = replace(self._live, clock_offset_s=clock_offset_s)
+        try:
+            self._store.go_on(self._live)
+        except MonitorError as exc:
+            _log.warning("%s", exc)
+
+
+def _tell_nobody() -> None:
+    """There is no publisher to notify."""

@@ -1,0 +1,253 @@
+"""One person's monitor: finds the headband, begins or goes on with the night, and never gives up."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
+
+from monitor.app import nights_folder
+from monitor.clock import Clock, Timeline, boot_id
+from monitor.config import BrainflowConfig, LslConfig, SleeperOptions
+from monitor.errors import InputError, MonitorError
+from monitor.live.running import House, RunningNight
+from monitor.night.state import SleeperState
+from monitor.night.store import LiveNight, NightStore
+from monitor.night.stored import StoredNight, night_to_continue, stored_night
+from monitor.pipeline import begin
+from monitor.sinks.epochs_csv import write_epochs
+from monitor.sinks.redis_client import Backoff
+from monitor.sources.brainflow import BrainflowSource
+from monitor.sources.derivation import live_montage
+from monitor.sources.live import LiveSource, source_key
+from monitor.sources.lsl import LslSource
+from monitor.types import Mark, Session
+
+POLL_S = 0.05
+"""How often samples are fetched: about as often as a headband delivers."""
+
+EARLIER_MARKS = timedelta(minutes=15)
+"""A mark made so long before the first sample still belongs to the night."""
+
+_log = logging.getLogger(__name__)
+
+
+class Sleeper:
+    """Monitors one person, from the first look for the headband until told to close.
+
+    Whatever goes wrong here touches no other sleeper. What can mend itself is tried again until
+    morning: the night goes on in the same file, as after a restart of the machine.
+    """
+
+    def __init__(self, options: SleeperOptions, house: House) -> None:
+        self._options = options
+        self._house = house
+        self._key = source_key(options.source)
+        self.name = options.sleeper
+        self.marks: SimpleQueue[Mark] = SimpleQueue()
+        self.error: MonitorError | None = None
+        self.state = SleeperState(self.name, "starting", None)
+        self._thread = threading.Thread(target=self._run, name=f"sleeper {self.name}")
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def _run(self) -> None:
+        house, backoff = self._house, Backoff(first_s=1.0, longest_s=60.0)
+        new_night = house.options.new_night
+        while True:
+            try:
+                self._monitor(new_night)
+                return
+            except InputError as exc:
+                self._fail(exc)
+                return
+            except Exception as exc:
+                if house.closing.is_set():
+                    self._fail(exc)
+                    return
+                wait_s = backoff.next_s()
+                self._say(f"trying again in {wait_s:.0f} s: {_sentence(exc)}")
+                _log.error("%s%s; trying again", self._prefix, _sentence(exc))
+                house.closing.wait(wait_s)
+                new_night = False
+
+    def _monitor(self, new_night: bool) -> None:
+        """One attempt: to the end of the night, or until something fails."""
+        house, clock = self._house, self._house.clock
+        with ExitStack() as stack:
+            stored = None if new_night else self._night_to_continue()
+            night: RunningNight | None = None
+            if stored is None:
+                timeline = Timeline(clock)
+                source = stack.enter_context(_source(self._options.source, timeline, None))
+            else:
+                store = stack.enter_context(closing(NightStore.open(stored.path)))
+                live = store.live_night()
+                assert live is not None  # or it would not be there to be continued
+                timeline = _timeline(clock, live, stored.reached_utc)
+                same_boot = timeline.offset_s == live.timeline_offset_s
+                clock_offset_s = live.clock_offset_s if same_boot else None
+                source = stack.enter_context(
+                    _source(self._options.source, timeline, clock_offset_s)
+                )
+                live = replace(live, boot_id=boot_id(), timeline_offset_s=timeline.offset_s)
+                store.go_on(live)
+                night = RunningNight(store, live, house, resumed_s=timeline.now_s())
+                stack.push(night.close)
+                _log.info("%sGoing on with the night in %s", self._prefix, store.path)
+            began_s = clock.monotonic_s()
+            while not house.closing.is_set():
+                chunks = source.poll()
+                if night is None and chunks and source.device is not None:
+                    store = stack.enter_context(closing(self._new_store(timeline)))
+                    night = self._begin(store, source, timeline, float(chunks[0].times_s[0]))
+                    stack.push(night.close)
+                if night is None:
+                    self._say(source.status)
+                    self._wait_no_longer(source, clock.monotonic_s() - began_s)
+                else:
+                    night.step(source, chunks, timeline.now_s())
+                    self._take_marks(night)
+                    if night.due():
+                        self.state = SleeperState(self.name, source.status, night.state(timeline))
+                clock.sleep(POLL_S)
+            if night is not None:
+                self.state = SleeperState(self.name, "closing", self.state.night)
+                self.state = SleeperState(self.name, "ended", night.finish(timeline))
+                if self._options.output is not None:
+                    write_epochs(
+                        self._options.output,
+                        night.pipeline.night.live,
+                        night.pipeline.night.revised,
+                        night.session.start_s,
+                    )
+
+    def _night_to_continue(self) -> StoredNight | None:
+        key, now_utc = self._key, self._house.clock.utc()
+        path = self._options.store
+        if path is None:
+            return night_to_continue(nights_folder(), key, self.name, now_utc)
+        if not path.exists():
+            return None
+        stored = stored_night(path)
+        if stored is None or (stored.source_key, stored.sleeper) != (key, self.name):
+            raise InputError(f"{path} is not a night of this source; choose another --store")
+        if not stored.goes_on(now_utc):
+            raise InputError(
+                f"{path} holds a night that is over (its last epoch ended "
+                f"{stored.reached_utc.astimezone():%Y-%m-%d %H:%M}); choose another --store"
+            )
+        return stored
+
+    def _new_store(self, timeline: Timeline) -> NightStore:
+        path = self._options.store
+        if path is None:
+            words = "".join(c if c.isalnum() else "-" for c in self.name or self._key).strip("-")
+            now = datetime.fromtimestamp(timeline.now_s())
+            path = nights_folder() / f"{now:%Y-%m-%d-%H%M%S}-{words[:40]}.sqlite"
+        if path.exists():
+            raise InputError(f"{path} exists already; choose another --store")
+        return NightStore.open(path)
+
+    def _begin(
+        self, store: NightStore, source: LiveSource, timeline: Timeline, start_s: float
+    ) -> RunningNight:
+        """The first samples are here: the epoch grid begins with them."""
+        device, options = source.device, self._house.options
+        assert device is not None
+        for note in (f"Monitoring {device.name}", *device.notes):
+            _log.info("%s%s", self._prefix, note)
+        montage = live_montage(
+            device.channels, device.sfreq_hz, self._options.channels, device.candidates
+        )
+        contract = self._house.backend.contract
+        session = Session(
+            id=hashlib.sha256(f"{self._key}\n{self.name}\n{start_s:.6f}".encode()).hexdigest()[:32],
+            source=device.name,
+            derivation=montage.derivations[0].name,
+            channels=montage.channels,
+            start_s=start_s,
+            start_utc=datetime.fromtimestamp(start_s, UTC),
+            sfreq_hz=device.sfreq_hz,
+            gain=options.gain.value,
+            model=f"{contract.name}-{contract.version}",
+            sleeper=self.name,
+        )
+        names = ", ".join(each.name for each in montage.derivations)
+        _log.info(
+            "%sStaging the best of %s; the night is kept in %s", self._prefix, names, store.path
+        )
+        live = LiveNight(self._key, montage, boot_id(), timeline.offset_s, source.clock_offset_s)
+        begin(store, session, self._house.clock.utc(), live)
+        return RunningNight(store, live, self._house)
+
+    def _wait_no_longer(self, source: LiveSource, waited_s: float) -> None:
+        limit_s = self._house.options.wait_s
+        if limit_s is not None and waited_s > limit_s:
+            raise InputError(
+                f"nothing came within {limit_s:g} s ({source.status}); see what there is with "
+                "sleep-monitor streams, or check with sleep-monitor doctor"
+            )
+
+    def _take_marks(self, night: RunningNight) -> None:
+        while not self.marks.empty():
+            mark = self.marks.get()
+            if mark.time_utc >= night.session.start_utc - EARLIER_MARKS:
+                night.pipeline.mark(mark)
+
+    def _fail(self, exc: Exception) -> None:
+        text = _sentence(exc)
+        self.error = exc if isinstance(exc, MonitorError) else MonitorError(text)
+        self.state = SleeperState(self.name, text, self.state.night, failed=True)
+
+    def _say(self, status: str) -> None:
+        self.state = replace(self.state, status=status)
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self.name}: " if self.name else ""
+
+
+def _source(
+    config: LslConfig | BrainflowConfig, timeline: Timeline, clock_offset_s: float | None
+) -> AbstractContextManager[LiveSource]:
+    if isinstance(config, LslConfig):
+        return closing(LslSource(config, timeline, clock_offset_s))
+    return closing(BrainflowSource(config, timeline))
+
+
+def _timeline(clock: Clock, live: LiveNight, reached_utc: datetime) -> Timeline:
+    """Time goes on as it did, if the machine has not been started since: else by the wall clock,
+    but never back to before the last epoch."""
+    fresh = Timeline(clock)
+    if live.boot_id:
+        same_boot = live.boot_id == boot_id()
+    else:
+        same_boot = abs(fresh.offset_s - live.timeline_offset_s) < 2.0
+    if same_boot:
+        return Timeline(clock, live.timeline_offset_s)
+    behind_s = reached_utc.timestamp() - fresh.now_s()
+    if behind_s > 0:
+        _log.warning(
+            "The machine's clock is %.0f s behind the night that goes on: set it. Until the end "
+            "of this night its own time goes on",
+            behind_s,
+        )
+        return Timeline(clock, fresh.offset_s + behind_s)
+    return fresh
+
+
+def _sentence(exc: Exception) -> str:
+    return str(exc) if isinstance(exc, MonitorError) else f"{type(exc).__name__}: {exc}"

@@ -1,0 +1,78 @@
+"""The nights on this disk: which one a headband was in the middle of."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from models.contract import EPOCH_S
+from monitor.night.store import APPLICATION_ID, SCHEMA_VERSION
+
+RESUME_WITHIN = timedelta(hours=4)
+"""A night that broke off less than this ago goes on; what was missed is missing."""
+
+REOPEN_WITHIN = timedelta(minutes=30)
+"""So does one that was brought to its end less than this ago: a laptop that restarts by itself
+ends its programs in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredNight:
+    """A live night's file. ``reached_utc`` is the end of its last epoch."""
+
+    path: Path
+    source_key: str
+    sleeper: str
+    reached_utc: datetime
+    ended_utc: datetime | None
+
+    def goes_on(self, now_utc: datetime) -> bool:
+        """Whether a monitor that starts now should continue it."""
+        if self.ended_utc is not None:
+            return now_utc - self.ended_utc < REOPEN_WITHIN
+        return now_utc - self.reached_utc < RESUME_WITHIN
+
+
+def stored_night(path: Path) -> StoredNight | None:
+    """The live night in this file, or None if there is none. Only reads, also while a monitor
+    writes."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as file:
+            (application_id,) = file.execute("PRAGMA application_id").fetchone()
+            (version,) = file.execute("PRAGMA user_version").fetchone()
+            if (application_id, version) != (APPLICATION_ID, SCHEMA_VERSION):
+                return None
+            row = file.execute(
+                "SELECT source_key, sleeper, start_utc, ended_utc FROM live, session"
+            ).fetchone()
+            (n_epochs,) = file.execute("SELECT count(*) FROM epoch").fetchone()
+    except sqlite3.Error:
+        return None
+    if row is None:
+        return None
+    key, sleeper, start_utc, ended_utc = row
+    reached_utc = datetime.fromisoformat(start_utc) + timedelta(seconds=EPOCH_S * n_epochs)
+    ended = None if ended_utc is None else datetime.fromisoformat(ended_utc)
+    return StoredNight(path, key, sleeper, reached_utc, ended)
+
+
+def night_to_continue(
+    folder: Path, source_key: str, sleeper: str, now_utc: datetime
+) -> StoredNight | None:
+    """The newest night in ``folder`` that this source should go on with, if there is one."""
+    mine = [
+        night
+        for night in _nights(folder)
+        if (night.source_key, night.sleeper) == (source_key, sleeper) and night.goes_on(now_utc)
+    ]
+    return max(mine, key=lambda night: night.reached_utc, default=None)
+
+
+def _nights(folder: Path) -> Iterator[StoredNight]:
+    for path in folder.glob("*.sqlite"):
+        if (night := stored_night(path)) is not None:
+            yield night
