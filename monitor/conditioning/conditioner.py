@@ -117,7 +117,9 @@ class Conditioner:
         return epoch.verdicts[names.index(derivation)]
 
     def contacts(self) -> tuple[ChannelState, ...]:
-        """What the last `CONTACT_S` seconds say about each channel."""
+        """What the last `CONTACT_S` seconds say about each channel; nothing in the first of them."""
+        if self._recent_raw.shape[1] < round(CONTACT_S * self._sfreq_hz):
+            return ()
         recent = self._recent[:, -round(CONTACT_S * SFREQ_HZ) :]
         states = zip(self._montage.channels, recent, self._recent_raw, strict=True)
         return tuple(

@@ -1,4 +1,4 @@
-"""One person's monitor: finds the headband, begins or goes on with the night, and never gives up."""
+"""One person's monitor: finds the headband, begins or goes on with the night, never gives up."""
 
 from __future__ import annotations
 
