@@ -9,12 +9,14 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
+import os
 import re
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -304,6 +306,10 @@ class _StreamClock:
         now_s = self._timeline.now_s()
         times_s = stamps_s + self.offset_s
         before_s = np.concatenate([[self._last_s], times_s[:-1]])
+        if not restarted and np.abs(times_s - before_s).max() < STEP_S:
+            self._last_s = float(times_s[-1])
+            self._was_now = abs(self._last_s - now_s) < SAME_CLOCK_S
+            return [(times_s, False)]
         # A sender may run ahead all the time; it may not leap from now into the future.
         was_now = np.abs(before_s - now_s) < SAME_CLOCK_S
         was_now[:1] = self._was_now
@@ -498,6 +504,11 @@ class _Finder:
                     return None
                 layout = same
             inlet.open_stream(timeout=2.0)
+        except InputError as error:
+            if before is None:
+                raise
+            self._refuse(str(error), before)
+            return None
         except _absent(self._pylsl):
             self.trouble = "found, but it does not answer"
             return None
@@ -536,6 +547,12 @@ def _pylsl() -> Any:
             f"LSL cannot be used here: {str(error).splitlines()[0] if str(error) else error!r}. "
             "pylsl's own liblsl needs glibc 2.35 or newer; for another one see PYLSL_LIB"
         ) from error
+    # It writes every loss into the terminal, over the dashboard; `LslSource` tells instead.
+    places = ("lsl_api.cfg", "~/lsl_api/lsl_api.cfg", "/etc/lsl_api/lsl_api.cfg")
+    configured = any(Path(place).expanduser().exists() for place in places)
+    if not configured and "LSLAPICFG" not in os.environ:
+        with suppress(NotImplementedError):
+            pylsl.set_config_content("[log]\nlevel = -3\n")
     return pylsl
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import pytest
 from monitor.clock import SystemClock, Timeline
 from monitor.config import LslConfig
 from monitor.errors import InputError
+from monitor.sources import lsl
 from monitor.sources.lsl import LslSource, list_streams
 from monitor.types import EegChunk
 from tests.lsl_peer import confine, peer
@@ -216,7 +218,7 @@ def test_a_headbands_other_streams_of_the_same_name_do_not_matter(
         listening(timeline, source_id=name) as source,
     ):
         received(source, 900)
-        streams = {stream.type: stream for stream in list_streams(2.5) if stream.name == name}
+        streams = {stream.type: stream for stream in list_streams(1.0) if stream.name == name}
     assert streams["EEG"].is_eeg and not streams["ACC"].is_eeg
     assert streams["EEG"].channels == ("TP9", "AF7", "AF8", "TP10")
     assert (streams["EEG"].sfreq_hz, streams["EEG"].unit) == (256.0, "microvolts")
@@ -225,6 +227,18 @@ def test_a_headbands_other_streams_of_the_same_name_do_not_matter(
 def test_a_unit_that_does_not_exist_is_refused(timeline: Timeline) -> None:
     with pytest.raises(InputError, match="--unit 'furlong' is not one of nV, uV, mV, V"):
         LslSource(LslConfig(unit="furlong"), timeline)
+
+
+def test_without_liblsl_there_is_one_clear_error(
+    timeline: Timeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pylsl", None)
+    lsl._pylsl.cache_clear()
+    try:
+        with pytest.raises(InputError, match=r"LSL cannot be used here: .*glibc"):
+            LslSource(LslConfig(), timeline)
+    finally:
+        lsl._pylsl.cache_clear()
 
 
 def test_a_clock_of_its_own_is_placed_by_arrival_and_by_the_run_before(
