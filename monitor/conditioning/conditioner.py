@@ -117,7 +117,7 @@ class Conditioner:
         return epoch.verdicts[names.index(derivation)]
 
     def contacts(self) -> tuple[ChannelState, ...]:
-        """What the last `CONTACT_S` seconds say about each channel; nothing in the first of them."""
+        """What the last `CONTACT_S` seconds say about each channel; () in the first of them."""
         if self._recent_raw.shape[1] < round(CONTACT_S * self._sfreq_hz):
             return ()
         recent = self._recent[:, -round(CONTACT_S * SFREQ_HZ) :]
