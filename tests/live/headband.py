@@ -31,6 +31,9 @@ from tests.live.signals import MadeUpNight, Recorded, RecordedMuse, Signal
 
 TICK_S = 0.02
 PROGRESS_S = 0.25
+SETTLE_S = 3.0
+"""From somebody listening to the first sample: so that it is not old when it is read."""
+
 BUFFERED_S = 1800
 """How much a consumer may lag behind before samples are lost."""
 
@@ -88,10 +91,11 @@ class Headband:
         while options.wait_consumer and not self._outlet.have_consumers() and not stop.is_set():
             time.sleep(TICK_S)
         started_s = pylsl.local_clock()
-        t0 = started_s if options.t0 is None else options.t0
-        at = self._due(started_s - t0)
         if options.t0 is None:
-            at = 0
+            t0, at = started_s + (SETTLE_S if options.wait_consumer else 0.0), 0
+        else:
+            t0 = options.t0
+            at = self._due(started_s - t0)
         _tell(
             "start",
             pid=os.getpid(),
@@ -121,7 +125,9 @@ class Headband:
 
     def _due(self, elapsed_s: float) -> int:
         """Samples due ``elapsed_s`` after the first: whole units, and what is left at the end."""
-        due = self._signal.due(max(0.0, elapsed_s) * self._options.speed)
+        if elapsed_s < 0.0:
+            return 0
+        due = self._signal.due(elapsed_s * self._options.speed)
         return due if due >= self._signal.n_samples else due // UNIT * UNIT
 
     def _send(self, start: int, stop: int, t0: float) -> None:

@@ -16,7 +16,7 @@ import sys, time, numpy, pylsl
 inlet = pylsl.StreamInlet(pylsl.resolve_byprop("source_id", "headband-1", timeout=20)[0])
 inlet.open_stream()
 data, stamps, last = [], [], time.monotonic()
-while time.monotonic() - last < 1.5:
+while time.monotonic() - last < 5.0:
     chunk, times = inlet.pull_chunk(timeout=0.1)
     if times:
         last = time.monotonic()

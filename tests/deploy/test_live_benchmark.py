@@ -1,0 +1,107 @@
+"""The live benchmarks measure what they say; how much it is depends on the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deploy import cli
+from deploy.live_benchmark import (
+    SoakBenchmark,
+    Usage,
+    benchmark_live,
+    confined_lsl,
+    draw_soak,
+    usage,
+)
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="resources are read from /proc")
+
+
+@on_linux
+def test_usage_sees_memory_handles_threads_and_children(tmp_path: Path) -> None:
+    before = usage(os.getpid())
+    ballast = np.ones(8_000_000)
+    with (tmp_path / "file").open("w"), subprocess.Popen(["sleep", "60"]) as child:
+        after = usage(os.getpid())
+        child.kill()
+    assert before is not None
+    assert after is not None
+    assert after.rss_mb > before.rss_mb + 0.9 * ballast.nbytes / 2**20
+    assert after.handles > before.handles + 1  # the file, and those of the child
+    assert after.threads > before.threads
+    assert after.cpu_s >= before.cpu_s
+
+
+@on_linux
+def test_a_process_that_is_gone_is_not_measured() -> None:
+    child = subprocess.Popen(["true"])
+    child.wait()
+    assert usage(child.pid) is None
+
+
+def test_lsl_is_kept_to_this_machine(tmp_path: Path) -> None:
+    """Two benchmarks at once do not see each other's headbands."""
+    texts = [Path(confined_lsl(tmp_path)["LSLAPICFG"]).read_text() for _ in range(2)]
+    assert all("ResolveScope = machine" in text for text in texts)
+    assert texts[0] != texts[1]
+
+
+def test_a_soak_is_drawn(tmp_path: Path) -> None:
+    by_minute = [Usage(float(n), 300.0, 20, 9) for n in range(3)]
+    result = SoakBenchmark(2.0, 4, 0, 0, 50.0, 60.0, 61.0, by_minute[2], by_minute[2], by_minute)
+    draw_soak(result, tmp_path / "soak.png")
+    assert (tmp_path / "soak.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["live", "--sleepers", "1,none"],
+        ["live", "--sleepers", "0"],
+        ["live", "--minutes", "0"],
+        ["soak", "--json", "/no/such/folder/x.json"],
+        ["soak", "--plot", "/no/such/folder/x.png"],
+    ],
+)
+def test_bad_options_are_told_before_anything_is_measured(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["sleep-deploy", "benchmark", *command])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    assert command[1] in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_several_people_are_monitored_and_measured() -> None:
+    result = benchmark_live(2, minutes=1.1)
+    assert result.n_epochs >= 4
+    assert result.epochs_missing == result.samples_lost == 0
+    assert 0.0 < result.median_ms <= result.p99_ms <= result.max_ms < 2000.0
+    assert result.rss_mb is None or result.rss_mb > 150.0  # torch alone takes more
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_soak_tells_every_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "soak.json"
+    command = ["sleep-deploy", "benchmark", "soak", "--minutes", "1.1", "--json", str(path)]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code in (0, None)
+    figures = json.loads(path.read_text())
+    assert figures["epochs_missing"] == 0
+    assert len(figures["by_minute"]) in (0, 3)
+    assert "handles" in capsys.readouterr().out
