@@ -109,9 +109,11 @@ class Derivation:
 
     def of(self, data_uv: F32) -> F32:
         """The derived signal, (n,), of channels (n_channels, n)."""
-        return (
-            data_uv[self.plus] if self.minus is None else data_uv[self.plus] - data_uv[self.minus]
-        )
+        plus: F32 = data_uv[self.plus]
+        if self.minus is None:
+            return plus
+        derived: F32 = plus - data_uv[self.minus]
+        return derived
 
 
 @dataclass(frozen=True, slots=True)

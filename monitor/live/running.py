@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from models.contract import EPOCH_S, SFREQ_HZ
 from monitor.app import NOWHERE
 from monitor.clock import Clock, Timeline
 from monitor.conditioning.conditioner import Conditioner
@@ -24,6 +25,10 @@ from monitor.sources.live import Device, LiveSource
 from monitor.staging.backend import Backend
 from monitor.staging.stager import Stager
 from monitor.types import ChannelState, EegChunk
+
+PUSH_S = 0.5
+"""Samples are conditioned so often, and as soon as they complete an epoch: one by one they would
+cost ten times as much."""
 
 STATE_S = 0.5
 CONTACT_S = 2.0
@@ -81,19 +86,22 @@ class RunningNight:
             resumed_s=resumed_s,
         )
         self._rows: tuple[Device, list[int]] | None = None
+        self._held: list[EegChunk] = []
+        self._push_at_s = 0.0
         self._next_state_s = 0.0
         self._next_contact_s = 0.0
         self._contacts: tuple[ChannelState, ...] = ()
 
     def step(self, source: LiveSource, chunks: Sequence[EegChunk], now_s: float) -> None:
         """Take what came; if nothing did, tell the pipeline what time it is."""
-        for chunk in chunks:
-            self.pipeline.push(self._montage_of(chunk, source))
-        if not chunks:
+        self._held += [self._montage_of(chunk, source) for chunk in chunks]
+        if now_s >= self._push_at_s or self._epoch_is_complete():
+            self._push_at_s = now_s + PUSH_S
             channels = self._live.montage.channels
             nothing = np.empty((len(channels), 0), np.float32)
             silence = EegChunk(nothing, np.empty(0), channels, self.session.sfreq_hz, now_s)
-            self.pipeline.push(silence)
+            self.pipeline.push(_joined(self._held) if self._held else silence)
+            self._held = []
         self._backlog.flush()
         self._keep_clock(source.clock_offset_s)
 
@@ -123,6 +131,8 @@ class RunningNight:
 
     def finish(self, timeline: Timeline) -> NightState:
         """Close the night in order. Raises `MonitorError` if the disk does not take it."""
+        if self._held:
+            self.pipeline.push(_joined(self._held))
         self.pipeline.finish(self._house.clock.utc())
         self._backlog.drain()
         if self._publisher is not None and (left := self._publisher.close()):
@@ -132,6 +142,10 @@ class RunningNight:
     def close(self, *_: object) -> None:
         if self._publisher is not None:
             self._publisher.close(timeout_s=0.0)
+
+    def _epoch_is_complete(self) -> bool:
+        end_s = self.session.start_s + EPOCH_S * (self.pipeline.night.n_epochs + 1)
+        return bool(self._held) and self._held[-1].times_s[-1] >= end_s - 2.0 / SFREQ_HZ
 
     def _montage_of(self, chunk: EegChunk, source: LiveSource) -> EegChunk:
         device = source.device
@@ -159,6 +173,13 @@ class RunningNight:
             self._store.go_on(self._live)
         except MonitorError as exc:
             _log.warning("%s", exc)
+
+
+def _joined(chunks: Sequence[EegChunk]) -> EegChunk:
+    data_uv = np.concatenate([chunk.data_uv for chunk in chunks], axis=1)
+    return replace(
+        chunks[-1], data_uv=data_uv, times_s=np.concatenate([chunk.times_s for chunk in chunks])
+    )
 
 
 def _tell_nobody() -> None:
