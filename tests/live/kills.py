@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.contract import Gain
+from models.contract import EPOCH_S, Gain
 from models.weights import default_weights
 from monitor.clock import ManualClock
 from monitor.night.store import NightStore
@@ -65,7 +65,7 @@ class Report:
     events: int = 0
     samples: dict[str, int] = field(default_factory=dict)
     away_s: float | None = None
-    """Seconds of the night while nobody listened, by the headband's and the stored times."""
+    """Seconds of the night from each kill to the night's going on."""
     lost_s: float | None = None
     grid_error_last: float | None = None
     grid_error_worst: float | None = None
@@ -91,7 +91,8 @@ def kill_live(kills: int, out: Path, seed: int) -> Report:
         *("--night", f"{night_s:g}", "--rate", f"{RATE_HZ:g}", "--channels", ",".join(CHANNELS)),
         *("--seed", str(seed), "--speed", f"{SPEED:g}", "--wait-consumer"),
     )
-    slowest_s = 0.0
+    slowest_s = away_s = 0.0
+    killed_s: float | None = None
     with RedisServer(0) as server, HeadbandProgram(folder, env, *arguments) as headband:
         for number in range(kills + 1):
             known, began_s = epochs_stored(store), time.monotonic()
@@ -102,10 +103,13 @@ def kill_live(kills: int, out: Path, seed: int) -> Report:
                     60.0,
                     monitor,
                 )
-                slowest_s = max(slowest_s, time.monotonic() - began_s)
+                going_s = time.monotonic()
+                slowest_s = max(slowest_s, going_s - began_s)
+                away_s += 0.0 if killed_s is None else SPEED * (going_s - killed_s)
                 time.sleep(chance.uniform(*KILL_AFTER_S))
                 assert monitor.running, f"it ended by itself:\n{monitor.said()}"
                 if number < kills:
+                    killed_s = time.monotonic()
                     monitor.kill()
                     _tell(f"kill {number + 1}: {epochs_stored(store)} epochs")
                 elif (status := monitor.end()) != 0:
@@ -117,7 +121,9 @@ def kill_live(kills: int, out: Path, seed: int) -> Report:
     report.samples, report.n_epochs = left.ledger, left.n_epochs
     report.lost_s = left.ledger["lost"] / 100.0
     report.grid_error_last, report.grid_error_worst = left.lag_last, left.lag_worst
-    report.start_s = slowest_s
+    report.start_s, report.away_s = slowest_s, away_s
+    if report.lost_s > away_s + EPOCH_S * kills:
+        report.wrong.append("more is missing than the time away and an epoch for each kill")
     _count(report, store)
     _compare_to_unbroken(report, store)
     return report
