@@ -46,6 +46,7 @@ class Reason(StrEnum):
     RAILED = "railed"
     MAINS = "mains"
     AMPLITUDE = "amplitude"
+    NOISE = "noise"
 
 
 @dataclass(frozen=True, slots=True)

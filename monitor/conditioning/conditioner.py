@@ -19,7 +19,7 @@ from monitor.conditioning.grid import (
 from monitor.conditioning.highpass import HighPass
 from monitor.conditioning.montage import DerivationChooser
 from monitor.conditioning.ordering import Arrival, OrderedSamples, SampleOrderer
-from monitor.conditioning.quality import channel_state, judge, of_derivation
+from monitor.conditioning.quality import channel_state, judge, judge_derivation
 from monitor.errors import InputError, MonitorError
 from monitor.types import (
     F32,
@@ -207,10 +207,12 @@ class Conditioner:
     def _judge_derivation(
         self, derivation: Derivation, data_uv: F32, raw_uv: F32, channels: Sequence[Quality]
     ) -> Quality:
+        derived_uv = derivation.of(data_uv)
         if derivation.minus is None:
-            return channels[derivation.plus]
-        derived = self._judge(derivation.of(data_uv), derivation.of(raw_uv))
-        return of_derivation(derived, [channels[n] for n in derivation.channels])
+            quality = channels[derivation.plus]
+        else:
+            quality = self._judge(derived_uv, derivation.of(raw_uv))
+        return judge_derivation(quality, [channels[n] for n in derivation.channels], derived_uv)
 
     def _count_arrivals(self, ordered: OrderedSamples) -> None:
         # A sample counts for the epoch whose last grid point the newest time seen has not passed.

@@ -41,6 +41,13 @@ def test_a_railed_channel_is_unscored() -> None:
         assert quality(railed, gain).reason is Reason.RAILED
 
 
+def test_white_noise_of_an_electrode_that_touches_nothing_is_unscored() -> None:
+    white = np.random.default_rng(1).standard_normal(N_SAMPLES)
+    for rms_uv in (5.0, 30.0):
+        for gain in Gain:
+            assert quality(white * rms_uv, gain).reason is Reason.NOISE
+
+
 def test_an_offset_is_not_a_rail() -> None:
     """OpenBCI boards deliver millivolts of electrode offset."""
     assert quality(EEG_UV + 20_000.0).reason is None
