@@ -42,13 +42,14 @@ class SilenceWatch:
     def split(self, chunk: EegChunk) -> Iterator[EegChunk | SignalChange]:
         """The chunk in pieces, in order, with the changes between them."""
         start = 0
+        times_s = np.where(np.isfinite(chunk.times_s), chunk.times_s, np.nan)
         newest_s = np.fmax.accumulate(
-            np.concatenate([[-np.inf if self._last_s is None else self._last_s], chunk.times_s])
+            np.concatenate([[-np.inf if self._last_s is None else self._last_s], times_s])
         )
-        after_silence = chunk.times_s - newest_s[:-1] >= SILENCE_S
+        after_silence = times_s - newest_s[:-1] >= SILENCE_S
         if self._lost:
-            # Late or not, a sample says that the source is back.
-            after_silence[: int(chunk.times_s.size > 0)] = True
+            # The first sample that is not late says that the source is back.
+            after_silence[np.flatnonzero(times_s > newest_s[:-1])[:1]] = True
         for index in np.flatnonzero(after_silence & np.isfinite(newest_s[:-1])):
             if index > start:
                 yield _piece(chunk, start, int(index))
