@@ -1,0 +1,129 @@
+"""Silence is found in the times of samples alone, however they come and whatever time is told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.conditioning.silence import SILENCE_S, SignalChange, SilenceWatch
+from monitor.types import EegChunk, SignalState
+from tests.signals import chunk
+
+HZ = 10.0
+LOST, RESTORED = SignalState.LOST, SignalState.RESTORED
+
+
+def samples(times_s: list[float], reached_s: float | None = None) -> EegChunk:
+    """Samples that hold their own times."""
+    times = np.array(times_s, np.float64)
+    made = chunk(times.astype(np.float32)[None], times, HZ)
+    return EegChunk(made.data_uv, times, made.channels, HZ, reached_s)
+
+
+def changes(watch: SilenceWatch, *chunks: EegChunk) -> list[tuple[SignalState, float]]:
+    return [
+        (piece.state, piece.time_s)
+        for each in chunks
+        for piece in watch.split(each)
+        if isinstance(piece, SignalChange)
+    ]
+
+
+def test_silence_is_told_when_it_has_lasted_and_so_is_its_end() -> None:
+    watch = SilenceWatch()
+    assert changes(watch, samples([0.0, 0.1])) == []
+    assert changes(watch, samples([], reached_s=5.0)) == []
+    assert changes(watch, samples([], reached_s=5.1)) == [(LOST, 5.1)]
+    assert changes(watch, samples([], reached_s=60.0)) == []
+    assert changes(watch, samples([60.2, 60.3])) == [(RESTORED, 60.2)]
+    assert watch.last_s == 60.3
+
+
+def test_before_any_sample_there_is_nothing_to_lose() -> None:
+    watch = SilenceWatch()
+    assert changes(watch, samples([], reached_s=1000.0), samples([1000.0])) == []
+
+
+def test_a_night_taken_up_again_waits_from_then_on() -> None:
+    watch = SilenceWatch(100.0)
+    assert changes(watch, samples([], reached_s=104.0)) == []
+    assert changes(watch, samples([], reached_s=105.0), samples([107.0])) == [
+        (LOST, 105.0),
+        (RESTORED, 107.0),
+    ]
+
+
+def test_chunks_are_cut_where_the_signal_went_and_came() -> None:
+    pieces = list(SilenceWatch().split(samples([0.0, 0.1, 10.0, 10.1], reached_s=12.0)))
+    told = [
+        piece if isinstance(piece, SignalChange) else (piece.times_s.tolist(), piece.reached_s)
+        for piece in pieces
+    ]
+    assert told == [
+        ([0.0, 0.1], None),
+        ([], 0.1 + SILENCE_S),
+        SignalChange(LOST, 0.1 + SILENCE_S),
+        ([], 10.0),
+        SignalChange(RESTORED, 10.0),
+        ([10.0, 10.1], None),
+        ([], 12.0),
+    ]
+
+
+def test_a_backlog_that_is_delivered_after_all_restores_the_signal_when_it_was_lost() -> None:
+    """What was told stays told: the signal cannot return before it was said to be lost."""
+    watch = SilenceWatch()
+    lived = changes(watch, samples([0.0]), samples([], reached_s=8.0), samples([0.1, 0.2]))
+    assert lived == [(LOST, 5.0), (RESTORED, 5.0)]
+
+
+def test_late_samples_neither_restore_the_signal_nor_are_they_news() -> None:
+    watch = SilenceWatch()
+    told = samples([], reached_s=9.0)
+    assert changes(watch, samples([0.0, 3.0]), told, samples([1.0, 2.0]), told) == [(LOST, 8.0)]
+    assert watch.last_s == 3.0
+    assert changes(watch, samples([2.5, 9.5])) == [(RESTORED, 9.5)]
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_times_that_are_none_do_not_count(broken: float) -> None:
+    watch = SilenceWatch()
+    assert changes(watch, samples([broken, 0.0, broken, 1.0, broken])) == []
+    assert watch.last_s == 1.0
+    told = samples([], reached_s=7.0)
+    assert changes(watch, told, samples([broken]), told) == [(LOST, 6.0)]
+    assert changes(watch, samples([broken, 7.5])) == [(RESTORED, 7.5)]
+
+
+steps = st.sampled_from([0.1, 0.1, 0.1, 4.9, 5.0, 5.1, 7.0, 40.0])
+back = st.sampled_from([0.0, 0.0, 0.0, 0.05, 3.0, np.nan])
+
+
+@given(data=st.data(), moves=st.lists(st.tuples(steps, back), min_size=1, max_size=40))
+def test_the_same_changes_however_samples_are_cut_and_time_is_told(
+    data: st.DataObject, moves: list[tuple[float, float]]
+) -> None:
+    """``now_s`` is when each sample comes. Some are older than one before, some have no time."""
+    now_s, times_s, newest_s = np.cumsum([step for step, _ in moves]), [], 0.0
+    for at_s, (_, late_s) in zip(now_s, moves, strict=True):
+        times_s.append(newest_s - late_s if late_s else float(at_s))
+        newest_s = np.fmax(newest_s, times_s[-1])
+    whole = changes(SilenceWatch(0.0), samples(times_s))
+
+    chunks, at = [], 0
+    while at < len(moves):
+        length = data.draw(st.integers(1, len(moves) - at))
+        piece = times_s[at : at + length]
+        next_s = now_s[at + length] if at + length < len(moves) else now_s[-1]
+        told = data.draw(st.lists(st.floats(0.0, 1.0), max_size=3).map(sorted))
+        reached = [now_s[at + length - 1] * (1 - part) + next_s * part for part in told]
+        chunks.append(samples(piece, reached[0] if reached else None))
+        chunks += [samples([], float(each)) for each in reached[1:]]
+        at += length
+    cut = changes(SilenceWatch(0.0), *chunks)
+    # A silence that has not ended shows only where time is told.
+    if len(cut) > len(whole):
+        assert cut.pop()[0] is LOST
+    assert cut == whole
