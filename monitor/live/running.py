@@ -67,7 +67,6 @@ class RunningNight:
         self._publisher: Publisher | None = None
         if house.redis_url is not None:
             self._publisher = Publisher(store, session.id, house.redis_url, house.clock)
-            self._publisher.start()
         n_epochs = 0 if resumed_s is None else store.n_epochs()
         self.pipeline = Pipeline(
             session,
@@ -91,6 +90,8 @@ class RunningNight:
         self._next_state_s = 0.0
         self._next_contact_s = 0.0
         self._contacts: tuple[ChannelState, ...] = ()
+        if self._publisher is not None:
+            self._publisher.start()
 
     def step(self, source: LiveSource, chunks: Sequence[EegChunk], now_s: float) -> None:
         """Take what came; if nothing did, tell the pipeline what time it is."""
@@ -139,7 +140,8 @@ class RunningNight:
             _log.warning("%d events did not reach the server; the store keeps them", left)
         return self.state(timeline, ended=True)
 
-    def close(self, *_: object) -> None:
+    def close(self) -> None:
+        """Stop publishing. What was not published, whoever goes on with the night will."""
         if self._publisher is not None:
             self._publisher.close(timeout_s=0.0)
 
@@ -166,7 +168,9 @@ class RunningNight:
     def _keep_clock(self, clock_offset_s: float | None) -> None:
         """Remember how the device's clock lies, for whoever goes on with this night."""
         known_s = self._live.clock_offset_s
-        if clock_offset_s is None or (known_s is not None and abs(clock_offset_s - known_s) < 0.05):
+        if clock_offset_s is None or (
+            known_s is not None and abs(clock_offset_s - known_s) < CLOCK_OFFSET_S
+        ):
             return
         self._live = replace(self._live, clock_offset_s=clock_offset_s)
         try:

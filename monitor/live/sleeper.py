@@ -33,6 +33,12 @@ POLL_S = 0.05
 EARLIER_MARKS = timedelta(minutes=15)
 """A mark made so long before the first sample still belongs to the night."""
 
+LONG_RUN_S = 600.0
+"""What ran so long before it failed is tried again without delay."""
+
+WALL_CLOCK_S = 10.0
+"""The wall clock was set if it moves so far from the night's own time."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -67,6 +73,7 @@ class Sleeper:
         house, backoff = self._house, Backoff(first_s=1.0, longest_s=60.0)
         new_night = house.options.new_night
         while True:
+            began_s = house.clock.monotonic_s()
             try:
                 self._monitor(new_night)
                 return
@@ -77,6 +84,8 @@ class Sleeper:
                 if house.closing.is_set():
                     self._fail(exc)
                     return
+                if house.clock.monotonic_s() - began_s > LONG_RUN_S:
+                    backoff.reset()
                 wait_s = backoff.next_s()
                 self._say(f"trying again in {wait_s:.0f} s: {_sentence(exc)}")
                 _log.error("%s%s; trying again", self._prefix, _sentence(exc))
@@ -94,8 +103,7 @@ class Sleeper:
                 source = stack.enter_context(_source(self._options.source, timeline, None))
             else:
                 store = stack.enter_context(closing(NightStore.open(stored.path)))
-                live = store.live_night()
-                assert live is not None  # or it would not be there to be continued
+                live = self._continued(store)
                 timeline = _timeline(clock, live, stored.reached_utc)
                 same_boot = timeline.offset_s == live.timeline_offset_s
                 clock_offset_s = live.clock_offset_s if same_boot else None
@@ -105,15 +113,16 @@ class Sleeper:
                 live = replace(live, boot_id=boot_id(), timeline_offset_s=timeline.offset_s)
                 store.go_on(live)
                 night = RunningNight(store, live, house, resumed_s=timeline.now_s())
-                stack.push(night.close)
+                stack.callback(night.close)
                 _log.info("%sGoing on with the night in %s", self._prefix, store.path)
+            wall_clock_s = timeline.offset_s
             began_s = clock.monotonic_s()
             while not house.closing.is_set():
                 chunks = source.poll()
                 if night is None and chunks and source.device is not None:
                     store = stack.enter_context(closing(self._new_store(timeline)))
                     night = self._begin(store, source, timeline, float(chunks[0].times_s[0]))
-                    stack.push(night.close)
+                    stack.callback(night.close)
                 if night is None:
                     self._say(source.status)
                     self._wait_no_longer(source, clock.monotonic_s() - began_s)
@@ -122,6 +131,7 @@ class Sleeper:
                     self._take_marks(night)
                     if night.due():
                         self.state = SleeperState(self.name, source.status, night.state(timeline))
+                        wall_clock_s = self._notice_set_clock(wall_clock_s)
                 clock.sleep(POLL_S)
             if night is not None:
                 self.state = SleeperState(self.name, "closing", self.state.night)
@@ -150,6 +160,39 @@ class Sleeper:
                 f"{stored.reached_utc.astimezone():%Y-%m-%d %H:%M}); choose another --store"
             )
         return stored
+
+    def _continued(self, store: NightStore) -> LiveNight:
+        """What the night in ``store`` is made of; it goes on with that and with nothing else."""
+        live, session = store.live_night(), store.session()
+        assert live is not None and session is not None  # or it would not have been found
+        contract = self._house.backend.contract
+        ours = (self._house.options.gain.value, f"{contract.name}-{contract.version}")
+        if (session.gain, session.model) != ours:
+            raise InputError(
+                f"the night in {store.path} was begun with --gain {session.gain} and "
+                f"{session.model}: give these again, or begin another with --new-night"
+            )
+        names = tuple(each.name for each in live.montage.derivations)
+        if self._options.channels and self._options.channels != names:
+            _log.warning(
+                "%sThe night goes on with the derivations it was begun with: %s",
+                self._prefix,
+                ", ".join(names),
+            )
+        return live
+
+    def _notice_set_clock(self, before_s: float) -> float:
+        """Say it if the machine's clock was set since it lay ``before_s`` from monotonic time."""
+        now_s = Timeline(self._house.clock).offset_s
+        if abs(now_s - before_s) < WALL_CLOCK_S:
+            return before_s
+        _log.warning(
+            "%sThe machine's clock was set by %+.0f s. The night keeps its own time: no epoch "
+            "moves",
+            self._prefix,
+            now_s - before_s,
+        )
+        return now_s
 
     def _new_store(self, timeline: Timeline) -> NightStore:
         path = self._options.store
