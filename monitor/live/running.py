@@ -34,6 +34,9 @@ STATE_S = 0.5
 CONTACT_S = 2.0
 """How often the picture of a night is taken for the screen, and electrodes are looked at."""
 
+SAME_RATE = 0.02
+"""A measured rate differs a little from night to night; a filter for one serves the other."""
+
 CLOCK_OFFSET_S = 0.05
 """A smaller change of a device's clock offset is not worth remembering."""
 
@@ -154,7 +157,8 @@ class RunningNight:
         assert device is not None
         if self._rows is None or self._rows[0] is not device:
             missing = [c for c in self._live.montage.channels if c not in device.channels]
-            if missing or device.sfreq_hz != self.session.sfreq_hz:
+            rate = device.sfreq_hz / self.session.sfreq_hz
+            if missing or abs(rate - 1.0) > SAME_RATE:
                 raise InputError(
                     f"{device.name} has channels {', '.join(device.channels)} at "
                     f"{device.sfreq_hz:g} Hz, not those that this night began with "
