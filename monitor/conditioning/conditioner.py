@@ -66,7 +66,7 @@ class Conditioner:
         origin_s: float,
         start_utc: datetime,
         gain: Gain,
-        first_epoch: int = 0,
+        first_epoch: int | None = None,
     ) -> None:
         if sfreq_hz < MIN_SFREQ_HZ:
             raise InputError(
@@ -78,7 +78,7 @@ class Conditioner:
         self._origin_s = origin_s
         self._start_utc = start_utc
         self._gain = gain
-        if first_epoch:
+        if first_epoch is not None:
             after_s = origin_s + EPOCH_S * first_epoch - 0.5 / SFREQ_HZ
             first_point = EPOCH_SAMPLES * first_epoch
             self._orderer = SampleOrderer(n_channels, sfreq_hz, after_s)
@@ -88,7 +88,7 @@ class Conditioner:
             self._resampler = GridResampler(n_channels, sfreq_hz, origin_s)
         self._highpass = HighPass(HIGHPASS_HZ)
         self._chooser = DerivationChooser(len(montage.derivations))
-        self._next_epoch = first_epoch
+        self._next_epoch = first_epoch or 0
         self._last_s: float | None = None
         # What the unfinished epoch has so far; its first grid sample is EPOCH_SAMPLES * index.
         self._grid_data: F64 = np.empty((n_channels, 0))

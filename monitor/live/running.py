@@ -70,7 +70,6 @@ class RunningNight:
         self._publisher: Publisher | None = None
         if house.redis_url is not None:
             self._publisher = Publisher(store, session.id, house.redis_url, house.clock)
-        n_epochs = 0 if resumed_s is None else store.n_epochs()
         self.pipeline = Pipeline(
             session,
             Conditioner(
@@ -79,7 +78,7 @@ class RunningNight:
                 session.start_s,
                 session.start_utc,
                 house.options.gain,
-                first_epoch=n_epochs,
+                first_epoch=None if resumed_s is None else store.n_epochs(),
             ),
             Stager(house.backend, house.clock),
             store,
