@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -14,13 +15,14 @@ from models.contract import Gain, Stage
 from models.weights import default_weights
 from monitor.clock import ManualClock
 from monitor.conditioning.conditioner import Conditioner
-from monitor.night.store import NightStore
+from monitor.night.backlog import Backlog
+from monitor.night.store import LiveNight, NightStore
 from monitor.pipeline import Pipeline, begin
 from monitor.sources.derivation import choose_derivation
 from monitor.sources.edf import EdfRecording
 from monitor.staging.backend import TorchBackend
 from monitor.staging.stager import Stager
-from monitor.types import F32, EegChunk, Event, Mark, Montage, Session, Track
+from monitor.types import F32, Derivation, EegChunk, Event, Mark, Montage, Session, Track
 from tests.signals import START, chunk
 
 EXCERPT = Path(str(files("monitor") / "demo" / "excerpt.edf"))
@@ -73,6 +75,66 @@ def open_pipeline(
         notify=lambda: None,
         marks=marks,
     )
+
+
+ELECTRODES = Montage(("AF7", "AF8"), (Derivation("AF7", 0), Derivation("AF8", 1)))
+"""Two electrodes, each of which can be staged as it is, AF7 rather than AF8."""
+
+
+def open_live(
+    store: NightStore,
+    *,
+    montage: Montage = ELECTRODES,
+    resumed_s: float | None = None,
+    backlog: Backlog | None = None,
+) -> Pipeline:
+    """A live night whose grid begins at 0 s, begun or taken up again at ``resumed_s``."""
+    clock = ManualClock()
+    session = replace(
+        night_session(0.0), channels=montage.channels, derivation=montage.derivations[0].name
+    )
+    begin(store, session, clock.utc(), LiveNight("lsl:test", montage, "boot", 0.0, None))
+    first_epoch = None if resumed_s is None else store.n_epochs()
+    return Pipeline(
+        session,
+        Conditioner(montage, EXCERPT_HZ, 0.0, START, Gain.KNOWN, first_epoch),
+        Stager(backend(), clock),
+        store,
+        notify=lambda: None,
+        backlog=backlog,
+        resumed_s=resumed_s,
+    )
+
+
+def electrodes_uv(n_epochs: int) -> F32:
+    """Sleep on two electrodes, (2, 3000 * n_epochs)."""
+    sleep = excerpt_uv()[:, 60_000 : 60_000 + 3000 * n_epochs]
+    return np.concatenate([sleep, 0.8 * sleep]).astype(np.float32)
+
+
+def live_chunks(
+    data_uv: F32,
+    start_s: float = 0.0,
+    stop_s: float = np.inf,
+    *,
+    length_s: float = 1.0,
+    gaps_s: Sequence[tuple[float, float]] = (),
+) -> list[EegChunk]:
+    """What comes from ``start_s`` to ``stop_s``, chunk by chunk, of a headband that is silent in
+    ``gaps_s``: there the time is told."""
+    times_s = np.arange(data_uv.shape[1]) / EXCERPT_HZ
+    there = np.ones(times_s.size, np.bool_)
+    for first_s, end_s in gaps_s:
+        there &= (times_s < first_s) | (times_s >= end_s)
+    chunks = []
+    edges_s = np.arange(start_s, min(stop_s, times_s.size / EXCERPT_HZ) - 1e-9, length_s)
+    for edge_s in edges_s:
+        until_s = min(edge_s + length_s, stop_s)
+        now = there & (times_s >= edge_s - 1e-9) & (times_s < until_s - 1e-9)
+        channels = ELECTRODES.channels[: data_uv.shape[0]]
+        told_s = None if now.any() else until_s
+        chunks.append(EegChunk(data_uv[:, now], times_s[now], channels, EXCERPT_HZ, told_s))
+    return chunks
 
 
 def whole_chunks(data_uv: F32, length: int) -> list[EegChunk]:
