@@ -261,8 +261,8 @@ def multicast() -> Iterator[Finding]:
 
 def brainflow(settings: Settings) -> Iterator[Finding]:
     """The library loads, its board without hardware gives samples, the sleepers' boards exist."""
-    from monitor.sources.brainflow_boards import find_board
-    from monitor.sources.brainflow_library import board_shim
+    from monitor.sources.brainflow.boards import find_board
+    from monitor.sources.brainflow.library import board_shim
 
     library = board_shim()
     synthetic = library.BoardIds.SYNTHETIC_BOARD.value

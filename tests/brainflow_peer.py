@@ -19,7 +19,7 @@ import numpy.typing as npt
 from monitor.clock import SystemClock, Timeline
 from monitor.config import BrainflowConfig
 from monitor.sources.brainflow import BrainflowSource
-from monitor.sources.brainflow_library import board_shim
+from monitor.sources.brainflow.library import board_shim
 from monitor.types import EegChunk
 
 GROUP = "225.1.1.1:6677"

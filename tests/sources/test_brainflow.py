@@ -21,8 +21,9 @@ from monitor.clock import Clock, ManualClock, SystemClock, Timeline
 from monitor.config import BrainflowConfig
 from monitor.errors import InputError
 from monitor.sources.brainflow import BrainflowSource
-from monitor.sources.brainflow_boards import explain, find_board
-from monitor.sources.brainflow_worker import Ages
+from monitor.sources.brainflow.boards import find_board
+from monitor.sources.brainflow.failures import explain
+from monitor.sources.brainflow.worker import Ages
 from monitor.types import F64
 from tests.brainflow_peer import GROUP, poll_for, write_recording
 
@@ -247,7 +248,7 @@ def test_athena_is_asked_for_eeg_only() -> None:
 
 
 def test_every_board_is_found_or_refused_in_a_sentence() -> None:
-    from monitor.sources.brainflow_library import board_shim
+    from monitor.sources.brainflow.library import board_shim
 
     for board in board_shim().BoardIds:
         for port in ("COM3", "192.168.4.1:6987"):

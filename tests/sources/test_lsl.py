@@ -15,8 +15,8 @@ import pytest
 from monitor.clock import SystemClock, Timeline
 from monitor.config import LslConfig
 from monitor.errors import InputError
-from monitor.sources import lsl
 from monitor.sources.lsl import LslSource, list_streams
+from monitor.sources.lsl import source as lsl
 from monitor.types import EegChunk
 from tests.lsl_peer import confine, peer
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.sources.package_counter import PackageCounter
+from monitor.sources.brainflow.package_counter import PackageCounter
 from monitor.types import F64
 
 LEARN = 17 * 12

@@ -5,7 +5,7 @@ since a board that hangs or crashes in its driver can then be ended. It lives as
 standard input is open, so that the board is let go even if the monitor is killed: a headband that
 stays connected is lost to everybody.
 
-    python -m monitor.sources.brainflow_worker '{"board_id": -1, ...}'
+    python -m monitor.sources.brainflow.worker '{"board_id": -1, ...}'
 
 It writes pickled tuples to its standard output, and ends after the last:
 
@@ -30,7 +30,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from monitor.clock import SystemClock
-from monitor.sources.brainflow_library import board_shim
+from monitor.sources.brainflow.library import board_shim
 from monitor.types import F64
 
 READ_EVERY_S = 0.04
@@ -69,7 +69,7 @@ class Ages:
 
 
 def main(arguments: dict[str, Any], messages: BinaryIO, stop: threading.Event) -> None:
-    """Run the board until ``stop``. ``arguments`` are the fields of `brainflow_boards.Board`."""
+    """Run the board until ``stop``. ``arguments`` are the fields of `boards.Board`."""
     try:
         library = board_shim()
         params = library.BrainFlowInputParams()

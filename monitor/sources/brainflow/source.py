@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
-import pickle
 import random
-import subprocess
-import sys
-import threading
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import asdict
-from typing import Any
 
 from monitor.clock import Timeline
 from monitor.config import BrainflowConfig
 from monitor.errors import InputError
-from monitor.sources.brainflow_boards import Board, explain, find_board
-from monitor.sources.brainflow_worker import RELEASE_LIMIT_S
+from monitor.sources.brainflow.boards import find_board
+from monitor.sources.brainflow.failures import MENDS_NEVER, explain
+from monitor.sources.brainflow.package_counter import PackageCounter
+from monitor.sources.brainflow.process import BoardProcess
+from monitor.sources.brainflow.worker import RELEASE_LIMIT_S
 from monitor.sources.live import Device
-from monitor.sources.package_counter import PackageCounter
 from monitor.sources.sample_clock import SampleClock
 from monitor.types import F32, F64, EegChunk
 
@@ -29,15 +21,11 @@ SILENCE_S = 10.0
 PREPARE_S = 120.0
 """The longest a board may take to be found; drivers have been seen to hang for good."""
 
-CLOSE_S = 5.0
-MENDS_NEVER = {13, 14}
-"""BrainFlow's codes for wrong options and for a board that this computer cannot have."""
-
 
 class BrainflowSource:
     """A board of BrainFlow's, as a `LiveSource`.
 
-    A process of its own talks to the board (`brainflow_worker`); here its samples are placed in
+    A process of its own talks to the board (`worker`); here its samples are placed in
     time: by the board's package counter, by this computer's steady clock, and by the rate both
     agree on. A board that fails or falls silent is let go and prepared again, after 1 s at first,
     then after up to a minute. Use from one thread.
@@ -63,7 +51,7 @@ class BrainflowSource:
         self._chance = chance or random.Random()
         self._attempts = 0  # since samples last came
         self._again_s = 0.0
-        self._worker: _Worker | None = None
+        self._worker: BoardProcess | None = None
         self._since_s = 0.0  # of the state that the worker is in: no sample, no news
         self._fresh = False  # no sample yet of this worker
         self._reason = ""
@@ -94,7 +82,7 @@ class BrainflowSource:
     def poll(self) -> list[EegChunk]:
         if self._worker is None:
             if self._now_s() >= self._again_s:
-                self._worker = _Worker(self._board, self._timeline)
+                self._worker = BoardProcess(self._board, self._timeline)
                 self._since_s, self._fresh, self._reason = self._now_s(), True, ""
                 self._status = f"looking for {self._board.name}"
             return []
@@ -178,67 +166,3 @@ class BrainflowSource:
         self._attempts += 1
         # Several sleepers' boards do not all look at the same moment.
         self._again_s = self._now_s() + wait_s * self._chance.uniform(0.75, 1.0)
-
-
-class _Worker:
-    """The process of a board, and the thread that reads what it sends."""
-
-    def __init__(self, board: Board, timeline: Timeline) -> None:
-        self.leaving = False
-        self.streaming = False
-        self._timeline = timeline
-        self._inbox: deque[tuple[float, tuple[Any, ...]]] = deque()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "monitor.sources.brainflow_worker", json.dumps(asdict(board))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        # A daemon: it waits in a read that ends with the process at the latest.
-        self._reader = threading.Thread(target=self._read, name="brainflow", daemon=True)
-        self._reader.start()
-
-    @property
-    def ended(self) -> bool:
-        """Whether the process is gone and all it sent is in."""
-        return not self._reader.is_alive() and self._process.poll() is not None
-
-    def take(self) -> Iterator[tuple[float, tuple[Any, ...]]]:
-        """What came, and when on the timeline."""
-        while self._inbox:
-            arrived_s, message = self._inbox.popleft()
-            self.streaming = self.streaming or message[0] == "streaming"
-            yield arrived_s, message
-
-    def leave(self) -> None:
-        """Ask it to let the board go; it ends by itself then, within `RELEASE_LIMIT_S`."""
-        self.leaving = True
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
-
-    def kill(self) -> None:
-        self._process.kill()
-
-    def close(self) -> int:
-        """End it: in order, if it has the board and does so soon. Returns its exit code."""
-        self.leave()
-        if not self.streaming:
-            self.kill()
-        try:
-            code = self._process.wait(CLOSE_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            code = self._process.wait()
-        self._reader.join()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        return code
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        # The end of the pipe, also in the middle of a message, is the end of the process.
-        with contextlib.suppress(EOFError, pickle.UnpicklingError, OSError):
-            while True:
-                message = pickle.load(self._process.stdout)
-                self._inbox.append((self._timeline.now_s(), message))

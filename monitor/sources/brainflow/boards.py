@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from monitor.config import BrainflowConfig
 from monitor.errors import InputError
-from monitor.sources.brainflow_library import board_shim
+from monitor.sources.brainflow.library import board_shim
 from monitor.types import MIN_SFREQ_HZ
 
 MUSE = ("AF7-TP9", "AF8-TP10", "AF7-TP10", "AF8-TP9")
@@ -201,53 +199,3 @@ def _notes(name: str, channels: tuple[str, ...]) -> tuple[str, ...]:
     if channels[0] == "1":
         return ("This board does not name its channels; choose the frontal ones with --channel.",)
     return ()
-
-
-FAR_AWAY = "switch it on, charge it, bring it near, and disconnect it from the phone or other apps"
-
-
-def explain(board: Board, code: int | None, text: str) -> str:
-    """What went wrong and what to do, of BrainFlow's exit ``code``."""
-    port = board.params.get("serial_port")
-    if isinstance(port, str) and code in (1, 2, 3, 7, 17):
-        blocked = _port_problem(port)
-        if blocked:
-            return blocked
-        if code != 7:
-            return f"{port} is in use or is no board: close other programs, check --port"
-    match code:
-        case 1 | 16:
-            return f"{board.name} is in use by another program: close it"
-        case 2:
-            return (
-                "Bluetooth is off, missing or not allowed: switch the adapter on, plug one in, "
-                "or give this program access to it"
-            )
-        case 4 | 5 | 6 | 18:
-            return f"{board.name} answers wrongly: check --board and --port, switch it off and on"
-        case 7:
-            return f"{board.name} is not found or does not answer: {FAR_AWAY}"
-        case 13:
-            return f"{board.name} cannot be used with these options: check --port, --mac, --file"
-        case 14:
-            return f"{board.name} is not supported by BrainFlow on this computer"
-        case 17:
-            return (
-                f"{board.name} could not be started: check that Bluetooth or the network is on, "
-                "then switch the board off and on"
-            )
-        case _:
-            return f"{board.name} failed: {text}"
-
-
-def _port_problem(port: str) -> str | None:
-    if os.name == "nt":
-        return None
-    if not Path(port).exists():
-        return f"there is no port {port}: plug the dongle in, or check --port"
-    if not os.access(port, os.R_OK | os.W_OK):
-        return (
-            f"{port} is not yours to open: add yourself to its group with "
-            "'sudo usermod -aG dialout $USER' and log in again"
-        )
-    return None
