@@ -16,7 +16,7 @@ from monitor.clock import SystemClock, Timeline
 from monitor.config import LslConfig
 from monitor.errors import InputError
 from monitor.sources.lsl import LslSource, list_streams
-from monitor.sources.lsl import source as lsl
+from monitor.sources.lsl.library import load_pylsl
 from monitor.types import EegChunk
 from tests.lsl_peer import confine, peer
 
@@ -233,12 +233,12 @@ def test_without_liblsl_there_is_one_clear_error(
     timeline: Timeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pylsl", None)
-    lsl._pylsl.cache_clear()
+    load_pylsl.cache_clear()
     try:
         with pytest.raises(InputError, match=r"LSL cannot be used here: .*glibc"):
             LslSource(LslConfig(), timeline)
     finally:
-        lsl._pylsl.cache_clear()
+        load_pylsl.cache_clear()
 
 
 def test_a_clock_of_its_own_is_placed_by_arrival_and_by_the_run_before(

@@ -1,0 +1,36 @@
+"""The LSL library, loaded where it is needed. The one place that imports and configures pylsl."""
+
+from __future__ import annotations
+
+import functools
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from monitor.errors import InputError
+
+
+@functools.cache
+def load_pylsl() -> Any:
+    """The LSL library, loaded when a stream is asked for. Raises `InputError` if it cannot be."""
+    try:
+        import pylsl  # type: ignore[import-untyped, unused-ignore]
+        import pylsl.util
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        raise InputError(
+            f"LSL cannot be used here: {str(error).splitlines()[0] if str(error) else error!r}. "
+            "pylsl's own liblsl needs glibc 2.35 or newer; for another one see PYLSL_LIB"
+        ) from error
+    # It writes every loss into the terminal, over the dashboard; `LslSource` tells instead.
+    places = ("lsl_api.cfg", "~/lsl_api/lsl_api.cfg", "/etc/lsl_api/lsl_api.cfg")
+    configured = any(Path(place).expanduser().exists() for place in places)
+    if not configured and "LSLAPICFG" not in os.environ:
+        with suppress(NotImplementedError):
+            pylsl.set_config_content("[log]\nlevel = -3\n")
+    return pylsl
+
+
+def absent(pylsl: Any) -> tuple[type[Exception], ...]:
+    """What liblsl raises about a sender that is gone, or does not answer in time."""
+    return pylsl.util.TimeoutError, pylsl.util.LostError
