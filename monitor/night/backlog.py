@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -42,7 +43,7 @@ class Backlog:
         mark: Mark | None = None,
         ended_utc: datetime | None = None,
     ) -> None:
-        """As `NightStore.write`, after what waits; never raises."""
+        """As `NightStore.write`, after what waits. That the disk fails raises nothing."""
         write = partial(self._store.write, events, predictions, epoch, mark, ended_utc)
         self._waiting.append((epoch, write))
         self.flush()
@@ -55,6 +56,8 @@ class Backlog:
         try:
             self.drain()
         except MonitorError as exc:
+            if isinstance(exc.__cause__, sqlite3.IntegrityError):
+                raise  # our fault, not the disk's: it would wait for ever, and all after it
             if self._failed_s is None:
                 _log.warning("%s. Meanwhile the night is kept in memory", exc)
             self._failed_s = now_s
