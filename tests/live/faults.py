@@ -15,6 +15,7 @@ written as text, several joined by ``;``::
     flat=AF7@600/900    a channel dead for 900 s
     railed=AF7@600/900  a channel at its limit
     hum50=80@600/900    mains of 80 uV peak; or hum60
+    hum50=AF7:800@600   in one channel
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ class Fault:
     @property
     def text(self) -> str:
         """As it is written; `parse` reads it back."""
-        what = f"{self.kind}={self.channel or f'{self.value:g}'}"
+        value = "" if self.kind in _OF_A_CHANNEL else f"{self.value:g}"
+        what = f"{self.kind}={':'.join(filter(None, (self.channel, value)))}"
         if self.stretch == Stretch() or self.kind == "gap":
             return what if self.kind != "gap" else f"{what}@{self.stretch.start_s:g}"
         length_s = self.stretch.length_s
@@ -179,8 +181,10 @@ class Injector:
                 turns = index * (float(fault.kind[3:]) / self._rate_hz)
                 hum = (hit * value * np.sin(2 * np.pi * turns)).astype(np.float32)
                 # Electrodes pick up unlike amounts, or a derivation would not see it.
-                share = np.linspace(1.0, 0.2, len(self._channels), dtype=np.float32)[:, None]
-                return replace(block, data_uv=block.data_uv + share * hum), index[hit]
+                share = np.linspace(1.0, 0.2, len(self._channels), dtype=np.float32)
+                if fault.channel:
+                    share = np.array([fault.channel == name for name in self._channels], np.float32)
+                return replace(block, data_uv=block.data_uv + share[:, None] * hum), index[hit]
         raise AssertionError(fault.kind)
 
     def _with(self, block: Block, fault: Fault, hit: Bool, value: np.float32) -> Block:
@@ -189,9 +193,12 @@ class Injector:
         return replace(block, data_uv=np.where(rows[:, None] & hit, value, block.data_uv))
 
 
+_OF_A_CHANNEL = ("flat", "railed")
+_HUM = ("hum50", "hum60")
 _KINDS = (
     *("loss", "gap", "duplicate", "reorder", "drift", "jitter", "step", "nan"),
-    *("flat", "railed", "hum50", "hum60"),
+    *_OF_A_CHANNEL,
+    *_HUM,
 )
 
 
@@ -208,14 +215,15 @@ def _parse_one(text: str) -> Fault:
     start, _, length = where.partition("/")
     try:
         stretch = Stretch(float(start or 0.0), float(length) if length else None)
-        if kind in ("flat", "railed"):
+        if kind in _OF_A_CHANNEL:
             return Fault(kind, channel=what, stretch=stretch)
+        channel, _, what = what.rpartition(":") if kind in _HUM else ("", "", what)
         value = float(what)
     except ValueError:
         raise ValueError(f"{text!r}: write {kind}=VALUE@START/LENGTH, in seconds") from None
     if kind == "gap":
         stretch = Stretch(stretch.start_s, value)
-    return Fault(kind, value, stretch=stretch)
+    return Fault(kind, value, channel, stretch)
 
 
 def uniform(seed: int, salt: int, index: I64) -> F64:

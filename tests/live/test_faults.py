@@ -17,7 +17,7 @@ N = 1000 * UNIT
 
 EVERYTHING = (
     "loss=0.05;gap=3@20;duplicate=0.03;reorder=0.1;drift=200;jitter=0.01;step=2.5@40;"
-    "nan=0.5@50/5;flat=AF7@60/10;railed=TP9@60/10;hum50=80@10/5;hum60=80@15/5"
+    "nan=0.5@50/5;flat=AF7@60/10;railed=TP9@60/10;hum50=80@10/5;hum60=TP9:80@15/5"
 )
 
 
@@ -142,3 +142,10 @@ def test_hum_has_its_frequency_and_size(hz: int) -> None:
     power = np.abs(np.fft.rfft(hum))
     assert np.argmax(power) == hz * 80
     assert 2 * power.max() / hum.size == pytest.approx(80.0, rel=0.01)
+
+
+def test_hum_may_be_in_one_channel() -> None:
+    block, _ = injected("hum50=AF7:800@10/5")
+    hum = block.data_uv - night().data_uv
+    assert np.all(hum[0] == 0.0)
+    assert np.ptp(hum[1, 10 * 256 : 15 * 256]) == pytest.approx(1600.0, rel=0.01)
