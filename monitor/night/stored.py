@@ -40,8 +40,11 @@ class StoredNight:
 def stored_night(path: Path) -> StoredNight | None:
     """The live night in this file, or None if there is none. Only reads, also while a monitor
     writes."""
+    path = path.resolve()
+    # With no journal nobody writes it. Told so, SQLite leaves none behind.
+    how = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as file:
+        with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True)) as file:
             (application_id,) = file.execute("PRAGMA application_id").fetchone()
             (version,) = file.execute("PRAGMA user_version").fetchone()
             if (application_id, version) != (APPLICATION_ID, SCHEMA_VERSION):
