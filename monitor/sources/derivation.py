@@ -142,8 +142,8 @@ def live_montage(
         found = [
             _derivation(name, recorded, "") for name, recorded in _candidates(offered, candidates)
         ] or [choose_derivation(offered)]
-    distinct = {each.name: each for each in reversed(found)}
-    chosen = list(reversed(distinct.values()))[:MAX_CANDIDATES]
+    distinct = {each.name: each for each in found}
+    chosen = list(distinct.values())[:MAX_CANDIDATES]
     used = [name for name in channels if any(name in each.recorded for each in chosen)]
     return Montage(
         tuple(used),
@@ -154,11 +154,13 @@ def live_montage(
 def _candidates(
     offered: Sequence[RecordedChannel], candidates: Sequence[str]
 ) -> Iterator[tuple[str, list[RecordedChannel]]]:
+    named = False
     for name in candidates:
         with suppress(InputError):
             found = choose_derivation(offered, name)
             yield name, [c for part in found.recorded for c in offered if c.name == part]
-    if candidates:
+            named = True
+    if named:
         return
     preferred = list(_preferred(offered))
     pairs = [(name, recorded) for name, recorded in preferred if len(recorded) == 2]
