@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +32,8 @@ class Device:
 def source_key(config: LslConfig | BrainflowConfig) -> str:
     """Names a source the same way in every run, by what was asked for: a night goes on by it."""
     asked = config.model_dump(mode="json", exclude={"kind", "unit"}, exclude_none=True)
+    if isinstance(config, BrainflowConfig):
+        asked["board"] = re.sub(r"[\s-]", "_", config.board.lower())  # any spelling will do
     return f"{config.kind}:" + ",".join(f"{key}={asked[key]}" for key in sorted(asked))
 
 
