@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
+import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from monitor.clock import SystemClock, Timeline
+from monitor.clock import ManualClock, SystemClock, Timeline
 from monitor.config import LslConfig
 from monitor.errors import InputError
 from monitor.sources.lsl import LslSource, list_streams
 from monitor.sources.lsl.library import load_pylsl
+from monitor.sources.lsl.rate import settled_rate_hz
+from monitor.sources.lsl.stream_clock import StreamClock
 from monitor.types import EegChunk
 from tests.lsl_peer import confine, peer
 
@@ -90,7 +96,6 @@ def test_every_sample_comes_once_in_microvolts_at_its_time(name: str, timeline: 
         assert source.device.channels == ("TP9", "AF7", "AF8", "TP10")
         assert source.device.sfreq_hz == 256.0
         assert source.device.notes == ()
-        assert source.key == f"lsl:{name}"
         assert source.status == "streaming"
     assert data_uv.dtype == np.float32
     np.testing.assert_array_equal(np.diff(data_uv[0]), 1)
@@ -282,6 +287,58 @@ def test_a_sender_may_run_ahead_of_time(name: str, timeline: Timeline) -> None:
     np.testing.assert_allclose(np.diff(times_s), 1 / 256, atol=2e-5)
 
 
+def test_samples_before_the_first_time_are_left_out(
+    name: str, timeline: Timeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    with peer(name=name, untimed=700), listening(timeline, source_id=name) as source:
+        data_uv, times_s = received(source, 900)
+        assert abs(times_s[-1] - timeline.now_s()) < 0.5
+    np.testing.assert_array_equal(data_uv[0], 700 + np.arange(data_uv.shape[1]))
+    np.testing.assert_allclose(np.diff(times_s), 1 / 256, atol=2e-5)
+    assert "700 samples without a time were left out" in caplog.text
+
+
+def test_a_busy_machine_is_not_taken_for_one_that_slept(caplog: pytest.LogCaptureFixture) -> None:
+    """Something else may run between the readings of two clocks."""
+    clock = ManualClock()
+
+    def lsl_now() -> float:
+        busy_s = next(busy, 0.0)
+        clock.advance(busy_s / 2)
+        reading_s = clock.monotonic_s()
+        clock.advance(busy_s / 2)
+        return reading_s
+
+    busy = iter([0.0, 3.0, 0.0, 0.4])
+    stream_clock = StreamClock(Timeline(clock), lsl_now, None)
+    stream_clock.anchor(np.array([clock.monotonic_s()]))
+    offset_s = stream_clock.offset_s
+    for _ in range(3):
+        stream_clock.follow_suspension()
+    assert stream_clock.offset_s == offset_s
+    assert not caplog.text
+
+
+@pytest.mark.skipif(
+    shutil.which("unshare") is None
+    or subprocess.run(["unshare", "-rn", "ip", "link"], capture_output=True).returncode != 0,
+    reason="needs a network of its own to switch off (unshare -rn)",
+)
+def test_a_connection_that_only_the_sender_gave_up_is_made_again(tmp_path: Path) -> None:
+    """Nothing tells this end: the stream is there, and silent, as with a headband that is off."""
+    run = subprocess.run(
+        ["unshare", "-rn", sys.executable, "-m", "tests.lsl_outage", tmp_path],
+        env={key: value for key, value in os.environ.items() if key != "LSLAPICFG"},
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert run.returncode == 0, run.stderr
+    got = json.loads(run.stdout)
+    assert got["before"] >= 1000 and got["after"] >= 1000
+    assert got["during"] < 256
+
+
 @pytest.mark.parametrize("recoverable", [True, False])
 def test_a_sender_that_is_back_is_joined_again(
     name: str, timeline: Timeline, recoverable: bool
@@ -318,5 +375,12 @@ def test_nothing_there_is_waited_for_and_left_at_once(timeline: Timeline) -> Non
     with listening(timeline, name="nobody") as source:
         assert source.poll() == []
         assert source.status == "waiting for an LSL stream with name 'nobody' (0 s)"
-        assert source.key == "lsl:nobody"
     assert time.monotonic() - started_s < 2.0
+
+
+@pytest.mark.parametrize(
+    "stamps_s", [np.zeros(5000), np.arange(5000.0)[::-1], np.arange(5000) // 4999 * 9.0]
+)
+def test_times_that_make_no_sense_contradict_no_rate(stamps_s: np.ndarray) -> None:
+    assert settled_rate_hz(stamps_s, 256.0) == 256.0
+    assert settled_rate_hz(stamps_s, 0.0) is None

@@ -28,8 +28,17 @@ SETTLE_S = 2.0
 SILENCE_S = 5.0
 """Without samples for so long, the stream is searched for again."""
 
+REOPEN_S = 30.0
+"""Silent for so long, a stream that is there all the while is opened anew: a connection of which
+only the sender knows that it is dead (the network was away, or this machine asleep) looks the same
+as a headband that is off, and liblsl keeps it for ever."""
+
 TEND_S = 2.0
-"""How often the offset between the sender's clock and ours is asked for."""
+"""How often the offset between the sender's clock and ours is asked for; and the pause before what
+was not joined is opened again."""
+
+CLOSE_S = 10.0
+"""Twice what opening a stream that does not answer takes."""
 
 UNREACHABLE_CLOCK_S = 5.0
 """Without a measured offset for so long, times go by arrival."""
@@ -79,7 +88,7 @@ class Finder:
         self._lost: Joined | None = None
         self._stop = threading.Event()
         self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lsl-finder")
+        self._thread = threading.Thread(target=self._run, name="lsl-finder", daemon=True)
         self._thread.start()
 
     @property
@@ -89,8 +98,8 @@ class Finder:
         return f"an LSL stream with {' and '.join(told)}" if told else "an LSL stream of type 'EEG'"
 
     def heard(self, joined: Joined) -> None:
-        """Samples came."""
-        if joined is self.joined:
+        """Samples came; the last ones of a stream that is lost do not count."""
+        if joined is self.joined and joined is not self._lost:
             self._heard_s = self._now_s()
             self.searching_since_s = None
 
@@ -103,7 +112,9 @@ class Finder:
     def close(self) -> None:
         self._stop.set()
         self._wake.set()
-        self._thread.join()
+        self._thread.join(CLOSE_S)
+        if self._thread.is_alive():
+            log.error("LSL does not let go of its stream; it ends with the program")
         self.joined = None
 
     def _run(self) -> None:
@@ -137,10 +148,15 @@ class Finder:
             seen_s = self._now_s() if seen_s is None else seen_s
             if self._now_s() - seen_s < (SETTLE_S if self._may_change(matches) else 0.0):
                 continue
-            joined = self._open(self._choose(matches))
-            if joined is not None and self.searching_since_s is not None:
+            before, joined = self.joined, self._open(self._choose(matches))
+            if joined is None:
+                self._stop.wait(TEND_S)
+            elif self.searching_since_s is not None:
                 self._heard_s, self.trouble = self._now_s(), ""
-                self.joined, self.searching_since_s = joined, None
+                self.joined = joined
+                # The same one, opened anew, may be as silent as it was.
+                if before is None or before is self._lost or joined.uid != before.uid:
+                    self.searching_since_s = None
 
     def _may_change(self, matches: list[Any]) -> bool:
         """Whether to wait before one is opened."""
@@ -165,10 +181,14 @@ class Finder:
                 not value or getattr(info, key)().casefold() == value.casefold()
                 for key, value in wanted.items()
             )
-            and not (before and info.uid() == before.uid)
+            and not (before and info.uid() == before.uid and self._may_speak(before))
         ]
         # Some senders give all streams of a headband one name and source id.
         return [info for info in matches if info.type().casefold() == "eeg"] or matches
+
+    def _may_speak(self, joined: Joined) -> bool:
+        """Whether to wait for more from a stream as it was opened."""
+        return joined is not self._lost and self._now_s() - self._heard_s < REOPEN_S
 
     def _choose(self, matches: list[Any]) -> Any:
         """The one stream that is meant: the newest of those that only a restart tells apart."""

@@ -18,6 +18,9 @@ from monitor.sources.lsl.stream_clock import StreamClock
 from monitor.sources.sample_clock import SampleClock
 from monitor.types import F32, F64, MIN_SFREQ_HZ, EegChunk
 
+HELD_MAX = 200_000
+"""Samples after which a stream is given up whose rate is still unknown: minutes of any EEG."""
+
 
 class LslSource:
     """A live stream of LSL, as a `LiveSource`.
@@ -35,7 +38,6 @@ class LslSource:
     ) -> None:
         if config.unit is not None and microvolts(config.unit) is None:
             raise InputError(f"--unit {config.unit!r} is not one of nV, uV, mV, V")
-        self._config = config
         self._timeline = timeline
         self._pylsl = load_pylsl()
         self._clock = StreamClock(timeline, self._pylsl.local_clock, clock_offset_s)
@@ -44,13 +46,6 @@ class LslSource:
         self._held: list[tuple[F32, F64]] = []
         self._smooth: SampleClock | None = None
         self._finder = Finder(self._pylsl, config, timeline)
-
-    @property
-    def key(self) -> str:
-        config, joined = self._config, self._joined
-        source_id = config.source_id or (joined and joined.stream.source_id)
-        name = source_id or config.name or config.type or (joined and joined.stream.name) or "EEG"
-        return f"lsl:{name}"
 
     @property
     def device(self) -> Device | None:
@@ -63,9 +58,12 @@ class LslSource:
 
     @property
     def status(self) -> str:
-        if self._finder.searching_since_s is None:
+        since_s = self._finder.searching_since_s  # once: the thread may find it meanwhile
+        if since_s is None:
+            if self._clock.untimed:
+                return f"leaving out what {self._finder.wanted} sends without a time"
             return "streaming" if self._device else f"measuring the rate of {self._finder.wanted}"
-        waited_s = self._timeline.clock.monotonic_s() - self._finder.searching_since_s
+        waited_s = self._timeline.clock.monotonic_s() - since_s
         trouble = f": {self._finder.trouble}" if self._finder.trouble else ""
         return f"waiting for {self._finder.wanted} ({waited_s:.0f} s){trouble}"
 
@@ -92,6 +90,7 @@ class LslSource:
     def _join(self, found: Joined) -> None:
         self._joined = found
         self._clock.forget()
+        self._held.clear()  # its stamps may be of another clock: together they tell no rate
         if self._smooth is not None:
             self._smooth.restart()
 
@@ -111,8 +110,11 @@ class LslSource:
         if joined.inlet.was_clock_reset():
             self._clock.forget()
         rows = np.concatenate([part[0] for part in parts]) if len(parts) > 1 else parts[0][0]
-        data = rows[:, joined.layout.columns].T * joined.layout.scale[:, None]
-        return np.ascontiguousarray(data, dtype=np.float32), stamps_s + joined.correction_s
+        first = self._clock.skip(stamps_s)
+        if first == stamps_s.size:
+            return None
+        data = rows[first:, joined.layout.columns].T * joined.layout.scale[:, None]
+        return np.ascontiguousarray(data, dtype=np.float32), stamps_s[first:] + joined.correction_s
 
     def _measure(self, joined: Joined, data_uv: F32, stamps_s: F64) -> list[EegChunk]:
         """Hold samples back until their rate is known, then hand over all of them."""
@@ -120,6 +122,11 @@ class LslSource:
         held_s = np.concatenate([stamps for _, stamps in self._held])
         sfreq_hz = settled_rate_hz(held_s, joined.stream.sfreq_hz)
         if sfreq_hz is None:
+            if held_s.size > HELD_MAX:
+                raise InputError(
+                    f"LSL stream {joined.stream} names no rate and its times tell none: "
+                    "send it with its rate"
+                )
             return []
         if sfreq_hz < MIN_SFREQ_HZ:
             raise InputError(

@@ -22,6 +22,8 @@ STEP_S = 2.0
 SUSPENDED_S = 0.1
 """LSL's clock stands still while Linux is suspended. A difference of less is measurement."""
 
+CLOSE_READING_S = 0.001
+
 EARLIEST_S, LATEST_S = 60.0, 24 * 3600.0
 """How far from now a clock's offset of earlier may place its samples and still be believed."""
 
@@ -42,18 +44,35 @@ class StreamClock:
         self.offset_s = offset_s
         self.shared = False
         self.period_s = 0.0
+        self.untimed = 0
+        self._timed = False
         self._anchored = False
         self._last_s = -np.inf  # session time of the newest sample
         self._was_now = False  # whether that was about now when it came
 
     def forget(self) -> None:
         """The stamps may come from another clock now."""
-        self._anchored = False
+        self._anchored = self._timed = False
+
+    def skip(self, stamps_s: F64) -> int:
+        """How many samples to leave out, as no stamp of this clock came before them nor with them:
+        nothing tells when they were taken. ``untimed`` counts them until one comes."""
+        if self._timed:
+            return 0
+        known = np.flatnonzero(np.isfinite(stamps_s))
+        first = int(known[0]) if known.size else stamps_s.size
+        self.untimed += first
+        if known.size:
+            self._timed = True
+            if self.untimed:
+                log.warning("%d samples without a time were left out", self.untimed)
+            self.untimed = 0
+        return first
 
     def follow_suspension(self) -> None:
         """The session's time went on while this machine slept; LSL's did not."""
         if self._anchored and self.shared and self.offset_s is not None:
-            offset_s = self._timeline.now_s() - self._lsl_now()
+            offset_s = self._shared_offset_s()
             if abs(offset_s - self.offset_s) > SUSPENDED_S:
                 log.warning(
                     "the machine was suspended for %.1f s; times go on after it",
@@ -64,10 +83,11 @@ class StreamClock:
     def anchor(self, stamps_s: F64, keep: bool = True) -> None:
         """Place the clock of ``stamps_s`` (n,), which came just now; where it was if that may be
         right still, unless told not to ``keep`` it."""
-        now_s, lsl_now_s = self._timeline.now_s(), self._lsl_now()
+        now_s, shared_s = self._timeline.now_s(), self._shared_offset_s()
+        lsl_now_s = now_s - shared_s
         known_s = stamps_s[np.isfinite(stamps_s)]
         first_s, newest_s = (known_s[0], known_s[-1]) if known_s.size else (lsl_now_s, lsl_now_s)
-        before_s, shared_s = self.offset_s, now_s - lsl_now_s
+        before_s = self.offset_s
         # The first may have waited for us, the newest may run ahead; a clock just set is suspect.
         away_s = np.abs(np.array([first_s, newest_s]) - lsl_now_s)
         same = away_s.min() < SAME_CLOCK_S if keep else away_s.max() < STEP_S
@@ -116,3 +136,18 @@ class StreamClock:
                 self._was_now = abs(self._last_s - now_s) < SAME_CLOCK_S
             restarted = False
         return mapped
+
+    def _shared_offset_s(self) -> float:
+        """Session time minus LSL's clock, as of the closest of a few readings: between two clocks
+        a busy machine may do something else for longer than `SUSPENDED_S`."""
+        readings = []
+        for _ in range(5):
+            before_s, lsl_s, after_s = (
+                self._timeline.now_s(),
+                self._lsl_now(),
+                self._timeline.now_s(),
+            )
+            readings.append((after_s - before_s, (before_s + after_s) / 2 - lsl_s))
+            if after_s - before_s < CLOSE_READING_S:
+                break
+        return min(readings)[1]
