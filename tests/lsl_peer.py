@@ -31,17 +31,21 @@ level = -3
 """
 
 
+def configuration(session: str) -> str:
+    """An ``lsl_api.cfg`` that keeps to this machine and to ``session``.
+
+    With ports of its own too (liblsl takes up to 32): with all taken, senders are not found.
+    """
+    port = 17000 + os.getpid() % 370 * 40
+    return CONFIG.format(session=session, base_port=port + 1, multicast_port=port)
+
+
 def confine(folder: Path) -> None:
     """LSL of this process and its children keeps to this machine and this session. To be called
     before LSL is used."""
     if "LSLAPICFG" not in os.environ:
         path = folder / "lsl_api.cfg"
-        # Ports of its own too (liblsl takes up to 32): with all taken, senders are not found.
-        port = 17000 + os.getpid() % 370 * 40
-        config = CONFIG.format(
-            session=f"test{os.getpid()}", base_port=port + 1, multicast_port=port
-        )
-        path.write_text(config)
+        path.write_text(configuration(f"test{os.getpid()}"))
         os.environ["LSLAPICFG"] = str(path)
 
 
@@ -87,6 +91,7 @@ def main() -> None:
     parser.add_argument("--clock", type=float, default=0.0, help="ahead of LSL's by, seconds")
     parser.add_argument("--step", type=float, default=0.0, help="the clock is set by this, seconds")
     parser.add_argument("--step-at", type=float, default=np.inf, help="after seconds of signal")
+    parser.add_argument("--untimed", type=int, default=0, help="samples at first without a time")
     args = parser.parse_args()
 
     labels = args.labels.split(",") if args.labels else []
@@ -120,6 +125,7 @@ def main() -> None:
             data = np.repeat(sine[:, None], n_channels, axis=1)
             data[:, 0] = numbers
             stamps = start_s + args.clock + numbers / args.rate
+            stamps[numbers < args.untimed] = np.nan
             stamps += np.where(numbers >= args.step_at * args.rate, args.step, 0.0)
             if args.format == "string":
                 outlet.push_chunk([[str(v) for v in row] for row in data], stamps.tolist())

@@ -17,7 +17,7 @@ from monitor.config import read_settings
 from monitor.doctor import Finding, Verdict, findings
 from monitor.errors import MonitorError
 from monitor.sinks.redis_server import RedisServer
-from tests.lsl_peer import CONFIG
+from tests.lsl_peer import configuration
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at Linux's folders")
 
@@ -199,7 +199,7 @@ def test_laptops_suspend(tmp_path: Path) -> None:
 )
 def test_a_whole_examination(text: str, status: int, row: str, tmp_path: Path) -> None:
     """The command itself, on this machine: nothing but what the file says is a problem."""
-    write(tmp_path / "lsl_api.cfg", CONFIG.format(session=f"doctor-{os.getpid()}"))
+    write(tmp_path / "lsl_api.cfg", configuration(f"doctor-{os.getpid()}"))
     write(tmp_path / "night.toml", text)
     # A process of its own: liblsl reads its configuration once.
     done = subprocess.run(
