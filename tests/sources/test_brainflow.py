@@ -54,7 +54,6 @@ def wait_until(source: BrainflowSource, status: str) -> None:
 
 def test_synthetic_board_streams(open_source: Open) -> None:
     source = open_source(board="Synthetic")
-    assert source.key == "brainflow:synthetic"
     assert source.device is None and source.clock_offset_s is None
     assert source.status == "looking for synthetic"
     chunks = poll_for(source, 10.0, count=300)

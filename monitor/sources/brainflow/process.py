@@ -17,6 +17,8 @@ from monitor.clock import Timeline
 from monitor.sources.brainflow.boards import Board
 
 CLOSE_S = 5.0
+"""How long to wait for a board to be let go in order, and then for the end of a killed process:
+one that hangs in its driver ends when the driver does, and the monitor does not wait for it."""
 
 
 class BoardProcess:
@@ -59,8 +61,9 @@ class BoardProcess:
     def kill(self) -> None:
         self._process.kill()
 
-    def close(self) -> int:
-        """End it: in order, if it has the board and does so soon. Returns its exit code."""
+    def close(self) -> int | None:
+        """End it: in order, if it has the board and does so soon. Returns its exit code, or None
+        if it cannot be ended."""
         self.leave()
         if not self.streaming:
             self.kill()
@@ -68,7 +71,10 @@ class BoardProcess:
             code = self._process.wait(CLOSE_S)
         except subprocess.TimeoutExpired:
             self.kill()
-            code = self._process.wait()
+            try:
+                code = self._process.wait(CLOSE_S)
+            except subprocess.TimeoutExpired:
+                return None
         self._reader.join()
         assert self._process.stdout is not None
         self._process.stdout.close()

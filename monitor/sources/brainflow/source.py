@@ -18,6 +18,9 @@ from monitor.sources.sample_clock import SampleClock
 from monitor.types import F32, F64, EegChunk
 
 SILENCE_S = 10.0
+"""Without samples for so long, a board is let go and looked for again."""
+
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 PREPARE_S = 120.0
 """The longest a board may take to be found; drivers have been seen to hang for good."""
 
@@ -25,30 +28,19 @@ PREPARE_S = 120.0
 class BrainflowSource:
     """A board of BrainFlow's, as a `LiveSource`.
 
-    A process of its own talks to the board (`worker`); here its samples are placed in
-    time: by the board's package counter, by this computer's steady clock, and by the rate both
-    agree on. A board that fails or falls silent is let go and prepared again, after 1 s at first,
-    then after up to a minute. Use from one thread.
+    A process of its own talks to the board (`worker`); here its samples are placed in time: by the
+    board's package counter, by this computer's steady clock, and by the rate both agree on. A board
+    that fails or falls silent is let go and prepared again, after 1 s at first, then after up to a
+    minute. Use from one thread.
 
     Raises `InputError`, here or in `poll`, for a board or an option that no waiting mends.
     """
 
-    def __init__(
-        self,
-        config: BrainflowConfig,
-        timeline: Timeline,
-        *,
-        silence_s: float = SILENCE_S,
-        backoff_s: tuple[float, float] = (1.0, 60.0),
-        chance: random.Random | None = None,
-    ) -> None:
+    def __init__(self, config: BrainflowConfig, timeline: Timeline) -> None:
         self._board = find_board(config)
         which = config.serial or config.mac or config.port or config.file
-        self._key = f"brainflow:{self._board.name}" + (f":{which}" if which else "")
+        self._name = f"BrainFlow {self._board.name}" + (f":{which}" if which else "")
         self._timeline = timeline
-        self._silence_s = silence_s
-        self._backoff_s = backoff_s
-        self._chance = chance or random.Random()
         self._attempts = 0  # since samples last came
         self._again_s = 0.0
         self._worker: BoardProcess | None = None
@@ -59,10 +51,6 @@ class BrainflowSource:
         self._device: Device | None = None
         self._counter = PackageCounter(self._board.sfreq_hz)
         self._clock = SampleClock(self._board.sfreq_hz)
-
-    @property
-    def key(self) -> str:
-        return self._key
 
     @property
     def device(self) -> Device | None:
@@ -120,7 +108,7 @@ class BrainflowSource:
             self._fresh = False
         if self._device is None:
             self._device = Device(
-                name=f"BrainFlow {self._key.removeprefix('brainflow:')}",
+                name=self._name,
                 channels=board.channels,
                 sfreq_hz=board.sfreq_hz,
                 candidates=board.candidates,
@@ -146,7 +134,7 @@ class BrainflowSource:
         if self._worker.leaving:
             if quiet_s > RELEASE_LIMIT_S:
                 self._worker.kill()
-        elif quiet_s >= (self._silence_s if self._worker.streaming else PREPARE_S):
+        elif quiet_s >= (SILENCE_S if self._worker.streaming else PREPARE_S):
             self._reason = (
                 f"{self._board.name} sent nothing for {quiet_s:.0f} s"
                 if self._worker.streaming
@@ -161,8 +149,7 @@ class BrainflowSource:
         code = self._worker.close()
         self._worker = None
         self._reason = self._reason or f"BrainFlow ended unexpectedly (exit code {code})"
-        first_s, most_s = self._backoff_s
-        wait_s = min(first_s * 2.0 ** min(self._attempts, 30), most_s)
+        wait_s = min(FIRST_WAIT_S * 2.0 ** min(self._attempts, 30), LONGEST_WAIT_S)
         self._attempts += 1
         # Several sleepers' boards do not all look at the same moment.
-        self._again_s = self._now_s() + wait_s * self._chance.uniform(0.75, 1.0)
+        self._again_s = self._now_s() + wait_s * random.uniform(0.75, 1.0)
