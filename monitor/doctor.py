@@ -213,10 +213,10 @@ def gpu() -> Iterator[Finding]:
 def lsl() -> Iterator[Finding]:
     """Which streams are seen, and whether one that is made here is found."""
     from monitor.sources.lsl import list_streams
+    from monitor.sources.lsl.library import load_pylsl
 
+    pylsl = load_pylsl()
     others = [f"{each.name} ({each.type})" for each in list_streams(1.0)]
-    import pylsl
-
     key = f"sleep-monitor-doctor-{uuid.uuid4()}"
     info = pylsl.StreamInfo("sleep-monitor doctor", "Doctor", 1, 0.0, "string", key)
     outlet = pylsl.StreamOutlet(info)
