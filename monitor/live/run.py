@@ -7,14 +7,17 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 from rich.console import Console
 
 from monitor.app import load_backend
 from monitor.clock import Clock
 from monitor.config import LiveOptions
+from monitor.errors import InputError
 from monitor.live.running import House
 from monitor.live.sleeper import Sleeper
+from monitor.night.store import NightStore
 from monitor.sinks.dashboard import Look, live_view, summary
 from monitor.sinks.epochs_csv import check_writable
 from monitor.sinks.marks import MarkReader
@@ -29,12 +32,14 @@ _log = logging.getLogger(__name__)
 def run_live(options: LiveOptions, console: Console, clock: Clock, stop: threading.Event) -> None:
     """Monitor every sleeper until ``stop`` is set, then close each night in order and report it.
 
-    Raises `InputError` before anything is made; once every sleeper's monitor has given up, the
-    error of the first.
+    Raises `InputError` before anything is made; in the end, or once every sleeper's monitor has
+    given up, the first error of a sleeper.
     """
     if options.redis is not None:
         connect(options.redis).close()
     for each in options.sleepers:
+        if each.store is not None:
+            _check_store(each.store, options.new_night)
         if each.output is not None:
             check_writable(each.output, [each.store] if each.store else [])
     backend = load_backend(options.weights, options.gain)
@@ -73,6 +78,13 @@ def run_live(options: LiveOptions, console: Console, clock: Clock, stop: threadi
             _log.error("%s: %s", sleeper.name, sleeper.error)
     if errors:
         raise errors[0]
+
+
+def _check_store(path: Path, new_night: bool) -> None:
+    """What cannot be used is refused now, not once the headband is there."""
+    if new_night and path.exists():
+        raise InputError(f"{path} exists already; for --new-night choose another --store")
+    NightStore.open(path).close()
 
 
 @contextmanager

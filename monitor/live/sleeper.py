@@ -53,6 +53,7 @@ class Sleeper:
         self._options = options
         self._house = house
         self._key = source_key(options.source)
+        self._new_night = house.options.new_night
         self.name = options.sleeper
         self.marks: SimpleQueue[Mark] = SimpleQueue()
         self.error: MonitorError | None = None
@@ -71,11 +72,10 @@ class Sleeper:
 
     def _run(self) -> None:
         house, backoff = self._house, Backoff(first_s=1.0, longest_s=60.0)
-        new_night = house.options.new_night
         while True:
             began_s = house.clock.monotonic_s()
             try:
-                self._monitor(new_night)
+                self._monitor()
                 return
             except InputError as exc:
                 self._fail(exc)
@@ -90,13 +90,12 @@ class Sleeper:
                 self._say(f"trying again in {wait_s:.0f} s: {_sentence(exc)}")
                 _log.error("%s%s; trying again", self._prefix, _sentence(exc))
                 house.closing.wait(wait_s)
-                new_night = False
 
-    def _monitor(self, new_night: bool) -> None:
+    def _monitor(self) -> None:
         """One attempt: to the end of the night, or until something fails."""
         house, clock = self._house, self._house.clock
         with ExitStack() as stack:
-            stored = None if new_night else self._night_to_continue()
+            stored = None if self._new_night else self._night_to_continue()
             night: RunningNight | None = None
             if stored is None:
                 timeline = Timeline(clock)
@@ -234,6 +233,7 @@ class Sleeper:
         )
         live = LiveNight(self._key, montage, boot_id(), timeline.offset_s, source.clock_offset_s)
         begin(store, session, self._house.clock.utc(), live)
+        self._new_night = False  # whatever fails from here on, this one goes on
         return RunningNight(store, live, self._house)
 
     def _wait_no_longer(self, source: LiveSource, waited_s: float) -> None:
