@@ -32,12 +32,13 @@ class SilenceWatch:
     def __init__(self, last_s: float | None = None) -> None:
         """``last_s``: silence counts from here, even if no sample ever came."""
         self._last_s = last_s
+        self._heard = False
         self._lost = False
 
     @property
     def last_s(self) -> float | None:
-        """When the newest sample was taken."""
-        return self._last_s
+        """When the newest sample was taken; None before any."""
+        return self._last_s if self._heard else None
 
     def split(self, chunk: EegChunk) -> Iterator[EegChunk | SignalChange]:
         """The chunk in pieces, in order, with the changes between them."""
@@ -64,6 +65,7 @@ class SilenceWatch:
             start = int(index)
         if np.isfinite(newest_s[-1]):
             self._last_s = float(newest_s[-1])
+        self._heard |= bool(np.isfinite(times_s).any())
         if start < chunk.times_s.size:
             yield _piece(chunk, start, chunk.times_s.size)
         if chunk.reached_s is None or self._last_s is None:

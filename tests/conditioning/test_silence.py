@@ -49,6 +49,7 @@ def test_before_any_sample_there_is_nothing_to_lose() -> None:
 def test_a_night_taken_up_again_waits_from_then_on() -> None:
     watch = SilenceWatch(100.0)
     assert changes(watch, samples([], reached_s=104.0)) == []
+    assert watch.last_s is None
     assert changes(watch, samples([], reached_s=105.0), samples([107.0])) == [
         (LOST, 105.0),
         (RESTORED, 107.0),
