@@ -202,7 +202,16 @@ def test_marks_survive_and_are_recorded_once(nights: Nights) -> None:
             pipeline.mark(mark)
     assert store.marks() == pipeline.night.marks == marks
     assert len(of_type(store, EventType.MARK)) == 3
-    assert pipeline.night.lights(MarkKind.LIGHTS_ON) == marks[2].time_utc
+
+
+def test_the_last_mark_of_the_lights_counts_also_if_it_came_first(nights: Nights) -> None:
+    store = nights.store()
+    off = [Mark(MarkKind.LIGHTS_OFF, START + timedelta(seconds=at_s)) for at_s in (60.0, 30.0)]
+    pipeline = open_live(store)
+    for mark in off:
+        pipeline.mark(mark)
+    for night in (pipeline.night, open_live(store, resumed_s=100.0).night):
+        assert night.lights(MarkKind.LIGHTS_OFF) == off[0].time_utc
 
 
 # --- silence

@@ -88,9 +88,8 @@ class Night:
         self._update(predictions)
 
     def lights(self, kind: MarkKind) -> datetime | None:
-        """When the lights went off or on; the last mark counts."""
-        times = [mark.time_utc for mark in self.marks if mark.kind is kind]
-        return times[-1] if times else None
+        """When the lights went off or on; the last mark counts, in whatever order they came."""
+        return max((mark.time_utc for mark in self.marks if mark.kind is kind), default=None)
 
     def state(
         self,
