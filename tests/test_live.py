@@ -226,6 +226,36 @@ def test_a_night_goes_on_after_the_monitor_was_killed(name: str, tmp_path: Path)
     assert live[3].reason is Reason.MISSING
 
 
+def test_a_night_whose_file_was_meddled_with_is_taken_up_again(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the store refuses ends one attempt, and not the night: the next begins a second later,
+    also of a night that was to be a new one."""
+    path = tmp_path / "night.sqlite"
+
+    def meddle() -> bool:
+        with closing(sqlite3.connect(path)) as other, other:
+            other.execute("INSERT INTO event VALUES (2, 'x', 'x', 'x', '2026-01-01', '{}', NULL)")
+        return True
+
+    meddled = False
+
+    def enough() -> bool:
+        nonlocal meddled
+        meddled = meddled or (begun(path)() and meddle())
+        return rows(path, "SELECT count(*) >= 4 FROM event") == [(1,)]
+
+    with peer(name=name, ago=27):
+        monitor(asked(lsl(name, store=path), new_night=True), enough)
+    assert "UNIQUE constraint failed: event.sequence" in caplog.text
+    with closing(NightStore.open(path)) as store:
+        types = [event.type for event in events_of(store)]
+        assert store.ended()
+    assert types[0] == EventType.SESSION_STARTED
+    assert types[2] == EventType.SESSION_RESUMED
+    assert types[-1] == EventType.SESSION_ENDED
+
+
 def test_a_night_ended_by_mistake_goes_on_and_a_new_one_begins_if_asked(
     name: str, home: Path
 ) -> None:
