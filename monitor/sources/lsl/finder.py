@@ -14,7 +14,7 @@ from monitor.clock import Timeline
 from monitor.config import LslConfig
 from monitor.errors import InputError, MonitorError
 from monitor.sources.lsl.library import absent, load_pylsl
-from monitor.sources.lsl.metadata import TEXT, Layout, LslStream, layout_of, stream_of
+from monitor.sources.lsl.metadata import TEXT, Layout, LslStream, ambiguous, layout_of, stream_of
 from monitor.types import MIN_SFREQ_HZ
 
 log = logging.getLogger(__name__)
@@ -198,7 +198,7 @@ class Finder:
         }
         infos = list(newest.values())
         if self.joined is None and len(infos) > 1:
-            raise InputError(_ambiguous([stream_of(info) for info in infos]))
+            raise InputError(ambiguous([stream_of(info) for info in infos]))
         return infos[-1]
 
     def _open(self, info: Any) -> Joined | None:
@@ -251,12 +251,3 @@ class Finder:
             joined.correction_s = joined.inlet.time_correction(timeout=0.5)
             return True
         return False
-
-
-def _ambiguous(streams: list[LslStream]) -> str:
-    """Which streams match, and the option that tells them apart."""
-    options = {"--name": "name", "--source-id": "source_id", "--type": "type"}
-    told = [o for o, key in options.items() if len({getattr(s, key) for s in streams}) > 1]
-    listed = "; ".join(str(stream) for stream in streams)
-    how = f"choose with {told[0]}" if told else "give each sender a name or source id of its own"
-    return f"{len(streams)} LSL streams match: {listed}; {how}"

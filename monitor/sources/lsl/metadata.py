@@ -78,6 +78,15 @@ def stream_of(info: Any) -> LslStream:
     )
 
 
+def ambiguous(streams: list[LslStream]) -> str:
+    """Which streams match, and the option that tells them apart."""
+    options = {"--name": "name", "--source-id": "source_id", "--type": "type"}
+    told = [o for o, key in options.items() if len({getattr(s, key) for s in streams}) > 1]
+    listed = "; ".join(str(stream) for stream in streams)
+    how = f"choose with {told[0]}" if told else "give each sender a name or source id of its own"
+    return f"{len(streams)} LSL streams match: {listed}; {how}"
+
+
 def _channels(xml: str) -> list[dict[str, str]]:
     """Label, type and unit of each channel, "" where the description does not say."""
     root = ET.fromstring(xml)
