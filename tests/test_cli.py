@@ -439,7 +439,7 @@ def test_a_replay_takes_what_the_configuration_file_says(
 def lsl_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """LSL of the programs that a test starts keeps to this machine, and to this test."""
     config = tmp_path / "lsl_api.cfg"
-    config.write_text(lsl_peer.CONFIG.format(session=f"cli-{os.getpid()}-{tmp_path.name}"))
+    config.write_text(lsl_peer.configuration(f"cli-{os.getpid()}-{tmp_path.name}"))
     monkeypatch.setenv("LSLAPICFG", str(config))
     monkeypatch.setenv("COLUMNS", "200")
 
