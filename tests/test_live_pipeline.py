@@ -101,7 +101,6 @@ def assert_in_order(store: NightStore) -> None:
         (215.0, 239.97),  # just before an epoch ends
         (215.0, 240.0),
         (216.0, 460.0),
-        (216.0, 660.0),  # longer than the context of the network
     ],
 )
 def test_a_night_goes_on_with_what_was_missed_as_missing(
@@ -109,14 +108,14 @@ def test_a_night_goes_on_with_what_was_missed_as_missing(
 ) -> None:
     data, store = electrodes_uv(N_EPOCHS), nights.store()
     pipeline = open_live(store)
-    for each in live_chunks(data, 0.0, stop_s):
+    for each in live_chunks(data, 0.0, stop_s, length_s=4.0):
         pipeline.push(each)
     stored = store.n_epochs()
     before = list(store.epochs()), store.predictions(Track.LIVE), events_of(store)
     assert stored == int(stop_s // 30)
 
     pipeline = open_live(store, resumed_s=resumed_s)
-    for each in live_chunks(data, resumed_s):
+    for each in live_chunks(data, resumed_s, length_s=4.0):
         pipeline.push(each)
     finish(pipeline)
 
@@ -137,12 +136,27 @@ def test_a_night_goes_on_with_what_was_missed_as_missing(
     assert all(live[n].stage is None for n in missed)
 
 
+def test_a_night_goes_on_after_longer_than_the_network_looks_back(nights: Nights) -> None:
+    data, store = np.tile(electrodes_uv(4), 34), nights.store()
+    again = backend().contract.context_epochs + 10
+    pipeline = open_live(store)
+    for each in live_chunks(data, 0.0, 100.0):
+        pipeline.push(each)
+    pipeline = open_live(store, resumed_s=30.0 * again)
+    for each in live_chunks(data, 30.0 * again, length_s=4.0):
+        pipeline.push(each)
+    finish(pipeline)
+    assert_in_order(store)
+    assert_staged_as_if_unbroken(store)
+    assert [n for n, stage in enumerate(stages_of(store)) if stage is None] == [*range(3, again)]
+
+
 def test_a_night_may_be_taken_up_again_and_again(nights: Nights) -> None:
     data, store = electrodes_uv(N_EPOCHS), nights.store()
     stops_s = [0.0, 11.0, 47.0, 50.0, 181.0, 333.0, 500.0, 30.0 * N_EPOCHS]
     for n, (start_s, stop_s) in enumerate(pairwise(stops_s)):
         pipeline = open_live(store, resumed_s=start_s if n else None)
-        for each in live_chunks(data, start_s, stop_s):
+        for each in live_chunks(data, start_s, stop_s, length_s=4.0):
             pipeline.push(each)
     finish(pipeline)
     assert_in_order(store)
@@ -157,7 +171,7 @@ def test_a_night_taken_up_again_without_its_headband_goes_on_in_time(
 ) -> None:
     data, store = electrodes_uv(N_EPOCHS), nights.store()
     pipeline = open_live(store)
-    for each in live_chunks(data, 0.0, stop_s):
+    for each in live_chunks(data, 0.0, stop_s, length_s=4.0):
         pipeline.push(each)
     pipeline = open_live(store, resumed_s=stop_s + 60.0)
     for each in live_chunks(data, stop_s + 60.0, stop_s + 200.0, gaps_s=[(0.0, 1e9)]):
@@ -170,7 +184,7 @@ def test_a_night_taken_up_again_without_its_headband_goes_on_in_time(
 def test_a_night_that_was_ended_and_goes_on_ends_twice(nights: Nights) -> None:
     data, store = electrodes_uv(N_EPOCHS), nights.store()
     pipeline = open_live(store)
-    for each in live_chunks(data, 0.0, 300.0):
+    for each in live_chunks(data, 0.0, 300.0, length_s=4.0):
         pipeline.push(each)
     finish(pipeline)
     live = store.live_night()
@@ -181,7 +195,7 @@ def test_a_night_that_was_ended_and_goes_on_ends_twice(nights: Nights) -> None:
     pipeline = open_live(store, resumed_s=400.0)
     finish(pipeline)
     pipeline = open_live(store, resumed_s=401.0)
-    for each in live_chunks(data, 401.0):
+    for each in live_chunks(data, 401.0, length_s=4.0):
         pipeline.push(each)
     finish(pipeline)
     assert_in_order(store)
@@ -338,12 +352,12 @@ def test_while_the_preferred_electrode_is_dead_the_other_is_staged(
     if the night is taken up again in between."""
     data, store = dead(electrodes_uv(20), 0, 3, 5), nights.store()
     pipeline = open_live(store)
-    for each in live_chunks(data, 0.0, np.inf if resumed_s is None else resumed_s):
+    for each in live_chunks(data, 0.0, resumed_s or np.inf, length_s=4.0):
         pipeline.push(each)
     if resumed_s is not None:
         pipeline = open_live(store, resumed_s=resumed_s)
         assert pipeline.recent_uv.shape == (3000,)
-        for each in live_chunks(data, resumed_s):
+        for each in live_chunks(data, resumed_s, length_s=4.0):
             pipeline.push(each)
     finish(pipeline)
     staged = [epoch.derivation.name for epoch in store.epochs()]
