@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.conditioning.silence import SILENCE_S, SignalChange, SilenceWatch
 from monitor.types import EegChunk, SignalState
-from tests.signals import chunk
+from tests.signals import chunk, condition, cut, pink_noise_uv, same
 
 HZ = 10.0
 LOST, RESTORED = SignalState.LOST, SignalState.RESTORED
@@ -128,3 +130,52 @@ def test_the_same_changes_however_samples_are_cut_and_time_is_told(
     if len(cut) > len(whole):
         assert cut.pop()[0] is LOST
     assert cut == whole
+
+
+gaps = st.lists(st.tuples(st.integers(1, 9000), st.sampled_from([2, 9, 40, 600, 2500])), max_size=4)
+NOISE_UV = pink_noise_uv(9500)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    gaps=gaps,
+    swaps=st.lists(st.tuples(st.integers(0, 6000), st.integers(1, 40)), max_size=4),
+    cuts=st.lists(st.integers(0, 9500), max_size=6),
+    told=st.lists(st.floats(0.0, 1.0), max_size=4).map(sorted),
+)
+def test_telling_the_time_changes_no_epoch(
+    gaps: list[tuple[int, int]],
+    swaps: list[tuple[int, int]],
+    cuts: list[int],
+    told: list[float],
+) -> None:
+    """Samples lost and overtaken, and told at some moments up to the next sample: the same epochs
+    and the same ledgers, bit for bit."""
+    index = np.arange(9500)
+    for first, length in gaps:
+        index = index[(index < first) | (index >= first + length)]
+    for at, by in swaps:
+        if at + by < index.size:
+            index[[at, at + by]] = index[[at + by, at]]
+    data_uv, times_s = NOISE_UV[:, index], index / 100.0
+    whole = condition([chunk(data_uv, times_s, 100.0)])
+    in_gaps = np.flatnonzero(np.diff(index) > 1) + 1
+    at = [each for each in [*cuts, *in_gaps.tolist()] if each < index.size]
+    pieces = cut(data_uv, times_s, 100.0, at)
+    chunks = []
+    for piece, following in zip(pieces, [*pieces[1:], None], strict=True):
+        chunks.append(piece)
+        if following is None or not piece.times_s.size:
+            continue
+        newest_s, next_s = piece.times_s.max(), following.times_s[0]
+        for part in told if next_s > newest_s else ():
+            reached_s = float(newest_s + part * (next_s - newest_s))
+            chunks.append(
+                replace(
+                    piece,
+                    data_uv=piece.data_uv[:, :0],
+                    times_s=piece.times_s[:0],
+                    reached_s=reached_s,
+                )
+            )
+    assert same(condition(chunks), whole)
