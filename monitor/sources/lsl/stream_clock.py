@@ -44,7 +44,7 @@ class StreamClock:
         self.offset_s = offset_s
         self.shared = False
         self.period_s = 0.0
-        self.untimed = 0
+        self.untimed = 0  # samples left out, as no stamp has come yet
         self._timed = False
         self._anchored = False
         self._last_s = -np.inf  # session time of the newest sample
