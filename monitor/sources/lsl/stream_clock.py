@@ -23,6 +23,7 @@ SUSPENDED_S = 0.1
 """LSL's clock stands still while Linux is suspended. A difference of less is measurement."""
 
 CLOSE_READING_S = 0.001
+"""Two clocks that are read within so long are read at once."""
 
 EARLIEST_S, LATEST_S = 60.0, 24 * 3600.0
 """How far from now a clock's offset of earlier may place its samples and still be believed."""
@@ -142,11 +143,9 @@ class StreamClock:
         a busy machine may do something else for longer than `SUSPENDED_S`."""
         readings = []
         for _ in range(5):
-            before_s, lsl_s, after_s = (
-                self._timeline.now_s(),
-                self._lsl_now(),
-                self._timeline.now_s(),
-            )
+            before_s = self._timeline.now_s()
+            lsl_s = self._lsl_now()
+            after_s = self._timeline.now_s()
             readings.append((after_s - before_s, (before_s + after_s) / 2 - lsl_s))
             if after_s - before_s < CLOSE_READING_S:
                 break
