@@ -12,24 +12,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from models.contract import Gain
-from monitor.clock import SystemClock
+from monitor.clock import SystemClock, boot_id
 from monitor.config import BrainflowConfig, LiveOptions, LslConfig, SleeperOptions
 from monitor.errors import InputError, MonitorError
 from monitor.live import run_live
-from monitor.night.store import NightStore
+from monitor.night.store import LiveNight, NightStore
+from monitor.pipeline import begin
 from monitor.sinks.events import EventType
 from monitor.sinks.marks import send_mark
 from monitor.sinks.redis_server import RedisServer
-from monitor.types import MarkKind, Reason, Track
+from monitor.types import MarkKind, Montage, Reason, Track
 from tests.lsl_peer import confine, peer
 from tests.night.test_store import disk_of
-from tests.nights import Nights, events_of, excerpt_uv, whole_chunks
+from tests.nights import Nights, events_of, excerpt_uv, night_session, whole_chunks
+from tests.signals import START
 
 names = itertools.count()
 
@@ -295,6 +298,9 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stores")
     with Nights(folder) as nights:
         nights.run(whole_chunks(excerpt_uv()[:, :5000], 5000), name="replay")
+        over = replace(night_session(), id="over")
+        live = LiveNight("lsl:source_id=gone", Montage.of_one("EEG"), boot_id(), 0.0, None)
+        begin(nights.store("over"), over, START, live)
     (folder / "notes.txt").write_text("not a database, but long enough for one" * 40)
     return folder
 
@@ -302,16 +308,17 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("store", "problem"),
     [
+        ("over.sqlite", "holds a night that is over .*; choose another --store"),
         ("replay.sqlite", "is not a night of this source; choose another --store"),
         ("notes.txt", "cannot use .*notes.txt as the night store"),
         ("no/folder/night.sqlite", "there is no folder"),
     ],
 )
 def test_a_store_that_cannot_be_used_is_refused_at_once(
-    store: str, problem: str, stores: Path, name: str
+    store: str, problem: str, stores: Path
 ) -> None:
     with pytest.raises(InputError, match=problem):
-        monitor(asked(lsl(name, store=stores / store)))
+        monitor(asked(lsl("gone", store=stores / store)))
 
 
 def test_the_night_of_another_source_is_not_gone_on_with(name: str, tmp_path: Path) -> None:
