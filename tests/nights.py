@@ -163,7 +163,8 @@ class Nights:
     def store(self, name: str = "night") -> NightStore:
         """The store called ``name``: the same one however often it is asked for."""
         if name not in self._stores:
-            store = NightStore.open(self._folder / f"{name}.sqlite")
+            # Loss of power is not what these nights are for.
+            store = NightStore.open(self._folder / f"{name}.sqlite", durable=False)
             self._open.callback(store.close)
             self._stores[name] = store
         return self._stores[name]

@@ -42,6 +42,10 @@ def on_this_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
     confine(tmp_path_factory.mktemp("lsl"))
 
 
+def names_of_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate()]
+
+
 def open_files() -> list[Path]:
     found = []
     for descriptor in Path("/proc/self/fd").iterdir():
@@ -192,7 +196,7 @@ def test_one_sleeper_who_fails_touches_no_other(name: str, home: Path, tmp_path:
                 lsl(name, sleeper="anna", channels=("Cz",), store=anna),
                 lsl(name, sleeper="ben", store=ben),
             ),
-            has_epochs(ben, 1),
+            lambda: has_epochs(ben, 1)() and "sleeper anna" not in names_of_threads(),
         )
     assert not anna.exists()
     with closing(NightStore.open(ben)) as store:
@@ -246,7 +250,7 @@ def test_a_night_whose_file_was_meddled_with_is_taken_up_again(
     def enough() -> bool:
         nonlocal meddled
         meddled = meddled or (begun(path)() and meddle())
-        return rows(path, "SELECT count(*) >= 4 FROM event") == [(1,)]
+        return rows(path, "SELECT count(*) >= 3 FROM event") == [(1,)]
 
     with peer(name=name, ago=27):
         monitor(asked(lsl(name, store=path), new_night=True), enough)
