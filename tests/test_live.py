@@ -188,13 +188,14 @@ def test_a_board_of_brainflow(home: Path) -> None:
 def test_one_sleeper_who_fails_touches_no_other(name: str, home: Path, tmp_path: Path) -> None:
     anna, ben = tmp_path / "anna.sqlite", tmp_path / "ben.sqlite"
     with (
-        peer(name=name, ago=33),
+        peer(name=f"{name}-anna"),
+        peer(name=f"{name}-ben", ago=33),
         pytest.raises(InputError, match="there is no channel 'Cz'"),
     ):
         monitor(
             asked(
-                lsl(name, sleeper="anna", channels=("Cz",), store=anna),
-                lsl(name, sleeper="ben", store=ben),
+                lsl(f"{name}-anna", sleeper="anna", channels=("Cz",), store=anna),
+                lsl(f"{name}-ben", sleeper="ben", store=ben),
             ),
             lambda: has_epochs(ben, 1)() and "sleeper anna" not in names_of_threads(),
         )
