@@ -58,14 +58,12 @@ def run_live(options: LiveOptions, console: Console, clock: Clock, stop: threadi
         with live_view(console, clock, plain=not options.dashboard) as view:
             with _running(sleepers, house.closing):
                 while any(sleeper.alive for sleeper in sleepers) and not stop.is_set():
-                    for mark, name in marks.take() if marks is not None else ():
-                        for sleeper in sleepers:
-                            if name in ("", sleeper.name):
-                                sleeper.marks.put(mark)
+                    _hand_out(marks, sleepers)
                     if server is not None:
                         server.ensure_running()
                     view.update([sleeper.state for sleeper in sleepers])
                     stop.wait(SCREEN_S)
+                _hand_out(marks, sleepers)
             view.update([sleeper.state for sleeper in sleepers])
     for sleeper in sleepers:
         if sleeper.state.night is not None:
@@ -85,6 +83,13 @@ def _check_store(path: Path, new_night: bool) -> None:
     if new_night and path.exists():
         raise InputError(f"{path} exists already; for --new-night choose another --store")
     NightStore.open(path).close()
+
+
+def _hand_out(marks: MarkReader | None, sleepers: Sequence[Sleeper]) -> None:
+    for mark, name in marks.take() if marks is not None else ():
+        for sleeper in sleepers:
+            if name in ("", sleeper.name):
+                sleeper.marks.put(mark)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from monitor.pipeline import begin
 from monitor.sinks.epochs_csv import write_epochs
 from monitor.sinks.redis_client import Backoff
 from monitor.sources.brainflow import BrainflowSource
-from monitor.sources.derivation import live_montage
+from monitor.sources.derivation import live_montage, name_key
 from monitor.sources.live import LiveSource, source_key
 from monitor.sources.lsl import LslSource
 from monitor.types import Mark, Session
@@ -133,6 +133,7 @@ class Sleeper:
                         wall_clock_s = self._notice_set_clock(wall_clock_s)
                 clock.sleep(POLL_S)
             if night is not None:
+                self._take_marks(night)
                 self.state = SleeperState(self.name, "closing", self.state.night)
                 self.state = SleeperState(self.name, "ended", night.finish(timeline))
                 if self._options.output is not None:
@@ -171,8 +172,8 @@ class Sleeper:
                 f"the night in {store.path} was begun with --gain {session.gain} and "
                 f"{session.model}: give these again, or begin another with --new-night"
             )
-        names = tuple(each.name for each in live.montage.derivations)
-        if self._options.channels and self._options.channels != names:
+        names = [each.name for each in live.montage.derivations]
+        if not set(map(name_key, self._options.channels)) <= set(map(name_key, names)):
             _log.warning(
                 "%sThe night goes on with the derivations it was begun with: %s",
                 self._prefix,

@@ -31,10 +31,11 @@ class StoredNight:
     ended_utc: datetime | None
 
     def goes_on(self, now_utc: datetime) -> bool:
-        """Whether a monitor that starts now should continue it."""
+        """Whether a monitor that starts now should continue it. One from the future is not this
+        night's: a clock was wrong then, or is now."""
         if self.ended_utc is not None:
-            return now_utc - self.ended_utc < REOPEN_WITHIN
-        return now_utc - self.reached_utc < RESUME_WITHIN
+            return abs(now_utc - self.ended_utc) < REOPEN_WITHIN
+        return abs(now_utc - self.reached_utc) < RESUME_WITHIN
 
 
 def stored_night(path: Path) -> StoredNight | None:

@@ -133,8 +133,14 @@ def live_montage(
 
     ``wanted``: by name, as for `choose_derivation`. Without it those of ``candidates`` that there
     are; without these the pairs of `PREFERENCE`, else single electrodes, else the first channels;
-    never more than `MAX_CANDIDATES`. Raises `InputError` as `choose_derivation`.
+    never more than `MAX_CANDIDATES`. Raises `InputError` as `choose_derivation`, and if more are
+    wanted.
     """
+    if len(wanted) > MAX_CANDIDATES:
+        raise InputError(
+            f"a night chooses from {MAX_CANDIDATES} derivations at most, {len(wanted)} were given "
+            "with --channel"
+        )
     offered: list[RecordedChannel] = [_LiveChannel(name, sfreq_hz) for name in channels]
     if wanted:
         found = [choose_derivation(offered, name) for name in wanted]
