@@ -77,11 +77,11 @@ class Sleeper:
             try:
                 self._monitor()
                 return
-            except InputError as exc:
-                self._fail(exc)
-                return
             except Exception as exc:
-                if house.closing.is_set():
+                # A night that has begun is not given up because its file or its headband cannot be
+                # used just now.
+                hopeless = isinstance(exc, InputError) and self.state.night is None
+                if hopeless or house.closing.is_set():
                     self._fail(exc)
                     return
                 if house.clock.monotonic_s() - began_s > LONG_RUN_S:
