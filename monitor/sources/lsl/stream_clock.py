@@ -19,6 +19,10 @@ SAME_CLOCK_S = 5.0
 STEP_S = 2.0
 """Stamps that go back by more, or leap into the future by more, come from a clock that was set."""
 
+PAUSE_S = 0.25
+"""Samples of a clock that was set, which came within so long after those before, follow them
+without a gap: what they are late is delivery, of some packets at most."""
+
 SUSPENDED_S = 0.1
 """LSL's clock stands still while Linux is suspended. A difference of less is measurement."""
 
@@ -33,8 +37,8 @@ class StreamClock:
     """From stamps to session time: ``stamp + offset_s``.
 
     A stream on LSL's clock is placed exactly. Any other clock is placed by when its first samples
-    arrived, or where an earlier run placed it. A clock that was set is placed anew, never before
-    what came already.
+    arrived, or where an earlier run placed it. A clock that was set is placed anew: on from what
+    came already, or if there was a pause, by arrival again.
     """
 
     def __init__(
@@ -98,11 +102,13 @@ class StreamClock:
         elif before_s is None or not (
             keep and max(now_s - EARLIEST_S, self._last_s) <= first_s + before_s <= now_s + LATEST_S
         ):
-            self.offset_s = float(max(now_s - newest_s, self._last_s + self.period_s - first_s))
+            arrived_s, following_s = now_s - newest_s, self._last_s + self.period_s - first_s
+            paused = arrived_s - following_s > PAUSE_S
+            self.offset_s = float(arrived_s if paused else following_s)
         if before_s is not None and self.offset_s is not None:
             moved_s = self.offset_s - before_s
             if abs(moved_s) > SUSPENDED_S:
-                log.warning("the LSL stream's clock moved by %.1f s: times follow arrival", moved_s)
+                log.warning("the LSL stream's clock moved by %.1f s: no epoch moves", moved_s)
         self._anchored = True
 
     def map(self, stamps_s: F64) -> list[tuple[F64, bool]]:
