@@ -31,6 +31,14 @@ def test_what_is_lost_is_known_and_the_grid_stays(name: str, tmp_path: Path) -> 
     assert row.left.lag_last == pytest.approx(0.0, abs=0.25)
 
 
+def test_a_clock_that_is_set_leaves_no_trace(tmp_path: Path) -> None:
+    case = Case("step", "step=-2.5@15", minutes=1.6, speed=1.0)
+    row = run_case(case, tmp_path)
+    assert row.left.wrong == []
+    assert row.left.ledger["lost"] == row.left.ledger["filled"] == 0
+    assert row.left.lag_last == pytest.approx(0.0, abs=0.1)
+
+
 def test_a_headband_that_dies_again_and_again_is_rejoined(tmp_path: Path) -> None:
     case = Case("outlet", act=lambda scene: kill_outlet(scene, times=3), minutes=20.0)
     row = run_case(case, tmp_path)
