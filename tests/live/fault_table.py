@@ -1,6 +1,6 @@
 """Every fault, through the real monitor, in one table.
 
-    python -m tests.live.fault_table --out FOLDER [--only NAME ...] [--minutes M]
+    python -m tests.live.fault_table --out FOLDER [--only NAME ...]
 
 A headband in a process of its own, `sleep-monitor live lsl` in another, a server for the events.
 Most nights are compressed: the stamps run ahead, 40 minutes take one. What the monitor tells by the
