@@ -241,7 +241,6 @@ class Pipeline:
         if stored:
             self._stager.resume([(epoch, self.night.revised[epoch.index]) for epoch in stored])
             self.night.quality = stored[-1].quality
-            self.night.derivation = stored[-1].derivation.name
         if signal := self._store.newest_event(events.EventType.SIGNAL):
             self.night.signal = SignalState(signal.data["state"])
         if resumed_s is None:

@@ -134,8 +134,7 @@ class Sleeper:
                 clock.sleep(POLL_S)
             if night is not None:
                 self._take_marks(night)
-                self.state = SleeperState(self.name, "closing", self.state.night)
-                self.state = SleeperState(self.name, "ended", night.finish(timeline))
+                self.state = SleeperState(self.name, "", night.finish(timeline))
                 if self._options.output is not None:
                     write_epochs(
                         self._options.output,
@@ -229,6 +228,10 @@ class Sleeper:
             sleeper=self.name,
         )
         names = ", ".join(each.name for each in montage.derivations)
+        if all(name_key(each.name) != name_key(contract.channel) for each in montage.derivations):
+            _log.info(
+                "%sThe network learned from %s: expect less here", self._prefix, contract.channel
+            )
         _log.info(
             "%sStaging the best of %s; the night is kept in %s", self._prefix, names, store.path
         )

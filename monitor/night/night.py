@@ -33,7 +33,7 @@ class Night:
         self.session = session
         self.signal = SignalState.WAITING
         self.quality: Quality | None = None
-        self.derivation = session.derivation
+        self._derivations: tuple[str, ...] = ()
         self.ledger = SampleLedger()
         self.marks: list[Mark] = []
         self._live: tuple[StagePrediction, ...] = ()
@@ -47,6 +47,7 @@ class Night:
         night = cls(session)
         night.marks = store.marks()
         night.ledger = store.ledger()
+        night._derivations = tuple(each.name for each in store.derivations())
         night._update(store.predictions(Track.LIVE))
         night._update(store.predictions(Track.REVISED))
         return night
@@ -69,13 +70,19 @@ class Night:
         return self._statistics
 
     @property
+    def derivation(self) -> str:
+        """The derivation staged last, or to be staged first."""
+        return self._derivations[-1] if self._derivations else self.session.derivation
+
+    @property
     def worn(self) -> tuple[int, int] | None:
         """The first epoch the band was worn in and the one after the last, so far."""
         return self._worn
 
     def add(self, predictions: Sequence[StagePrediction], epoch: Epoch) -> None:
         """A new epoch and its predictions, live first."""
-        self.quality, self.derivation = epoch.quality, epoch.derivation.name
+        self.quality = epoch.quality
+        self._derivations += (epoch.derivation.name,)
         self.ledger += epoch.ledger
         self._update(predictions)
 
@@ -113,7 +120,7 @@ class Night:
             statistics=self._statistics,
             lights_off_utc=self.lights(MarkKind.LIGHTS_OFF),
             lights_on_utc=self.lights(MarkKind.LIGHTS_ON),
-            derivation=self.derivation,
+            derivations=self._derivations,
             recent_uv=recent_uv,
             channels=channels,
             last_sample_utc=last_sample_utc,

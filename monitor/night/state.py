@@ -26,8 +26,8 @@ class NightState:
     - ``live`` and ``revised`` hold one prediction an epoch, same length; ``revised`` repeats the
       live prediction where no later epoch has changed it yet.
     - ``clock_utc``: the newest sample's time on the recording's clock (of a live source: now).
-    - ``derivation``: the one that is staged now. ``recent_uv``: its last 30 s, (3000,), NaN where
-      lost. ``channels``: what each electrode looks like now; empty for a replay.
+    - ``derivations``: the one of each epoch. ``recent_uv``: the last 30 s of the newest, (3000,),
+      NaN where lost. ``channels``: what each electrode looks like now; empty for a replay.
     - ``last_sample_utc``: when the newest sample was taken; None before any.
     - ``worn``: the first epoch and the one after the last that the band was worn in; None if the
       band was not worn so far.
@@ -43,7 +43,7 @@ class NightState:
     statistics: SleepStatistics
     lights_off_utc: datetime | None
     lights_on_utc: datetime | None
-    derivation: str
+    derivations: tuple[str, ...]
     recent_uv: F32
     channels: tuple[ChannelState, ...]
     last_sample_utc: datetime | None
@@ -56,6 +56,11 @@ class NightState:
     n_epochs_total: int | None
     speed: str | None
     ended: bool
+
+    @property
+    def derivation(self) -> str:
+        """The derivation that is staged now."""
+        return self.derivations[-1] if self.derivations else self.session.derivation
 
     @property
     def hypnogram(self) -> tuple[Stage | None, ...]:

@@ -273,6 +273,11 @@ class NightStore:
     def n_epochs(self) -> int:
         return int(self._rows("SELECT count(*) FROM epoch")[0][0])
 
+    def derivations(self) -> list[Derivation]:
+        """What was staged of every epoch, in order."""
+        rows = self._rows("SELECT derivation FROM epoch ORDER BY epoch_index")
+        return [Derivation(*json.loads(row[0])) for row in rows]
+
     def verdicts(self) -> list[tuple[Reason | None, ...]]:
         """Of every epoch, in order, why each derivation could not be staged, or None."""
         rows = self._rows("SELECT verdicts FROM epoch ORDER BY epoch_index")

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from models.contract import EPOCH_S
@@ -20,6 +20,10 @@ REOPEN_WITHIN = timedelta(minutes=30)
 ends its programs in order."""
 
 
+NO_CLOCK_BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
+"""A machine that believes in an earlier time has lost its clock."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredNight:
     """A live night's file. ``reached_utc`` is the end of its last epoch."""
@@ -31,11 +35,11 @@ class StoredNight:
     ended_utc: datetime | None
 
     def goes_on(self, now_utc: datetime) -> bool:
-        """Whether a monitor that starts now should continue it. One from the future is not this
-        night's: a clock was wrong then, or is now."""
+        """Whether a monitor that starts now should continue it. A night from the future was dated
+        by a wrong clock, and is not this one; unless it is now that the clock is wrong."""
         if self.ended_utc is not None:
             return abs(now_utc - self.ended_utc) < REOPEN_WITHIN
-        return abs(now_utc - self.reached_utc) < RESUME_WITHIN
+        return abs(now_utc - self.reached_utc) < RESUME_WITHIN or now_utc < NO_CLOCK_BEFORE
 
 
 def stored_night(path: Path) -> StoredNight | None:

@@ -71,6 +71,11 @@ def test_a_night_that_broke_off_goes_on_for_some_hours(keep: Keep, tmp_path: Pat
     assert continued(tmp_path, reached + RESUME_WITHIN) is None
 
 
+def test_a_night_from_the_future_is_not_this_one(keep: Keep, tmp_path: Path) -> None:
+    keep(start=START + timedelta(days=30), n_epochs=2)
+    assert continued(tmp_path, START) is None
+
+
 def test_so_does_one_that_broke_off_in_its_first_epoch(keep: Keep, tmp_path: Path) -> None:
     keep(n_epochs=0)
     assert continued(tmp_path, START + timedelta(minutes=3)) == "night"

@@ -119,7 +119,7 @@ def night_state(n_epochs: int | None = None, **changes: object) -> NightState:
         statistics=sleep_statistics(stages),
         lights_off_utc=None,
         lights_on_utc=None,
-        derivation="EEG Fpz-Cz",
+        derivations=("EEG Fpz-Cz",) * len(stages),
         recent_uv=example_eeg(),
         channels=(),
         last_sample_utc=START + timedelta(seconds=30 * len(stages)),
@@ -184,7 +184,7 @@ def live_state(n_epochs: int | None = None, sleeper: str = "", **changes: object
     live = {
         "session": session,
         "statistics": replace(statistics, bounds="worn"),
-        "derivation": "AF7-TP9",
+        "derivations": ("AF7-TP9",) * n,
         "channels": good_channels(),
         "worn": worn,
         "n_epochs_total": None,

@@ -117,7 +117,7 @@ def test_a_disk_that_takes_nothing_is_an_alarm() -> None:
 
 
 def test_a_derivation_that_is_not_the_preferred_one_is_named_as_such() -> None:
-    second = live_state(830, derivation="AF7-TP10")
+    second = live_state(830, derivations=("AF7-TP10",) * 830)
     text = "\n".join(lines_of(second))
     assert "AF7-TP10, not AF7-TP9" in text
     assert "AF7-TP10, not the preferred AF7-TP9" in "\n".join(lines_of(second, 120, 36))
@@ -151,12 +151,13 @@ def test_a_replay_looks_as_it_always_did() -> None:
 
 
 def test_the_summary_says_when_the_band_was_worn_and_what_was_staged() -> None:
-    state = live_state(ended=True, derivation="AF7-TP10", worn=(10, 870))
+    used = ("AF7-TP9",) * 800 + ("AF7-TP10",) * 78
+    state = live_state(ended=True, derivations=used, worn=(10, 870))
     text = printed(summary(state, Look(timezone=UTC)), 80, color_system=None)
     assert "worn      22:36 to 05:46, 860 of 878 epochs" in text
-    assert "staged    AF7-TP9, at the end AF7-TP10" in text
+    assert "staged    AF7-TP9 in 786 epochs, AF7-TP10 in 78 epochs" in text
     assert "while the band was worn" in text
     never = printed(summary(live_state(8, ended=True), Look(timezone=UTC)), 80)
-    assert "worn      at no time" in never
+    assert "worn      less than 5 min at any time" in never
     whole = printed(summary(night_state(ended=True), Look(timezone=UTC)), 80)
     assert "worn" not in whole

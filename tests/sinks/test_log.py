@@ -150,7 +150,9 @@ def test_of_electrodes_nothing_is_said_while_nothing_comes() -> None:
 
 def test_changes_of_derivation() -> None:
     start = live_state(1)
-    second, third = replace(start, derivation="AF7-TP10"), replace(start, derivation="AF8-TP10")
+    second, third = (
+        replace(start, derivations=(*start.derivations, name)) for name in ("AF7-TP10", "AF8-TP10")
+    )
     assert lines(start, second, second, third, start)[2:] == [
         "22:31:30 derivation AF7-TP10, not the preferred AF7-TP9",
         "22:31:30 derivation AF8-TP10, not the preferred AF7-TP9",

@@ -112,7 +112,7 @@ def _dots_alone(channel: ChannelState) -> str:
 
 def staged(state: NightState) -> str:
     """The derivation that is staged now."""
-    return state.derivation or state.session.derivation
+    return state.derivation
 
 
 def is_second_choice(state: NightState) -> bool:

@@ -12,7 +12,7 @@ from models.contract import EPOCH_S
 from monitor.night.state import NightState
 from monitor.sinks.dashboard import panels
 from monitor.sinks.dashboard.canvas import Canvas
-from monitor.sinks.dashboard.health import is_second_choice, staged, worn_text
+from monitor.sinks.dashboard.health import worn_text
 from monitor.sinks.dashboard.layout import draw_night
 from monitor.sinks.dashboard.look import Look, fitting, number
 from monitor.sinks.log import clock_text
@@ -106,10 +106,15 @@ def _worn_lines(state: NightState, look: Look) -> list[str]:
         worn = (worn_text(state, look) or "").removeprefix("worn ")
         first, end = state.worn or (0, 0)
         worn += f", {end - first} of {len(state.live)} epochs"
-        lines.append(f" worn      {worn if state.worn else 'at no time'}")
+        lines.append(f" worn      {worn if state.worn else 'less than 5 min at any time'}")
     if state.speed is None:
-        second = f", at the end {staged(state)}" if is_second_choice(state) else ""
-        lines.append(f" staged    {state.session.derivation}{second}")
+        counts = Counter(
+            name
+            for name, stage in zip(state.derivations, state.hypnogram, strict=True)
+            if stage is not None
+        )
+        staged = [f"{name} in {n} epochs" for name, n in counts.most_common()]
+        lines.append(f" staged    {', '.join(staged) or 'nothing'}")
     return lines
 
 

@@ -108,7 +108,11 @@ class StreamClock:
         if before_s is not None and self.offset_s is not None:
             moved_s = self.offset_s - before_s
             if abs(moved_s) > SUSPENDED_S:
-                log.warning("the LSL stream's clock moved by %.1f s: no epoch moves", moved_s)
+                log.warning(
+                    "The LSL stream's clock jumped by %+.0f s: its samples are timed by their "
+                    "arrival from here on, and no epoch moves",
+                    -moved_s,
+                )
         self._anchored = True
 
     def map(self, stamps_s: F64) -> list[tuple[F64, bool]]:
