@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from platformdirs import user_data_path
 from rich.console import Console
 
 from models.contract import EPOCH_S, Gain
 from models.weights import default_weights
+from monitor import config
 from monitor.clock import Clock
 from monitor.conditioning.conditioner import Conditioner
 from monitor.config import ReplayOptions
@@ -170,7 +170,7 @@ class Replay:
 
 def nights_folder() -> Path:
     """Where nights are kept unless told otherwise. Raises `InputError` if it cannot be made."""
-    nights = user_data_path("sleep-monitor", appauthor=False) / "nights"
+    nights = config.nights_folder()
     try:
         nights.mkdir(parents=True, exist_ok=True)
     except OSError as exc:

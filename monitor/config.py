@@ -89,6 +89,13 @@ def _sleeper_name(name: str) -> str:
     return name
 
 
+def _unit(unit: str) -> str:
+    known = {known.casefold(): known for known in ("nV", "uV", "mV", "V")}
+    if unit.casefold() not in known:
+        raise ValueError("must be nV, uV, mV or V")
+    return known[unit.casefold()]
+
+
 def _names(names: object) -> object:
     return (names,) if isinstance(names, str) else names
 
@@ -106,7 +113,7 @@ class LslConfig(BaseModel):
     name: Text | None = None
     type: Text | None = None
     source_id: Text | None = None
-    unit: Text | None = None
+    unit: Annotated[Text, AfterValidator(_unit)] | None = None
 
 
 class BrainflowConfig(BaseModel):

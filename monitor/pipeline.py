@@ -41,8 +41,9 @@ def begin(
 class Pipeline:
     """Conditions, stages, stores and announces one session.
 
-    What comes out depends on the samples and their timestamps alone. Every epoch is in the store
-    before anyone is told of it. A store that already holds part of the session is continued.
+    What comes out depends on the samples and their timestamps alone; live, also on the time that
+    passes without them. Every epoch is in the store before anyone is told of it. A store that
+    already holds part of the session is continued.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Pipeline:
         self._stager = stager
         self._store = store
         self._write = store.write if backlog is None else backlog.write
+        self._fed_again = backlog is None
         self._notify = notify
         self.night = Night.restore(store, session)
         self._sequence = store.last_sequence()
@@ -227,7 +229,8 @@ class Pipeline:
             epoch_index=index,
             reason=Reason.MISSING if change.state is SignalState.LOST else None,
         )
-        if self._store.holds_event(event.id):
+        # Of a recording samples are fed again, of a live night never.
+        if self._fed_again and self._store.holds_event(event.id):
             return
         self._next()
         self.night.signal = change.state

@@ -90,6 +90,7 @@ class Conditioner:
         self._chooser = DerivationChooser(len(montage.derivations))
         self._next_epoch = first_epoch or 0
         self._last_s: float | None = None
+        self._last_uv: F32 = np.zeros((n_channels, 1), np.float32)
         # What the unfinished epoch has so far; its first grid sample is EPOCH_SAMPLES * index.
         self._grid_data: F64 = np.empty((n_channels, 0))
         self._grid_origin = np.empty(0, np.int8)
@@ -134,7 +135,8 @@ class Conditioner:
 
     def push(self, chunk: EegChunk) -> list[Epoch]:
         """Take a chunk; return the epochs it completes."""
-        epochs = self._take(self._orderer.push(chunk.data_uv, chunk.times_s))
+        data_uv = self._without_partial_nan(chunk.data_uv)
+        epochs = self._take(self._orderer.push(data_uv, chunk.times_s))
         if chunk.reached_s is not None:
             settled, closed_s = self._orderer.advance(chunk.reached_s - SILENCE_WAIT_S)
             epochs += self._take(settled) + self._lay(self._resampler.skip(closed_s))
@@ -143,6 +145,22 @@ class Conditioner:
     def finish(self) -> list[Epoch]:
         """Settle what still waits behind a gap. The unfinished last epoch is no epoch."""
         return self._take(self._orderer.finish()) + self._lay(self._resampler.finish())
+
+    def _without_partial_nan(self, data_uv: F32) -> F32:
+        """A channel that gives no number where others do repeats its last one: flat, and judged as
+        that, while the others are staged."""
+        finite = np.isfinite(data_uv)
+        if not finite.all():
+            partial = finite.any(axis=0) & ~finite
+            at = np.maximum.accumulate(np.where(finite, np.arange(data_uv.shape[1]), -1), axis=1)
+            repeated = np.take_along_axis(data_uv, np.maximum(at, 0), axis=1)
+            repeated = np.where(at >= 0, repeated, self._last_uv)
+            data_uv = np.where(partial, repeated, data_uv)
+            # Where none gives a number the sample stays invalid.
+            self._last_uv = repeated[:, -1:]
+        elif data_uv.shape[1]:
+            self._last_uv = data_uv[:, -1:]
+        return data_uv
 
     def _take(self, ordered: OrderedSamples) -> list[Epoch]:
         self._count_arrivals(ordered)

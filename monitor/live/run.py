@@ -16,7 +16,7 @@ from monitor.clock import Clock
 from monitor.config import LiveOptions
 from monitor.errors import InputError
 from monitor.live.running import House
-from monitor.live.sleeper import Sleeper
+from monitor.live.sleeper import Sleeper, check_source
 from monitor.night.store import NightStore
 from monitor.sinks.dashboard import Look, live_view, summary
 from monitor.sinks.epochs_csv import check_writable
@@ -38,6 +38,7 @@ def run_live(options: LiveOptions, console: Console, clock: Clock, stop: threadi
     if options.redis is not None:
         connect(options.redis).close()
     for each in options.sleepers:
+        check_source(each.source)
         if each.store is not None:
             _check_store(each.store, options.new_night)
         if each.output is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -15,7 +16,7 @@ from monitor.app import NOWHERE
 from monitor.clock import Clock, Timeline
 from monitor.conditioning.conditioner import Conditioner
 from monitor.config import LiveOptions
-from monitor.errors import InputError, MonitorError
+from monitor.errors import MonitorError
 from monitor.night.backlog import Backlog
 from monitor.night.state import NightState
 from monitor.night.store import LiveNight, NightStore
@@ -31,7 +32,7 @@ PUSH_S = 0.5
 cost ten times as much."""
 
 STATE_S = 0.5
-CONTACT_S = 2.0
+CONTACT_EVERY_S = 2.0
 """How often the picture of a night is taken for the screen, and electrodes are looked at."""
 
 SAME_RATE = 0.02
@@ -86,7 +87,11 @@ class RunningNight:
             backlog=self._backlog,
             resumed_s=resumed_s,
         )
-        self._rows: tuple[Device, list[int]] | None = None
+        self.trouble = ""
+        """Why what comes is not taken."""
+        self._device: Device | None = None
+        self._rows: list[int] = []
+        self._delivery = NOWHERE
         self._held: list[EegChunk] = []
         self._push_at_s = 0.0
         self._next_state_s = 0.0
@@ -96,14 +101,12 @@ class RunningNight:
             self._publisher.start()
 
     def step(self, source: LiveSource, chunks: Sequence[EegChunk], now_s: float) -> None:
-        """Take what came; if nothing did, tell the pipeline what time it is."""
-        self._held += [self._montage_of(chunk, source) for chunk in chunks]
+        """Take what came, and tell the pipeline what time it is: it goes on whatever comes."""
+        if chunks and self._fits(source):
+            self._held += [self._montage_of(chunk) for chunk in chunks]
         if now_s >= self._push_at_s or self._epoch_is_complete():
             self._push_at_s = now_s + PUSH_S
-            channels = self._live.montage.channels
-            nothing = np.empty((len(channels), 0), np.float32)
-            silence = EegChunk(nothing, np.empty(0), channels, self.session.sfreq_hz, now_s)
-            self.pipeline.push(_joined(self._held) if self._held else silence)
+            self.pipeline.push(self._held_until(now_s))
             self._held = []
         self._backlog.flush()
         self._keep_clock(source.clock_offset_s)
@@ -115,18 +118,22 @@ class RunningNight:
             return False
         self._next_state_s = now_s + STATE_S
         if now_s >= self._next_contact_s:
-            self._next_contact_s = now_s + CONTACT_S
+            self._next_contact_s = now_s + CONTACT_EVERY_S
             self._contacts = self.pipeline.contacts()
         return True
 
     def state(self, timeline: Timeline, ended: bool = False) -> NightState:
+        """A picture of the night as it is now."""
+        if self._publisher is not None:
+            with suppress(MonitorError):  # the store cannot be read just now: as it was
+                self._delivery = self._publisher.delivery()
         return self.pipeline.night.state(
             clock_utc=datetime.fromtimestamp(timeline.now_s(), UTC),
             recent_uv=self.pipeline.recent_uv,
             channels=self._contacts,
             last_sample_utc=self.pipeline.last_sample_utc,
             unstored=self._backlog.unstored_epochs,
-            delivery=NOWHERE if self._publisher is None else self._publisher.delivery(),
+            delivery=self._delivery,
             n_epochs_total=None,
             speed=None,
             ended=ended,
@@ -134,10 +141,14 @@ class RunningNight:
 
     def finish(self, timeline: Timeline) -> NightState:
         """Close the night in order. Raises `MonitorError` if the disk does not take it."""
-        if self._held:
-            self.pipeline.push(_joined(self._held))
+        self.pipeline.push(self._held_until(timeline.now_s()))
         self.pipeline.finish(self._house.clock.utc())
-        self._backlog.drain()
+        try:
+            self._backlog.drain()
+        except MonitorError as exc:
+            raise MonitorError(
+                f"{self._backlog.unstored_epochs} epochs could not be stored and are lost: {exc}"
+            ) from exc
         if self._publisher is not None and (left := self._publisher.close()):
             _log.warning("%d events did not reach the server; the store keeps them", left)
         return self.state(timeline, ended=True)
@@ -151,22 +162,38 @@ class RunningNight:
         end_s = self.session.start_s + EPOCH_S * (self.pipeline.night.n_epochs + 1)
         return bool(self._held) and self._held[-1].times_s[-1] >= end_s - 2.0 / SFREQ_HZ
 
-    def _montage_of(self, chunk: EegChunk, source: LiveSource) -> EegChunk:
+    def _held_until(self, now_s: float) -> EegChunk:
+        channels = self._live.montage.channels
+        nothing = np.empty((len(channels), 0), np.float32)
+        return EegChunk(
+            np.concatenate([nothing, *(chunk.data_uv for chunk in self._held)], axis=1),
+            np.concatenate([np.empty(0), *(chunk.times_s for chunk in self._held)]),
+            channels,
+            self.session.sfreq_hz,
+            reached_s=now_s,
+        )
+
+    def _fits(self, source: LiveSource) -> bool:
+        """Whether the device has what this night is made of; else `trouble` says what it lacks."""
         device = source.device
-        assert device is not None
-        if self._rows is None or self._rows[0] is not device:
-            missing = [c for c in self._live.montage.channels if c not in device.channels]
-            rate = device.sfreq_hz / self.session.sfreq_hz
-            if missing or abs(rate - 1.0) > SAME_RATE:
-                raise InputError(
-                    f"{device.name} has channels {', '.join(device.channels)} at "
-                    f"{device.sfreq_hz:g} Hz, not those that this night began with "
-                    f"({', '.join(self.session.channels)} at {self.session.sfreq_hz:g} Hz): begin "
-                    "another with --new-night"
-                )
-            self._rows = device, [device.channels.index(c) for c in self._live.montage.channels]
-        rows = self._rows[1]
-        return replace(chunk, data_uv=chunk.data_uv[rows], channels=self._live.montage.channels)
+        if device is None or device is self._device:
+            return not self.trouble
+        channels, self._device, self.trouble = self._live.montage.channels, device, ""
+        rate = device.sfreq_hz / self.session.sfreq_hz
+        if set(channels) <= set(device.channels) and abs(rate - 1.0) <= SAME_RATE:
+            self._rows = [device.channels.index(channel) for channel in channels]
+            return True
+        self.trouble = (
+            f"{device.name} has channels {', '.join(device.channels)} at {device.sfreq_hz:g} Hz, "
+            f"not those that this night began with ({', '.join(channels)} at "
+            f"{self.session.sfreq_hz:g} Hz): begin another with --new-night"
+        )
+        _log.warning("%s", self.trouble)
+        return False
+
+    def _montage_of(self, chunk: EegChunk) -> EegChunk:
+        channels = self._live.montage.channels
+        return replace(chunk, data_uv=chunk.data_uv[self._rows], channels=channels)
 
     def _keep_clock(self, clock_offset_s: float | None) -> None:
         """Remember how the device's clock lies, for whoever goes on with this night."""
@@ -180,13 +207,6 @@ class RunningNight:
             self._store.go_on(self._live)
         except MonitorError as exc:
             _log.warning("%s", exc)
-
-
-def _joined(chunks: Sequence[EegChunk]) -> EegChunk:
-    data_uv = np.concatenate([chunk.data_uv for chunk in chunks], axis=1)
-    return replace(
-        chunks[-1], data_uv=data_uv, times_s=np.concatenate([chunk.times_s for chunk in chunks])
-    )
 
 
 def _tell_nobody() -> None:

@@ -22,16 +22,20 @@ from monitor.pipeline import begin
 from monitor.sinks.epochs_csv import write_epochs
 from monitor.sinks.redis_client import Backoff
 from monitor.sources.brainflow import BrainflowSource
+from monitor.sources.brainflow.boards import find_board
 from monitor.sources.derivation import live_montage, name_key
 from monitor.sources.live import LiveSource, source_key
 from monitor.sources.lsl import LslSource
-from monitor.types import Mark, Session
+from monitor.types import Mark, MarkKind, Session
 
 POLL_S = 0.05
 """How often samples are fetched: about as often as a headband delivers."""
 
 EARLIER_MARKS = timedelta(minutes=15)
-"""A mark made so long before the first sample still belongs to the night."""
+"""Lights off, or a note, so long before the first sample still belongs to the night."""
+
+LATER_MARKS = timedelta(minutes=1)
+"""A mark from further in the future was dated by a wrong clock."""
 
 LONG_RUN_S = 600.0
 """What ran so long before it failed is tried again without delay."""
@@ -113,8 +117,14 @@ class Sleeper:
                 store.go_on(live)
                 night = RunningNight(store, live, house, resumed_s=timeline.now_s())
                 stack.callback(night.close)
-                _log.info("%sGoing on with the night in %s", self._prefix, store.path)
-            wall_clock_s = timeline.offset_s
+                begun = night.session.start_utc.astimezone()
+                _log.info(
+                    "%sGoing on with the night begun %s, in %s",
+                    self._prefix,
+                    f"{begun:%Y-%m-%d %H:%M}",
+                    store.path,
+                )
+            wall_clock_s = Timeline(clock).offset_s
             began_s = clock.monotonic_s()
             while not house.closing.is_set():
                 chunks = source.poll()
@@ -129,19 +139,19 @@ class Sleeper:
                     night.step(source, chunks, timeline.now_s())
                     self._take_marks(night)
                     if night.due():
-                        self.state = SleeperState(self.name, source.status, night.state(timeline))
+                        status = night.trouble or source.status
+                        self.state = SleeperState(self.name, status, night.state(timeline))
                         wall_clock_s = self._notice_set_clock(wall_clock_s)
                 clock.sleep(POLL_S)
             if night is not None:
                 self._take_marks(night)
+                stack.callback(self._write_epochs, night)  # also if the disk is full
                 self.state = SleeperState(self.name, "", night.finish(timeline))
-                if self._options.output is not None:
-                    write_epochs(
-                        self._options.output,
-                        night.pipeline.night.live,
-                        night.pipeline.night.revised,
-                        night.session.start_s,
-                    )
+
+    def _write_epochs(self, night: RunningNight) -> None:
+        if self._options.output is not None:
+            told = night.pipeline.night
+            write_epochs(self._options.output, told.live, told.revised, night.session.start_s)
 
     def _night_to_continue(self) -> StoredNight | None:
         key, now_utc = self._key, self._house.clock.utc()
@@ -244,14 +254,19 @@ class Sleeper:
         limit_s = self._house.options.wait_s
         if limit_s is not None and waited_s > limit_s:
             raise InputError(
-                f"nothing came within {limit_s:g} s ({source.status}); see what there is with "
-                "sleep-monitor streams, or check with sleep-monitor doctor"
+                f"nothing came within {limit_s:g} s ({source.status}); check with "
+                f"sleep-monitor {'streams' if self._options.source.kind == 'lsl' else 'doctor'}"
             )
 
     def _take_marks(self, night: RunningNight) -> None:
+        now_utc = self._house.clock.utc()
         while not self.marks.empty():
             mark = self.marks.get()
-            if mark.time_utc >= night.session.start_utc - EARLIER_MARKS:
+            start_utc = night.session.start_utc
+            earliest = start_utc if mark.kind is MarkKind.LIGHTS_ON else start_utc - EARLIER_MARKS
+            if mark.time_utc > now_utc + LATER_MARKS:
+                _log.warning("%sA mark dated %s is not taken", self._prefix, mark.time_utc)
+            elif mark.time_utc >= earliest:
                 night.pipeline.mark(mark)
 
     def _fail(self, exc: Exception) -> None:
@@ -265,6 +280,12 @@ class Sleeper:
     @property
     def _prefix(self) -> str:
         return f"{self.name}: " if self.name else ""
+
+
+def check_source(config: LslConfig | BrainflowConfig) -> None:
+    """Raises `InputError` for what no waiting can mend."""
+    if isinstance(config, BrainflowConfig):
+        find_board(config)
 
 
 def _source(

@@ -65,8 +65,9 @@ CREATE TABLE prediction (
     PRIMARY KEY (epoch_index, track, revision)
 ) STRICT;
 CREATE TABLE mark (
-    time_utc TEXT NOT NULL, kind TEXT NOT NULL, text TEXT, UNIQUE (time_utc, kind, text)
+    time_utc TEXT NOT NULL, kind TEXT NOT NULL, text TEXT
 ) STRICT;
+CREATE UNIQUE INDEX mark_once ON mark (time_utc, kind, coalesce(text, ''));
 CREATE TABLE event (
     sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL,
     source TEXT NOT NULL, time TEXT NOT NULL, data TEXT NOT NULL, published_utc TEXT

@@ -117,7 +117,8 @@ class NightNews:
         self._contacts: dict[str, _ContactNews] = {}
         self._derivation: str | None = None
         self._unstored = 0
-        self._connected = True
+        # Before it was there for the first time the publisher itself says what is wrong.
+        self._connected: bool | None = None
         self._ended = False
 
     def of(self, state: NightState) -> list[str]:
@@ -163,10 +164,12 @@ class NightNews:
             *self._store_news(state),
         ]
         delivery = state.delivery
-        if delivery.url is not None and delivery.connected != self._connected:
+        if delivery.url is not None and delivery.connected != bool(self._connected):
+            if self._connected is not None:
+                there = f"connected to {safe_url(delivery.url)}"
+                link = there if delivery.connected else "not connected"
+                texts.append(f"events: {link}, {delivery.waiting} waiting")
             self._connected = delivery.connected
-            link = f"connected to {safe_url(delivery.url)}" if self._connected else "not connected"
-            texts.append(f"events: {link}, {delivery.waiting} waiting")
         if state.ended and not self._ended:
             self._ended = True
             texts.append(

@@ -50,8 +50,8 @@ class Publisher:
     - ``notify`` never blocks. From there to the stream takes a few milliseconds.
     - The server away, slow or restarted: events wait in the log and are sent when it returns. A
       server that lost its data gets the whole session again; ids make the repeats harmless.
-    - Start and close it from the main thread, or use it as a context manager. It ends with the
-      main thread even if nobody closes it.
+    - Start and close it from one thread, or use it as a context manager. It ends with the main
+      thread even if nobody closes it.
 
     Raises InputError if ``url`` is wrong. A server that can't be reached is not an error.
     """

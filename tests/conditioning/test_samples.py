@@ -13,7 +13,7 @@ from models.contract import Gain
 from monitor.conditioning.conditioner import SILENCE_WAIT_S, Conditioner
 from monitor.conditioning.quality import signal_state
 from monitor.errors import MonitorError
-from monitor.types import Montage, SampleLedger, SignalState
+from monitor.types import Derivation, EegChunk, Montage, Reason, SampleLedger, SignalState
 from tests.signals import START, chunk, condition, cut, pink_noise_uv, same
 
 SFREQ_HZ = 128.0
@@ -212,3 +212,24 @@ def test_the_grid_may_start_before_or_after_the_first_sample() -> None:
     assert [epoch.start_s for epoch in later] == [10.01, 40.01]
     earlier = condition([chunk(data, times_s, 100.0)], origin_s=-10.0)
     assert earlier[0].ledger.lost == 1000
+
+
+def test_a_channel_without_numbers_is_flat_and_costs_the_others_nothing() -> None:
+    """A device that sends NaN for an electrode that is off."""
+    times_s, eeg_uv = np.arange(N_SAMPLES) / SFREQ_HZ, DATA_UV[0]
+    montage = Montage(("A", "B"), (Derivation("A", 0), Derivation("B", 1)))
+    data_uv = np.stack([np.full_like(eeg_uv, np.nan), eeg_uv])
+    for length in (17, N_SAMPLES):
+        conditioner = Conditioner(montage, SFREQ_HZ, 0.0, START, Gain.KNOWN)
+        epochs = [
+            epoch
+            for at in range(0, N_SAMPLES, length)
+            for epoch in conditioner.push(
+                EegChunk(
+                    data_uv[:, at : at + length], times_s[at : at + length], ("A", "B"), SFREQ_HZ
+                )
+            )
+        ]
+        assert [q.reason for q in epochs[0].channel_quality] == [Reason.FLAT, None]
+        assert (epochs[0].derivation.name, epochs[0].ledger.invalid) == ("B", 0)
+        np.testing.assert_array_equal(epochs[0].data_uv[1], whole(slice(None))[0].data_uv[0])

@@ -64,7 +64,9 @@ class SleepersLog:
 
     def _news(self, state: SleeperState) -> Iterator[str]:
         status = self._statuses.setdefault(state.sleeper, _StatusNews())
-        if status.is_due(state, self._clock.monotonic_s()):
+        # Of a single sleeper the program says in its last line why it failed.
+        told = status.is_due(state, self._clock.monotonic_s())
+        if told and not (state.failed and not state.sleeper):
             at = self._clock.utc().astimezone(self._timezone).strftime("%H:%M:%S")
             yield f"{at} {'failed: ' if state.failed else ''}{state.status}"
         if state.night is not None:
