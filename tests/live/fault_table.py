@@ -113,15 +113,16 @@ def cases() -> list[Case]:
 
 
 def kill_outlet(scene: Scene, times: int = 20) -> None:
-    """kill -9, wait, start it in the same time line."""
+    """kill -9, wait, start it in the same time line. It sends once it is heard: what was due in
+    between counts as not sent."""
+    wait_for(lambda: epochs_stored(scene.store) > 0, "the night", 60.0, scene.monitor)
     (start,) = scene.headband.told("start")
+    again = (*scene.headband_arguments, "--t0", repr(start["t0"]), "--wait-consumer")
     for _ in range(times):
         time.sleep(2.5)
         scene.headband.kill()
         time.sleep(0.7)
-        scene.headband = HeadbandProgram(
-            scene.folder, scene.env, *scene.headband_arguments, "--t0", repr(start["t0"])
-        )
+        scene.headband = HeadbandProgram(scene.folder, scene.env, *again)
     scene.notes.append(f"{times} kills")
 
 
