@@ -35,6 +35,9 @@ STATE_S = 0.5
 CONTACT_EVERY_S = 2.0
 """How often the picture of a night is taken for the screen, and electrodes are looked at."""
 
+AT_FULL_PACE = 16
+"""So many sleepers take a fifth of one core (`sleep-deploy benchmark live`)."""
+
 SAME_RATE = 0.02
 """A measured rate differs a little from night to night; a filter for one serves the other."""
 
@@ -53,6 +56,12 @@ class House:
     redis_url: str | None
     clock: Clock
     closing: threading.Event
+
+    @property
+    def pace(self) -> float:
+        """How many times less often each is looked after where there are many: one process has
+        one core's worth of Python, and what waits for it comes late for all."""
+        return max(1.0, len(self.options.sleepers) / AT_FULL_PACE)
 
 
 class RunningNight:
@@ -105,7 +114,7 @@ class RunningNight:
         if chunks and self._fits(source):
             self._held += [self._montage_of(chunk) for chunk in chunks]
         if now_s >= self._push_at_s or self._epoch_is_complete():
-            self._push_at_s = now_s + PUSH_S
+            self._push_at_s = now_s + PUSH_S * self._house.pace
             self.pipeline.push(self._held_until(now_s))
             self._held = []
         self._backlog.flush()
@@ -116,9 +125,9 @@ class RunningNight:
         now_s = self._house.clock.monotonic_s()
         if now_s < self._next_state_s:
             return False
-        self._next_state_s = now_s + STATE_S
+        self._next_state_s = now_s + STATE_S * self._house.pace
         if now_s >= self._next_contact_s:
-            self._next_contact_s = now_s + CONTACT_EVERY_S
+            self._next_contact_s = now_s + CONTACT_EVERY_S * self._house.pace
             self._contacts = self.pipeline.contacts()
         return True
 

@@ -142,7 +142,7 @@ class Sleeper:
                         status = night.trouble or source.status
                         self.state = SleeperState(self.name, status, night.state(timeline))
                         wall_clock_s = self._notice_set_clock(wall_clock_s)
-                clock.sleep(POLL_S)
+                clock.sleep(POLL_S * house.pace)
             if night is not None:
                 self._take_marks(night)
                 stack.callback(self._write_epochs, night)  # also if the disk is full
