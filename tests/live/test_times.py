@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from monitor.sources.lsl.rate import settled_rate_hz
 from monitor.sources.sample_clock import SampleClock
 from tests.live.faults import F64, I64, UNIT, Block, Injector, parse
 
@@ -64,3 +65,14 @@ def test_packets_that_are_held_up_are_no_step() -> None:
     times_s = SampleClock(RATE_HZ).smooth(stamps_s)
     assert missing(times_s) == 0
     assert (times_s - truth_s)[60 * 256 :].std() < 1e-3
+
+
+@pytest.mark.parametrize("faults", ["loss=0.05", "duplicate=0.05", "loss=0.05;reorder=0.02"])
+@pytest.mark.parametrize("seed", range(5))
+def test_loss_does_not_make_a_rate_wrong(faults: str, seed: int) -> None:
+    index = np.arange(12 * 256 // UNIT * UNIT)
+    silence = np.zeros((1, index.size), np.float32)
+    injector = Injector(parse(faults), ("AF7",), RATE_HZ, seed)
+    stamps_s = injector.apply(Block(silence, index / RATE_HZ, index)).stamps_s
+    told = [settled_rate_hz(stamps_s[:n], RATE_HZ) for n in range(12, stamps_s.size, 12)]
+    assert set(told) <= {None, RATE_HZ}
