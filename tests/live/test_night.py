@@ -23,12 +23,23 @@ def test_nothing_is_lost_of_a_night_without_faults(tmp_path: Path) -> None:
     assert row.left.lag_worst == pytest.approx(0.0, abs=0.1)
 
 
-@pytest.mark.parametrize("name", ["gap 60 s", "loss, jitter, drift, reordering"])
+@pytest.mark.parametrize("name", ["gap 60 s", "loss 5 %"])
 def test_what_is_lost_is_known_and_the_grid_stays(name: str, tmp_path: Path) -> None:
     row = run_case(FAULTS[name], tmp_path)
     assert row.left.wrong == []
-    assert row.left.ledger["lost"] / 100.0 == pytest.approx(row.sent.long_gaps_s, rel=0.05)
-    assert row.left.lag_last == pytest.approx(0.0, abs=0.25)
+    missing_s = row.sent.short_gaps_s + row.sent.long_gaps_s
+    known_s = (row.left.ledger["filled"] + row.left.ledger["lost"]) / 100.0
+    # Packets lost in the first 5 s are not seen: until then nobody knows that stamps are clean.
+    assert known_s == pytest.approx(missing_s, abs=0.5 + 0.01 * missing_s)
+    assert row.left.lag_last == pytest.approx(0.0, abs=0.1)
+
+
+def test_all_at_once_ends_nothing_and_most_of_what_is_lost_is_known(tmp_path: Path) -> None:
+    """Single packets lost among stamps that are off by 10 ms each: not all of them can be told."""
+    row = run_case(FAULTS["loss, jitter, drift, reordering"], tmp_path)
+    assert row.left.wrong == [] and row.left.unscored == {}
+    missing_s = row.sent.short_gaps_s + row.sent.long_gaps_s
+    assert row.left.ledger["filled"] + row.left.ledger["lost"] > 50.0 * missing_s
 
 
 def test_a_clock_that_is_set_leaves_no_trace(tmp_path: Path) -> None:
