@@ -157,6 +157,7 @@ def test_with_several_sleepers_these_go_with_the_source(option: str) -> None:
         (["lsl:name="], "name: must have at least 1 character"),
         (["lsl:sleeper=a/b"], "sleeper: must be of letters, digits"),
         (["lsl:store="], "store: must name a file"),
+        (["lsl:unit=furlong"], "unit: must be nV, uV, mV or V"),
         (["lsl:sleeper=anna", "lsl:sleeper=Anna"], "2 sleepers are called 'anna'"),
         (["lsl:sleeper=2", "lsl"], "2 sleepers are called '2'"),
         (["lsl:store=a", "lsl:store=./a"], "store of 1 and store of 2 are one file, a"),

@@ -229,11 +229,6 @@ def test_a_headbands_other_streams_of_the_same_name_do_not_matter(
     assert (streams["EEG"].sfreq_hz, streams["EEG"].unit) == (256.0, "microvolts")
 
 
-def test_a_unit_that_does_not_exist_is_refused(timeline: Timeline) -> None:
-    with pytest.raises(InputError, match="--unit 'furlong' is not one of nV, uV, mV, V"):
-        LslSource(LslConfig(unit="furlong"), timeline)
-
-
 def test_without_liblsl_there_is_one_clear_error(
     timeline: Timeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

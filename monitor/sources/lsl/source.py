@@ -12,7 +12,6 @@ from monitor.errors import InputError
 from monitor.sources.live import Device
 from monitor.sources.lsl.finder import Finder, Joined
 from monitor.sources.lsl.library import load_pylsl
-from monitor.sources.lsl.metadata import microvolts
 from monitor.sources.lsl.rate import settled_rate_hz
 from monitor.sources.lsl.stream_clock import StreamClock
 from monitor.sources.sample_clock import SampleClock
@@ -29,15 +28,13 @@ class LslSource:
     again after any absence; one that is back without a channel it had, or at another rate, is not
     joined, and ``status`` says so.
 
-    ``clock_offset_s`` is that of an earlier run of the same night. Raises `InputError` for a unit
-    that does not exist and where liblsl cannot be loaded.
+    ``clock_offset_s`` is that of an earlier run of the same night. Raises `InputError`
+    where liblsl cannot be loaded.
     """
 
     def __init__(
         self, config: LslConfig, timeline: Timeline, clock_offset_s: float | None = None
     ) -> None:
-        if config.unit is not None and microvolts(config.unit) is None:
-            raise InputError(f"--unit {config.unit!r} is not one of nV, uV, mV, V")
         self._timeline = timeline
         self._pylsl = load_pylsl()
         self._clock = StreamClock(timeline, self._pylsl.local_clock, clock_offset_s)
