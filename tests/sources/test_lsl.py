@@ -319,6 +319,7 @@ def test_a_busy_machine_is_not_taken_for_one_that_slept(caplog: pytest.LogCaptur
     or subprocess.run(["unshare", "-rn", "ip", "link"], capture_output=True).returncode != 0,
     reason="needs a network of its own to switch off (unshare -rn)",
 )
+@pytest.mark.slow
 def test_a_connection_that_only_the_sender_gave_up_is_made_again(tmp_path: Path) -> None:
     """Nothing tells this end: the stream is there, and silent, as with a headband that is off."""
     run = subprocess.run(
