@@ -113,7 +113,7 @@ def _worn_lines(state: NightState, look: Look) -> list[str]:
             for name, stage in zip(state.derivations, state.hypnogram, strict=True)
             if stage is not None
         )
-        staged = [f"{name} in {n} epochs" for name, n in counts.most_common()]
+        staged = [f"{name} in {n} epoch{'s' * (n != 1)}" for name, n in counts.most_common()]
         lines.append(f" staged    {', '.join(staged) or 'nothing'}")
     return lines
 
