@@ -63,7 +63,7 @@ if __name__ == "__main__":
     picture = Path(sys.argv[1])
     width, height = map(int, sys.argv[2:4] or (120, 36))
     if what == "--live":
-        state = live_state(830, derivation="AF7-TP10", channels=muse_channels())
+        state = live_state(830, derivations=("AF7-TP10",) * 830, channels=muse_channels())
         draw_live(picture, [SleeperState("", "streaming", state)], width, height)
     elif what == "--several":
         draw_live(picture, four_sleepers(), width, height)

@@ -110,13 +110,8 @@ def _dots_alone(channel: ChannelState) -> str:
     return ""
 
 
-def staged(state: NightState) -> str:
-    """The derivation that is staged now."""
-    return state.derivation
-
-
 def is_second_choice(state: NightState) -> bool:
-    return staged(state) != state.session.derivation
+    return state.derivation != state.session.derivation
 
 
 def worn_text(state: NightState, look: Look) -> str | None:

@@ -19,7 +19,6 @@ from monitor.sinks.dashboard.health import (
     draw_contacts,
     is_second_choice,
     is_streaming,
-    staged,
 )
 from monitor.sinks.dashboard.hypnogram import (
     column_shares,
@@ -268,7 +267,7 @@ def _trace(
 
 def _draw_staged(canvas: Canvas, x: int, y: int, width: int, state: NightState, look: Look) -> int:
     """The derivation that is staged, and whether a better one is given up for it."""
-    name, preferred = staged(state), state.session.derivation
+    name, preferred = state.derivation, state.session.derivation
     if not is_second_choice(state):
         return canvas.put(x, y, shorten(name, 16), look.quiet)
     choices = (

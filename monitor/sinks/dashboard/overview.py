@@ -16,7 +16,6 @@ from monitor.sinks.dashboard.health import (
     draw_contacts,
     is_silent,
     is_streaming,
-    staged,
     worn_text,
 )
 from monitor.sinks.dashboard.hypnogram import column_stages, epochs_per_column
@@ -203,7 +202,7 @@ def _facts(row: Row, night: NightState, look: Look) -> list[str]:
     statistics = night.statistics
     facts = ["ended"] if night.ended else []
     facts += [f"TST {number(statistics.tst_min)}", f"SE {number(statistics.se_percent, ' %')}"]
-    facts += [name] if (name := staged(night)) else []
+    facts += [name] if (name := night.derivation) else []
     if row.now is not None and night.last_sample_utc is not None and not night.ended:
         facts.append(f"sample {age_text(row.now - night.last_sample_utc)} ago")
     if night.delivery.url is not None:

@@ -12,7 +12,6 @@ from monitor.sinks.dashboard.health import (
     alarm,
     is_second_choice,
     is_streaming,
-    staged,
     worn_text,
 )
 from monitor.sinks.dashboard.look import (
@@ -170,7 +169,7 @@ def session_items(state: NightState, look: Look, width: int) -> list[Item]:
     session, plain, second = state.session, look.style(), look.alarm
     return [
         ("source", shorten(session.source, width), plain),
-        ("channel", shorten(staged(state), width), second if is_second_choice(state) else plain),
+        ("channel", shorten(state.derivation, width), second if is_second_choice(state) else plain),
         ("rate", f"{session.sfreq_hz:g} Hz", plain),
         ("gain", session.gain, plain),
         ("model", shorten(session.model, width), plain),
