@@ -34,29 +34,35 @@ _HOP = _WINDOW // 2
 
 @lru_cache(maxsize=8)
 def _constants(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Hamming window (400,) and the matrix (201, 5) from periodogram bins to band powers in uV^2.
+    """The windowed Fourier transform as a matrix, and what takes its power to band powers.
 
-    The matrix integrates each band by the trapezoidal rule, and carries the one-sided density
-    scaling and the median's bias (Allen et al. 2012, as in `scipy.signal.welch`).
+    (400, 2 K), cosines then sines, of the K frequencies that lie in a band: as a matrix product
+    it runs wherever the network does, also where there is no Fourier transform (TensorRT).
+    (K, 5), in uV^2: integrates each band by the trapezoidal rule, and carries the one-sided density
+    scaling.
     """
     window = np.hamming(_WINDOW + 1)[:-1]  # periodic
-    frequencies_hz = np.fft.rfftfreq(_WINDOW, 1 / SFREQ_HZ)
+    every_hz = np.fft.rfftfreq(_WINDOW, 1 / SFREQ_HZ)
+    bins = np.flatnonzero((every_hz >= BANDS_HZ[0][1]) & (every_hz <= BANDS_HZ[-1][2]))
+    angle = 2.0 * np.pi * np.outer(np.arange(_WINDOW), bins) / _WINDOW  # (400, K)
+    transform = np.concatenate([np.cos(angle), np.sin(angle)], axis=1) * window[:, None]
+    frequencies_hz = every_hz[bins]
     density = 2.0 / (SFREQ_HZ * np.sum(window**2))
     step_hz = SFREQ_HZ / _WINDOW
-    matrix = np.zeros((frequencies_hz.size, N_BANDS))
+    bands = np.zeros((bins.size, N_BANDS))
     for column, (_, low_hz, high_hz) in enumerate(BANDS_HZ):
         inside = (frequencies_hz >= low_hz) & (frequencies_hz <= high_hz)
         edge = (frequencies_hz == low_hz) | (frequencies_hz == high_hz)
-        matrix[inside, column] = step_hz * density
-        matrix[edge, column] *= 0.5
+        bands[inside, column] = step_hz * density
+        bands[edge, column] *= 0.5
     return (
-        torch.tensor(window, dtype=torch.float32, device=device),
-        torch.tensor(matrix, dtype=torch.float32, device=device),
+        torch.tensor(transform, dtype=torch.float32, device=device),
+        torch.tensor(bands, dtype=torch.float32, device=device),
     )
 
 
 def _median_bias(n: int) -> float:
-    """Expected median of ``n`` unit exponentials."""
+    """Expected median of ``n`` unit exponentials (Allen et al. 2012; so does scipy)."""
     pairs = 2 * np.arange(1, (n - 1) // 2 + 1)
     return float(1 + np.sum(1 / (pairs + 1) - 1 / pairs))
 
@@ -77,13 +83,13 @@ def log_band_power(epochs_uv: Tensor) -> Tensor:
             f"epochs_uv must be (B, n_samples) with n_samples >= {_WINDOW}, "
             f"got {tuple(epochs_uv.shape)}"
         )
-    window, bins_to_bands = _constants(epochs_uv.device)
+    transform, bins_to_bands = _constants(epochs_uv.device)
     segments = epochs_uv.unfold(1, _WINDOW, _HOP)  # (B, S, 400)
-    segments = (segments - segments.mean(dim=2, keepdim=True)) * window
-    spectra = torch.view_as_real(torch.fft.rfft(segments))  # (B, S, 201, 2)
-    power = spectra.square().sum(dim=3).sort(dim=1).values  # (B, S, 201)
+    spectra = (segments - segments.mean(dim=2, keepdim=True)) @ transform  # (B, S, 2 K)
+    real, imaginary = spectra.chunk(2, dim=2)
+    power = (real.square() + imaginary.square()).sort(dim=1).values  # (B, S, K)
     n = power.shape[1]
-    median = (power[:, (n - 1) // 2] + power[:, n // 2]) * (0.5 / _median_bias(n))  # (B, 201)
+    median = (power[:, (n - 1) // 2] + power[:, n // 2]) * (0.5 / _median_bias(n))  # (B, K)
     return (median @ bins_to_bands + POWER_FLOOR_UV2).log()
 
 

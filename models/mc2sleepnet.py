@@ -242,8 +242,11 @@ class CrossEncoderLayer(nn.Module):
         bias: Tensor | None = None,
         other: Tensor | None = None,
         cross_bias: Tensor | None = None,
+        newest: int | None = None,
     ) -> Tensor:
-        x = self.attention_norm(x + self.dropout(self.attention(x, x, bias)))
+        """``newest``: only the last so many of ``x`` come out; the biases have as many rows."""
+        asks = x if newest is None else x[:, -newest:]
+        x = self.attention_norm(asks + self.dropout(self.attention(asks, x, bias)))
         if other is not None:
             assert self.cross is not None and self.cross_norm is not None
             x = self.cross_norm(x + self.dropout(self.cross(x, other, cross_bias)))
@@ -395,16 +398,27 @@ class SequenceStack(nn.Module):
             CrossEncoderLayer(config, cross) for _ in range(config.sequence_layers)
         )
 
-    def forward(self, x: Tensor, allowed: Tensor, other: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        allowed: Tensor,
+        other: Tensor | None = None,
+        newest: int | None = None,
+    ) -> Tensor:
+        """``newest``: only the last so many epochs come out, (B, newest, D)."""
         length = x.shape[1]
         bias = self.distance(length).masked_fill(~allowed, -math.inf)  # (B, H, L, L)
         cross_bias = None
         if other is not None:
             assert self.cross_distance is not None
             cross_bias = self.cross_distance(length).masked_fill(~allowed, -math.inf)
-        for layer in self.layers:
+        *earlier, last = self.layers
+        for layer in earlier:
             x = layer(x, bias, other, cross_bias)
-        return x
+        if newest is not None:
+            bias = bias[:, :, -newest:]
+            cross_bias = None if cross_bias is None else cross_bias[:, :, -newest:]
+        return last(x, bias, other, cross_bias, newest)  # type: ignore[no-any-return]
 
 
 def projection_head(d_model: int) -> nn.Sequential:
@@ -513,15 +527,17 @@ class MC2SleepNet(nn.Module):
         hidden = torch.where(scored.unsqueeze(2), embeddings, 0.0)
         return self._predict(hidden, attention_mask(scored, causal))
 
-    def _predict(self, embeddings: Tensor, allowed: Tensor) -> Logits:
-        """The multi view, or the one stream there is."""
+    def _predict(self, embeddings: Tensor, allowed: Tensor, newest: int | None = None) -> Logits:
+        """The multi view, or the one stream there is; of the ``newest`` epochs, or of all."""
         if not self.config.two_streams:
             if self.config.raw:
-                return Logits(self.raw_head(self.raw_stack(embeddings, allowed)), None)
-            return Logits(None, self.spectral_head(self.spectral_stack(embeddings, allowed)))
+                hidden = self.raw_stack(embeddings, allowed, newest=newest)
+                return Logits(self.raw_head(hidden), None)
+            hidden = self.spectral_stack(embeddings, allowed, newest=newest)
+            return Logits(None, self.spectral_head(hidden))
         raw, spectral = embeddings.chunk(2, dim=2)  # (B, L, D) each
-        raw_multi = self.raw_stack(raw, allowed, spectral)
-        spectral_multi = self.spectral_stack(spectral, allowed, raw)
+        raw_multi = self.raw_stack(raw, allowed, spectral, newest)
+        spectral_multi = self.spectral_stack(spectral, allowed, raw, newest)
         return Logits(
             raw=None,
             spectral=None,
@@ -530,24 +546,28 @@ class MC2SleepNet(nn.Module):
             joint=self.joint_head(torch.cat([raw_multi, spectral_multi], dim=2)),
         )
 
-    def stage(self, embeddings: Tensor, scored: Tensor) -> tuple[Tensor, Tensor]:
+    def stage(
+        self, embeddings: Tensor, scored: Tensor, newest: int | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Calibrated probabilities of the five stages.
 
         Parameters
         ----------
         embeddings : float32 (B, L, E), consecutive epochs, newest last.
         scored : bool (B, L). False: could not be scored or does not exist; its content is ignored.
+        newest : of how many of the newest epochs revised stages are wanted; None: of all L. The
+            last layer is computed for these alone.
 
         Returns
         -------
         live : float32 (B, 5), the newest epoch from itself and the past.
-        revised : float32 (B, L, 5), every epoch given all L.
+        revised : float32 (B, newest, 5), the newest epochs given all L.
         """
         # One pass for both tracks: every sequence stands in the batch twice, once under each mask.
         hidden = torch.where(scored.unsqueeze(2), embeddings, 0.0).repeat(2, 1, 1)  # (2B, L, E)
         allowed = torch.cat([attention_mask(scored, causal) for causal in (True, False)])
-        logits = self._predict(hidden, allowed).prediction
-        live, revised = logits.chunk(2)  # (B, L, 5) each
+        logits = self._predict(hidden, allowed, newest).prediction
+        live, revised = logits.chunk(2)  # (B, newest, 5) each
         return (
             (live[:, -1] / self.temperature[0]).softmax(dim=1),
             (revised / self.temperature[1]).softmax(dim=2),

@@ -19,8 +19,14 @@ N_BINS = 128
 
 
 @lru_cache(maxsize=8)
-def _window(samples: int, device: torch.device) -> Tensor:
-    return torch.tensor(np.hamming(samples), dtype=torch.float32, device=device)
+def _transform(samples: int, n_fft: int, device: torch.device) -> Tensor:
+    """The windowed Fourier transform as a matrix, (samples, 2 K): cosines, then sines, of the
+    frequencies above zero. See `models.bandpower`."""
+    bins = np.arange(1, n_fft // 2 + 1)
+    angle = 2.0 * np.pi * np.outer(np.arange(samples), bins) / n_fft  # (samples, K)
+    transform = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
+    transform *= np.hamming(samples)[:, None]
+    return torch.tensor(transform, dtype=torch.float32, device=device)
 
 
 def log_spectrogram(epochs_uv: Tensor, spec: SpectrogramSpec) -> Tensor:
@@ -39,7 +45,7 @@ def log_spectrogram(epochs_uv: Tensor, spec: SpectrogramSpec) -> Tensor:
             f"epochs_uv must be (B, {EPOCH_SAMPLES}), 30 s at 100 Hz, got {tuple(epochs_uv.shape)}"
         )
     samples, hop = round(spec.window_s * SFREQ_HZ), round(spec.hop_s * SFREQ_HZ)
-    frames = epochs_uv.unfold(1, samples, hop) * _window(samples, epochs_uv.device)  # (B, T, 200)
-    spectra = torch.view_as_real(torch.fft.rfft(frames, n=spec.n_fft))  # (B, T, 129, 2)
-    magnitude = spectra.square().sum(dim=3).sqrt()[:, :, 1:]  # (B, T, 128)
+    frames = epochs_uv.unfold(1, samples, hop)  # (B, T, 200)
+    real, imaginary = (frames @ _transform(samples, spec.n_fft, epochs_uv.device)).chunk(2, dim=2)
+    magnitude = (real.square() + imaginary.square()).sqrt()  # (B, T, 128)
     return 20 * (magnitude + spec.epsilon_uv).log10()

@@ -1,8 +1,5 @@
 """Weights on disk: a safetensors file and, beside it, a JSON card that says what they are.
 
-    absolute.safetensors    the tensors; nothing in them is ever executed
-    absolute.json           contract, network config, data and licence, command, seeds, figures
-
 A card names the sha256 of its tensors; a pair that does not match is refused.
 """
 
@@ -17,23 +14,9 @@ from typing import Any
 import safetensors
 import safetensors.torch
 
-from models.contract import Gain, ModelContract
+from models.card import CARD_FORMAT, WeightsError, read_card, read_contract
+from models.contract import ModelContract
 from models.mc2sleepnet import MC2SleepNet, NetworkConfig
-
-CARD_FORMAT = 1
-VARIANTS = {Gain.KNOWN: "absolute", Gain.UNKNOWN: "gain-free"}
-"""What weights are called, by whether microvolts can be trusted."""
-
-_DEFAULT = Path(__file__).parent / "default"
-
-
-class WeightsError(ValueError):
-    """The weights or their card are missing, damaged or do not belong together."""
-
-
-def default_weights(gain: Gain) -> Path:
-    """The weights that ship: absolute amplitude for KNOWN gain, gain-free for UNKNOWN."""
-    return _DEFAULT / f"{VARIANTS[gain]}.safetensors"
 
 
 def save(
@@ -66,26 +49,6 @@ def save(
     return contract
 
 
-def read_card(path: Path) -> dict[str, Any]:
-    """The card beside the weights at ``path``.
-
-    Raises
-    ------
-    WeightsError
-        There is none, or it is not one of ours.
-    """
-    card_path = path.with_suffix(".json")
-    try:
-        card = json.loads(card_path.read_text(encoding="utf-8"))
-    except FileNotFoundError as exc:
-        raise WeightsError(f"{path} has no card: {card_path} does not exist") from exc
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as exc:
-        raise WeightsError(f"{card_path} cannot be read as JSON: {exc}") from exc
-    if not isinstance(card, dict) or card.get("format") != CARD_FORMAT:
-        raise WeightsError(f"{card_path} is not a weights card of format {CARD_FORMAT}")
-    return card
-
-
 def load(path: Path) -> tuple[MC2SleepNet, ModelContract]:
     """The network at ``path`` (.safetensors), ready to stage: eval mode, no gradients.
 
@@ -95,16 +58,15 @@ def load(path: Path) -> tuple[MC2SleepNet, ModelContract]:
         A file is missing or damaged, or the tensors are not the ones the card describes.
     """
     path = Path(path)
-    card = read_card(path)
+    contract = read_contract(path)
     try:
         data = path.read_bytes()
     except OSError as exc:
         raise WeightsError(f"weights {path} cannot be read: {exc.strerror}") from exc
     try:
-        contract = ModelContract.from_json(card["contract"])
-        config = NetworkConfig(**card["network"])
+        config = NetworkConfig(**read_card(path)["network"])
     except (KeyError, TypeError, ValueError) as exc:
-        raise WeightsError(f"the card of {path} has a bad contract or network: {exc!r}") from exc
+        raise WeightsError(f"the card of {path} has a bad network: {exc!r}") from exc
     digest = hashlib.sha256(data).hexdigest()
     if digest != contract.weights_sha256:
         raise WeightsError(

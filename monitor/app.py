@@ -14,8 +14,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from models.card import default_weights
 from models.contract import EPOCH_S, Gain
-from models.weights import default_weights
 from monitor import config
 from monitor.clock import Clock
 from monitor.conditioning.conditioner import Conditioner
@@ -36,8 +36,8 @@ from monitor.sources.edf import EdfRecording
 from monitor.sources.hypnogram import Hypnogram, expert_hypnogram, grid_origin_s, stages_on_grid
 from monitor.sources.marks import recorded_marks
 from monitor.sources.replay import parse_speed, replay
-from monitor.staging.backend import TorchBackend
 from monitor.staging.stager import Stager
+from monitor.staging.torch_backend import TorchBackend
 from monitor.types import Delivery, EegChunk, Montage, Session
 
 HANDOVER_S = 0.05

@@ -277,6 +277,11 @@ def nights_folder() -> Path:
     return user_data_path("sleep-monitor", appauthor=False) / "nights"
 
 
+def exported_folder() -> Path:
+    """Where `sleep-deploy` puts what it makes of weights for this machine."""
+    return user_data_path("sleep-monitor", appauthor=False) / "exported"
+
+
 def config_file(config: Path | None = None) -> Path | None:
     """The TOML file of a run: ``config``, else SLEEP_MONITOR_CONFIG, else the user's, if any."""
     named = config or Path(os.environ.get(f"{ENVIRONMENT}CONFIG", ""))

@@ -164,8 +164,8 @@ def network(settings: Settings) -> Iterator[Finding]:
     import numpy as np
     import torch
 
-    from models.weights import default_weights
-    from monitor.staging.backend import TorchBackend
+    from models.card import default_weights
+    from monitor.staging.torch_backend import TorchBackend
 
     weights = settings.weights or default_weights(settings.gain)
     backend = TorchBackend(weights)

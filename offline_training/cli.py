@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from models.weights import WeightsError
+from models.card import WeightsError
 from monitor.errors import MonitorError
 from offline_training.bandpower.commands import evaluate_bandpower, fit_bandpower
 from offline_training.data.commands import app as prepare

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from models.card import default_weights
 from models.contract import Gain, Stage
-from models.weights import default_weights
 from monitor.clock import ManualClock
 from monitor.conditioning.conditioner import Conditioner
 from monitor.night.backlog import Backlog
@@ -20,8 +20,8 @@ from monitor.night.store import LiveNight, NightStore
 from monitor.pipeline import Pipeline, begin
 from monitor.sources.derivation import choose_derivation
 from monitor.sources.edf import EdfRecording
-from monitor.staging.backend import TorchBackend
 from monitor.staging.stager import Stager
+from monitor.staging.torch_backend import TorchBackend
 from monitor.types import F32, Derivation, EegChunk, Event, Mark, Montage, Session, Track
 from tests.signals import START, chunk
 

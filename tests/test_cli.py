@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from models.card import default_weights
 from models.contract import Gain
-from models.weights import default_weights
 from monitor import cli
 from monitor.app import Replay, run_replay
 from monitor.clock import ManualClock

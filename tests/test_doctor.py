@@ -73,8 +73,8 @@ def test_the_network_stages_an_epoch() -> None:
 
 
 def test_weights_for_another_gain_are_a_problem(tmp_path: Path) -> None:
+    from models.card import default_weights
     from models.contract import Gain
-    from models.weights import default_weights
 
     settings = read_settings(gain="unknown", weights=default_weights(Gain.KNOWN))
     assert findings(lambda: doctor.network(settings))[0].verdict is Verdict.PROBLEM

@@ -5,17 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-import torch
-
+from models.card import WeightsError, read_contract
 from models.contract import EPOCH_S, SFREQ_HZ, ModelContract
-from models.weights import WeightsError, load
 from monitor.conditioning.conditioner import HIGHPASS_HZ, LOWPASS_HZ
 from monitor.errors import InputError
 from monitor.types import F32, Bool
 
 
+class BackendUnavailableError(InputError):
+    """A backend cannot be had on this machine. The message says why, and what to do."""
+
+
 class Backend(Protocol):
-    """A staging network, ready to run. The same input gives the same answer, bit for bit."""
+    """A staging network, ready to run, for any number of epochs and sleepers at once.
+
+    The same input gives the same answer, bit for bit. Several threads may ask at a time.
+    """
+
+    name: str
+    """As `--backend` calls it."""
+
+    runs_on: str
+    """In words for people: what runs the network, on what."""
 
     @property
     def contract(self) -> ModelContract: ...
@@ -27,43 +38,24 @@ class Backend(Protocol):
     def stage(self, embeddings: F32, scored: Bool) -> tuple[F32, F32]:
         """Embeddings (n, L, embedding_dim), newest epoch last, and which of them count (n, L).
 
-        Returns probabilities of the newest epoch from the past alone, (n, 5), and of every epoch
-        given all L, (n, L, 5).
+        Returns probabilities of the newest epoch from the past alone, (n, 5), and of the epochs
+        whose revised stage is still open given all L, (n, `n_open`, 5), the newest last.
         """
         ...
 
 
-class TorchBackend:
-    """PyTorch on the CPU, one thread: a night needs no more, and others share the machine."""
-
-    def __init__(self, weights: Path) -> None:
-        """Load ``weights`` (safetensors, its card beside it). Raises `InputError` if they are
-        damaged or want a signal that the conditioning does not make."""
-        torch.set_num_threads(1)
-        try:
-            self._network, self._contract = load(weights)
-        except (WeightsError, OSError) as exc:
-            raise InputError(f"cannot use the weights {weights}: {exc}") from exc
-        _check_signal(self._contract, weights)
-
-    @property
-    def contract(self) -> ModelContract:
-        return self._contract
-
-    def encode(self, epochs_uv: F32) -> F32:
-        with torch.inference_mode():
-            embeddings: F32 = self._network.encode(torch.from_numpy(epochs_uv)).numpy()
-            return embeddings
-
-    def stage(self, embeddings: F32, scored: Bool) -> tuple[F32, F32]:
-        with torch.inference_mode():
-            live, revised = self._network.stage(
-                torch.from_numpy(embeddings), torch.from_numpy(scored)
-            )
-            return live.numpy(), revised.numpy()
+def n_open(contract: ModelContract, n_epochs: int) -> int:
+    """How many of the newest ``n_epochs`` are not final yet, the newest included."""
+    return min(n_epochs, contract.revision_epochs + 1)
 
 
-def _check_signal(contract: ModelContract, weights: Path) -> None:
+def checked_contract(weights: Path) -> ModelContract:
+    """The contract of ``weights``. Raises `InputError` if they cannot be used, or want a signal
+    that the conditioning does not make."""
+    try:
+        contract = read_contract(weights)
+    except WeightsError as exc:
+        raise unusable(weights, exc) from exc
     wanted = (contract.sfreq_hz, contract.epoch_s, contract.highpass_hz, contract.lowpass_hz)
     made = (SFREQ_HZ, EPOCH_S, HIGHPASS_HZ, LOWPASS_HZ)
     if wanted != made:
@@ -71,3 +63,13 @@ def _check_signal(contract: ModelContract, weights: Path) -> None:
             f"the weights {weights} want (rate Hz, epoch s, high-pass Hz, low-pass Hz) = {wanted}, "
             f"but the monitor conditions signals to {made}; use weights trained for this version"
         )
+    return contract
+
+
+def unusable(weights: Path, exc: Exception) -> InputError:
+    return InputError(f"cannot use the weights {weights}: {exc}")
+
+
+def exported_folder(contract: ModelContract, exported: Path) -> Path:
+    """Where in ``exported`` lies what was made of these very weights for this machine."""
+    return exported / f"{contract.name}-{contract.version}-{contract.weights_sha256[:8]}"

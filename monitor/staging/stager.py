@@ -77,7 +77,7 @@ class Stager:
         return entry
 
     def _run(self) -> tuple[F32, F32]:
-        """Probabilities of the newest epoch, (5,), and revised ones of the context, (L, 5)."""
+        """Probabilities of the newest epoch, (5,), and revised ones of those still open, (R, 5)."""
         embeddings = np.stack([entry.embedding for entry in self._context])[None]  # (1, L, E)
         scored = np.array([[entry.reason is None for entry in self._context]])  # (1, L)
         live, revised = self._backend.stage(embeddings, scored)
@@ -87,7 +87,8 @@ class Stager:
         newest = self._context[-1].index
         horizon = self._backend.contract.revision_epochs
         revisions = []
-        for entry, probabilities in zip(self._context, revised, strict=True):
+        open_epochs = list(self._context)[-len(revised) :]
+        for entry, probabilities in zip(open_epochs, revised, strict=True):
             said = entry.latest
             final = ended or newest - entry.index >= horizon
             closed = said.track is Track.REVISED and said.final

@@ -11,9 +11,10 @@ from typing import Annotated
 import torch
 import typer
 
+from models.card import VARIANTS, read_card
 from models.contract import Gain, ModelContract
 from models.mc2sleepnet import MC2SleepNet
-from models.weights import VARIANTS, read_card, save
+from models.weights import save
 from offline_training.bandpower.card import describe
 from offline_training.bandpower.crossval import CrossValidation
 from offline_training.bandpower.fit import fit

@@ -16,8 +16,8 @@ import torch
 import typer
 from rich.console import Console
 
+from models.card import default_weights
 from models.contract import Gain
-from models.weights import default_weights
 from monitor.clock import SystemClock
 from monitor.errors import InputError, MonitorError
 from monitor.types import Track

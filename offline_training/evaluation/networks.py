@@ -9,9 +9,11 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from models.card import read_card
 from models.contract import EPOCH_SAMPLES, Gain
-from models.weights import load, read_card
-from monitor.staging.backend import TorchBackend
+from models.weights import load
+from monitor.staging.backend import n_open
+from monitor.staging.torch_backend import TorchBackend
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Cost:
                 network.stage(
                     torch.zeros(1, context, contract.embedding_dim),
                     torch.ones(1, context, dtype=torch.bool),
+                    n_open(contract, context),
                 )
         return cls(
             parameters=sum(parameter.numel() for parameter in network.parameters()),

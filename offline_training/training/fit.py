@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models.card import VARIANTS
 from models.contract import Gain, ModelContract
 from models.mc2sleepnet import MC2SleepNet
-from models.weights import VARIANTS, save
+from models.weights import save
 from monitor.errors import InputError
 from monitor.types import Track
 from offline_training.data.recordings import Recording

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.weights import read_card
+from models.card import read_card
 
 UNKNOWN = "unknown: the card of the weights this training began with names no licence"
 
@@ -26,7 +26,7 @@ class Origin:
 
     @classmethod
     def of(cls, init: Path | None) -> Origin:
-        """Of the weights ``init``. Raises `models.weights.WeightsError` without their card."""
+        """Of the weights ``init``. Raises `models.card.WeightsError` without their card."""
         if init is None:
             return cls()
         card = read_card(init)

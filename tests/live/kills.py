@@ -21,13 +21,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from models.card import default_weights
 from models.contract import EPOCH_S, Gain
-from models.weights import default_weights
 from monitor.clock import ManualClock
 from monitor.night.store import NightStore
 from monitor.sinks.redis_server import RedisServer
-from monitor.staging.backend import TorchBackend
 from monitor.staging.stager import Stager
+from monitor.staging.torch_backend import TorchBackend
 from monitor.types import StagePrediction, Track
 from tests.live import nights
 from tests.live.processes import (

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.card import WeightsError, default_weights, read_card
 from models.contract import Gain, ModelContract
 from models.mc2sleepnet import MC2SleepNet, NetworkConfig
-from models.weights import WeightsError, default_weights, load, read_card, save
+from models.weights import load, save
 
 CONFIG = NetworkConfig(
     raw=False, frames=False, d_model=16, n_heads=4, d_ff=32, sequence_layers=1, gain_free=True

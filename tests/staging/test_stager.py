@@ -9,11 +9,11 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from models.card import default_weights
 from models.contract import Gain
-from models.weights import default_weights
 from monitor.clock import ManualClock
-from monitor.staging.backend import TorchBackend
 from monitor.staging.stager import Stager
+from monitor.staging.torch_backend import TorchBackend
 from monitor.types import (
     Derivation,
     Epoch,

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from models.card import read_card
 from models.contract import Gain
-from models.weights import load, read_card
+from models.weights import load
 from tests.offline_training.data.measured import write_data
 from tests.offline_training.program import Program
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.card import default_weights
 from models.contract import Gain
-from models.weights import default_weights
 from offline_training.evaluation.networks import Cost, peak_memory_mb
 from tests.edf_files import Signal, make_discontinuous, write_edf
 from tests.offline_training.evaluation.nights import write_night

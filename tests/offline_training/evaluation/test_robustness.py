@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.card import default_weights
 from models.contract import Gain
-from models.weights import default_weights
 from monitor.clock import SystemClock
 from monitor.errors import InputError
 from monitor.types import Track

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.card import read_card
 from models.contract import Gain
-from models.weights import load, read_card
+from models.weights import load
 from offline_training.data.sources import prepared_source
 from offline_training.training.paper import PROTOCOLS
 from tests.offline_training.data.measured import write_data, write_timedomain

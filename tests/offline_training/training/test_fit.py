@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from models.card import read_card
 from models.contract import Gain, ModelContract, SpectrogramSpec
 from models.mc2sleepnet import MC2SleepNet
-from models.weights import load, read_card, save
+from models.weights import load, save
 from monitor.errors import InputError
 from monitor.types import Track
 from offline_training.data.licences import ODC_BY, SHHS, SLEEP_EDF_ATTRIBUTION

@@ -1,0 +1,51 @@
+"""PyTorch on the CPU, in float32: what every other backend is compared with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from models.card import WeightsError
+from models.contract import ModelContract
+from monitor.staging.backend import checked_contract, n_open, unusable
+from monitor.types import F32, Bool
+
+
+class TorchBackend:
+    """PyTorch on the CPU, one thread: a night needs no more, and others share the machine."""
+
+    name = "torch"
+
+    def __init__(self, weights: Path) -> None:
+        """Load ``weights`` (safetensors, its card beside it). Raises `InputError` if they are
+        damaged or want a signal that the conditioning does not make."""
+        import torch
+
+        from models.weights import load
+
+        torch.set_num_threads(1)
+        self._torch = torch
+        self._contract = checked_contract(weights)
+        try:
+            self._network, _ = load(weights)
+        except (WeightsError, OSError) as exc:
+            raise unusable(weights, exc) from exc
+        self.runs_on = f"PyTorch {torch.__version__} on the CPU"
+
+    @property
+    def contract(self) -> ModelContract:
+        return self._contract
+
+    def encode(self, epochs_uv: F32) -> F32:
+        torch = self._torch
+        with torch.inference_mode():
+            embeddings: F32 = self._network.encode(torch.from_numpy(epochs_uv)).numpy()
+            return embeddings
+
+    def stage(self, embeddings: F32, scored: Bool) -> tuple[F32, F32]:
+        torch = self._torch
+        newest = n_open(self._contract, embeddings.shape[1])
+        with torch.inference_mode():
+            live, revised = self._network.stage(
+                torch.from_numpy(embeddings), torch.from_numpy(scored), newest
+            )
+            return live.numpy(), revised.numpy()
