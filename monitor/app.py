@@ -24,7 +24,7 @@ from monitor.errors import InputError, MonitorError
 from monitor.night.agreement import agreement
 from monitor.night.state import NightState
 from monitor.night.store import NightStore
-from monitor.pipeline import Pipeline, begin
+from monitor.pipeline import BATCH_EPOCHS, Pipeline, begin
 from monitor.sinks.agreement_report import agreement_report
 from monitor.sinks.dashboard import Look, night_view, summary
 from monitor.sinks.epochs_csv import check_writable, write_epochs
@@ -43,7 +43,7 @@ from monitor.types import Delivery, EegChunk, Montage, Session
 HANDOVER_S = 0.05
 """A paced replay hands over samples this often, about as often as a headband does."""
 
-LONGEST_CHUNK_S = 30.0
+LONGEST_CHUNK_S = EPOCH_S * BATCH_EPOCHS
 
 _log = logging.getLogger(__name__)
 

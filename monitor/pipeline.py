@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 
 from models.contract import EPOCH_S
@@ -28,6 +29,9 @@ from monitor.types import (
     SignalState,
     StagePrediction,
 )
+
+BATCH_EPOCHS = 32
+"""At most so many epochs are staged together: enough to keep every core busy."""
 
 
 def begin(
@@ -70,6 +74,7 @@ class Pipeline:
         self._stager = stager
         self._store = store
         self._write = store.write if backlog is None else backlog.write
+        self._together = store.together if backlog is None else nullcontext
         self._fed_again = backlog is None
         self._notify = notify
         self.night = Night.restore(store, session)
@@ -149,25 +154,29 @@ class Pipeline:
         return predictions + last
 
     def _take(self, epochs: Sequence[Epoch]) -> list[StagePrediction]:
+        new = [epoch for epoch in epochs if epoch.index >= self.night.n_epochs]
+        for epoch in epochs[: len(epochs) - len(new)]:
+            self._contacts = self._contacts_of(epoch)
         predictions: list[StagePrediction] = []
-        for epoch in epochs:
-            if epoch.index >= self.night.n_epochs:
-                predictions += self._stage(epoch)
-            else:
-                self._contacts = self._contacts_of(epoch)
+        # Told batch by batch: after a long gap there may be hours of them.
+        for at in range(0, len(new), BATCH_EPOCHS):
+            batch = new[at : at + BATCH_EPOCHS]
+            with self._together():
+                for epoch, staged in zip(batch, self._stager.push(batch), strict=True):
+                    self._tell(epoch, staged)
+                    predictions += staged
         return predictions
 
-    def _stage(self, epoch: Epoch) -> list[StagePrediction]:
+    def _tell(self, epoch: Epoch, predictions: Sequence[StagePrediction]) -> None:
+        """Store an epoch with all that it changed, then announce it."""
         end_utc = self._epoch_end(epoch.index)
         while self._coming_marks and self._coming_marks[0].time_utc < end_utc:
             self.mark(self._coming_marks.popleft())
-        predictions = self._stager.push(epoch)
         told = self._changes(epoch, end_utc)
         told += [events.stage_event(self._session, self._next(), each) for each in predictions]
         self._write(told, predictions, epoch)
         self.night.add(predictions, epoch)
         self._notify()
-        return predictions
 
     def _changes(self, epoch: Epoch, end_utc: datetime) -> list[Event]:
         """What is different from the epoch before: derivation, electrodes, signal."""

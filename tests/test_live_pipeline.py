@@ -71,7 +71,8 @@ def opinion(prediction: StagePrediction) -> StagePrediction:
 def assert_staged_as_if_unbroken(store: NightStore) -> None:
     """A stager that sees the stored epochs, one after the other, says the same."""
     stager = Stager(backend(), ManualClock())
-    said = [each for epoch in store.epochs() for each in stager.push(epoch)] + stager.finish()
+    said = [each for epoch in store.epochs() for each in stager.push([epoch])[0]]
+    said += stager.finish()
     for track in Track:
         again = {each.epoch_index: opinion(each) for each in said if each.track is track}
         assert {n: opinion(p) for n, p in enumerate(store.predictions(track))} == again

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
-from scipy.signal import welch
 
 from models.contract import SFREQ_HZ, Gain
+from monitor.conditioning.spectrum import power_spectrum
 from monitor.types import (
     F32,
     F64,
@@ -117,7 +117,7 @@ def judge_derivation(quality: Quality, electrodes: Iterable[Quality], derived_uv
 def spectral_slope(conditioned_uv: F32) -> float:
     """Slope of log power over log frequency from 1 to 35 Hz of what was seen, (n,) at 100 Hz."""
     seen = conditioned_uv[~np.isnan(conditioned_uv)].astype(np.float64)
-    freqs_hz, power = welch(seen, SFREQ_HZ, nperseg=min(seen.size, round(4.0 * SFREQ_HZ)))
+    freqs_hz, power = power_spectrum(seen, SFREQ_HZ)
     band = (freqs_hz >= 1.0) & (freqs_hz <= 35.0)
     log_hz, log_power = np.log(freqs_hz[band]), np.log(np.maximum(power[band], 1e-30))
     centred = log_hz - log_hz.mean()
@@ -165,7 +165,7 @@ def _mains_fraction(raw_uv: F64, sfreq_hz: float) -> float | None:
     candidates_hz = [f for f in (50.0, 60.0) if f + 2.0 <= sfreq_hz / 2.0]
     if not candidates_hz or raw_uv.size < 2.0 * sfreq_hz:
         return None
-    freqs_hz, power = welch(raw_uv, sfreq_hz, nperseg=min(raw_uv.size, round(4.0 * sfreq_hz)))
+    freqs_hz, power = power_spectrum(raw_uv, sfreq_hz)
     total = float(power[freqs_hz >= 0.5].sum())
     if total == 0.0:
         return None

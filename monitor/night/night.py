@@ -38,7 +38,7 @@ class Night:
         self.marks: list[Mark] = []
         self._live: tuple[StagePrediction, ...] = ()
         self._revised: tuple[StagePrediction, ...] = ()
-        self._statistics = sleep_statistics(())
+        self._statistics: SleepStatistics | None = None  # once they are asked for
         self._worn: tuple[int, int] | None = None
 
     @classmethod
@@ -67,6 +67,8 @@ class Night:
 
     @property
     def statistics(self) -> SleepStatistics:
+        if self._statistics is None:
+            self._statistics = self._statistics_now()
         return self._statistics
 
     @property
@@ -117,7 +119,7 @@ class Night:
             clock_utc=clock_utc,
             live=self._live,
             revised=self._revised,
-            statistics=self._statistics,
+            statistics=self.statistics,
             lights_off_utc=self.lights(MarkKind.LIGHTS_OFF),
             lights_on_utc=self.lights(MarkKind.LIGHTS_ON),
             derivations=self._derivations,
@@ -145,7 +147,7 @@ class Night:
                 revised[prediction.epoch_index] = prediction
         self._revised = tuple(revised)
         self._worn = worn_window([prediction.reason is None for prediction in self._live])
-        self._statistics = self._statistics_now()
+        self._statistics = None
 
     def _statistics_now(self) -> SleepStatistics:
         off = self._epoch_at(self.lights(MarkKind.LIGHTS_OFF))

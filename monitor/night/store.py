@@ -215,6 +215,13 @@ class NightStore:
             if ended_utc is not None:
                 cursor.execute("UPDATE session SET ended_utc = ?", (ended_utc.isoformat(),))
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """All that is written within is one transaction. Nobody else sees any of it until then."""
+        with self._transaction() as cursor:
+            cursor.execute("BEGIN")
+            yield
+
     def go_on(self, live: LiveNight) -> None:
         """Go on with a live night, also with one that had been brought to its end."""
         with self._transaction() as cursor:
@@ -339,8 +346,12 @@ class NightStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Cursor]:
-        with self._lock, _translated(self.path), self._connection as connection:
-            yield connection.cursor()
+        with self._lock, _translated(self.path):
+            if self._connection.in_transaction:  # one part of what is written `together`
+                yield self._connection.cursor()
+                return
+            with self._connection as connection:
+                yield connection.cursor()
 
 
 @contextmanager

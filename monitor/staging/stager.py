@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 
@@ -45,50 +46,82 @@ class Stager:
         """How many of the newest epochs `resume` needs."""
         return self._backend.contract.context_epochs
 
-    def push(self, epoch: Epoch) -> list[StagePrediction]:
-        """Stage the next epoch: its live prediction first, then revisions of earlier epochs."""
+    def push(self, epochs: Sequence[Epoch]) -> list[list[StagePrediction]]:
+        """Stage the next epochs: of each its live prediction first, then revisions of earlier ones.
+
+        All at once or one by one, the answer is the same (probabilities to 1e-5).
+        """
         started_s = self._clock.monotonic_s()
-        entry = self._enter(epoch)
-        live, revised = self._run()
-        latency_s = self._clock.monotonic_s() - started_s
-        entry.latest = self._prediction(entry, Track.LIVE, 0, True, live, latency_s)
-        return [entry.latest, *self._revise(revised, latency_s)]
+        windows = []
+        for entry in self._entries(epochs):
+            self._context.append(entry)
+            windows.append(list(self._context))
+        answers = self._run(windows)
+        latency_s = (self._clock.monotonic_s() - started_s) / max(1, len(epochs))
+        steps = []
+        for window, (live, revised) in zip(windows, answers, strict=True):
+            newest = window[-1]
+            newest.latest = self._prediction(newest, Track.LIVE, 0, True, live, latency_s)
+            steps.append([newest.latest, *self._revise(window, revised, latency_s)])
+        return steps
 
     def finish(self) -> list[StagePrediction]:
         """The night is over: every epoch still open gets its final revision."""
         if not self._context:
             return []
         started_s = self._clock.monotonic_s()
-        _, revised = self._run()
-        return self._revise(revised, self._clock.monotonic_s() - started_s, ended=True)
+        window = list(self._context)
+        ((_, revised),) = self._run([window])
+        latency_s = self._clock.monotonic_s() - started_s
+        return self._revise(window, revised, latency_s, ended=True)
 
     def resume(self, stored: Sequence[tuple[Epoch, StagePrediction]]) -> None:
         """Take up a night: its newest `context_epochs` epochs, each with what was last said."""
-        for epoch, latest in stored:
-            self._enter(epoch).latest = latest
+        entries = self._entries([epoch for epoch, _ in stored])
+        for entry, (_, latest) in zip(entries, stored, strict=True):
+            entry.latest = latest
+            self._context.append(entry)
 
-    def _enter(self, epoch: Epoch) -> _ContextEpoch:
-        if epoch.quality.reason is None:
-            embedding = self._backend.encode(bridged(epoch.staged_uv)[None])[0]
-        else:
-            embedding = np.zeros(self._backend.contract.embedding_dim, np.float32)
-        entry = _ContextEpoch(epoch.index, embedding, epoch.quality.reason)
-        self._context.append(entry)
-        return entry
+    def _entries(self, epochs: Sequence[Epoch]) -> list[_ContextEpoch]:
+        """Epochs with their embeddings; unscored ones have none."""
+        scored = [epoch for epoch in epochs if epoch.quality.reason is None]
+        embeddings: Iterator[F32] = iter(())
+        if scored:
+            epochs_uv = np.stack([bridged(epoch.staged_uv) for epoch in scored])  # (n, 3000)
+            embeddings = iter(self._backend.encode(epochs_uv))
+        nothing = np.zeros(self._backend.contract.embedding_dim, np.float32)
+        return [
+            _ContextEpoch(
+                epoch.index,
+                next(embeddings) if epoch.quality.reason is None else nothing,
+                epoch.quality.reason,
+            )
+            for epoch in epochs
+        ]
 
-    def _run(self) -> tuple[F32, F32]:
-        """Probabilities of the newest epoch, (5,), and revised ones of those still open, (R, 5)."""
-        embeddings = np.stack([entry.embedding for entry in self._context])[None]  # (1, L, E)
-        scored = np.array([[entry.reason is None for entry in self._context]])  # (1, L)
-        live, revised = self._backend.stage(embeddings, scored)
-        return live[0], revised[0]
+    def _run(self, windows: Sequence[Sequence[_ContextEpoch]]) -> list[tuple[F32, F32]]:
+        """Of each window of context, newest epoch last: probabilities of the newest, (5,), and
+        revised ones of those still open, (R, 5)."""
+        answers: list[tuple[F32, F32]] = []
+        # At the start of a night each window is longer than the one before.
+        for _, alike in groupby(windows, len):
+            group = list(alike)
+            embeddings = np.array([[entry.embedding for entry in window] for window in group])
+            scored = np.array([[entry.reason is None for entry in window] for window in group])
+            answers += zip(*self._backend.stage(embeddings, scored), strict=True)  # (n, L, E)
+        return answers
 
-    def _revise(self, revised: F32, latency_s: float, ended: bool = False) -> list[StagePrediction]:
-        newest = self._context[-1].index
+    def _revise(
+        self,
+        window: Sequence[_ContextEpoch],
+        revised: F32,
+        latency_s: float,
+        ended: bool = False,
+    ) -> list[StagePrediction]:
+        newest = window[-1].index
         horizon = self._backend.contract.revision_epochs
         revisions = []
-        open_epochs = list(self._context)[-len(revised) :]
-        for entry, probabilities in zip(open_epochs, revised, strict=True):
+        for entry, probabilities in zip(window[-len(revised) :], revised, strict=True):
             said = entry.latest
             final = ended or newest - entry.index >= horizon
             closed = said.track is Track.REVISED and said.final

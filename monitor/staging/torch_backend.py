@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from models.card import WeightsError
 from models.contract import ModelContract
 from monitor.staging.backend import checked_contract, n_open, unusable
+from monitor.staging.slices import WINDOWS, Slices
 from monitor.types import F32, Bool
 
 
 class TorchBackend:
-    """PyTorch on the CPU, one thread: a night needs no more, and others share the machine."""
+    """PyTorch on the CPU. An epoch is staged by one thread: others share the machine."""
 
     name = "torch"
 
@@ -22,7 +24,10 @@ class TorchBackend:
 
         from models.weights import load
 
-        torch.set_num_threads(1)
+        # Of the pool's threads as well: OpenMP counts for each thread by itself.
+        one_thread = partial(torch.set_num_threads, 1)
+        one_thread()
+        self._slices = Slices(one_thread)
         self._torch = torch
         self._contract = checked_contract(weights)
         try:
@@ -36,12 +41,20 @@ class TorchBackend:
         return self._contract
 
     def encode(self, epochs_uv: F32) -> F32:
-        torch = self._torch
-        with torch.inference_mode():
-            embeddings: F32 = self._network.encode(torch.from_numpy(epochs_uv)).numpy()
-            return embeddings
+        # One by one: a single row is multiplied otherwise than several, and rounds otherwise. So an
+        # epoch has the same embedding, bit for bit, whatever it is encoded with.
+        return self._slices.run(self._encode, epochs_uv, length=1)[0]
 
     def stage(self, embeddings: F32, scored: Bool) -> tuple[F32, F32]:
+        live, revised = self._slices.run(self._stage, embeddings, scored, length=WINDOWS)
+        return live, revised
+
+    def _encode(self, epochs_uv: F32) -> tuple[F32]:
+        torch = self._torch
+        with torch.inference_mode():
+            return (self._network.encode(torch.from_numpy(epochs_uv)).numpy(),)
+
+    def _stage(self, embeddings: F32, scored: Bool) -> tuple[F32, F32]:
         torch = self._torch
         newest = n_open(self._contract, embeddings.shape[1])
         with torch.inference_mode():

@@ -32,9 +32,9 @@ class Staged:
 
 
 def stage_epochs(epochs: Sequence[Epoch], backend: Backend, clock: Clock) -> Staged:
-    """Stage a whole night, one epoch after the other, as a live night comes."""
+    """Stage a whole night as a live night comes: the live track sees the past alone."""
     stager = Stager(backend, clock)
-    predictions = [each for epoch in epochs for each in stager.push(epoch)] + stager.finish()
+    predictions = [each for step in stager.push(epochs) for each in step] + stager.finish()
     staged = Staged(
         live=np.full((len(epochs), len(STAGES)), np.nan),
         revised=np.full((len(epochs), len(STAGES)), np.nan),

@@ -193,7 +193,8 @@ def _compare_to_unbroken(report: Report, path: Path) -> None:
     store = NightStore.open(path)
     try:
         stager = Stager(TorchBackend(default_weights(Gain.KNOWN)), ManualClock())
-        told = [each for epoch in store.epochs() for each in stager.push(epoch)] + stager.finish()
+        told = [each for epoch in store.epochs() for each in stager.push([epoch])[0]]
+        told += stager.finish()
         again = {track: {e.epoch_index: e for e in told if e.track is track} for track in Track}
         for track, name in ((Track.LIVE, "live"), (Track.REVISED, "revised")):
             stored = {each.epoch_index: each for each in store.predictions(track)}

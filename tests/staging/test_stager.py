@@ -49,7 +49,7 @@ def new_stager() -> Stager:
 
 
 def stage(stager: Stager, night: list[Epoch]) -> list[StagePrediction]:
-    predictions = [prediction for each in night for prediction in stager.push(each)]
+    predictions = [prediction for step in stager.push(night) for prediction in step]
     return predictions + stager.finish()
 
 
@@ -69,7 +69,7 @@ def test_an_epoch_costs_one_encoder_pass_and_one_sequence_pass() -> None:
     network.spectral_stack.register_forward_hook(count("stack"))
     stager = Stager(counted, ManualClock())
     for each in epochs(30):
-        stager.push(each)
+        stager.push([each])
     assert passes == {"encoder": 30, "stack": 30}
 
 
@@ -89,7 +89,7 @@ def test_revisions_count_up_and_the_last_one_is_final() -> None:
         assert of_epoch[0].track is Track.LIVE
         assert [p.final for p in of_epoch[1:]] == [False] * (len(of_epoch) - 2) + [True]
     stager = new_stager()
-    told = [stager.push(each) for each in epochs(40)]
+    told = stager.push(epochs(40))
     finals = [
         [p.epoch_index for p in step if p.track is Track.REVISED and p.final] for step in told
     ]
@@ -115,15 +115,26 @@ def test_a_resumed_stager_goes_on_as_the_first_would_have() -> None:
     night = epochs(60)
     whole, cut = new_stager(), new_stager()
     for each in night[:45]:
-        whole.push(each)
+        whole.push([each])
     latest = {}
     for each in night[:45]:
-        for prediction in cut.push(each):
+        for prediction in cut.push([each])[0]:
             latest[prediction.epoch_index] = prediction
     resumed = new_stager()
     stored = night[:45][-resumed.context_epochs :]
     resumed.resume([(each, latest[each.index]) for each in stored])
     assert stage(resumed, night[45:]) == stage(whole, night[45:])
+
+
+@pytest.mark.parametrize("at_once", [2, 7, 32, 150])
+def test_epochs_staged_together_come_out_as_one_by_one(at_once: int) -> None:
+    """Bit for bit, on both tracks; more epochs than the context holds, some of them unscored."""
+    night = epochs(150, unscored=(0, 3, 4, 60, 149))
+    alone, together = new_stager(), new_stager()
+    one_by_one = [step for each in night for step in alone.push([each])]
+    batches = [night[at : at + at_once] for at in range(0, len(night), at_once)]
+    assert [step for batch in batches for step in together.push(batch)] == one_by_one
+    assert together.finish() == alone.finish()
 
 
 def test_a_night_without_epochs_has_no_last_word() -> None:

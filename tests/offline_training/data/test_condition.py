@@ -54,7 +54,7 @@ def staged(recording: Path, hypnogram: Path | None) -> list[F32 | Reason]:
     seen: list[F32 | Reason] = []
     epochs = [e for chunk in run.chunks(clock, from_s=0.0) for e in conditioner.push(chunk)]
     for epoch in epochs + conditioner.finish():
-        stager.push(epoch)
+        stager.push([epoch])
         seen.append(epoch.quality.reason or listener.encoded[-1])
     return seen
 
