@@ -1,0 +1,142 @@
+"""What the machine can do at best, and what an epoch takes at least."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_SIZES = (256, 512, 1024, 2048)
+_GPU_SIZES = (2048, 4096, 8192)
+_TRIAD_FLOATS = 2**25
+"""Of each of three arrays: 128 MiB, more than the caches of most processors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """The best rates of a part of the machine, as PyTorch reaches them.
+
+    ``matmul_gflops``: of square matrix products, the best size counts, by dtype; a multiplication
+    and an addition are two operations. ``memory_gb_s``: of ``a = b + 3 c`` (STREAM's triad), two
+    reads and a write, of arrays that leave the caches.
+    """
+
+    on: str
+    matmul_gflops: dict[str, float]
+    memory_gb_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The least that staging one epoch with full context takes.
+
+    ``encode`` and ``stage`` are the operations of the network's matrix products (convolutions and
+    attention included) for what a backend is asked: the epochs still open. ``plain_stage``: of the
+    network as it is, which revises all epochs of the context. ``weight_bytes`` are read once a
+    batch, ``epoch_bytes`` read and written once an epoch.
+    """
+
+    encode: int
+    stage: int
+    plain_stage: int
+    weight_bytes: int
+    epoch_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """``gpu`` is None where there is none that PyTorch can use."""
+
+    one_thread: Ceiling
+    all_threads: Ceiling
+    gpu: Ceiling | None
+    work: Work
+
+
+def measure_ceilings(weights: Path, seconds: float) -> Ceilings:
+    """Each rate is looked for for ``seconds``. Sets the number of PyTorch's threads: call it in a
+    process of its own, in which OMP_NUM_THREADS is not set."""
+    import torch
+
+    n_threads = torch.get_num_threads()
+    cpu = []
+    for n in (1, n_threads):
+        torch.set_num_threads(n)
+        cpu.append(_ceiling(f"{n} thread{'s'[: n > 1]}", "cpu", seconds))
+    gpu = None
+    if torch.cuda.is_available():
+        gpu = _ceiling(torch.cuda.get_device_name(), "cuda", seconds)
+    return Ceilings(cpu[0], cpu[1], gpu, _work(weights))
+
+
+def _ceiling(on: str, device: str, seconds: float) -> Ceiling:
+    import torch
+
+    def best_s(run: Callable[[], object]) -> float:
+        times: list[float] = []
+        began_s = time.perf_counter()
+        while len(times) < 2 or time.perf_counter() - began_s < seconds:
+            start_s = time.perf_counter()
+            run()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - start_s)
+        return min(times)
+
+    dtypes = [torch.float32] + ([torch.float16, torch.bfloat16] if device == "cuda" else [])
+    rates = {}
+    for dtype in dtypes:
+        each = []
+        for size in _GPU_SIZES if device == "cuda" else _SIZES:
+            a, b = torch.randn(2, size, size, device=device).to(dtype)
+            product = torch.empty_like(a)
+            took_s = best_s(lambda a=a, b=b, product=product: torch.mm(a, b, out=product))  # type: ignore[misc]
+            each.append(2e-9 * size**3 / took_s)
+        rates[str(dtype).removeprefix("torch.")] = max(each)
+    a, b, c = torch.ones(3, _TRIAD_FLOATS, device=device)
+    triad_s = best_s(lambda: torch.add(b, c, alpha=3.0, out=a))
+    return Ceiling(on, rates, 3e-9 * a.nbytes / triad_s)
+
+
+def _work(weights: Path) -> Work:
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from models.contract import EPOCH_SAMPLES
+    from models.weights import load
+    from monitor.staging.backend import n_open
+
+    network, contract = load(weights)
+    epoch = torch.zeros(1, EPOCH_SAMPLES)
+    length = contract.context_epochs
+    embeddings = torch.zeros(1, length, contract.embedding_dim)
+    scored = torch.ones(1, length, dtype=torch.bool)
+    newest = n_open(contract, length)
+
+    def count(run: Callable[[], object]) -> int:
+        # The counter does not see into the fused attention of the CPU.
+        with (
+            torch.inference_mode(),
+            sdpa_kernel(SDPBackend.MATH),
+            FlopCounterMode(display=False) as counter,
+        ):
+            run()
+        return int(counter.get_total_flops())
+
+    answers = sum(answer.nbytes for answer in network.stage(embeddings, scored, newest))
+    embedding = embeddings[:, -1]
+    return Work(
+        encode=count(lambda: network.encode(epoch)),
+        stage=count(lambda: network.stage(embeddings, scored, newest)),
+        plain_stage=count(lambda: network.stage(embeddings, scored)),
+        weight_bytes=sum(tensor.nbytes for tensor in network.state_dict().values()),
+        epoch_bytes=epoch.nbytes + embedding.nbytes + embeddings.nbytes + scored.nbytes + answers,
+    )
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(measure_ceilings(Path(sys.argv[1]), float(sys.argv[2])))))

@@ -1,0 +1,123 @@
+"""The benchmark of backends measures what it says; how much it is depends on the machine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from deploy.backend_benchmark import BackendsBenchmark, benchmark_backends
+from deploy.backend_process import SLEEPERS
+from deploy.backend_tables import tables
+from models.card import default_weights
+from models.contract import Gain
+from monitor.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def result(told: list[str], tmp_path_factory: pytest.TempPathFactory) -> BackendsBenchmark:
+    """Where nothing was exported: of these two only torch can be had."""
+    nothing = tmp_path_factory.mktemp("exported")
+    weights = default_weights(Gain.KNOWN)
+    return benchmark_backends(["onnx", "torch"], weights, nothing, [1, 9], told.append, 0.01)
+
+
+def test_every_figure_is_measured(result: BackendsBenchmark) -> None:
+    for each in result.backends[1:]:
+        figures = each.figures
+        assert figures is not None, each.unavailable
+        assert 0.0 < figures.load_s < figures.startup_s
+        assert 0.0 < figures.first_epoch_ms < 1e3 * figures.startup_s
+        assert figures.torch_imported
+        if figures.memory_mb is not None and figures.peak_mb is not None:
+            assert 100.0 < figures.memory_mb <= figures.peak_mb  # torch alone takes more
+        for spread in (figures.encode, figures.stage, figures.epoch):
+            assert 0.0 < spread.median_ms <= spread.p99_ms
+        assert [many.batch for many in figures.throughput] == [1, 9]
+        assert figures.sharing.sleepers == SLEEPERS
+        assert figures.sharing.threads_epochs_per_s > 0.0
+        assert figures.sharing.batch_epochs_per_s > 0.0
+        assert each.times_floor is not None
+
+
+def test_the_plain_network_is_measured_beside_them(result: BackendsBenchmark) -> None:
+    assert [each.backend for each in result.backends[:3]] == ["onnx", "torch", "eager"]
+    eager = result.backends[2].figures
+    assert eager is not None
+    assert "plain" in eager.runs_on
+
+
+def test_a_backend_that_is_not_there_says_why_and_stops_no_other(
+    result: BackendsBenchmark, told: list[str]
+) -> None:
+    onnx = result.backends[0]
+    assert onnx.figures is None
+    assert onnx.unavailable is not None
+    assert "sleep-deploy export" in onnx.unavailable
+    assert "measuring torch" in told
+
+
+def test_operations_are_those_of_the_matrix_products(result: BackendsBenchmark) -> None:
+    """Counted by hand for the default weights: D 64, feed-forward 256, 4 layers, 120 epochs of
+    context of which 11 are open, both tracks."""
+    d, feed, length, newest, tracks = 64, 256, 120, 11, 2
+
+    def layer(asks: int) -> int:
+        query_and_out, key_and_value = 2 * asks * d * d, 2 * length * d * d
+        attention, fed = 2 * asks * length * d, 2 * asks * d * feed
+        return 2 * tracks * (query_and_out + key_and_value + attention + fed)
+
+    def head(asks: int) -> int:
+        return 2 * tracks * asks * d * 5
+
+    work = result.ceilings.work
+    assert work.stage == 3 * layer(length) + layer(newest) + head(newest)
+    assert work.plain_stage == 4 * layer(length) + head(length)
+    assert 0 < work.encode < work.stage
+
+
+def test_rates_belong_to_the_operations(result: BackendsBenchmark) -> None:
+    work, torch, eager = result.ceilings.work, *result.backends[1:3]
+    for each, stage in ((torch, work.stage), (eager, work.plain_stage)):
+        assert each.figures is not None
+        expected = [1e-9 * (work.encode + stage) * m.epochs_per_s for m in each.figures.throughput]
+        assert each.gflops == pytest.approx(expected)
+        assert len(each.batch_times_floor) == 2
+    best = result.ceilings.one_thread
+    assert best.matmul_gflops["float32"] > 0.0
+    assert best.memory_gb_s > 0.0
+    assert eager.figures is not None
+    assert eager.figures.cores < 1.1  # so its floor is that of one thread
+    epoch_ms = 1e-6 * (work.encode + work.plain_stage) / best.matmul_gflops["float32"]
+    assert eager.times_floor == pytest.approx(eager.figures.epoch.median_ms / epoch_ms)
+
+
+def test_the_result_is_written_as_json(result: BackendsBenchmark) -> None:
+    read = json.loads(json.dumps(asdict(result)))
+    assert read["backends"][1]["figures"]["throughput"][1]["batch"] == 9
+    assert read["ceilings"]["one_thread"]["on"] == "1 thread"
+
+
+def test_tables_fit_a_terminal(result: BackendsBenchmark) -> None:
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(*tables(result), sep="\n")
+    shown = capture.get()
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "\u2026" not in shown, "something was cut off"
+    assert "sleep-deploy export" in " ".join(shown.split())
+
+
+def test_weights_that_cannot_be_used_are_told_before_anything_is_measured(tmp_path: Path) -> None:
+    told: list[str] = []
+    with pytest.raises(InputError, match="has no card"):
+        benchmark_backends(["torch"], tmp_path / "no.safetensors", tmp_path, [1], told.append)
+    assert told == []
