@@ -17,6 +17,7 @@ from monitor.config import LiveOptions
 from monitor.errors import InputError
 from monitor.live.running import House
 from monitor.live.sleeper import Sleeper, check_source
+from monitor.live.watchdog import Watchdog, notify
 from monitor.night.store import NightStore
 from monitor.sinks.dashboard import Look, live_view, summary
 from monitor.sinks.epochs_csv import check_writable
@@ -43,7 +44,8 @@ def run_live(options: LiveOptions, console: Console, clock: Clock, stop: threadi
             _check_store(each.store, options.new_night)
         if each.output is not None:
             check_writable(each.output, [each.store] if each.store else [])
-    backend = load_backend(options.weights, options.gain)
+    backend = load_backend(options)
+    _log.info(backend.note)
     with ExitStack() as stack:
         server = None
         url = None if options.no_redis else options.redis
@@ -58,11 +60,14 @@ def run_live(options: LiveOptions, console: Console, clock: Clock, stop: threadi
         sleepers = [Sleeper(each, house) for each in options.sleepers]
         with live_view(console, clock, plain=not options.dashboard) as view:
             with _running(sleepers, house.closing):
+                watchdog = Watchdog(clock)
+                notify("READY=1")
                 while any(sleeper.alive for sleeper in sleepers) and not stop.is_set():
                     _hand_out(marks, sleepers)
                     if server is not None:
                         server.ensure_running()
                     view.update([sleeper.state for sleeper in sleepers])
+                    watchdog.tick([sleeper.turn_s for sleeper in sleepers], _status(sleepers))
                     stop.wait(SCREEN_S)
                 _hand_out(marks, sleepers)
             view.update([sleeper.state for sleeper in sleepers])
@@ -86,6 +91,12 @@ def _check_store(path: Path, new_night: bool) -> None:
     NightStore.open(path).close()
 
 
+def _status(sleepers: Sequence[Sleeper]) -> str:
+    """What everyone's source does, in a line."""
+    states = [sleeper.state for sleeper in sleepers]
+    return "; ".join(f"{each.sleeper}: {each.status}".removeprefix(": ") for each in states)
+
+
 def _hand_out(marks: MarkReader | None, sleepers: Sequence[Sleeper]) -> None:
     for mark, name in marks.take() if marks is not None else ():
         for sleeper in sleepers:
@@ -101,6 +112,7 @@ def _running(sleepers: Sequence[Sleeper], closing: threading.Event) -> Iterator[
             sleeper.start()
         yield
     finally:
+        notify("STOPPING=1")
         closing.set()
         for sleeper in sleepers:
             if sleeper.alive:

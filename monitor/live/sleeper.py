@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import threading
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import replace
@@ -62,11 +63,18 @@ class Sleeper:
         self.marks: SimpleQueue[Mark] = SimpleQueue()
         self.error: MonitorError | None = None
         self.state = SleeperState(self.name, "starting", None)
+        self._turn_s = house.clock.monotonic_s()
         self._thread = threading.Thread(target=self._run, name=f"sleeper {self.name}")
 
     @property
     def alive(self) -> bool:
         return self._thread.is_alive()
+
+    @property
+    def turn_s(self) -> float:
+        """Monotonic time of the last turn of its loop, or of the next one while it waits to try
+        again; infinite once it has ended. A thread that hangs has an old one."""
+        return self._turn_s if self.alive else math.inf
 
     def start(self) -> None:
         self._thread.start()
@@ -93,6 +101,7 @@ class Sleeper:
                 wait_s = backoff.next_s()
                 self._say(f"trying again in {wait_s:.0f} s: {_sentence(exc)}")
                 _log.error("%s%s; trying again", self._prefix, _sentence(exc))
+                self._turn_s = house.clock.monotonic_s() + wait_s
                 house.closing.wait(wait_s)
 
     def _monitor(self) -> None:
@@ -127,6 +136,7 @@ class Sleeper:
             wall_clock_s = Timeline(clock).offset_s
             began_s = clock.monotonic_s()
             while not house.closing.is_set():
+                self._turn_s = clock.monotonic_s()
                 chunks = source.poll()
                 if night is None and chunks and source.device is not None:
                     store = stack.enter_context(closing(self._new_store(timeline)))
