@@ -15,11 +15,11 @@ from pathlib import Path
 from rich.console import Console
 
 from models.card import default_weights
-from models.contract import EPOCH_S, Gain
+from models.contract import EPOCH_S
 from monitor import config
 from monitor.clock import Clock
 from monitor.conditioning.conditioner import Conditioner
-from monitor.config import ReplayOptions
+from monitor.config import LiveOptions, ReplayOptions
 from monitor.errors import InputError, MonitorError
 from monitor.night.agreement import agreement
 from monitor.night.state import NightState
@@ -36,8 +36,8 @@ from monitor.sources.edf import EdfRecording
 from monitor.sources.hypnogram import Hypnogram, expert_hypnogram, grid_origin_s, stages_on_grid
 from monitor.sources.marks import recorded_marks
 from monitor.sources.replay import parse_speed, replay
+from monitor.staging.chain import BackendChain
 from monitor.staging.stager import Stager
-from monitor.staging.torch_backend import TorchBackend
 from monitor.types import Delivery, EegChunk, Montage, Session
 
 HANDOVER_S = 0.05
@@ -56,7 +56,7 @@ class Replay:
     recording: EdfRecording
     derivation: RecordedDerivation
     expert: Hypnogram | None
-    backend: TorchBackend
+    backend: BackendChain
     session: Session
     n_epochs: int
     speed: float | None
@@ -78,7 +78,7 @@ class Replay:
                 f"{options.recording} has no whole epoch: it ends {recording.duration_s:.1f} s "
                 f"after its start, and the first 30-s epoch begins at {origin_s:g} s"
             )
-        backend = load_backend(options.weights, options.gain)
+        backend = load_backend(options)
         contract = backend.contract
         # The id stands for what decides the stages: nothing else, and not the time of the run.
         identity = (
@@ -107,7 +107,7 @@ class Replay:
 
     def notes(self) -> list[str]:
         """What the user should hear before the night is staged."""
-        notes = [*self.recording.notes(self.derivation), self.derivation.why]
+        notes = [*self.recording.notes(self.derivation), self.derivation.why, self.backend.note]
         trained = self.backend.contract.channel
         if self.options.channel and name_key(self.derivation.name) != name_key(trained):
             notes.append(f"The network learned from {trained}: expect less of other channels.")
@@ -181,9 +181,12 @@ def nights_folder() -> Path:
     return nights
 
 
-def load_backend(weights: Path | None, gain: Gain) -> TorchBackend:
+def load_backend(options: ReplayOptions | LiveOptions) -> BackendChain:
     """The network. Raises `InputError` for weights that are unusable, or for another gain."""
-    backend = TorchBackend(weights or default_weights(gain))
+    gain = options.gain
+    weights = options.weights or default_weights(gain)
+    exported = options.exported or config.exported_folder()
+    backend = BackendChain(weights, exported, options.backend)
     if backend.contract.gain is not gain:
         raise InputError(
             f"the weights {weights} are for --gain {backend.contract.gain.value}, "

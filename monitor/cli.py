@@ -73,6 +73,14 @@ GainOption = Annotated[
 WeightsOption = Annotated[
     Path | None, typer.Option(help="Other weights (.safetensors, its card beside it).")
 ]
+BackendOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What runs the network: tensorrt, cuda, onnx, torch. Default: auto, the first of "
+        "these that works.",
+    ),
+]
 StoreOption = Annotated[
     Path | None,
     typer.Option(help="The night's SQLite file. Default: one in the user's data folder."),
@@ -148,6 +156,7 @@ def replay(
     store: StoreOption = None,
     output: OutputOption = None,
     weights: WeightsOption = None,
+    backend: BackendOption = None,
     dashboard: DashboardOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -170,6 +179,8 @@ def replay(
             speed=speed,
             gain=settings.gain,
             weights=settings.weights,
+            backend=settings.backend,
+            exported=settings.exported,
             redis=settings.redis_url,
             no_redis=settings.no_redis,
             store=store,
@@ -193,6 +204,7 @@ def live(
     channel: ChannelsOption = None,
     gain: GainOption = None,
     weights: WeightsOption = None,
+    backend: BackendOption = None,
     redis: RedisOption = None,
     no_redis: NoRedisOption = False,
     store: StoreOption = None,
@@ -229,6 +241,7 @@ def lsl(
     channel: ChannelsOption = None,
     gain: GainOption = None,
     weights: WeightsOption = None,
+    backend: BackendOption = None,
     redis: RedisOption = None,
     no_redis: NoRedisOption = False,
     store: StoreOption = None,
@@ -257,6 +270,7 @@ def brainflow(
     channel: ChannelsOption = None,
     gain: GainOption = None,
     weights: WeightsOption = None,
+    backend: BackendOption = None,
     redis: RedisOption = None,
     no_redis: NoRedisOption = False,
     store: StoreOption = None,
@@ -392,7 +406,7 @@ def _settings(context: typer.Context, **more: Any) -> Settings:
         if redis is not None:
             raise typer.BadParameter("give --redis or --no-redis, not both")
         redis = NO_REDIS
-    same = {key: given.get(key) for key in ("gain", "weights", "dashboard")}
+    same = {key: given.get(key) for key in ("gain", "weights", "backend", "dashboard")}
     return read_settings(given["config"], redis=redis, **same, **more)
 
 

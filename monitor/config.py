@@ -48,6 +48,8 @@ class ReplayOptions:
     speed: str = "max"
     gain: Gain = Gain.KNOWN
     weights: Path | None = None
+    backend: str = "auto"
+    exported: Path | None = None
     redis: str | None = None
     no_redis: bool = False
     store: Path | None = None
@@ -151,6 +153,8 @@ class LiveOptions:
     sleepers: tuple[SleeperOptions, ...]
     gain: Gain = Gain.KNOWN
     weights: Path | None = None
+    backend: str = "auto"
+    exported: Path | None = None
     redis: str | None = None
     no_redis: bool = False
     wait_s: float | None = None
@@ -209,6 +213,8 @@ class Settings(BaseSettings):
     redis: Annotated[str, AfterValidator(_redis_url)] | None = None
     gain: Gain = Gain.KNOWN
     weights: File | None = None
+    backend: Literal["auto", "tensorrt", "cuda", "onnx", "torch"] = "auto"
+    exported: File | None = None
     wait: Annotated[FiniteFloat, Field(ge=0)] | None = None
     dashboard: bool = True
     sleeper: tuple[Sleeper, ...] = ()
@@ -259,6 +265,8 @@ class Settings(BaseSettings):
             sleepers=tuple(sleepers),
             gain=self.gain,
             weights=self.weights,
+            backend=self.backend,
+            exported=self.exported,
             redis=self.redis_url,
             no_redis=self.no_redis,
             wait_s=self.wait,
@@ -340,7 +348,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _anchor(table: dict[str, Any], folder: Path) -> None:
     """Files named in a configuration file are found from its folder, wherever it is used."""
-    for key in ("weights", "store", "output", "file"):
+    for key in ("weights", "exported", "store", "output", "file"):
         value = table.get(key)
         if isinstance(value, str) and value and not value.startswith("~"):
             table[key] = str(folder / value)

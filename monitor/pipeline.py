@@ -81,6 +81,7 @@ class Pipeline:
         self._sequence = store.last_sequence()
         self._watch = SilenceWatch(resumed_s)
         self._contacts: tuple[ChannelState, ...] = ()
+        self._backend = stager.backend.name
         self._resume(resumed_s)
         known = set(self.night.marks)
         self._coming_marks = deque(
@@ -179,8 +180,22 @@ class Pipeline:
         self._notify()
 
     def _changes(self, epoch: Epoch, end_utc: datetime) -> list[Event]:
-        """What is different from the epoch before: derivation, electrodes, signal."""
+        """What is different from the epoch before: backend, derivation, electrodes, signal."""
         told: list[Event] = []
+        backend = self._stager.backend
+        if backend.name != self._backend:
+            told.append(
+                events.backend_event(
+                    self._session,
+                    self._next(),
+                    time=end_utc,
+                    epoch_index=epoch.index,
+                    backend=backend.name,
+                    previous=self._backend,
+                    reason=backend.trouble,
+                )
+            )
+            self._backend = backend.name
         if epoch.derivation.name != self.night.derivation:
             told.append(
                 events.derivation_event(

@@ -20,6 +20,7 @@ from monitor.night.store import LiveNight, NightStore
 from monitor.pipeline import Pipeline, begin
 from monitor.sources.derivation import choose_derivation
 from monitor.sources.edf import EdfRecording
+from monitor.staging.backend import Backend
 from monitor.staging.stager import Stager
 from monitor.staging.torch_backend import TorchBackend
 from monitor.types import F32, Derivation, EegChunk, Event, Mark, Montage, Session, Track
@@ -63,6 +64,7 @@ def open_pipeline(
     origin_s: float = EXCERPT_ORIGIN_S,
     gain: Gain = Gain.KNOWN,
     marks: Sequence[Mark] = (),
+    staging: Backend | None = None,
 ) -> Pipeline:
     clock = ManualClock()
     session = night_session(origin_s, gain)
@@ -70,7 +72,7 @@ def open_pipeline(
     return Pipeline(
         session,
         Conditioner(Montage.of_one("EEG"), EXCERPT_HZ, origin_s, START, gain),
-        Stager(backend(gain), clock),
+        Stager(staging or backend(gain), clock),
         store,
         notify=lambda: None,
         marks=marks,

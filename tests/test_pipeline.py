@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from models.contract import Gain
 from monitor.clock import ManualClock
 from monitor.night.agreement import agreement
 from monitor.night.store import NightStore
+from monitor.sinks.events import EventType
 from monitor.sources.edf import EdfRecording
 from monitor.sources.hypnogram import expert_hypnogram, stages_on_grid
 from monitor.types import F32, Bool, EegChunk, Mark, MarkKind, SampleLedger, Track
@@ -21,6 +23,7 @@ from tests.nights import (
     EXCERPT,
     EXCERPT_ORIGIN_S,
     Nights,
+    backend,
     events_of,
     excerpt_uv,
     numbers_of,
@@ -29,6 +32,7 @@ from tests.nights import (
     whole_chunks,
 )
 from tests.signals import START, chunk
+from tests.staging.breakdown import BreaksDown, chain
 
 QUARTER = slice(0, 125_000)  # 41 epochs of the excerpt
 
@@ -211,6 +215,30 @@ def test_a_night_cut_short_continues_as_if_nothing_had_happened(
     for track in Track:
         assert numbers_of(resumed, track) == numbers_of(quarter, track)
     assert resumed.ledger() == whole.ledger()
+
+
+@pytest.mark.parametrize("asked_before", [0, 1, 20])
+def test_a_backend_that_breaks_down_in_mid_night_costs_no_epoch(
+    quarter: NightStore, tmp_path: Path, asked_before: int
+) -> None:
+    staging = chain(cuda=BreaksDown("cuda", good=asked_before), torch=backend())
+    with closing(NightStore.open(tmp_path / "night.sqlite")) as store:
+        pipeline = open_pipeline(store, staging=staging)
+        for each in whole_chunks(excerpt_uv()[:, QUARTER], 3000):
+            pipeline.push(each)
+        pipeline.finish(START)
+        assert numbers_of(store) == numbers_of(quarter)
+        assert numbers_of(store, Track.REVISED) == numbers_of(quarter, Track.REVISED)
+        told = events_of(store)
+    assert [event.sequence for event in told] == list(range(1, len(told) + 1))
+    (broke,) = (event for event in told if event.type == EventType.BACKEND)
+    # Two questions an epoch: its embedding, its stage.
+    assert broke.data == {
+        "epoch_index": asked_before // 2,
+        "backend": "torch",
+        "previous": "cuda",
+        "reason": "cuda: RuntimeError: CUDA error: unspecified launch failure",
+    }
 
 
 def test_lights_marks_of_a_recording_bound_its_statistics(nights: Nights) -> None:

@@ -30,7 +30,8 @@ def power_spectrum(signal_uv: F64, sfreq_hz: float) -> tuple[F64, F64]:
     power = (spectra.real**2 + spectra.imag**2).mean(axis=0)
     power /= sfreq_hz * np.sum(window**2)
     power[1 : (n + 1) // 2] *= 2.0  # what lies at negative frequencies
-    return np.fft.rfftfreq(n, 1.0 / sfreq_hz), power.astype(np.float64, copy=False)
+    frequencies_hz: F64 = np.arange(power.size) * (sfreq_hz / n)
+    return frequencies_hz, np.asarray(power, np.float64)
 
 
 @lru_cache(maxsize=16)

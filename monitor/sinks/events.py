@@ -43,6 +43,7 @@ class EventType(StrEnum):
     SIGNAL = "sleep-monitor.signal.v1"
     CHANNELS = "sleep-monitor.channels.v1"
     DERIVATION = "sleep-monitor.derivation.v1"
+    BACKEND = "sleep-monitor.backend.v1"
     MARK = "sleep-monitor.mark.v1"
     SESSION_ENDED = "sleep-monitor.session.ended.v1"
 
@@ -54,6 +55,7 @@ _ANCHORS = {
     EventType.SIGNAL: "signal",
     EventType.CHANNELS: "channels",
     EventType.DERIVATION: "derivation",
+    EventType.BACKEND: "backend",
     EventType.MARK: "mark",
     EventType.SESSION_ENDED: "session-ended",
 }
@@ -197,6 +199,29 @@ def derivation_event(
         "reason": None if reason is None else reason.value,
     }
     return _event(session, sequence, EventType.DERIVATION, f"derivation/{epoch_index}", time, data)
+
+
+def backend_event(
+    session: Session,
+    sequence: int,
+    *,
+    time: datetime,
+    epoch_index: int,
+    backend: str,
+    previous: str,
+    reason: str,
+) -> Event:
+    """What ran the network failed, and ``backend`` runs it from epoch ``epoch_index`` on.
+
+    ``reason`` is a sentence for people: which failed, and how.
+    """
+    data = {
+        "epoch_index": epoch_index,
+        "backend": backend,
+        "previous": previous,
+        "reason": reason,
+    }
+    return _event(session, sequence, EventType.BACKEND, f"backend/{epoch_index}", time, data)
 
 
 def mark_event(

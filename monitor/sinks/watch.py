@@ -216,6 +216,13 @@ def _describe_derivation(event: Event) -> str:
     return f"{data['derivation']} staged from epoch {data['epoch_index']} on ({why})"
 
 
+def _describe_backend(event: Event) -> str:
+    data = event.data
+    return (
+        f"{data['backend']} runs the network from epoch {data['epoch_index']} on: {data['reason']}"
+    )
+
+
 def _describe_signal(event: Event) -> str:
     reason = event.data["reason"]
     return f"signal {event.data['state']}" + (f": {reason}" if reason else "")
@@ -245,6 +252,7 @@ _DESCRIBE: dict[str, Callable[[Event], str]] = {
     EventType.SIGNAL: _describe_signal,
     EventType.CHANNELS: _describe_channels,
     EventType.DERIVATION: _describe_derivation,
+    EventType.BACKEND: _describe_backend,
     EventType.MARK: _describe_mark,
     EventType.SESSION_ENDED: _describe_ended,
 }

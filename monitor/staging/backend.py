@@ -22,11 +22,20 @@ class Backend(Protocol):
     The same input gives the same answer, bit for bit. Several threads may ask at a time.
     """
 
-    name: str
-    """As `--backend` calls it."""
+    @property
+    def name(self) -> str:
+        """As `--backend` calls it."""
+        ...
 
-    runs_on: str
-    """In words for people: what runs the network, on what."""
+    @property
+    def runs_on(self) -> str:
+        """In words for people: what runs the network, on what."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """What failed, if this one took its place; else empty."""
+        ...
 
     @property
     def contract(self) -> ModelContract: ...

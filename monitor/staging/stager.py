@@ -42,6 +42,10 @@ class Stager:
         self._context: deque[_ContextEpoch] = deque(maxlen=contract.context_epochs)
 
     @property
+    def backend(self) -> Backend:
+        return self._backend
+
+    @property
     def context_epochs(self) -> int:
         """How many of the newest epochs `resume` needs."""
         return self._backend.contract.context_epochs

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from models.card import WeightsError
 from models.contract import ModelContract
-from monitor.staging.backend import checked_contract, n_open, unusable
+from monitor.staging.backend import BackendUnavailableError, checked_contract, n_open, unusable
 from monitor.staging.slices import WINDOWS, Slices
 from monitor.types import F32, Bool
 
@@ -16,12 +16,16 @@ class TorchBackend:
     """PyTorch on the CPU. An epoch is staged by one thread: others share the machine."""
 
     name = "torch"
+    trouble = ""
 
     def __init__(self, weights: Path) -> None:
         """Load ``weights`` (safetensors, its card beside it). Raises `InputError` if they are
-        damaged or want a signal that the conditioning does not make."""
-        import torch
-
+        damaged or want a signal that the conditioning does not make, `BackendUnavailableError`
+        without PyTorch."""
+        try:
+            import torch
+        except ImportError as exc:
+            raise BackendUnavailableError("PyTorch is not installed") from exc
         from models.weights import load
 
         # Of the pool's threads as well: OpenMP counts for each thread by itself.

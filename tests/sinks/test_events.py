@@ -15,6 +15,7 @@ from models.contract import Stage
 from monitor.night.statistics import SleepStatistics, sleep_statistics
 from monitor.sinks.events import (
     EventType,
+    backend_event,
     channels_event,
     derivation_event,
     from_json,
@@ -87,9 +88,18 @@ def every_event() -> list[Event]:
         ),
         session_ended(SESSION, 22, statistics=sleep_statistics([]), revised=[], **ended),
         session_resumed(SESSION, 23, time=LATER, epoch_index=0),
-        session_ended(
+        backend_event(
             SESSION,
             24,
+            time=LATER,
+            epoch_index=7,
+            backend="torch",
+            previous="cuda",
+            reason="cuda: RuntimeError: out of memory",
+        ),
+        session_ended(
+            SESSION,
+            25,
             statistics=sleep_statistics(night),
             revised=revised,
             worn=(1, 5),

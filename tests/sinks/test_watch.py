@@ -22,6 +22,7 @@ from monitor.errors import InputError, MonitorError
 from monitor.night.statistics import sleep_statistics
 from monitor.sinks.event_log import MemoryEventLog
 from monitor.sinks.events import (
+    backend_event,
     channels_event,
     derivation_event,
     from_json,
@@ -275,6 +276,15 @@ def test_lines_for_people() -> None:
         derivation_event(
             session, 10, time=at, epoch_index=9, derivation="AF7", previous="AF8", reason=None
         ),
+        backend_event(
+            session,
+            11,
+            time=at,
+            epoch_index=7,
+            backend="torch",
+            previous="cuda",
+            reason="cuda: out of memory",
+        ),
         session_resumed(session, 11, time=at, epoch_index=7),
         session_ended(
             session, 12, time=at, statistics=statistics, revised=night, ledger=SampleLedger()
@@ -300,6 +310,7 @@ def test_lines_for_people() -> None:
         "22:03:00  contact: AF7 off (railed), AF8 good",
         "22:03:00  AF8 staged from epoch 6 on (AF7: railed)",
         "22:03:00  AF7 staged from epoch 9 on (the preferred one)",
+        "22:03:00  torch runs the network from epoch 7 on: cuda: out of memory",
         "22:03:00  session night-1 resumed with epoch 7",
         "22:03:00  session night-1 ended: 2 epochs, 1 unscored, TST 0.5 min, SE 50 % (recording)",
         "22:03:00  session night-1 ended: 2 epochs, 1 unscored, TST 0.5 min, SE 50 % (recording), "
