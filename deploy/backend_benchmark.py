@@ -67,7 +67,7 @@ def benchmark_backends(
 
     Parameters
     ----------
-    backends : any of torch, onnx, cuda, tensorrt.
+    backends : any of `monitor.staging.chain.BACKENDS`.
     weights, exported : as the backends' constructors take them.
     batches : how many epochs to stage at a time.
     tell : told what is being measured.

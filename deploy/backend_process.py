@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from monitor.staging.backend import Backend, BackendUnavailableError
+from monitor.staging.chain import open_backend
 from monitor.types import F32, Bool
 
 SLEEPERS = 16
@@ -26,12 +26,6 @@ SLEEPERS = 16
 
 MAX_REPEATS = 2000
 
-_BACKENDS = {
-    "torch": "torch_backend.TorchBackend",
-    "onnx": "onnx_backend.OnnxBackend",
-    "cuda": "cuda_backend.CudaBackend",
-    "tensorrt": "tensorrt_backend.TensorRtBackend",
-}
 _EAGER = {"eager": "cpu", "eager-cuda": "cuda"}
 
 
@@ -124,7 +118,7 @@ def measure(
     with np.load(night) as arrays:
         epochs_uv, scored = arrays["epochs_uv"], arrays["scored"]
     load_s = time.monotonic()
-    backend = _construct(name, weights, exported)
+    backend = _open(name, weights, exported)
     loaded_s = time.monotonic()
     backend.stage(backend.encode(epochs_uv[:1])[:, np.newaxis], scored[:1, np.newaxis])
     staged_s = time.monotonic()
@@ -152,15 +146,12 @@ def measure(
     )
 
 
-def _construct(name: str, weights: Path, exported: Path) -> Backend:
+def _open(name: str, weights: Path, exported: Path) -> Backend:
     if name in _EAGER:
         from deploy.eager import Eager
 
         return Eager(weights, _EAGER[name])
-    module, made = _BACKENDS[name].split(".")
-    constructor = getattr(import_module(f"monitor.staging.{module}"), made)
-    backend: Backend = constructor(weights, *([] if name == "torch" else [exported]))
-    return backend
+    return open_backend(name, weights, exported)
 
 
 def _step_s(backend: Backend, epochs_uv: F32, embeddings: F32, scored: Bool) -> tuple[float, float]:

@@ -15,12 +15,14 @@ from monitor.types import F32, Bool
 class Eager:
     """One thread, no slices, every revision of the context, PyTorch's own defaults otherwise."""
 
+    name = "eager"
+    trouble = ""
+
     def __init__(self, weights: Path, device: str) -> None:
         torch.set_num_threads(1)
         self._device = device
         network, self.contract = load(weights)
         self._network = network.to(device)
-        self.name = "eager"
         self.runs_on = f"PyTorch {torch.__version__}, the plain network, on {device}"
 
     def encode(self, epochs_uv: F32) -> F32:
