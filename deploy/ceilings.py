@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-_SIZES = (256, 512, 1024, 2048)
+_SIZES: tuple[int, ...] = (256, 512, 1024, 2048)
 _GPU_SIZES = (2048, 4096, 8192)
 _TRIAD_FLOATS = 2**25
 """Of each of three arrays: 128 MiB, more than the caches of most processors."""
@@ -77,8 +77,8 @@ def _ceiling(on: str, device: str, seconds: float) -> Ceiling:
 
     def best_s(run: Callable[[], object]) -> float:
         times: list[float] = []
-        began_s = time.perf_counter()
-        while len(times) < 2 or time.perf_counter() - began_s < seconds:
+        ends_s = time.perf_counter() + seconds
+        while len(times) < 2 or time.perf_counter() < ends_s:
             start_s = time.perf_counter()
             run()
             if device == "cuda":
@@ -86,16 +86,17 @@ def _ceiling(on: str, device: str, seconds: float) -> Ceiling:
             times.append(time.perf_counter() - start_s)
         return min(times)
 
-    dtypes = [torch.float32] + ([torch.float16, torch.bfloat16] if device == "cuda" else [])
-    rates = {}
-    for dtype in dtypes:
-        each = []
-        for size in _GPU_SIZES if device == "cuda" else _SIZES:
-            a, b = torch.randn(2, size, size, device=device).to(dtype)
-            product = torch.empty_like(a)
-            took_s = best_s(lambda a=a, b=b, product=product: torch.mm(a, b, out=product))  # type: ignore[misc]
-            each.append(2e-9 * size**3 / took_s)
-        rates[str(dtype).removeprefix("torch.")] = max(each)
+    def matmul_gflops(size: int, dtype: torch.dtype) -> float:
+        a, b, product = torch.randn(3, size, size, device=device).to(dtype)
+        return 2e-9 * size**3 / best_s(lambda: torch.mm(a, b, out=product))
+
+    sizes, dtypes = _SIZES, [torch.float32]
+    if device == "cuda":
+        sizes, dtypes = _GPU_SIZES, [torch.float32, torch.float16, torch.bfloat16]
+    rates = {
+        str(dtype).removeprefix("torch."): max(matmul_gflops(size, dtype) for size in sizes)
+        for dtype in dtypes
+    }
     a, b, c = torch.ones(3, _TRIAD_FLOATS, device=device)
     triad_s = best_s(lambda: torch.add(b, c, alpha=3.0, out=a))
     return Ceiling(on, rates, 3e-9 * a.nbytes / triad_s)
