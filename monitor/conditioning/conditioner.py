@@ -244,9 +244,13 @@ class Conditioner:
         open_epoch = np.where(
             placed, np.ceil(past - tolerance), np.floor(past + tolerance) + 1
         ).astype(np.int64)
-        for index in np.unique(open_epoch):
-            fates = np.bincount(ordered.arrivals[open_epoch == index], minlength=len(Arrival))
-            self._arrivals[int(index)] += fates
+        if not open_epoch.size:
+            return
+        first, n = int(open_epoch.min()), len(Arrival)
+        fates = np.bincount((open_epoch - first) * n + ordered.arrivals)
+        fates.resize(-(-fates.size // n), n)  # (epochs, fates)
+        for index in np.flatnonzero(fates.any(axis=1)).tolist():
+            self._arrivals[first + index] += fates[index]
 
     def _refuse_broken_clock(self, times_s: F64) -> None:
         if not times_s.size:
