@@ -47,9 +47,11 @@ class BackendBenchmark:
 
 @dataclass(frozen=True, slots=True)
 class BackendsBenchmark:
-    """Every backend on one machine, the plain eager network last."""
+    """Every backend on one machine, the plain eager network last. ``load``: the machine's load
+    average before anything was measured, None on Windows."""
 
     machine: str
+    load: float | None
     model: str
     ceilings: Ceilings
     backends: list[BackendBenchmark]
@@ -81,6 +83,7 @@ def benchmark_backends(
         The machine's ceilings could not be measured.
     """
     contract = checked_contract(weights)
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     tell("measuring the machine's ceilings")
     answer = _run("deploy.ceilings", [str(weights), str(seconds)], {"OMP_NUM_THREADS": None})
     if isinstance(answer, str):
@@ -105,7 +108,8 @@ def benchmark_backends(
             }
             answer = _run("deploy.backend_process", [json.dumps(request)], _ONE_THREAD)
             results.append(_judge(name, answer, ceilings))
-    return BackendsBenchmark(_machine(), f"{contract.name}-{contract.version}", ceilings, results)
+    model = f"{contract.name}-{contract.version}"
+    return BackendsBenchmark(_machine(), load, model, ceilings, results)
 
 
 def _run(

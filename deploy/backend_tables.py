@@ -8,6 +8,9 @@ from deploy.backend_benchmark import BackendsBenchmark
 from deploy.backend_process import Spread
 from deploy.ceilings import Ceilings
 
+BUSY_LOAD = 0.5
+"""A load average above this means that something else takes a part of the machine."""
+
 
 def tables(result: BackendsBenchmark) -> list[Table]:
     """What ran; the machine at best; start and memory; one epoch; many; several sleepers."""
@@ -27,6 +30,10 @@ def _what_ran(result: BackendsBenchmark) -> Table:
     )
     for each in result.backends:
         table.add_row(each.backend, each.figures.runs_on if each.figures else each.unavailable)
+    if result.load is not None and result.load > BUSY_LOAD:
+        table.caption = (
+            f"The machine was busy before (load {result.load:.1f}): measure on one that is not"
+        )
     return table
 
 
