@@ -25,9 +25,8 @@ def tables(result: BackendsBenchmark) -> list[Table]:
 
 
 def _what_ran(result: BackendsBenchmark) -> Table:
-    table = Table(
-        "backend", "runs on, or why not measured", title=f"{result.model} on {result.machine}"
-    )
+    table = Table("backend", title=f"{result.model} on {result.machine}")
+    table.add_column("runs on, or why not measured", overflow="fold")  # paths are long words
     for each in result.backends:
         table.add_row(each.backend, each.figures.runs_on if each.figures else each.unavailable)
     if result.load is not None and result.load > BUSY_LOAD:
