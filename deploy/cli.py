@@ -1,4 +1,4 @@
-"""The command line: `sleep-deploy benchmark`."""
+"""The command line: `sleep-deploy export | build-engine | parity | benchmark`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 # Before torch is imported, as the monitor itself does.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -17,7 +17,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from models.card import default_weights, read_contract
+from models.contract import Gain
 from monitor.errors import InputError, MonitorError
+
+if TYPE_CHECKING:
+    # Imported where it is used, like all that takes long.
+    from deploy.parity import Parity, Verdict
 
 app = typer.Typer(
     help="Bring the monitor to the hardware it runs on.",
@@ -30,6 +36,78 @@ benchmark = typer.Typer(help="Measure the monitor on this machine.", no_args_is_
 app.add_typer(benchmark, name="benchmark")
 
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Other weights than the two that ship (.safetensors)."),
+]
+GainOption = Annotated[Gain | None, typer.Option(help="Only these of the two that ship.")]
+ExportedOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Where sleep-monitor looks. Default: its own setting."),
+]
+
+
+@app.command()
+def export(
+    weights: WeightsOption = None, gain: GainOption = None, exported: ExportedOption = None
+) -> None:
+    """Export the network to ONNX, so that it runs without PyTorch. Kept only if it stages alike.
+
+    Example: sleep-deploy export
+    """
+    from deploy.export import export_onnx
+
+    console, folder = _console(), _exported(exported)
+    for each in _weights(weights, gain):
+        console.print(f"Exporting {each.name} to {folder}: some 20 s", soft_wrap=True)
+        _tell_parity(console, export_onnx(each, folder))
+    console.print("sleep-monitor uses it from its next start on, unless a GPU is faster")
+
+
+@app.command("build-engine")
+def build_engine(
+    weights: WeightsOption = None,
+    gain: GainOption = None,
+    exported: ExportedOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Also where there is one.")] = False,
+) -> None:
+    """Build what an NVIDIA GPU runs: CUDA, and TensorRT engines. Kept only if they stage alike.
+
+    Example: sleep-deploy build-engine
+    """
+    from deploy.engine import build_engines
+
+    console, folder = _console(), _exported(exported)
+    for each in _weights(weights, gain):
+        console.print(f"Building for {each.name} in {folder}", soft_wrap=True)
+        for parity in build_engines(each, folder, force, console.print):
+            _tell_parity(console, parity)
+
+
+@app.command()
+def parity(
+    weights: WeightsOption = None,
+    gain: GainOption = None,
+    exported: ExportedOption = None,
+    json_path: JsonOption = None,
+) -> None:
+    """Does every backend stage real sleep as PyTorch does? Exit status 1 if one does not.
+
+    Example: sleep-deploy parity --json parity.json
+    """
+    from deploy.parity import judge_backends
+
+    _check_file("--json", json_path)
+    console, folder = _console(), _exported(exported)
+    figures, failed = [], False
+    for each in _weights(weights, gain):
+        verdicts = judge_backends(each, folder)
+        console.print(_parity_table(each, verdicts))
+        figures += [{"weights": each.name, **asdict(verdict)} for verdict in verdicts]
+        failed |= any(verdict.failed for verdict in verdicts)
+    _write(figures, json_path)
+    if failed:
+        raise MonitorError("not every backend stages as PyTorch does: see the table")
 
 
 @benchmark.command()
@@ -79,12 +157,7 @@ def live(
     from deploy.live_benchmark import benchmark_live
 
     _check_file("--json", json_path)
-    try:
-        counts = [int(text) for text in sleepers.split(",")]
-    except ValueError:
-        counts = []
-    if not counts or min(counts) < 1:
-        raise InputError(f"--sleepers {sleepers}: write numbers from 1 on, such as 1,4,16")
+    counts = _numbers("--sleepers", sleepers)
     results = [asdict(benchmark_live(count, minutes)) for count in counts]
     table = Table("figure", *(["value"] * len(results)))
     for name in results[0]:
@@ -127,6 +200,103 @@ def soak(
             table.add_row(name, _text(figures[name]))
     console.print(table)
     _write(figures, json_path)
+
+
+@benchmark.command()
+def backends(
+    backend: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this one; can be repeated.")
+    ] = None,
+    batches: Annotated[
+        str, typer.Option(metavar="N,N,...", help="How many epochs at once; each is measured.")
+    ] = "1,4,16,64",
+    weights: WeightsOption = None,
+    exported: ExportedOption = None,
+    json_path: JsonOption = None,
+) -> None:
+    """Time every backend on this machine, beside what the machine can do at best.
+
+    Example: sleep-deploy benchmark backends --backend onnx --backend torch --batches 1,16
+    """
+    from deploy.backend_benchmark import benchmark_backends
+    from deploy.backend_tables import tables
+    from monitor.staging.chain import BACKENDS
+
+    _check_file("--json", json_path)
+    counts = _numbers("--batches", batches)
+    chosen = backend or BACKENDS
+    if unknown := set(chosen) - set(BACKENDS):
+        raise InputError(f"--backend {unknown.pop()}: must be one of {', '.join(BACKENDS)}")
+    console = _console()
+    result = benchmark_backends(
+        chosen, _weights(weights, None)[0], _exported(exported), counts, console.print
+    )
+    for table in tables(result):
+        console.print(table)
+    _write(asdict(result), json_path)
+
+
+def _console() -> Console:
+    """What is in square brackets is what it is: a path may hold them."""
+    return Console(markup=False, highlight=False)
+
+
+def _weights(weights: Path | None, gain: Gain | None) -> list[Path]:
+    """Those that were asked for or are configured, else all that ship."""
+    from monitor.config import read_settings
+
+    if weights is not None and gain is not None:
+        raise InputError("--weights and --gain: give one of them, weights are for one gain")
+    if gain is None and (weights := weights or read_settings().weights) is not None:
+        return [weights]
+    return [default_weights(each) for each in ([gain] if gain is not None else Gain)]
+
+
+def _exported(exported: Path | None) -> Path:
+    from monitor.config import exported_folder, read_settings
+
+    return exported or read_settings().exported or exported_folder()
+
+
+def _tell_parity(console: Console, parity: Parity) -> None:
+    console.print(
+        f"  {parity.backend}: {parity.label_agreement:.2%} of the labels as by PyTorch, "
+        f"probabilities within {parity.largest_difference:.1e}"
+    )
+
+
+def _parity_table(weights: Path, verdicts: list[Verdict]) -> Table:
+    from deploy.parity import MAX_DIFFERENCE, MIN_AGREEMENT
+
+    contract = read_contract(weights)
+    table = Table(
+        "backend",
+        "runs on, or why not",
+        title=f"{contract.name}-{contract.version} against PyTorch in float32",
+        caption=f"Must: {MIN_AGREEMENT:.1%} of the labels the same, no probability off by more "
+        f"than {MAX_DIFFERENCE:g}",
+    )
+    for column in ("labels", "difference", ""):
+        table.add_column(column, justify="right")
+    for each in verdicts:
+        word = "FAILED" if each.failed else "passed" if each.available else "not here"
+        if (parity := each.parity) is None:
+            table.add_row(each.backend, each.trouble, "-", "-", word)
+        else:
+            difference = f"{parity.largest_difference:.1e}"
+            labels = f"{parity.label_agreement:.2%}"
+            table.add_row(each.backend, parity.runs_on, labels, difference, word)
+    return table
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    try:
+        numbers = [int(each) for each in text.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 1:
+        raise InputError(f"{option} {text}: write numbers from 1 on, such as 1,4,16")
+    return numbers
 
 
 def _check_file(option: str, path: Path | None) -> None:

@@ -125,7 +125,7 @@ def _program(
     """``module`` exported; the first ``n_dynamic`` axes of every input may have any length."""
     # The constants of its transforms are made and kept at the first use, which must be a real one.
     module(*example)
-    axes = {axis: torch.export.Dim.DYNAMIC for axis in range(n_dynamic)}
+    axes = dict.fromkeys(range(n_dynamic), torch.export.Dim.DYNAMIC)
     exported = torch.export.export(
         module, tuple(example), dynamic_shapes=tuple(axes for _ in example)
     )
@@ -167,7 +167,7 @@ class _Stager(nn.Module):
 
     def forward(self, embeddings: Tensor, scored: Tensor) -> tuple[Tensor, Tensor]:
         network = self.network
-        n_open = torch.sym_min(self.n_open, embeddings.shape[1])
+        n_open = torch.sym_min(self.n_open, embeddings.shape[1])  # type: ignore[no-untyped-call]
         hidden = torch.where(scored.unsqueeze(2), embeddings, 0.0)  # (n, L, E)
         live = network._predict(hidden, attention_mask(scored, True), 1).prediction
         revised = network._predict(hidden, attention_mask(scored, False), n_open).prediction
@@ -205,9 +205,7 @@ class _Distances(nn.Module):
         return self.bias[:, :length, :length]
 
 
-def _replace(
-    module: nn.Module, kind: type[Any], replacement: Callable[[Any], nn.Module]
-) -> None:
+def _replace(module: nn.Module, kind: type[Any], replacement: Callable[[Any], nn.Module]) -> None:
     for name, child in list(module.named_children()):
         if isinstance(child, kind):
             setattr(module, name, replacement(child))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from deploy.benchmark import excerpt_path
 from models.contract import Gain
 from monitor.conditioning.bridging import bridged
-from monitor.staging.backend import Backend, n_open
+from monitor.staging.backend import Backend, BackendUnavailableError, n_open
+from monitor.staging.chain import BACKENDS, open_backend
+from monitor.staging.torch_backend import TorchBackend
 from monitor.types import F32, Bool
 from offline_training.data.scored import ScoredNight
 
@@ -35,6 +38,40 @@ class Parity:
     @property
     def passed(self) -> bool:
         return self.label_agreement >= MIN_AGREEMENT and self.largest_difference <= MAX_DIFFERENCE
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A backend's parity, or ``trouble``: why there is none. It is no failure to be unavailable."""
+
+    backend: str
+    parity: Parity | None = None
+    trouble: str = ""
+    available: bool = True
+
+    @property
+    def failed(self) -> bool:
+        return self.available and not (self.parity and self.parity.passed)
+
+
+def judge_backends(weights: Path, exported: Path) -> list[Verdict]:
+    """Every backend on the excerpt, against PyTorch on the CPU, itself included.
+
+    Raises `InputError` if the weights cannot be used.
+    """
+    reference = TorchBackend(weights)
+    epochs_uv, scored = excerpt_epochs(reference.contract.gain)
+    verdicts = []
+    for name in BACKENDS:
+        try:
+            backend = open_backend(name, weights, exported)
+            parity = measure_parity(backend, reference, epochs_uv, scored)
+            verdicts.append(Verdict(name, parity))
+        except BackendUnavailableError as exc:
+            verdicts.append(Verdict(name, trouble=str(exc), available=False))
+        except Exception as exc:  # whatever a driver may raise: the others are still measured
+            verdicts.append(Verdict(name, trouble=f"{type(exc).__name__}: {exc}"))
+    return verdicts
 
 
 def excerpt_epochs(gain: Gain) -> tuple[F32, Bool]:
