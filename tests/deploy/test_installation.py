@@ -1,0 +1,93 @@
+"""The service, the containers and the light requirements say what the rest of the project says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.specifiers import SpecifierSet
+
+from monitor.config import Settings
+
+ROOT = Path(__file__).parent.parent.parent
+DEPLOY = ROOT / "deploy"
+UNIT = DEPLOY / "sleep-monitor.service"
+DOCKERFILES = [DEPLOY / "Dockerfile", DEPLOY / "Dockerfile.nvidia"]
+
+
+def project() -> dict[str, Any]:
+    table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return table
+
+
+def test_the_light_requirements_are_those_of_the_project_without_pytorch() -> None:
+    heavy = ("torch", "safetensors")
+    of_project = [each for each in project()["dependencies"] if not each.startswith(heavy)]
+    light = [line for line in (DEPLOY / "light.txt").read_text().splitlines() if line[0] != "#"]
+    assert light == sorted(of_project + project()["optional-dependencies"]["onnx"])
+
+
+def test_the_unit_has_no_mistake_that_systemd_sees(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not there")
+    program = tmp_path / ".local/share/sleep-monitor/venv/bin/sleep-monitor"
+    program.parent.mkdir(parents=True)
+    program.symlink_to(sys.executable)
+    said = subprocess.run(
+        [analyze, "verify", "--user", str(UNIT)],
+        env=os.environ | {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert (said.returncode, said.stderr) == (0, "")
+
+
+def test_compose_has_no_mistake_that_docker_sees() -> None:
+    compose = shutil.which("docker-compose")
+    if compose is None:
+        pytest.skip("docker-compose is not there")
+    subprocess.run(
+        [compose, "-f", str(DEPLOY / "compose.yaml"), "--profile", "nvidia", "config", "--quiet"],
+        check=True,
+    )
+
+
+def commands() -> list[list[str]]:
+    """The arguments of `sleep-monitor` in the unit and in each image's CMD."""
+    (started,) = re.findall(r"^ExecStart=\S+/sleep-monitor (.*)$", UNIT.read_text(), re.M)
+    found = [started.split()]
+    for path in DOCKERFILES:
+        (told,) = re.findall(r"^CMD \[(.*)\]$", path.read_text(), re.M)
+        found.append([word.strip(' "') for word in told.split(",")])
+    return found
+
+
+@pytest.mark.parametrize("arguments", commands(), ids=["unit", "Dockerfile", "Dockerfile.nvidia"])
+def test_what_is_started_is_a_command(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "monitor.cli", *arguments, "--help"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+
+
+def test_variables_of_containers_are_settings() -> None:
+    told = {
+        name.lower()
+        for path in [*DOCKERFILES, DEPLOY / "compose.yaml"]
+        for name in re.findall(r"SLEEP_MONITOR_(\w+)", path.read_text())
+    }
+    assert told == {"exported", "config", "redis"}
+    assert told <= {*Settings.model_fields, "config"}
+
+
+def test_the_image_has_a_python_that_the_project_takes() -> None:
+    versions = re.findall(r"^FROM python:([\d.]+)", DOCKERFILES[0].read_text(), re.M)
+    taken = SpecifierSet(project()["requires-python"])
+    assert versions and all(taken.contains(version) for version in versions)
