@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import tempfile
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 OPSET = 23
 """The first with attention as one operation. onnxruntime knows it since 1.23."""
 
+PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+"""What PyTorch's exporter is made of, and what its files are tried with."""
+
 
 def export_onnx(weights: Path, exported: Path) -> Parity:
     """Write `encode.onnx` and `stage.onnx` of ``weights`` into their folder in ``exported``.
@@ -48,6 +52,13 @@ def export_onnx(weights: Path, exported: Path) -> Parity:
     MonitorError
         A package is missing, the export failed, or what it made stages otherwise.
     """
+    for package in PACKAGES:
+        try:
+            importlib.import_module(package)
+        except ImportError as exc:
+            raise MonitorError(
+                f"exporting needs {package}; pip install {' '.join(PACKAGES)}"
+            ) from exc
     reference = TorchBackend(weights)
     contract = reference.contract
     folder = exported_folder(contract, exported)
@@ -83,10 +94,6 @@ def _write_graphs(weights: Path, folder: Path) -> None:
     with _quiet():
         try:
             encoder, stager = _export(network, contract)
-        except ImportError as exc:
-            raise MonitorError(
-                f"exporting needs {exc.name}; pip install onnx onnxruntime onnxscript"
-            ) from exc
         except Exception as exc:  # of the exporter's many kinds
             said = (str(exc).splitlines() or [""])[0]
             raise MonitorError(

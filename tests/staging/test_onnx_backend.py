@@ -1,0 +1,140 @@
+"""The network without PyTorch: the same answers, and a clear word where it cannot be had."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from models.card import default_weights
+from models.contract import Gain
+from monitor.staging.backend import BackendUnavailableError, exported_folder
+from monitor.staging.onnx_backend import ENCODE, STAGE, OnnxBackend
+from monitor.types import F32, Bool
+from tests.nights import backend, excerpt_uv
+
+WEIGHTS = default_weights(Gain.KNOWN)
+
+
+@pytest.fixture(scope="module")
+def without_torch(exported: Path) -> OnnxBackend:
+    return OnnxBackend(WEIGHTS, exported)
+
+
+def epochs(n: int) -> F32:
+    return excerpt_uv()[0, : 3000 * n].reshape(n, 3000)
+
+
+def history(n: int, length: int) -> tuple[F32, Bool]:
+    rng = np.random.default_rng(length)
+    embeddings = rng.normal(size=(n, length, 64)).astype(np.float32)
+    return embeddings, rng.random((n, length)) < 0.7
+
+
+def test_embeddings_are_pytorchs_of_silence_too(without_torch: OnnxBackend) -> None:
+    epochs_uv = epochs(5)
+    epochs_uv = np.concatenate([epochs_uv, np.zeros_like(epochs_uv[:1])])
+    assert without_torch.encode(epochs_uv) == pytest.approx(backend().encode(epochs_uv), abs=1e-5)
+
+
+@pytest.mark.parametrize("length", [1, 2, 10, 11, 12, 60, 120])
+def test_stages_are_pytorchs_with_any_context(without_torch: OnnxBackend, length: int) -> None:
+    embeddings, scored = history(5, length)
+    scored[0] = False  # nothing at all can be scored
+    answers = without_torch.stage(embeddings, scored)
+    for answer, expected in zip(answers, backend().stage(embeddings, scored), strict=True):
+        assert answer.shape == expected.shape
+        assert answer == pytest.approx(expected, abs=1e-5)
+
+
+def test_many_at_once_or_from_many_threads_are_staged_as_one_by_one(
+    without_torch: OnnxBackend,
+) -> None:
+    epochs_uv, (embeddings, scored) = epochs(21), history(21, 120)
+
+    def one(i: int) -> tuple[F32, F32, F32]:
+        live, revised = without_torch.stage(embeddings[i : i + 1], scored[i : i + 1])
+        return without_torch.encode(epochs_uv[i : i + 1]), live, revised
+
+    with ThreadPoolExecutor(8) as threads:
+        alone = list(zip(*threads.map(one, range(21)), strict=True))
+    together = (without_torch.encode(epochs_uv), *without_torch.stage(embeddings, scored))
+    for each, all_at_once in zip(alone, together, strict=True):
+        assert np.array_equal(np.concatenate(each), all_at_once)
+
+
+def test_torch_is_not_imported(exported: Path) -> None:
+    program = f"""
+import sys
+from pathlib import Path
+import numpy as np
+from monitor.conditioning.conditioner import Conditioner
+from monitor.staging.chain import open_backend
+from monitor.staging.stager import Stager
+backend = open_backend("onnx", Path({str(WEIGHTS)!r}), Path({str(exported)!r}))
+embedding = backend.encode(np.ones((1, 3000), np.float32))
+backend.stage(embedding[np.newaxis], np.ones((1, 1), np.bool_))
+print([name for name in ("torch", "onnx", "safetensors") if name in sys.modules])
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.stdout.strip() == "[]", run.stderr
+
+
+def test_without_onnxruntime_it_says_how_to_get_it(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(BackendUnavailableError, match="pip install onnxruntime"):
+        OnnxBackend(WEIGHTS, exported)
+
+
+def test_what_was_never_exported_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BackendUnavailableError, match="not exported yet"):
+        OnnxBackend(WEIGHTS, tmp_path)
+
+
+@pytest.mark.parametrize("name", [ENCODE, STAGE])
+def test_a_damaged_file_is_told(exported: Path, tmp_path: Path, name: str) -> None:
+    folder = copied(exported, tmp_path)
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BackendUnavailableError, match=rf"cannot load .*{name}.* export again"):
+        OnnxBackend(WEIGHTS, tmp_path)
+
+
+@pytest.mark.parametrize("metadata", [{}, {"contract": "{"}, {"contract": '{"gain": "known"}'}])
+def test_a_foreign_network_is_told(
+    exported: Path, tmp_path: Path, metadata: dict[str, str]
+) -> None:
+    folder = copied(exported, tmp_path)
+    model = onnx.load(folder / STAGE)
+    onnx.helper.set_model_props(model, metadata)
+    onnx.save(model, folder / STAGE)
+    with pytest.raises(BackendUnavailableError, match="made of other weights"):
+        OnnxBackend(WEIGHTS, tmp_path)
+
+
+def test_a_changed_contract_is_told(exported: Path, tmp_path: Path) -> None:
+    """The tensors are the same, but of 60 epochs rather than 120."""
+    folder = copied(exported, tmp_path)
+    card = json.loads(WEIGHTS.with_suffix(".json").read_text())
+    card["contract"]["context_epochs"] = 60
+    changed = tmp_path / "changed.safetensors"
+    changed.with_suffix(".json").write_text(json.dumps(card))
+    assert folder.is_dir()
+    with pytest.raises(BackendUnavailableError, match="made of other weights"):
+        OnnxBackend(changed, tmp_path)
+
+
+def copied(exported: Path, to: Path) -> Path:
+    """The folder of the exported weights, in another place where it may be changed."""
+    folder = exported_folder(backend().contract, to)
+    shutil.copytree(exported_folder(backend().contract, exported), folder)
+    return folder
