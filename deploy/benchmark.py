@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from models.contract import EPOCH_S
-from monitor.app import Replay
+from monitor.app import Replay, load_backend
 from monitor.clock import SystemClock
-from monitor.config import ReplayOptions
+from monitor.config import ReplayOptions, read_settings
 from monitor.errors import MonitorError
 from monitor.night.store import NightStore
 from monitor.sinks.publisher import Publisher
@@ -28,6 +28,7 @@ from monitor.sinks.redis_server import RedisServer
 from monitor.sinks.watch import Follower
 from monitor.sources.derivation import choose_derivation
 from monitor.sources.edf import EdfRecording
+from monitor.staging.chain import AUTO
 from monitor.types import F32, Track
 
 SUBSCRIBER_TIMEOUT_S = 10.0
@@ -46,12 +47,13 @@ sys.exit(status)
 class NightBenchmark:
     """A whole night through `sleep-monitor replay --speed max`, in a process of its own.
 
-    ``staging_*`` is the network's time an epoch, ``epoch_ms`` all that the process does, start
-    and summary included, divided by the epochs.
+    ``staging_*`` is the network's time an epoch (of epochs staged together, their share),
+    ``epoch_ms`` all that the process does, start and summary included, divided by the epochs.
     """
 
     hours: float
     sfreq_hz: int
+    backend: str
     n_epochs: int
     wall_s: float
     peak_memory_mb: float
@@ -81,19 +83,23 @@ def excerpt_path() -> Path:
     return Path(str(files("monitor") / "demo" / "excerpt.edf"))
 
 
-def benchmark_night(hours: float, sfreq_hz: int) -> NightBenchmark:
+def benchmark_night(hours: float, sfreq_hz: int, backend: str = AUTO) -> NightBenchmark:
     """Replay the excerpt, repeated to ``hours`` and resampled to ``sfreq_hz``, as fast as it goes.
 
     Start of Python, reading, staging, storing, publishing to the embedded server and the summary
     are all in the time.
     """
+    options = ReplayOptions(excerpt_path(), backend=backend, exported=read_settings().exported)
+    backend = load_backend(options).name  # which of them it is
     with tempfile.TemporaryDirectory() as folder:
         recording, store = Path(folder) / "night.edf", Path(folder) / "night.sqlite"
         _write_night(recording, hours, sfreq_hz)
         command = [sys.executable, "-m", "monitor.cli", "replay", str(recording)]
         launch = [sys.executable, "-I", "-S", "-c", _LAUNCHER, *command]
         run = subprocess.run(
-            [*launch, "--speed", "max", "--store", str(store)], capture_output=True, text=True
+            [*launch, "--speed", "max", "--store", str(store), "--backend", backend],
+            capture_output=True,
+            text=True,
         )
         if run.returncode:
             raise MonitorError(f"the replay failed: {run.stderr.strip()}")
@@ -104,6 +110,7 @@ def benchmark_night(hours: float, sfreq_hz: int) -> NightBenchmark:
     return NightBenchmark(
         hours=hours,
         sfreq_hz=sfreq_hz,
+        backend=backend,
         n_epochs=staging_ms.size,
         wall_s=wall_s,
         peak_memory_mb=peak_kb / 1024.0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -20,6 +21,7 @@ from rich.table import Table
 from models.card import default_weights, read_contract
 from models.contract import Gain
 from monitor.errors import InputError, MonitorError
+from monitor.staging.chain import AUTO, BACKENDS
 
 if TYPE_CHECKING:
     # Imported where it is used, like all that takes long.
@@ -114,6 +116,9 @@ def parity(
 def night(
     hours: Annotated[float, typer.Option(min=0.01, help="Length of the night.")] = 8.0,
     sfreq: Annotated[int, typer.Option(metavar="HZ", min=80, help="Its sampling rate.")] = 100,
+    backend: Annotated[
+        str, typer.Option(metavar="NAME", help="What runs the network, as sleep-monitor has it.")
+    ] = "auto",
     json_path: JsonOption = None,
 ) -> None:
     """Time a whole night at --speed max: seconds, peak memory, staging per epoch.
@@ -123,7 +128,8 @@ def night(
     from deploy.benchmark import benchmark_night
 
     _check_file("--json", json_path)
-    _show(asdict(benchmark_night(hours, sfreq)), json_path)
+    _check_backends([] if backend == AUTO else [backend])
+    _show(asdict(benchmark_night(hours, sfreq, backend)), json_path)
 
 
 @benchmark.command()
@@ -220,13 +226,11 @@ def backends(
     """
     from deploy.backend_benchmark import benchmark_backends
     from deploy.backend_tables import tables
-    from monitor.staging.chain import BACKENDS
 
     _check_file("--json", json_path)
     counts = _numbers("--batches", batches)
     chosen = backend or BACKENDS
-    if unknown := set(chosen) - set(BACKENDS):
-        raise InputError(f"--backend {unknown.pop()}: must be one of {', '.join(BACKENDS)}")
+    _check_backends(chosen)
     console = _console()
     result = benchmark_backends(
         chosen, _weights(weights, None)[0], _exported(exported), counts, console.print
@@ -234,6 +238,12 @@ def backends(
     for table in tables(result):
         console.print(table)
     _write(asdict(result), json_path)
+
+
+def _check_backends(names: Sequence[str]) -> None:
+    for name in names:
+        if name not in BACKENDS:
+            raise InputError(f"--backend {name}: must be one of {', '.join(BACKENDS)}")
 
 
 def _console() -> Console:

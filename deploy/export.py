@@ -23,7 +23,7 @@ from deploy.parity import (
     measure_parity,
 )
 from models.contract import EPOCH_SAMPLES, ModelContract
-from models.mc2sleepnet import DistanceBias, MC2SleepNet, attention_mask
+from models.mc2sleepnet import DistanceBias, MC2SleepNet
 from models.weights import load
 from monitor.errors import InputError, MonitorError
 from monitor.staging.backend import exported_folder
@@ -175,9 +175,8 @@ class _Stager(nn.Module):
     def forward(self, embeddings: Tensor, scored: Tensor) -> tuple[Tensor, Tensor]:
         network = self.network
         n_open = torch.sym_min(self.n_open, embeddings.shape[1])  # type: ignore[no-untyped-call]
-        hidden = torch.where(scored.unsqueeze(2), embeddings, 0.0)  # (n, L, E)
-        live = network._predict(hidden, attention_mask(scored, True), 1).prediction
-        revised = network._predict(hidden, attention_mask(scored, False), n_open).prediction
+        live = network.staging_view(embeddings, scored, True, 1).prediction
+        revised = network.staging_view(embeddings, scored, False, n_open).prediction
         return (
             (live[:, -1] / network.temperature[0]).softmax(dim=1),
             (revised / network.temperature[1]).softmax(dim=2),

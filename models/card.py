@@ -50,7 +50,8 @@ def read_card(path: Path) -> dict[str, Any]:
 
 def read_contract(path: Path) -> ModelContract:
     """What the network at ``path`` wants to be fed. Raises `WeightsError` as `read_card` does."""
+    card = read_card(path)
     try:
-        return ModelContract.from_json(read_card(path)["contract"])
+        return ModelContract.from_json(card["contract"])
     except (KeyError, TypeError, ValueError) as exc:
         raise WeightsError(f"the card of {path} has a bad contract: {exc!r}") from exc

@@ -12,6 +12,10 @@ EPOCH_S = 30.0
 SFREQ_HZ = 100.0
 """Sampling rate of every conditioned signal, in Hz."""
 
+HIGHPASS_HZ = 0.3
+LOWPASS_HZ = 40.0
+"""The band of every conditioned signal, in Hz (-3 and -6 dB). The low end is the AASM Manual's."""
+
 EPOCH_SAMPLES = int(EPOCH_S * SFREQ_HZ)
 
 
@@ -69,8 +73,8 @@ class ModelContract:
     weights_sha256: str
     sfreq_hz: float = SFREQ_HZ
     epoch_s: float = EPOCH_S
-    highpass_hz: float = 0.3
-    lowpass_hz: float = 40.0
+    highpass_hz: float = HIGHPASS_HZ
+    lowpass_hz: float = LOWPASS_HZ
     normalisation: str = "mean and standard deviation of the training set, per feature"
     stages: tuple[Stage, ...] = STAGES
     spectrogram: SpectrogramSpec = field(default_factory=SpectrogramSpec)

@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from models.contract import EPOCH_S, EPOCH_SAMPLES, SFREQ_HZ, Gain
+from models.contract import EPOCH_S, EPOCH_SAMPLES, HIGHPASS_HZ, SFREQ_HZ, Gain
 from monitor.conditioning.grid import (
-    CUTOFF_HZ,
     TIME_TOLERANCE_S,
     GridBlock,
     GridResampler,
@@ -34,9 +33,6 @@ from monitor.types import (
     Reason,
     SampleLedger,
 )
-
-HIGHPASS_HZ = 0.3
-LOWPASS_HZ = CUTOFF_HZ
 
 MAX_GAP_S = 24 * 3600.0
 """A jump of a source's clock beyond this is a broken clock, not a gap in a night."""

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import kaiser_beta
 
-from models.contract import SFREQ_HZ
+from models.contract import LOWPASS_HZ, SFREQ_HZ
 from monitor.conditioning.ordering import GAP_PERIODS
 from monitor.types import F32, F64, Bool
 
@@ -24,11 +24,10 @@ MAX_FILL_S = 0.1
 """A gap up to this long is bridged by a straight line, a longer one is lost (about two packets of
 a Bluetooth headband)."""
 
-CUTOFF_HZ = 40.0
-"""The -6 dB point; flat to 30 Hz, -60 dB from 50 Hz on."""
-
 TRANSITION_HZ = 20.0
 STOPBAND_DB = 60.0
+"""Around `LOWPASS_HZ`, the -6 dB point: flat to 30 Hz, -60 dB from 50 Hz on."""
+
 N_PHASES = 512
 """Fractional delays the filter is tabulated for: 1/512 of a sample period is 8 us at 256 Hz."""
 
@@ -215,7 +214,7 @@ def delay_s() -> float:
 def _tabulate_kernel(sfreq_hz: float) -> F64:
     """Weights (n_taps, N_PHASES + 1): tap j, phase p weighs the sample (j + p / N_PHASES) periods
     before the grid point. Each phase sums to 1, so a constant passes exactly."""
-    cutoff_hz = min(CUTOFF_HZ, sfreq_hz / 2.0 - TRANSITION_HZ / 2.0)
+    cutoff_hz = min(LOWPASS_HZ, sfreq_hz / 2.0 - TRANSITION_HZ / 2.0)
     half_s = delay_s()
     n_taps = int(np.ceil(2.0 * half_s * sfreq_hz)) + 1
     phases = np.arange(N_PHASES + 1) / N_PHASES

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from models.card import WeightsError, read_contract
-from models.contract import EPOCH_S, SFREQ_HZ, ModelContract
-from monitor.conditioning.conditioner import HIGHPASS_HZ, LOWPASS_HZ
+from models.contract import EPOCH_S, HIGHPASS_HZ, LOWPASS_HZ, SFREQ_HZ, ModelContract
 from monitor.errors import InputError
 from monitor.types import F32, Bool
 

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from models.contract import EPOCH_S, EPOCH_SAMPLES, SFREQ_HZ, Gain
+from models.contract import EPOCH_S, EPOCH_SAMPLES, HIGHPASS_HZ, LOWPASS_HZ, SFREQ_HZ, Gain
 from monitor.conditioning import grid, quality
 from monitor.conditioning.bridging import bridged
-from monitor.conditioning.conditioner import HIGHPASS_HZ, LOWPASS_HZ
 from monitor.errors import InputError
 from monitor.sources.derivation import name_key
 from offline_training.arrays import F32
