@@ -341,6 +341,11 @@ def main() -> NoReturn:
     except MonitorError as exc:
         print(f"sleep-deploy: {exc}", file=sys.stderr)
         sys.exit(exc.exit_code)
+    except ModuleNotFoundError as exc:
+        if exc.name not in ("torch", "edfio"):
+            raise
+        print(f"sleep-deploy: this needs {exc.name}: pip install {exc.name}", file=sys.stderr)
+        sys.exit(1)
     raise AssertionError("typer always exits")
 
 

@@ -9,10 +9,17 @@ import typer
 
 from models.card import WeightsError
 from monitor.errors import MonitorError
-from offline_training.bandpower.commands import evaluate_bandpower, fit_bandpower
-from offline_training.data.commands import app as prepare
-from offline_training.evaluation.commands import evaluate
-from offline_training.training.commands import fit
+
+try:
+    from offline_training.bandpower.commands import evaluate_bandpower, fit_bandpower
+    from offline_training.data.commands import app as prepare
+    from offline_training.evaluation.commands import evaluate
+    from offline_training.training.commands import fit
+except ModuleNotFoundError as exc:
+    if exc.name not in ("torch", "safetensors"):
+        raise
+    # A box that only stages has none (deploy/INSTALL.md).
+    sys.exit(f"sleep-train needs {exc.name}: use an environment with the whole installation")
 
 app = typer.Typer(
     help="Train and measure the networks of the sleep monitor.",
