@@ -50,7 +50,7 @@ def build_engines(weights: Path, exported: Path, force: bool, tell: Tell) -> lis
         device = cuda_device(gpu)
     except BackendUnavailableError as exc:
         raise MonitorError(f"nothing can be built: {exc}") from exc
-    judge = _Judge(weights)
+    judge = Judge(weights)
     folder = exported_folder(judge.contract, exported)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def build_engines(weights: Path, exported: Path, force: bool, tell: Tell) -> lis
     return [parity for parity in made if parity is not None]
 
 
-class _Judge:
+class Judge:
     """Compares backends with PyTorch on the CPU."""
 
     def __init__(self, weights: Path) -> None:
@@ -93,7 +93,7 @@ class _Judge:
 
 def approve_half(
     open_backend: Callable[[str], Backend],
-    judge: _Judge,
+    judge: Judge,
     sidecar: Path,
     here: dict[str, str],
     force: bool,
@@ -120,7 +120,7 @@ def approve_half(
 def _build_tensorrt(
     weights: Path,
     exported: Path,
-    judge: _Judge,
+    judge: Judge,
     device: torch.device,
     here: dict[str, str],
     force: bool,

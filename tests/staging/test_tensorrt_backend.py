@@ -1,0 +1,105 @@
+"""Engines are used only where, and of what, they were built."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.card import default_weights
+from models.contract import Gain
+from monitor.staging.backend import BackendUnavailableError, exported_folder
+from monitor.staging.gpu import Gpu, Sidecar
+from monitor.staging.tensorrt_backend import (
+    EMBED,
+    SIDECAR,
+    STAGE,
+    TensorRtBackend,
+    made_for,
+    read_engines,
+)
+from tests.nights import backend, excerpt_uv
+
+WEIGHTS = default_weights(Gain.KNOWN)
+HERE = {
+    "gpu": "NVIDIA GeForce RTX 4090",
+    "compute_capability": "8.9",
+    "torch": "2.13.0",
+    "torch_tensorrt": "2.13.0",
+    "tensorrt": "11.0.0.114",
+    "weights_sha256": "f888",
+}
+ENGINES = {EMBED: b"an engine", STAGE: b"another"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    files = {name: hashlib.sha256(engine).hexdigest() for name, engine in ENGINES.items()}
+    for name, engine in ENGINES.items():
+        (tmp_path / name).write_bytes(engine)
+    Sidecar(HERE, "float16", {"largest_difference": 0.002}, files).write(tmp_path / SIDECAR)
+    return tmp_path
+
+
+def test_engines_built_here_are_read(folder: Path) -> None:
+    sidecar, engines = read_engines(folder, HERE)
+    assert engines == ENGINES
+    assert sidecar.precision == "float16" and sidecar.made_for == HERE
+
+
+@pytest.mark.parametrize("changed", HERE)
+def test_engines_built_for_anything_else_are_not_and_it_says_what_differs(
+    folder: Path, changed: str
+) -> None:
+    here = {**HERE, changed: "another"}
+    with pytest.raises(BackendUnavailableError, match=r"built elsewhere.*build-engine") as error:
+        read_engines(folder, here)
+    assert f"{changed.replace('_', ' ')} is another and was {HERE[changed]}" in str(error.value)
+
+
+def test_engines_that_are_missing_or_damaged_are_not(folder: Path) -> None:
+    (folder / STAGE).write_bytes(b"anothex")
+    with pytest.raises(BackendUnavailableError, match=r"stage.engine is damaged.*build-engine"):
+        read_engines(folder, HERE)
+    (folder / STAGE).unlink()
+    with pytest.raises(BackendUnavailableError, match=r"stage.engine cannot be read.*build-engine"):
+        read_engines(folder, HERE)
+    (folder / SIDECAR).unlink()
+    with pytest.raises(BackendUnavailableError, match=r"no engines for these weights.*build-engin"):
+        read_engines(folder, HERE)
+
+
+def test_what_engines_depend_on_is_known_without_loading_anything() -> None:
+    contract = backend().contract
+    try:
+        here = made_for(Gpu("a GPU", "9.0"), contract)
+    except BackendUnavailableError as exc:
+        assert "is not installed; pip install" in str(exc)
+    else:
+        assert here.keys() == HERE.keys()
+        assert here["weights_sha256"] == contract.weights_sha256
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_engines_stage_as_pytorch_does(tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt")
+    from deploy.engine import build_engines
+
+    told: list[str] = []
+    made = build_engines(WEIGHTS, tmp_path, False, told.append)
+    assert [parity.backend for parity in made] == ["cuda", "tensorrt"], told
+    assert all(parity.passed for parity in made)
+    on_gpu = TensorRtBackend(WEIGHTS, tmp_path)
+    epochs_uv = excerpt_uv()[0, : 3000 * 20].reshape(20, 3000)
+    scored = np.ones((1, 20), bool)
+    answers, expected = (by.stage(by.encode(epochs_uv)[None], scored) for by in (on_gpu, backend()))
+    for answer, right in zip(answers, expected, strict=True):
+        assert answer == pytest.approx(right, abs=0.02)
+    engine = exported_folder(backend().contract, tmp_path) / STAGE
+    engine.write_bytes(engine.read_bytes()[:-1])
+    with pytest.raises(BackendUnavailableError, match="damaged"):
+        TensorRtBackend(WEIGHTS, tmp_path)
