@@ -220,9 +220,8 @@ def _engine(torch_tensorrt: Any, program: ExportedProgram) -> bytes:
         engine: bytes = torch_tensorrt.dynamo.convert_exported_program_to_serialized_trt_engine(
             program,
             arg_inputs=inputs,
-            # Its own conversion of attention takes every mask for the causal one.
+            # Left whole, attention's mask would be taken for the causal one, whatever it holds.
             decompose_attention=True,
-            attn_bias_is_causal=False,
             disable_tf32=True,
         )
     except Exception as exc:  # of many kinds
