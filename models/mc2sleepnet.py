@@ -173,7 +173,8 @@ class RawBackbone(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for i, stage in enumerate(self.stages):
             if i:
-                x = F.max_pool1d(x, 5, ceil_mode=True)
+                # As with ceil_mode, which TensorRT does not take.
+                x = F.max_pool1d(F.pad(x, (0, -x.shape[2] % 5), value=-math.inf), 5)
             x = stage(x)
         return x
 
@@ -407,7 +408,8 @@ class SequenceStack(nn.Module):
     ) -> Tensor:
         """``newest``: only the last so many epochs come out, (B, newest, D)."""
         length = x.shape[1]
-        shut = torch.where(allowed, 0.0, -math.inf)  # added: a masked fill takes 4 times as long
+        # Added: a masked fill takes 4 times as long. In the precision of what it is added to.
+        shut = torch.where(allowed, 0.0, -math.inf).to(x.dtype)
         bias = self.distance(length) + shut  # (B, H, L, L)
         cross_bias = None
         if other is not None:

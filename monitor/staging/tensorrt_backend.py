@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SIDECAR = "tensorrt.json"
 EMBED, STAGE = "embed.engine", "stage.engine"
-INSTALL = "pip install --extra-index-url https://pypi.nvidia.com 'sleep-monitor[trt]'"
+INSTALL = "pip install --extra-index-url https://pypi.nvidia.com 'torch-tensorrt<2.14'"
 
 
 class TensorRtBackend:

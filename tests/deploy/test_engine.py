@@ -90,6 +90,9 @@ def test_what_was_approved_elsewhere_is_looked_at_again_and_half_may_be_refused(
 
 def test_the_parts_that_become_engines_stage_batches_of_any_length() -> None:
     parts = programs(WEIGHTS, CPU)
+    attention = torch.ops.aten.scaled_dot_product_attention.default
+    attends = [node for node in parts[STAGE].graph.nodes if node.target is attention]
+    assert {arg.meta["val"].dtype for node in attends for arg in node.args} == {torch.float16}
     plain = DeviceNetwork(WEIGHTS, CPU, torch.float32)
     for n in (1, 3, 64):
         epochs_uv = torch.from_numpy(excerpt_uv()[0, : 3000 * n].reshape(n, 3000).copy())
