@@ -124,9 +124,9 @@ class Replay:
         return replay(self._pieces(from_s), self.speed, clock, from_s)
 
     def _pieces(self, from_s: float) -> Iterator[EegChunk]:
-        """Long chunks up to ``from_s``, then as long as the speed asks for."""
+        """Whole epochs up to ``from_s``, then chunks as long as the speed asks for."""
         read, start_s = self.recording.chunks, 0.0
-        for chunk in read(self.derivation, LONGEST_CHUNK_S):
+        for chunk in read(self.derivation, EPOCH_S):
             if chunk.times_s[-1] >= from_s:
                 break
             yield chunk
