@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import logging
 import math
@@ -192,6 +193,8 @@ def load_backend(options: ReplayOptions | LiveOptions) -> BackendChain:
             f"the weights {weights} are for --gain {backend.contract.gain.value}, "
             f"not --gain {gain.value}"
         )
+    # What is loaded stays: the collector need not look through all of PyTorch again and again.
+    gc.freeze()
     return backend
 
 
