@@ -42,9 +42,9 @@ def test_it_is_scipys_butterworth() -> None:
 def test_the_same_bits_however_it_is_cut(cuts: list[int]) -> None:
     data_uv = drifting(2000)
     whole = HighPass(HIGHPASS_HZ).push(block(data_uv)).data_uv
-    pieces, cut = [], HighPass(HIGHPASS_HZ)
-    for piece in np.split(data_uv, sorted(cuts), axis=1):
-        pieces.append(cut.push(block(piece)).data_uv)
+    cut = HighPass(HIGHPASS_HZ)
+    parts = np.split(data_uv, sorted(cuts), axis=1)
+    pieces = [cut.push(block(part)).data_uv for part in parts]
     np.testing.assert_array_equal(np.concatenate(pieces, axis=1), whole)
 
 
