@@ -242,9 +242,9 @@ class Conditioner:
         ).astype(np.int64)
         if not open_epoch.size:
             return
-        first, n = int(open_epoch.min()), len(Arrival)
-        fates = np.bincount((open_epoch - first) * n + ordered.arrivals)
-        fates.resize(-(-fates.size // n), n)  # (epochs, fates)
+        first, n_epochs, n = int(open_epoch.min()), int(np.ptp(open_epoch)) + 1, len(Arrival)
+        fates = np.bincount((open_epoch - first) * n + ordered.arrivals, minlength=n_epochs * n)
+        fates = fates.reshape(n_epochs, n)
         for index in np.flatnonzero(fates.any(axis=1)).tolist():
             self._arrivals[first + index] += fates[index]
 
