@@ -71,7 +71,7 @@ class BackendChain:
         wanted = BACKENDS if asked == AUTO else (asked,)
         backend, skipped = self._first_of(wanted)
         if backend is None:
-            raise InputError(f"no such backend on this machine: {'; '.join(skipped)}")
+            raise InputError(f"the network cannot be run here: {'; '.join(skipped)}")
         self._backend = backend
         why = f" (not {'; not '.join(skipped)})" if skipped else ""
         self.note = f"Staging with {backend.name}: {backend.runs_on}{why}"
