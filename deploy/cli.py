@@ -128,7 +128,7 @@ def night(
     from deploy.benchmark import benchmark_night
 
     _check_file("--json", json_path)
-    _check_backends([] if backend == AUTO else [backend])
+    _check_backends([backend], (AUTO, *BACKENDS))
     _show(asdict(benchmark_night(hours, sfreq, backend)), json_path)
 
 
@@ -230,7 +230,7 @@ def backends(
     _check_file("--json", json_path)
     counts = _numbers("--batches", batches)
     chosen = backend or BACKENDS
-    _check_backends(chosen)
+    _check_backends(chosen, BACKENDS)
     console = _console()
     result = benchmark_backends(
         chosen, _weights(weights, None)[0], _exported(exported), counts, console.print
@@ -240,10 +240,10 @@ def backends(
     _write(asdict(result), json_path)
 
 
-def _check_backends(names: Sequence[str]) -> None:
+def _check_backends(names: Sequence[str], known: Sequence[str]) -> None:
     for name in names:
-        if name not in BACKENDS:
-            raise InputError(f"--backend {name}: must be one of {', '.join(BACKENDS)}")
+        if name not in known:
+            raise InputError(f"--backend {name}: must be one of {', '.join(known)}")
 
 
 def _console() -> Console:
@@ -311,8 +311,17 @@ def _numbers(option: str, text: str) -> list[int]:
 
 def _check_file(option: str, path: Path | None) -> None:
     """Before anything is measured."""
-    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-        raise InputError(f"cannot write {option} {path}: name a file in a folder that exists")
+    if path is None:
+        return
+    existed = path.exists()
+    try:
+        path.open("a").close()
+        if not existed:
+            path.unlink()
+    except OSError as exc:
+        raise InputError(
+            f"cannot write {option} {path}: {exc.strerror}; name a file in a folder that exists"
+        ) from exc
 
 
 def _show(figures: dict[str, Any], json_path: Path | None) -> None:
@@ -330,8 +339,12 @@ def _text(value: object) -> str:
 
 
 def _write(figures: object, json_path: Path | None) -> None:
-    if json_path is not None:
+    if json_path is None:
+        return
+    try:
         json_path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    except OSError as exc:
+        raise MonitorError(f"cannot write --json {json_path}: {exc.strerror}") from exc
 
 
 def main() -> NoReturn:

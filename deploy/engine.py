@@ -23,7 +23,7 @@ from models.contract import EPOCH_SAMPLES
 from monitor.errors import InputError, MonitorError
 from monitor.staging import cuda_backend, tensorrt_backend
 from monitor.staging.backend import Backend, BackendUnavailableError, exported_folder
-from monitor.staging.cuda_backend import FULL, HALF, CudaBackend, cuda_device
+from monitor.staging.cuda_backend import FULL, HALF, REFUSED, CudaBackend, cuda_device
 from monitor.staging.device_network import LARGEST_BATCH, DeviceNetwork
 from monitor.staging.gpu import Sidecar, nvidia_gpu
 from monitor.staging.tensorrt_backend import EMBED, INSTALL, STAGE, TensorRtBackend
@@ -105,7 +105,8 @@ def approve_half(
     Raises `MonitorError` if float32 does not stage alike either.
     """
     known = Sidecar.read(sidecar)
-    if known is not None and not known.difference(here) and not force:
+    fits = known is not None and not known.difference(here) and known.precision != REFUSED
+    if known is not None and fits and not force:
         tell(f"  cuda: up to date, {known.precision}")
         return None
     for precision in (HALF, FULL):
@@ -114,6 +115,7 @@ def approve_half(
             Sidecar(here, precision, _figures(parity)).write(sidecar)
             return parity
         tell(f"  cuda: {precision} stages otherwise: {_otherwise(parity)}")
+    Sidecar(here, REFUSED, _figures(parity)).write(sidecar)
     raise MonitorError(f"not even float32 stages as PyTorch does on the CPU: {_otherwise(parity)}")
 
 
@@ -137,6 +139,8 @@ def _build_tensorrt(
         except BackendUnavailableError:
             pass  # that is what this is for
     torch_tensorrt = _torch_tensorrt()
+    # What is not built again is not trusted any more either.
+    (folder / tensorrt_backend.SIDECAR).unlink(missing_ok=True)
     tell("  tensorrt: building engines, some minutes")
     with tempfile.TemporaryDirectory(prefix=".build-", dir=exported) as trial:
         trial_folder = exported_folder(judge.contract, Path(trial))

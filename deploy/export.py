@@ -27,7 +27,7 @@ from models.mc2sleepnet import DistanceBias, MC2SleepNet
 from models.weights import load
 from monitor.errors import InputError, MonitorError
 from monitor.staging.backend import exported_folder
-from monitor.staging.onnx_backend import ENCODE, STAGE, OnnxBackend
+from monitor.staging.onnx_backend import ENCODE, FORMAT, STAGE, OnnxBackend
 from monitor.staging.torch_backend import TorchBackend
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _write_graphs(weights: Path, folder: Path) -> None:
         for node in program.model.graph.all_nodes():
             node.metadata_props.clear()
         program.model.metadata_props.update(
-            contract=json.dumps(contract.to_json()), torch=torch.__version__
+            format=FORMAT, contract=json.dumps(contract.to_json()), torch=torch.__version__
         )
         program.save(folder / name, external_data=False)
 

@@ -193,8 +193,6 @@ def load_backend(options: ReplayOptions | LiveOptions) -> BackendChain:
             f"the weights {weights} are for --gain {backend.contract.gain.value}, "
             f"not --gain {gain.value}"
         )
-    # What is loaded stays: the collector need not look through all of PyTorch again and again.
-    gc.freeze()
     return backend
 
 
@@ -208,6 +206,8 @@ def run_replay(
     safe, and the same command continues. So it does after KeyboardInterrupt.
     """
     run = Replay.prepare(options)
+    # What is loaded stays: the collector need not look through all of PyTorch again and again.
+    gc.freeze()
     for note in run.notes():
         _log.info(note)
     with ExitStack() as stack:

@@ -192,7 +192,7 @@ def network(settings: Settings) -> Iterator[Finding]:
     elif min(seconds) < SLOW_S:
         yield ok(found)
     else:
-        yield warning(found, "leave OMP_NUM_THREADS unset, or set it to 1; end what loads the CPU")
+        yield warning(found, "end what loads the CPU; leave OMP_NUM_THREADS unset, or set it to 1")
 
 
 def lsl() -> Iterator[Finding]:

@@ -137,13 +137,15 @@ class Pipeline:
         while self._coming_marks:
             self.mark(self._coming_marks.popleft())
         last = self._stager.finish()
-        told = [events.stage_event(self._session, self._next(), each) for each in last]
+        end_utc = self._epoch_end(self.night.n_epochs - 1)
+        told = self._replaced_backend(self.night.n_epochs - 1, end_utc)
+        told += [events.stage_event(self._session, self._next(), each) for each in last]
         self.night.finish(last)
         told.append(
             events.session_ended(
                 self._session,
                 self._next(),
-                time=self._epoch_end(self.night.n_epochs - 1),
+                time=end_utc,
                 statistics=self.night.statistics,
                 revised=self.night.revised,
                 ledger=self.night.ledger,
@@ -162,8 +164,9 @@ class Pipeline:
         # Told batch by batch: after a long gap there may be hours of them.
         for at in range(0, len(new), BATCH_EPOCHS):
             batch = new[at : at + BATCH_EPOCHS]
+            steps = self._stager.push(batch)
             with self._together():
-                for epoch, staged in zip(batch, self._stager.push(batch), strict=True):
+                for epoch, staged in zip(batch, steps, strict=True):
                     self._tell(epoch, staged)
                     predictions += staged
         return predictions
@@ -181,21 +184,7 @@ class Pipeline:
 
     def _changes(self, epoch: Epoch, end_utc: datetime) -> list[Event]:
         """What is different from the epoch before: backend, derivation, electrodes, signal."""
-        told: list[Event] = []
-        backend = self._stager.backend
-        if backend.name != self._backend:
-            told.append(
-                events.backend_event(
-                    self._session,
-                    self._next(),
-                    time=end_utc,
-                    epoch_index=epoch.index,
-                    backend=backend.name,
-                    previous=self._backend,
-                    reason=backend.trouble,
-                )
-            )
-            self._backend = backend.name
+        told = self._replaced_backend(epoch.index, end_utc)
         if epoch.derivation.name != self.night.derivation:
             told.append(
                 events.derivation_event(
@@ -235,6 +224,23 @@ class Pipeline:
                 )
             )
         return told
+
+    def _replaced_backend(self, epoch_index: int, time: datetime) -> list[Event]:
+        """What is to be told if another backend stages by now."""
+        backend, previous = self._stager.backend, self._backend
+        if backend.name == previous:
+            return []
+        self._backend = backend.name
+        event = events.backend_event(
+            self._session,
+            self._next(),
+            time=time,
+            epoch_index=epoch_index,
+            backend=backend.name,
+            previous=previous,
+            reason=backend.trouble,
+        )
+        return [event]
 
     def _contacts_of(self, epoch: Epoch) -> tuple[ChannelState, ...]:
         """Of an epoch that is missing nothing new is known."""

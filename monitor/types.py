@@ -174,7 +174,8 @@ class StagePrediction:
       ``confidence`` is the probability of ``stage``, ``reason`` is None.
     - Unscored: ``stage``, ``probabilities`` and ``confidence`` are None, ``reason`` says why.
     - Live: ``revision`` 0 and ``final``. Revised: ``revision`` 1, 2, ...; exactly one is final.
-    - ``latency_s``: seconds of computing this prediction took; differs from run to run.
+    - ``latency_s``: seconds of computing this prediction took, of epochs staged together its share;
+      differs from run to run.
     """
 
     epoch_index: int

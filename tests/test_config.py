@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -14,11 +14,13 @@ from monitor.config import (
     BrainflowConfig,
     LiveOptions,
     LslConfig,
+    Settings,
     SleeperOptions,
     default_config,
     read_settings,
 )
 from monitor.errors import InputError
+from monitor.staging.chain import AUTO, BACKENDS
 
 TWO = """
 redis = "redis://file"
@@ -236,3 +238,8 @@ def test_the_examples_of_the_documentation_hold(tmp_path: Path) -> None:
     assert [each.sleeper for each in sleepers] == ["anna", "ben"]
     same = re.findall(r"--source (\S+)", sources)
     assert read_settings(sleeper=same).live().sleepers == sleepers
+
+
+def test_the_backends_that_can_be_configured_are_those_there_are() -> None:
+    known = get_args(Settings.model_fields["backend"].annotation)
+    assert known == (AUTO, *BACKENDS)

@@ -217,6 +217,18 @@ def test_a_night_cut_short_continues_as_if_nothing_had_happened(
     assert resumed.ledger() == whole.ledger()
 
 
+def test_a_backend_that_breaks_down_at_the_very_end_is_told_too(tmp_path: Path) -> None:
+    staging = chain(cuda=BreaksDown("cuda", good=4), torch=backend())
+    with closing(NightStore.open(tmp_path / "night.sqlite")) as store:
+        pipeline = open_pipeline(store, staging=staging)
+        for each in whole_chunks(excerpt_uv()[:, :8000], 3000):  # two epochs
+            pipeline.push(each)
+        pipeline.finish(START)
+        told = events_of(store)
+    assert [e.data["epoch_index"] for e in told if e.type == EventType.BACKEND] == [1]
+    assert told[-1].type == EventType.SESSION_ENDED
+
+
 @pytest.mark.parametrize("asked_before", [0, 1, 20])
 def test_a_backend_that_breaks_down_in_mid_night_costs_no_epoch(
     quarter: NightStore, tmp_path: Path, asked_before: int

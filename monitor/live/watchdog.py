@@ -25,7 +25,7 @@ def notify(message: str) -> None:
         address = "\0" + address[1:]
     with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.setblocking(False)  # the night waits for nobody
-        manager.sendto(message.encode(), address)
+        manager.sendto(message.encode(errors="replace"), address)
 
 
 class Watchdog:

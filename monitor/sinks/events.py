@@ -221,7 +221,9 @@ def backend_event(
         "previous": previous,
         "reason": reason,
     }
-    return _event(session, sequence, EventType.BACKEND, f"backend/{epoch_index}", time, data)
+    return _event(
+        session, sequence, EventType.BACKEND, f"backend/{epoch_index}/{backend}", time, data
+    )
 
 
 def mark_event(

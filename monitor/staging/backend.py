@@ -18,7 +18,7 @@ class BackendUnavailableError(InputError):
 class Backend(Protocol):
     """A staging network, ready to run, for any number of epochs and sleepers at once.
 
-    The same input gives the same answer, bit for bit. Several threads may ask at a time.
+    The same question gives the same answer, bit for bit. Several threads may ask at a time.
     """
 
     @property

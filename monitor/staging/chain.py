@@ -65,7 +65,6 @@ class BackendChain:
         """
         self._contract = checked_contract(weights)
         self._open_one: Callable[[str], Backend] = lambda name: open_one(name, weights, exported)
-        self._candidates = BACKENDS if asked == AUTO else BACKENDS[BACKENDS.index(asked) :]
         self._lock = threading.Lock()
         self.trouble = ""
         wanted = BACKENDS if asked == AUTO else (asked,)
@@ -102,27 +101,33 @@ class BackendChain:
             try:
                 answers = question(backend)
             except Exception as exc:
-                self._replace(backend, _sentence(exc))
+                if why := self._replace(backend, _sentence(exc)):
+                    raise MonitorError(
+                        f"an epoch could not be staged, and nothing else can: {why}"
+                    ) from exc
                 continue
-            # Where there is no other, a strange signal may be the reason: that is no failure.
-            if backend.name != BACKENDS[-1] and not all(np.isfinite(a).all() for a in answers):
-                self._replace(backend, "it answered with what is no number")
-                continue
-            return answers
+            # Where there is no other, a strange signal may be the reason: then it is the answer.
+            if all(np.isfinite(each).all() for each in answers) or self._replace(
+                backend, "it answered with what is no number"
+            ):
+                return answers
 
-    def _replace(self, failed: Backend, reason: str) -> None:
-        """Raises `MonitorError` if there is nothing to replace it with."""
+    def _replace(self, failed: Backend, reason: str) -> str:
+        """Empty once it is replaced; else what failed, and why nothing can take its place."""
         with self._lock:
             if self._backend is not failed:
-                return  # another sleeper's epoch has had it replaced
-            later = self._candidates[self._candidates.index(failed.name) + 1 :]
-            backend, skipped = self._first_of(later)
-            self.trouble = f"{failed.name}: {reason}"
+                return ""  # another sleeper's epoch has had it replaced
+            trouble = f"{failed.name}: {reason}"
+            try:
+                later = BACKENDS[BACKENDS.index(failed.name) + 1 :]
+                backend, skipped = self._first_of(later)
+            except InputError as exc:
+                backend, skipped = None, [str(exc)]
             if backend is None:
-                why = "; ".join([self.trouble, *skipped])
-                raise MonitorError(f"an epoch could not be staged, and nothing else can: {why}")
-            self._backend = backend
-            _log.warning("%s; from here on %s stages", self.trouble, backend.runs_on)
+                return "; ".join([trouble, *skipped])
+            self.trouble, self._backend = trouble, backend
+            _log.warning("%s; from here on %s stages", trouble, backend.runs_on)
+            return ""
 
     def _first_of(self, names: Sequence[str]) -> tuple[Backend | None, list[str]]:
         """The first of ``names`` that can be had, and why those before it cannot."""

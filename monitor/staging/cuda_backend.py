@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SIDECAR = "cuda.json"
 HALF, FULL = "float16", "float32"
+REFUSED = "none"
+"""The precision of a sidecar that says: this GPU stages otherwise in any."""
 
 
 class CudaBackend:
@@ -92,11 +94,14 @@ def made_for(gpu: Gpu, contract: ModelContract) -> dict[str, str]:
 
 
 def approved(sidecar: Sidecar | None, here: dict[str, str]) -> tuple[str, str]:
-    """The precision that ``sidecar`` approves ``here``, and a remark if it is not the faster."""
+    """The precision that ``sidecar`` approves ``here``, and a remark if it is not the faster.
+    Raises `BackendUnavailableError` if it refuses every one."""
     if sidecar is None:
         return FULL, f"half precision was not tried; {BUILD}"
     if difference := sidecar.difference(here):
         return FULL, f"half precision was tried elsewhere: {difference}; {BUILD}"
+    if sidecar.precision == REFUSED:
+        raise BackendUnavailableError("this GPU stages otherwise than PyTorch does on the CPU")
     if sidecar.precision == HALF:
         return HALF, ""
     return FULL, "half precision stages otherwise"

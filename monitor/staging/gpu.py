@@ -8,6 +8,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from monitor.staging.backend import BackendUnavailableError
 
 BUILD = "run sleep-deploy build-engine"
@@ -69,8 +71,8 @@ class Sidecar:
     def read(cls, path: Path) -> Sidecar | None:
         """None if there is none, or not a whole one."""
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            return TypeAdapter(cls).validate_json(path.read_bytes(), extra="forbid")
+        except (OSError, ValueError):
             return None
 
     def write(self, path: Path) -> None:

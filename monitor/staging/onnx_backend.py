@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 ENCODE, STAGE = "encode.onnx", "stage.onnx"
+FORMAT = "1"
+"""Of the exported graphs: another one when the network computes anything else from its weights."""
 
 
 class OnnxBackend:
@@ -88,15 +90,17 @@ class OnnxBackend:
             ) from exc
         if _contract_in(session) != self._contract:
             raise BackendUnavailableError(
-                f"{path} was made of other weights; run sleep-deploy export again"
+                f"{path} was made of other weights, or by another version; run sleep-deploy export "
+                "again"
             )
         return session
 
 
 def _contract_in(session: InferenceSession) -> ModelContract | None:
-    """The contract that the export put into the file, or None."""
+    """The contract that the export put into the file; None if it is of another format."""
     try:
-        text = session.get_modelmeta().custom_metadata_map["contract"]
-        return ModelContract.from_json(json.loads(text))
+        said = session.get_modelmeta().custom_metadata_map
+        contract = ModelContract.from_json(json.loads(said["contract"]))
+        return contract if said["format"] == FORMAT else None
     except (KeyError, TypeError, ValueError):
         return None

@@ -50,7 +50,8 @@ class TorchBackend:
         return self._slices.run(self._encode, epochs_uv, length=1)[0]
 
     def stage(self, embeddings: F32, scored: Bool) -> tuple[F32, F32]:
-        live, revised = self._slices.run(self._stage, embeddings, scored, length=WINDOWS)
+        length = WINDOWS if scored.shape[1] > 1 else 1  # a single row again
+        live, revised = self._slices.run(self._stage, embeddings, scored, length=length)
         return live, revised
 
     def _encode(self, epochs_uv: F32) -> tuple[F32]:

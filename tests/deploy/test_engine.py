@@ -13,7 +13,7 @@ from models.card import default_weights
 from models.contract import Gain, ModelContract
 from monitor.errors import MonitorError
 from monitor.staging.backend import Backend, BackendUnavailableError
-from monitor.staging.cuda_backend import FULL, HALF
+from monitor.staging.cuda_backend import FULL, HALF, approved
 from monitor.staging.device_network import DeviceNetwork
 from monitor.staging.gpu import Sidecar, nvidia_gpu
 from monitor.staging.tensorrt_backend import EMBED, STAGE
@@ -86,6 +86,9 @@ def test_what_was_approved_elsewhere_is_looked_at_again_and_half_may_be_refused(
     assert approve(path) == ("", ["  cuda: up to date, float32"])
     with pytest.raises(MonitorError, match="not even float32"):
         approve(path, force=True, float16=0.03, float32=float("nan"))
+    # What was approved before is approved no more.
+    with pytest.raises(BackendUnavailableError, match="stages otherwise"):
+        approved(Sidecar.read(path), HERE)
 
 
 def test_the_parts_that_become_engines_stage_batches_of_any_length() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,16 @@ class BreaksDown:
     runs_on = "a card that overheats"
     trouble = ""
 
-    def __init__(self, name: str, good: int, wrong: float | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        good: int,
+        wrong: float | None = None,
+        after: Callable[[], object] = lambda: None,
+    ) -> None:
+        """``wrong``: it answers so instead of raising. ``after``: what it waits for before."""
         self.name = name
+        self._after = after
         self._left = good
         self._wrong = wrong
 
@@ -40,6 +49,7 @@ class BreaksDown:
         self._left -= 1
         if self._left >= 0:
             return right
+        self._after()
         if self._wrong is not None:
             return np.full_like(right, self._wrong)
         raise RuntimeError("CUDA error: unspecified\n  launch failure")

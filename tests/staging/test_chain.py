@@ -70,6 +70,12 @@ def test_the_next_may_fail_too() -> None:
     assert found.trouble.startswith("onnx: RuntimeError")
 
 
+def test_where_there_is_no_other_what_is_no_number_is_the_answer() -> None:
+    found = chain(onnx=BreaksDown("onnx", good=0, wrong=np.nan))
+    assert np.isnan(found.encode(epochs_uv())).all()
+    assert found.trouble == ""
+
+
 def test_the_last_one_is_asked_again_next_time() -> None:
     found = chain(onnx=BreaksDown("onnx", good=0))
     for _ in range(2):
@@ -78,13 +84,27 @@ def test_the_last_one_is_asked_again_next_time() -> None:
 
 
 def test_sleepers_that_share_it_have_it_replaced_once() -> None:
-    found = chain(cuda=BreaksDown("cuda", good=0), onnx=backend(), torch=backend())
+    together = threading.Barrier(8)
+    there = {
+        "cuda": BreaksDown("cuda", good=0, after=together.wait),
+        "onnx": BreaksDown("onnx", good=100),
+    }
+    opened: list[str] = []
+
+    def open_one(name: str, weights: Path, exported: Path) -> Backend:
+        if name not in there:
+            raise BackendUnavailableError("it is not installed")
+        opened.append(name)
+        return there[name]
+
+    found = BackendChain(WEIGHTS, Path("none"), "cuda", open_one)
     threads = [threading.Thread(target=found.encode, args=(epochs_uv(),)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found.trouble.startswith("cuda")
+    assert opened == ["cuda", "onnx"]
+    assert (found.name, found.trouble[:5]) == ("onnx", "cuda:")
 
 
 def test_what_cannot_be_had_is_one_line(tmp_path: Path) -> None:

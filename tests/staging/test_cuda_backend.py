@@ -171,7 +171,16 @@ def test_half_precision_needs_an_approval_for_these_very_weights_here(tmp_path: 
     assert approved(Sidecar.read(path), HERE) == (FULL, "half precision stages otherwise")
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"precision": "float16"}', "\udcff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"precision": "float16"}',
+        '{"made_for": [], "precision": "float16", "parity": {}}',
+        "\udcff",
+    ],
+)
 def test_a_damaged_sidecar_approves_nothing(text: str, tmp_path: Path) -> None:
     path = tmp_path / "cuda.json"
     path.write_text(text, encoding="utf-8", errors="surrogateescape")
