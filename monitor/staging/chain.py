@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -70,9 +72,9 @@ class BackendChain:
         wanted = BACKENDS if asked == AUTO else (asked,)
         backend, skipped = self._first_of(wanted)
         if backend is None:
-            raise InputError(f"the network cannot be run here: {'; '.join(skipped)}")
+            raise InputError(f"the network cannot be run here: {skipped}")
         self._backend = backend
-        why = f" (not {'; not '.join(skipped)})" if skipped else ""
+        why = f" (not {skipped})" if skipped else ""
         self.note = f"Staging with {backend.name}: {backend.runs_on}{why}"
         """Which backend it began with, and why none before it, in one line for people."""
 
@@ -122,26 +124,31 @@ class BackendChain:
                 later = BACKENDS[BACKENDS.index(failed.name) + 1 :]
                 backend, skipped = self._first_of(later)
             except InputError as exc:
-                backend, skipped = None, [str(exc)]
+                backend, skipped = None, str(exc)
             if backend is None:
-                return "; ".join([trouble, *skipped])
+                return f"{trouble}; {skipped}" if skipped else trouble
             self.trouble, self._backend = trouble, backend
             _log.warning("%s; from here on %s stages", trouble, backend.runs_on)
             return ""
 
-    def _first_of(self, names: Sequence[str]) -> tuple[Backend | None, list[str]]:
-        """The first of ``names`` that can be had, and why those before it cannot."""
-        skipped: list[str] = []
+    def _first_of(self, names: Sequence[str]) -> tuple[Backend | None, str]:
+        """The first of ``names`` that can be had, and why those before it cannot, in words."""
+        skipped: list[tuple[str, str]] = []  # name and reason
         for name in names:
             try:
-                return self._open_one(name), skipped
+                return self._open_one(name), _in_words(skipped)
             except BackendUnavailableError as exc:
-                skipped.append(f"{name}: {exc}")
+                skipped.append((name, str(exc)))
             except InputError:
                 raise  # the weights: no backend can mend them
             except Exception as exc:
-                skipped.append(f"{name}: {_sentence(exc)}")
-        return None, skipped
+                skipped.append((name, _sentence(exc)))
+        return None, _in_words(skipped)
+
+
+def _in_words(skipped: Sequence[tuple[str, str]]) -> str:
+    alike = groupby(skipped, itemgetter(1))
+    return "; ".join(f"{', '.join(n for n, _ in names)}: {reason}" for reason, names in alike)
 
 
 def _sentence(exc: Exception) -> str:

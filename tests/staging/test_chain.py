@@ -38,8 +38,7 @@ def test_it_begins_with_the_first_that_can_be_had_and_says_why_not_another() -> 
     found = chain(onnx=BreaksDown("onnx", good=9), torch=backend())
     assert (found.name, found.trouble) == ("onnx", "")
     assert found.note == (
-        "Staging with onnx: a card that overheats "
-        "(not tensorrt: it is not installed; not cuda: it is not installed)"
+        "Staging with onnx: a card that overheats (not tensorrt, cuda: it is not installed)"
     )
     assert chain("torch", onnx=BreaksDown("onnx", good=9), torch=backend()).name == "torch"
 
@@ -110,7 +109,7 @@ def test_sleepers_that_share_it_have_it_replaced_once() -> None:
 def test_what_cannot_be_had_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="onnx: it is not installed"):
         chain("onnx", torch=backend())
-    with pytest.raises(InputError, match=r"tensorrt: .*; cuda: .*; onnx: .*; torch: "):
+    with pytest.raises(InputError, match=r"here: tensorrt, cuda, onnx, torch: it is not"):
         chain()
     with pytest.raises(InputError, match="cannot use the weights"):
         BackendChain(tmp_path / "none.safetensors", tmp_path)
