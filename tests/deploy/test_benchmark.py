@@ -15,7 +15,7 @@ from deploy.benchmark import benchmark_latency, benchmark_night
 
 def test_a_night_is_replayed_whole_and_measured(tmp_path: Path) -> None:
     ballast = np.ones(80_000_000)  # 640 MB here must not count as the monitor's
-    result = benchmark_night(hours=0.05, sfreq_hz=128)
+    result = benchmark_night(hours=0.05, sfreq_hz=128, backend="torch")
     assert result.peak_memory_mb < ballast.nbytes / 1e6
     assert result.n_epochs == 6
     assert 0.0 < result.staging_median_ms <= result.staging_p99_ms < result.epoch_ms
