@@ -184,7 +184,7 @@ class _Stager(nn.Module):
 
 
 class _Norm(nn.Module):
-    """`nn.LayerNorm` in elementary operations: onnxruntime's own takes 4 times as long."""
+    """`nn.LayerNorm` in elementary operations: onnxruntime's own takes longer."""
 
     def __init__(self, norm: nn.LayerNorm) -> None:
         super().__init__()

@@ -408,7 +408,7 @@ class SequenceStack(nn.Module):
     ) -> Tensor:
         """``newest``: only the last so many epochs come out, (B, newest, D)."""
         length = x.shape[1]
-        # Added: a masked fill takes 4 times as long. In the precision of what it is added to.
+        # Added: a masked fill takes longer. In the precision of what it is added to.
         shut = torch.where(allowed, 0.0, -math.inf).to(x.dtype)
         bias = self.distance(length) + shut  # (B, H, L, L)
         cross_bias = None

@@ -16,8 +16,8 @@ class HighPass:
     """Second-order Butterworth (0.3 Hz is the AASM Manual's low-frequency setting for EEG).
 
     After a loss it starts from the first sample as if it had always been there, so that a new
-    electrode offset makes no step. What `scipy.signal.butter` and `sosfilt` give, without the most
-    of a second that importing `scipy.signal` takes.
+    electrode offset makes no step. What `scipy.signal.butter` and `sosfilt` give, without importing
+    `scipy.signal`, which took longer than all else at the start of the monitor but PyTorch.
     """
 
     def __init__(self, cutoff_hz: float) -> None:

@@ -20,8 +20,8 @@ def power_spectrum(signal_uv: F64, sfreq_hz: float) -> tuple[F64, F64]:
 
     Returns
     -------
-    Frequencies in Hz and the one-sided density in uV^2/Hz, as `scipy.signal.welch` gives them (a
-    tenth of its time: all windows are transformed at once).
+    Frequencies in Hz and the one-sided density in uV^2/Hz, as `scipy.signal.welch` gives them,
+    but sooner: all windows are transformed at once.
     """
     n = min(signal_uv.size, round(WINDOW_S * sfreq_hz))
     window = _hann(n)

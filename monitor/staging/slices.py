@@ -12,7 +12,7 @@ from monitor.types import F32
 
 WINDOWS = 8
 """Windows of context staged together. More are no faster an epoch: what is between the layers
-then leaves the cache (`sleep-deploy benchmark backends`)."""
+then leaves the cache."""
 
 
 class Slices:
@@ -25,7 +25,7 @@ class Slices:
     def __init__(self, prepare_thread: Callable[[], None] | None = None) -> None:
         """``prepare_thread`` is called in each new thread."""
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        self._pool = ThreadPoolExecutor(cores, "staging", prepare_thread or _nothing)
+        self._pool = ThreadPoolExecutor(cores, "staging", prepare_thread)
 
     def run(
         self, function: Callable[..., tuple[F32, ...]], *arrays: np.ndarray, length: int
@@ -37,7 +37,3 @@ class Slices:
         slices = ([each[at : at + length] for each in arrays] for at in range(0, n, length))
         answers = list(self._pool.map(lambda parts: function(*parts), slices))
         return tuple(map(np.concatenate, zip(*answers, strict=True)))
-
-
-def _nothing() -> None:
-    """A new thread needs no preparation."""
