@@ -18,11 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from models.contract import EPOCH_S
-from monitor.app import Replay, load_backend
 from monitor.clock import SystemClock
+from monitor.composition import load_backend
 from monitor.config import ReplayOptions, read_settings
 from monitor.errors import MonitorError
 from monitor.night.store import NightStore
+from monitor.replay import Replay
 from monitor.sinks.publisher import Publisher
 from monitor.sinks.redis_server import RedisServer
 from monitor.sinks.watch import Follower

@@ -263,9 +263,9 @@ def _weights(weights: Path | None, gain: Gain | None) -> list[Path]:
 
 
 def _exported(exported: Path | None) -> Path:
-    from monitor.config import exported_folder, read_settings
+    from monitor.config import default_exported_folder, read_settings
 
-    return exported or read_settings().exported or exported_folder()
+    return exported or read_settings().exported or default_exported_folder()
 
 
 def _tell_parity(console: Console, parity: Parity) -> None:

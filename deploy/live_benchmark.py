@@ -28,7 +28,7 @@ import numpy as np
 from deploy.benchmark import tiled_excerpt
 from models.contract import EPOCH_S
 from monitor.errors import MonitorError
-from monitor.sinks.events import EventType, session_id_of
+from monitor.night.events import EventType, session_id_of
 from monitor.sinks.redis_server import RedisServer
 from monitor.sinks.watch import Follower
 from monitor.types import Track

@@ -443,8 +443,8 @@ def _live(context: typer.Context, sleepers: list[Any] | None) -> None:
 
 def _replay(options: ReplayOptions, interrupted: str) -> None:
     try:
-        from monitor.app import run_replay
         from monitor.clock import SystemClock
+        from monitor.replay import run_replay
 
         _let_interrupt()
         run_replay(options, Console(), SystemClock(), _stop)

@@ -280,12 +280,12 @@ def default_config() -> Path:
     return user_config_path("sleep-monitor", appauthor=False) / "sleep-monitor.toml"
 
 
-def nights_folder() -> Path:
+def default_nights_folder() -> Path:
     """Where nights are stored that have no ``store``."""
     return user_data_path("sleep-monitor", appauthor=False) / "nights"
 
 
-def exported_folder() -> Path:
+def default_exported_folder() -> Path:
     """Where `sleep-deploy` puts what it makes of weights for this machine."""
     return user_data_path("sleep-monitor", appauthor=False) / "exported"
 

@@ -31,8 +31,8 @@ from monitor.config import (
     BrainflowConfig,
     Settings,
     config_file,
-    exported_folder,
-    nights_folder,
+    default_exported_folder,
+    default_nights_folder,
     read_settings,
 )
 from monitor.errors import InputError, MonitorError
@@ -171,7 +171,9 @@ def network(settings: Settings) -> Iterator[Finding]:
     from monitor.staging.chain import BackendChain
 
     weights = settings.weights or default_weights(settings.gain)
-    backend = BackendChain(weights, settings.exported or exported_folder(), settings.backend)
+    backend = BackendChain(
+        weights, settings.exported or default_exported_folder(), settings.backend
+    )
     contract = backend.contract
     if contract.gain is not settings.gain:
         yield problem(
@@ -355,10 +357,12 @@ def _judged(version: str, url: str) -> Finding:
 def disk(settings: Settings) -> Iterator[Finding]:
     """Room for three times a night, and the right to write, wherever nights go."""
     stores = [each.store for each in settings.sleeper] or [None]
-    folders = [nights_folder() if store is None else store.absolute().parent for store in stores]
+    folders = [
+        default_nights_folder() if store is None else store.absolute().parent for store in stores
+    ]
     for folder in sorted(set(folders)):
         need = 3 * NIGHT_BYTES * CHANNELS * folders.count(folder)
-        if folder != nights_folder() and not folder.is_dir():
+        if folder != default_nights_folder() and not folder.is_dir():
             yield problem(f"there is no folder {folder}", "make it, or choose another with store")
             continue
         # The default folder is made when it is needed, in the nearest one that exists.

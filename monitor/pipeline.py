@@ -11,10 +11,10 @@ from models.contract import EPOCH_S
 from monitor.conditioning.conditioner import Conditioner
 from monitor.conditioning.quality import channel_state, signal_state
 from monitor.conditioning.silence import SignalChange, SilenceWatch
+from monitor.night import events
 from monitor.night.backlog import Backlog
 from monitor.night.night import Night
 from monitor.night.store import LiveNight, NightStore
-from monitor.sinks import events
 from monitor.staging.stager import Stager
 from monitor.types import (
     F32,

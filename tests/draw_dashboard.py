@@ -14,11 +14,11 @@ from contextlib import closing
 from datetime import UTC, timedelta
 from pathlib import Path
 
-from monitor.app import Replay
 from monitor.clock import ManualClock
 from monitor.config import ReplayOptions
 from monitor.night.state import SleeperState
 from monitor.night.store import NightStore
+from monitor.replay import Replay
 from monitor.sinks.dashboard import Look, canvas_svg, to_svg
 from monitor.sinks.dashboard.screen import Moment
 from monitor.sinks.dashboard.sleepers import SleepersPage, watch

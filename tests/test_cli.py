@@ -20,11 +20,11 @@ from rich.console import Console
 from models.card import default_weights
 from models.contract import Gain
 from monitor import cli
-from monitor.app import Replay, run_replay
 from monitor.clock import ManualClock
 from monitor.config import ReplayOptions
 from monitor.errors import InputError, MonitorError
 from monitor.night.store import NightStore
+from monitor.replay import Replay, run_replay
 from monitor.sinks.epochs_csv import write_epochs
 from monitor.sinks.redis_server import RedisServer
 from monitor.sinks.watch import Follower

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ["models", "monitor", "offline_training", "deploy"]
 
 # Inside the monitor, each room may import those before it (and the ground: the plain modules).
-GROUND = ["monitor.types", "monitor.errors", "monitor.clock", "monitor.config"]
+GROUND = ["monitor.types", "monitor.errors", "monitor.clock", "monitor.backoff", "monitor.config"]
 ROOMS = [
     "monitor.sources",
     "monitor.conditioning",
@@ -17,7 +17,8 @@ ROOMS = [
     "monitor.night",
     "monitor.sinks",
     "monitor.pipeline",
-    "monitor.app",
+    "monitor.composition",
+    "monitor.replay",
     "monitor.live",
     "monitor.doctor",
     "monitor.cli",
@@ -28,14 +29,10 @@ ALLOWED = {
     "monitor.staging": ["monitor.conditioning"],
     "monitor.night": [],
     "monitor.sinks": ["monitor.night"],
-    "monitor.pipeline": [
-        "monitor.conditioning",
-        "monitor.staging",
-        "monitor.night",
-        "monitor.sinks",
-    ],
-    "monitor.app": ROOMS[:6],
-    "monitor.live": ROOMS[:7],
+    "monitor.pipeline": ["monitor.conditioning", "monitor.staging", "monitor.night"],
+    "monitor.composition": ROOMS[:5],
+    "monitor.replay": ROOMS[:7],
+    "monitor.live": [room for room in ROOMS[:8] if room != "monitor.replay"],
     "monitor.doctor": [
         "monitor.sources",
         "monitor.staging",

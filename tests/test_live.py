@@ -23,9 +23,9 @@ from monitor.clock import SystemClock, boot_id
 from monitor.config import BrainflowConfig, LiveOptions, LslConfig, SleeperOptions
 from monitor.errors import InputError, MonitorError
 from monitor.live import run_live
+from monitor.night.events import EventType
 from monitor.night.store import LiveNight, NightStore
 from monitor.pipeline import begin
-from monitor.sinks.events import EventType
 from monitor.sinks.marks import send_mark
 from monitor.sinks.redis_server import RedisServer
 from monitor.types import MarkKind, Montage, Reason, Track

@@ -13,9 +13,9 @@ import pytest
 
 from models.contract import Stage
 from monitor.clock import ManualClock
+from monitor.night.events import EventType
 from monitor.night.store import NightStore
 from monitor.pipeline import Pipeline
-from monitor.sinks.events import EventType
 from monitor.staging.stager import Stager
 from monitor.types import (
     Contact,

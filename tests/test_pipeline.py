@@ -14,8 +14,8 @@ import pytest
 from models.contract import Gain
 from monitor.clock import ManualClock
 from monitor.night.agreement import agreement
+from monitor.night.events import EventType
 from monitor.night.store import NightStore
-from monitor.sinks.events import EventType
 from monitor.sources.edf import EdfRecording
 from monitor.sources.hypnogram import expert_hypnogram, stages_on_grid
 from monitor.types import F32, Bool, EegChunk, Mark, MarkKind, SampleLedger, Track

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from monitor.app import load_backend
 from monitor.clock import Clock
+from monitor.composition import load_backend
 from monitor.config import LiveOptions
 from monitor.errors import InputError
 from monitor.live.running import House

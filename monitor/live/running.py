@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from models.contract import EPOCH_S, SFREQ_HZ
-from monitor.app import NOWHERE
 from monitor.clock import Clock, Timeline
+from monitor.composition import NO_DELIVERY, nobody_to_notify
 from monitor.conditioning.conditioner import Conditioner
 from monitor.config import LiveOptions
 from monitor.errors import MonitorError
@@ -92,7 +92,7 @@ class RunningNight:
             ),
             Stager(house.backend, house.clock),
             store,
-            notify=_tell_nobody if self._publisher is None else self._publisher.notify,
+            notify=nobody_to_notify if self._publisher is None else self._publisher.notify,
             backlog=self._backlog,
             resumed_s=resumed_s,
         )
@@ -100,7 +100,7 @@ class RunningNight:
         """Why what comes is not taken."""
         self._device: Device | None = None
         self._rows: list[int] = []
-        self._delivery = NOWHERE
+        self._delivery = NO_DELIVERY
         self._held: list[EegChunk] = []
         self._push_at_s = 0.0
         self._next_state_s = 0.0
@@ -216,7 +216,3 @@ class RunningNight:
             self._store.go_on(self._live)
         except MonitorError as exc:
             _log.warning("%s", exc)
-
-
-def _tell_nobody() -> None:
-    """There is no publisher to notify."""

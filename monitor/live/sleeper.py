@@ -11,8 +11,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 
-from monitor.app import nights_folder
+from monitor.backoff import Backoff
 from monitor.clock import Clock, Timeline, boot_id
+from monitor.composition import nights_folder
 from monitor.config import BrainflowConfig, LslConfig, SleeperOptions
 from monitor.errors import InputError, MonitorError
 from monitor.live.running import House, RunningNight
@@ -21,7 +22,6 @@ from monitor.night.store import LiveNight, NightStore
 from monitor.night.stored import StoredNight, night_to_continue, stored_night
 from monitor.pipeline import begin
 from monitor.sinks.epochs_csv import write_epochs
-from monitor.sinks.redis_client import Backoff
 from monitor.sources.brainflow import BrainflowSource
 from monitor.sources.brainflow.boards import find_board
 from monitor.sources.derivation import live_montage, name_key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from monitor.sinks.events import EventType, session_id_of, utc_text
+from monitor.night.events import EventType, session_id_of, utc_text
 from monitor.types import Event, MarkKind, Track
 
 

@@ -17,10 +17,11 @@ from typing import Any
 import redis
 from rich.console import Console
 
+from monitor.backoff import Backoff
 from monitor.clock import Clock
 from monitor.errors import InputError, MonitorError
-from monitor.sinks.events import EventType, from_json, session_id_of, utc_text
-from monitor.sinks.redis_client import PREFIX, Backoff, Keys, connect, safe_text, safe_url
+from monitor.night.events import EventType, from_json, session_id_of, utc_text
+from monitor.sinks.redis_client import PREFIX, Keys, connect, safe_text, safe_url
 from monitor.types import Mark, MarkKind
 
 KEPT = 1000

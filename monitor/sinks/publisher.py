@@ -16,15 +16,15 @@ from typing import Any
 
 import redis
 
+from monitor.backoff import Backoff
 from monitor.clock import Clock
 from monitor.errors import MonitorError
+from monitor.night.events import session_id_of, to_json, utc_text
 from monitor.sinks.event_log import EventLog
-from monitor.sinks.events import session_id_of, to_json, utc_text
 from monitor.sinks.last_value import with_event
 from monitor.sinks.redis_client import (
     PREFIX,
     SOCKET_TIMEOUT_S,
-    Backoff,
     Keys,
     connect,
     safe_text,

@@ -1,8 +1,7 @@
-"""What publisher and subscriber share: a careful Redis client, key names, backoff, safe URLs."""
+"""What publisher and subscriber share: a careful Redis client, key names, safe URLs."""
 
 from __future__ import annotations
 
-import random
 import re
 from dataclasses import dataclass
 
@@ -45,27 +44,6 @@ class Keys:
 
     def _of(self, name: str, session_id: str | None) -> str:
         return f"{self.prefix}:{name}" + ("" if session_id is None else f":{session_id}")
-
-
-class Backoff:
-    """Waits that double up to a bound, each shortened by up to half at random.
-
-    The chance keeps many clients of one server from returning in step.
-    """
-
-    def __init__(self, first_s: float = 0.1, longest_s: float = 5.0) -> None:
-        self._first_s = first_s
-        self._longest_s = longest_s
-        self._next_s = first_s
-        self._random = random.Random()
-
-    def next_s(self) -> float:
-        wait_s = self._next_s * self._random.uniform(0.5, 1.0)
-        self._next_s = min(self._longest_s, 2 * self._next_s)
-        return wait_s
-
-    def reset(self) -> None:
-        self._next_s = self._first_s
 
 
 def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:

@@ -12,9 +12,10 @@ import redis
 from rich.console import Console
 from rich.text import Text
 
+from monitor.backoff import Backoff
 from monitor.errors import MonitorError
-from monitor.sinks.events import EventType, from_json, session_id_of
-from monitor.sinks.redis_client import PREFIX, Backoff, Keys, connect, safe_text, safe_url
+from monitor.night.events import EventType, from_json, session_id_of
+from monitor.sinks.redis_client import PREFIX, Keys, connect, safe_text, safe_url
 from monitor.sinks.redis_server import DEFAULT_URL
 from monitor.types import Event
 

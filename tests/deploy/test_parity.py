@@ -14,10 +14,10 @@ import pytest
 from deploy import cli
 from deploy.parity import MAX_DIFFERENCE, Parity, excerpt_epochs, measure_parity
 from models.contract import Gain, ModelContract
-from monitor.app import Replay
 from monitor.clock import ManualClock
 from monitor.config import ReplayOptions
 from monitor.night.store import NightStore
+from monitor.replay import Replay
 from monitor.types import F32, Bool
 from tests.nights import EXCERPT, backend
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from monitor.conditioning.grid import MAX_FILL_S
+from monitor.night.events import EventType
 from monitor.night.store import NightStore
-from monitor.sinks.events import EventType
 from monitor.sinks.redis_client import Keys, connect
 from monitor.types import Event, Session, Track
 from tests.live.faults import UNIT, Block, Injector, parse

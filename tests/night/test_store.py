@@ -15,8 +15,8 @@ import pytest
 
 from models.contract import Stage
 from monitor.errors import InputError, MonitorError
+from monitor.night import events
 from monitor.night.store import NightStore
-from monitor.sinks import events
 from monitor.types import (
     Derivation,
     Epoch,

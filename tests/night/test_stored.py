@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.night import events
 from monitor.night.store import LiveNight, NightStore
 from monitor.night.stored import (
     REOPEN_WITHIN,
@@ -18,7 +19,6 @@ from monitor.night.stored import (
     night_to_continue,
     stored_night,
 )
-from monitor.sinks import events
 from monitor.types import Montage
 from tests.night.test_store import LIVE, epoch
 from tests.nights import night_session

@@ -10,8 +10,8 @@ from typing import Any
 
 from models.contract import STAGES, Stage
 from monitor.clock import ManualClock
+from monitor.night.events import stage_event
 from monitor.sinks.event_log import MemoryEventLog
-from monitor.sinks.events import stage_event
 from monitor.sinks.publisher import Publisher
 from monitor.sinks.redis_client import Keys, connect
 from monitor.types import Event, Reason, Session, StagePrediction, Track

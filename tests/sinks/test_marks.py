@@ -20,8 +20,8 @@ from rich.console import Console
 import monitor.sinks
 from monitor.clock import ManualClock
 from monitor.errors import InputError, MonitorError
+from monitor.night.events import mark_event, session_started
 from monitor.sinks.event_log import MemoryEventLog
-from monitor.sinks.events import mark_event, session_started
 from monitor.sinks.marks import MarkReader, send_mark
 from monitor.sinks.redis_client import connect
 from monitor.sinks.redis_server import RedisServer

@@ -19,9 +19,7 @@ from typing import Any
 import pytest
 
 from monitor.errors import InputError
-from monitor.night.statistics import sleep_statistics
-from monitor.sinks.event_log import MemoryEventLog
-from monitor.sinks.events import (
+from monitor.night.events import (
     channels_event,
     derivation_event,
     from_json,
@@ -31,6 +29,8 @@ from monitor.sinks.events import (
     session_started,
     stage_event,
 )
+from monitor.night.statistics import sleep_statistics
+from monitor.sinks.event_log import MemoryEventLog
 from monitor.sinks.redis_client import connect
 from monitor.sinks.redis_server import RedisServer
 from monitor.types import ChannelState, Contact, MarkKind, Reason, SampleLedger

@@ -19,9 +19,7 @@ from rich.console import Console
 import monitor.sinks
 from models.contract import Stage
 from monitor.errors import InputError, MonitorError
-from monitor.night.statistics import sleep_statistics
-from monitor.sinks.event_log import MemoryEventLog
-from monitor.sinks.events import (
+from monitor.night.events import (
     backend_event,
     channels_event,
     derivation_event,
@@ -34,6 +32,8 @@ from monitor.sinks.events import (
     stage_event,
     to_json,
 )
+from monitor.night.statistics import sleep_statistics
+from monitor.sinks.event_log import MemoryEventLog
 from monitor.sinks.redis_client import connect, safe_text, safe_url
 from monitor.sinks.redis_server import RedisServer
 from monitor.sinks.watch import event_line, watch

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from monitor.clock import ManualClock, SystemClock
 from monitor.errors import InputError
-from monitor.sources.replay import parse_speed, replay
+from monitor.sources.pacing import parse_speed, replay
 from monitor.types import EegChunk
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitor.app import Replay
 from monitor.clock import ManualClock
 from monitor.conditioning.conditioner import Conditioner
 from monitor.config import ReplayOptions
+from monitor.replay import Replay
 from monitor.staging.stager import Stager
 from monitor.types import F32, Bool, Montage, Reason
 from offline_training.data.condition import ConditionedNight, Source, condition

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from models.contract import Gain
-from monitor.app import Replay
 from monitor.clock import ManualClock
 from monitor.config import ReplayOptions
 from monitor.errors import InputError
 from monitor.night.store import NightStore
+from monitor.replay import Replay
 from monitor.types import Track
 from offline_training.data.scored import ScoredNight
 from offline_training.evaluation.nights import stage_epochs, stages_of

@@ -15,12 +15,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from models.card import default_weights
 from models.contract import EPOCH_S
-from monitor import config
 from monitor.clock import Clock
+from monitor.composition import NO_DELIVERY, load_backend, nights_folder, nobody_to_notify
 from monitor.conditioning.conditioner import Conditioner
-from monitor.config import LiveOptions, ReplayOptions
+from monitor.config import ReplayOptions
 from monitor.errors import InputError, MonitorError
 from monitor.night.agreement import agreement
 from monitor.night.state import NightState
@@ -36,10 +35,10 @@ from monitor.sources.derivation import RecordedDerivation, choose_derivation, na
 from monitor.sources.edf import EdfRecording
 from monitor.sources.hypnogram import Hypnogram, expert_hypnogram, grid_origin_s, stages_on_grid
 from monitor.sources.marks import recorded_marks
-from monitor.sources.replay import parse_speed, replay
+from monitor.sources.pacing import parse_speed, replay
 from monitor.staging.chain import BackendChain
 from monitor.staging.stager import Stager
-from monitor.types import Delivery, EegChunk, Montage, Session
+from monitor.types import EegChunk, Montage, Session
 
 HANDOVER_S = 0.05
 """A paced replay hands over samples this often, about as often as a headband does."""
@@ -149,7 +148,7 @@ class Replay:
             ),
             Stager(self.backend, clock),
             store,
-            notify=publisher.notify if publisher is not None else _tell_nobody,
+            notify=publisher.notify if publisher is not None else nobody_to_notify,
             marks=recorded_marks(self.recording.annotations, self.recording.start_utc),
         )
 
@@ -162,38 +161,11 @@ class Replay:
             channels=(),
             last_sample_utc=pipeline.last_sample_utc,
             unstored=0,
-            delivery=NOWHERE if publisher is None else publisher.delivery(),
+            delivery=NO_DELIVERY if publisher is None else publisher.delivery(),
             n_epochs_total=self.n_epochs,
             speed=self.options.speed,
             ended=ended,
         )
-
-
-def nights_folder() -> Path:
-    """Where nights are kept unless told otherwise. Raises `InputError` if it cannot be made."""
-    nights = config.nights_folder()
-    try:
-        nights.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise InputError(
-            f"cannot make the folder {nights} for nights: {exc.strerror}; "
-            "choose a file with --store"
-        ) from exc
-    return nights
-
-
-def load_backend(options: ReplayOptions | LiveOptions) -> BackendChain:
-    """The network. Raises `InputError` for weights that are unusable, or for another gain."""
-    gain = options.gain
-    weights = options.weights or default_weights(gain)
-    exported = options.exported or config.exported_folder()
-    backend = BackendChain(weights, exported, options.backend)
-    if backend.contract.gain is not gain:
-        raise InputError(
-            f"the weights {weights} are for --gain {backend.contract.gain.value}, "
-            f"not --gain {gain.value}"
-        )
-    return backend
 
 
 def run_replay(
@@ -325,11 +297,3 @@ def _publish(
         return
     with Publisher(store, run.session.id, url, clock) as publisher:
         yield publisher
-
-
-def _tell_nobody() -> None:
-    """There is no publisher to notify."""
-
-
-NOWHERE = Delivery(url=None, connected=False, published=0, waiting=0)
-"""Of a run that publishes no events."""

@@ -10,10 +10,10 @@ from typing import Any
 import jsonschema
 import pytest
 
+import monitor.night.events
 import monitor.sinks
 from models.contract import Stage
-from monitor.night.statistics import SleepStatistics, sleep_statistics
-from monitor.sinks.events import (
+from monitor.night.events import (
     EventType,
     backend_event,
     channels_event,
@@ -29,6 +29,7 @@ from monitor.sinks.events import (
     to_json,
     utc_text,
 )
+from monitor.night.statistics import SleepStatistics, sleep_statistics
 from monitor.types import (
     ChannelState,
     Contact,
@@ -43,7 +44,9 @@ from monitor.types import (
 from tests.sinks.peers import a_session, scored, unscored
 
 SINKS = Path(monitor.sinks.__file__).parent
-SCHEMA = json.loads((SINKS / "events.schema.json").read_text())
+SCHEMA = json.loads(
+    (Path(monitor.night.events.__file__).with_name("events.schema.json")).read_text()
+)
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 SESSION = a_session()
 LATER = SESSION.start_utc + timedelta(seconds=95.5)
