@@ -108,7 +108,7 @@ def benchmark_backends(
             }
             answer = _run("deploy.backend_process", [json.dumps(request)], _ONE_THREAD)
             results.append(_judge(name, answer, ceilings))
-    model = f"{contract.name}-{contract.version}"
+    model = contract.full_name
     return BackendsBenchmark(_machine(), load, model, ceilings, results)
 
 

@@ -282,7 +282,7 @@ def _parity_table(weights: Path, verdicts: list[Verdict]) -> Table:
     table = Table(
         "backend",
         "runs on, or why not",
-        title=f"{contract.name}-{contract.version} against PyTorch in float32",
+        title=f"{contract.full_name} against PyTorch in float32",
         caption=f"Must: {MIN_AGREEMENT:.1%} of the labels the same, no probability off by more "
         f"than {MAX_DIFFERENCE:g}",
     )

@@ -90,6 +90,11 @@ class ModelContract:
                 f"with context_epochs {self.context_epochs}"
             )
 
+    @property
+    def full_name(self) -> str:
+        """Name and version, as sessions, events and reports quote them."""
+        return f"{self.name}-{self.version}"
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

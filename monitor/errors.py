@@ -15,3 +15,11 @@ class InputError(MonitorError):
     """A file, option or value is wrong; the text names it, the rule it breaks and what to do."""
 
     exit_code = 2
+
+
+def one_line(exc: BaseException) -> str:
+    """Describe ``exc`` in one line: a `MonitorError` by its text, others by type and text."""
+    text = " ".join(str(exc).split())
+    if text and isinstance(exc, MonitorError):
+        return text
+    return f"{type(exc).__name__}: {text}" if text else type(exc).__name__

@@ -96,7 +96,7 @@ class Replay:
             start_utc=recording.start_utc + timedelta(seconds=origin_s),
             sfreq_hz=derivation.sfreq_hz,
             gain=options.gain.value,
-            model=f"{contract.name}-{contract.version}",
+            model=contract.full_name,
         )
         return cls(options, recording, derivation, expert, backend, session, n_epochs, speed)
 

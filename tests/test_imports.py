@@ -9,7 +9,14 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ["models", "monitor", "offline_training", "deploy"]
 
 # Inside the monitor, each room may import those before it (and the ground: the plain modules).
-GROUND = ["monitor.types", "monitor.errors", "monitor.clock", "monitor.backoff", "monitor.config"]
+GROUND = [
+    "monitor.types",
+    "monitor.errors",
+    "monitor.closing",
+    "monitor.clock",
+    "monitor.backoff",
+    "monitor.config",
+]
 ROOMS = [
     "monitor.sources",
     "monitor.conditioning",

@@ -16,7 +16,7 @@ from monitor.composition import load_backend
 from monitor.config import LiveOptions
 from monitor.errors import InputError
 from monitor.live.running import House
-from monitor.live.sleeper import Sleeper, check_source
+from monitor.live.sleeper import Sleeper
 from monitor.live.watchdog import Watchdog, notify
 from monitor.night.store import NightStore
 from monitor.sinks.dashboard import Look, live_view, summary
@@ -24,13 +24,20 @@ from monitor.sinks.epochs_csv import check_writable
 from monitor.sinks.marks import MarkReader
 from monitor.sinks.redis_client import connect
 from monitor.sinks.redis_server import RedisServer
+from monitor.sources.opening import OpenSource, check_source, open_source
 
 SCREEN_S = 0.2
 
 _log = logging.getLogger(__name__)
 
 
-def run_live(options: LiveOptions, console: Console, clock: Clock, stop: threading.Event) -> None:
+def run_live(
+    options: LiveOptions,
+    console: Console,
+    clock: Clock,
+    stop: threading.Event,
+    open_source: OpenSource = open_source,
+) -> None:
     """Monitor every sleeper until ``stop`` is set, then close each night in order and report it.
 
     Raises `InputError` before anything is made; in the end, or once every sleeper's monitor has
@@ -57,7 +64,7 @@ def run_live(options: LiveOptions, console: Console, clock: Clock, stop: threadi
         marks = None
         if url is not None:
             marks = stack.enter_context(MarkReader(url, since_utc=clock.utc() - timedelta(days=1)))
-        sleepers = [Sleeper(each, house) for each in options.sleepers]
+        sleepers = [Sleeper(each, house, open_source) for each in options.sleepers]
         with live_view(console, clock, plain=not options.dashboard) as view:
             with _running(sleepers, house.closing):
                 watchdog = Watchdog(clock)

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from monitor.backoff import Backoff
 from monitor.clock import Clock, Timeline, boot_id
 from monitor.composition import nights_folder
-from monitor.config import BrainflowConfig, LslConfig, SleeperOptions
+from monitor.config import SleeperOptions
 from monitor.errors import InputError, MonitorError
 from monitor.live.running import House, RunningNight
 from monitor.night.state import SleeperState
@@ -22,11 +22,9 @@ from monitor.night.store import LiveNight, NightStore
 from monitor.night.stored import StoredNight, night_to_continue, stored_night
 from monitor.pipeline import begin
 from monitor.sinks.epochs_csv import write_epochs
-from monitor.sources.brainflow import BrainflowSource
-from monitor.sources.brainflow.boards import find_board
 from monitor.sources.derivation import live_montage, name_key
 from monitor.sources.live import LiveSource, source_key
-from monitor.sources.lsl import LslSource
+from monitor.sources.opening import OpenSource
 from monitor.types import Mark, MarkKind, Session
 
 POLL_S = 0.05
@@ -54,9 +52,10 @@ class Sleeper:
     morning: the night goes on in the same file, as after a restart of the machine.
     """
 
-    def __init__(self, options: SleeperOptions, house: House) -> None:
+    def __init__(self, options: SleeperOptions, house: House, open_source: OpenSource) -> None:
         self._options = options
         self._house = house
+        self._open_source = open_source
         self._key = source_key(options.source)
         self._new_night = house.options.new_night
         self.name = options.sleeper
@@ -112,16 +111,14 @@ class Sleeper:
             night: RunningNight | None = None
             if stored is None:
                 timeline = Timeline(clock)
-                source = stack.enter_context(_source(self._options.source, timeline, None))
+                source = stack.enter_context(self._source(timeline, None))
             else:
                 store = stack.enter_context(closing(NightStore.open(stored.path)))
                 live = self._continued(store)
                 timeline = _timeline(clock, live, stored.reached_utc)
                 same_boot = timeline.offset_s == live.timeline_offset_s
                 clock_offset_s = live.clock_offset_s if same_boot else None
-                source = stack.enter_context(
-                    _source(self._options.source, timeline, clock_offset_s)
-                )
+                source = stack.enter_context(self._source(timeline, clock_offset_s))
                 live = replace(live, boot_id=boot_id(), timeline_offset_s=timeline.offset_s)
                 store.go_on(live)
                 night = RunningNight(store, live, house, resumed_s=timeline.now_s())
@@ -158,6 +155,11 @@ class Sleeper:
                 stack.callback(self._write_epochs, night)  # also if the disk is full
                 self.state = SleeperState(self.name, "", night.finish(timeline))
 
+    def _source(
+        self, timeline: Timeline, clock_offset_s: float | None
+    ) -> AbstractContextManager[LiveSource]:
+        return closing(self._open_source(self._options.source, timeline, clock_offset_s))
+
     def _write_epochs(self, night: RunningNight) -> None:
         if self._options.output is not None:
             told = night.pipeline.night
@@ -185,7 +187,7 @@ class Sleeper:
         live, session = store.live_night(), store.session()
         assert live is not None and session is not None  # or it would not have been found
         contract = self._house.backend.contract
-        ours = (self._house.options.gain.value, f"{contract.name}-{contract.version}")
+        ours = (self._house.options.gain.value, contract.full_name)
         if (session.gain, session.model) != ours:
             raise InputError(
                 f"the night in {store.path} was begun with --gain {session.gain} and "
@@ -244,7 +246,7 @@ class Sleeper:
             start_utc=datetime.fromtimestamp(start_s, UTC),
             sfreq_hz=device.sfreq_hz,
             gain=options.gain.value,
-            model=f"{contract.name}-{contract.version}",
+            model=contract.full_name,
             sleeper=self.name,
         )
         names = ", ".join(each.name for each in montage.derivations)
@@ -290,20 +292,6 @@ class Sleeper:
     @property
     def _prefix(self) -> str:
         return f"{self.name}: " if self.name else ""
-
-
-def check_source(config: LslConfig | BrainflowConfig) -> None:
-    """Raises `InputError` for what no waiting can mend."""
-    if isinstance(config, BrainflowConfig):
-        find_board(config)
-
-
-def _source(
-    config: LslConfig | BrainflowConfig, timeline: Timeline, clock_offset_s: float | None
-) -> AbstractContextManager[LiveSource]:
-    if isinstance(config, LslConfig):
-        return closing(LslSource(config, timeline, clock_offset_s))
-    return closing(BrainflowSource(config, timeline))
 
 
 def _timeline(clock: Clock, live: LiveNight, reached_utc: datetime) -> Timeline:

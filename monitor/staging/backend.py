@@ -80,4 +80,4 @@ def unusable(weights: Path, exc: Exception) -> InputError:
 
 def exported_folder(contract: ModelContract, exported: Path) -> Path:
     """Where in ``exported`` lies what was made of these very weights for this machine."""
-    return exported / f"{contract.name}-{contract.version}-{contract.weights_sha256[:8]}"
+    return exported / f"{contract.full_name}-{contract.weights_sha256[:8]}"

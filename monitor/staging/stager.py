@@ -38,7 +38,7 @@ class Stager:
         self._backend = backend
         self._clock = clock
         contract = backend.contract
-        self._model = f"{contract.name}-{contract.version}"
+        self._model = contract.full_name
         self._context: deque[_ContextEpoch] = deque(maxlen=contract.context_epochs)
 
     @property

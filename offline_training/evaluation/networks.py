@@ -70,7 +70,7 @@ class Network:
         contract = backend.contract
         data = read_card(weights).get("data", {})
         return cls(
-            label or f"{contract.name}-{contract.version}",
+            label or contract.full_name,
             weights,
             backend,
             Cost.of(weights),
