@@ -157,6 +157,7 @@ class Replay:
     ) -> NightState:
         return pipeline.night.state(
             clock_utc=clock_utc,
+            signal=pipeline.signal,
             recent_uv=pipeline.recent_uv,
             channels=(),
             last_sample_utc=pipeline.last_sample_utc,

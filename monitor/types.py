@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from models.contract import Stage
+from models.contract import EPOCH_S, Stage
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -225,6 +225,18 @@ class Session:
     model: str
     sleeper: str = ""
 
+    def utc(self, time_s: float) -> datetime:
+        """Return ``time_s`` of the source's clock in UTC."""
+        return self.start_utc + timedelta(seconds=time_s - self.start_s)
+
+    def epoch_at(self, time_s: float) -> int:
+        """Return the index of the epoch that contains ``time_s``; 0 before the first one."""
+        return max(0, int((time_s - self.start_s) // EPOCH_S))
+
+    def epoch_start_utc(self, index: int) -> datetime:
+        """Return when epoch ``index`` starts, which is when the one before it ends."""
+        return self.start_utc + timedelta(seconds=EPOCH_S * index)
+
 
 class MarkKind(StrEnum):
     """What a person can tell the monitor during the night."""
@@ -273,6 +285,18 @@ class ChannelState:
     contact: Contact
     reason: Reason | None
     std_uv: float | None
+
+    @classmethod
+    def of(cls, name: str, quality: Quality) -> ChannelState:
+        """Return what ``quality`` says about the contact of the channel's electrode."""
+        contact = Contact.OFF if quality.reason in _NO_CONTACT else Contact.POOR
+        if quality.reason is None:
+            contact = Contact.GOOD
+        std_uv = None if quality.reason is Reason.MISSING else quality.std_uv
+        return cls(name, contact, quality.reason, std_uv)
+
+
+_NO_CONTACT = (Reason.FLAT, Reason.RAILED, Reason.MAINS, Reason.MISSING)
 
 
 @dataclass(frozen=True, slots=True)

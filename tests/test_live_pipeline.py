@@ -241,7 +241,7 @@ def test_silence_is_told_at_once_and_its_epochs_are_missing(nights: Nights) -> N
     seen = []
     for each in live_chunks(electrodes_uv(12), gaps_s=GAPS_S):
         pipeline.push(each)
-        seen.append(pipeline.night.signal)
+        seen.append(pipeline.signal)
     finish(pipeline)
     assert seen[104] is SignalState.LOST
     assert seen[108] is SignalState.RESTORED

@@ -18,7 +18,7 @@ from monitor.conditioning.grid import (
 from monitor.conditioning.highpass import HighPass
 from monitor.conditioning.montage import DerivationChooser
 from monitor.conditioning.ordering import Arrival, OrderedSamples, SampleOrderer
-from monitor.conditioning.quality import channel_state, judge, judge_derivation
+from monitor.conditioning.quality import judge, judge_derivation
 from monitor.errors import InputError, MonitorError
 from monitor.types import (
     F32,
@@ -120,7 +120,7 @@ class Conditioner:
         recent = self._recent[:, -round(CONTACT_S * SFREQ_HZ) :]
         states = zip(self._montage.channels, recent, self._recent_raw, strict=True)
         return tuple(
-            channel_state(name, judge(newest, raw, self._sfreq_hz, self._gain))
+            ChannelState.of(name, judge(newest, raw, self._sfreq_hz, self._gain))
             for name, newest, raw in states
         )
 

@@ -16,8 +16,6 @@ from monitor.types import (
     F32,
     F64,
     Bool,
-    ChannelState,
-    Contact,
     Quality,
     Reason,
     SignalState,
@@ -122,16 +120,6 @@ def spectral_slope(conditioned_uv: F32) -> float:
     log_hz, log_power = np.log(freqs_hz[band]), np.log(np.maximum(power[band], 1e-30))
     centred = log_hz - log_hz.mean()
     return float(centred @ log_power / (centred @ centred))
-
-
-def channel_state(name: str, quality: Quality) -> ChannelState:
-    """What a channel's quality says about the contact of its electrode."""
-    off = (Reason.FLAT, Reason.RAILED, Reason.MAINS, Reason.MISSING)
-    contact = Contact.OFF if quality.reason in off else Contact.POOR
-    if quality.reason is None:
-        contact = Contact.GOOD
-    std_uv = None if quality.reason is Reason.MISSING else quality.std_uv
-    return ChannelState(name, contact, quality.reason, std_uv)
 
 
 def signal_state(quality: Quality) -> SignalState:

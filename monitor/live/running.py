@@ -138,6 +138,7 @@ class RunningNight:
                 self._delivery = self._publisher.delivery()
         return self.pipeline.night.state(
             clock_utc=datetime.fromtimestamp(timeline.now_s(), UTC),
+            signal=self.pipeline.signal,
             recent_uv=self.pipeline.recent_uv,
             channels=self._contacts,
             last_sample_utc=self.pipeline.last_sample_utc,

@@ -6,6 +6,7 @@ import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import partial
 
@@ -47,6 +48,14 @@ class Backlog:
         write = partial(self._store.write, events, predictions, epoch, mark, ended_utc)
         self._waiting.append((epoch, write))
         self.flush()
+
+    def together(self) -> AbstractContextManager[None]:
+        """Return a context that changes nothing: each write is a transaction of its own."""
+        return nullcontext()
+
+    def holds_event(self, event_id: str) -> bool:
+        """Return False: a live night never receives its samples again, so no event repeats."""
+        return False
 
     def flush(self) -> None:
         """Write what waits, if it is time to try."""

@@ -102,11 +102,12 @@ def session_resumed(session: Session, sequence: int, *, time: datetime, epoch_in
 
 def stage_event(session: Session, sequence: int, prediction: StagePrediction) -> Event:
     """One opinion on one epoch, at the epoch's end. ``latency_s`` stays out: it varies by run."""
-    start = _epoch_start(session, prediction.epoch_index)
+    start_utc = session.epoch_start_utc(prediction.epoch_index)
+    end_utc = session.epoch_start_utc(prediction.epoch_index + 1)
     p = prediction.probabilities
     data = {
         "epoch_index": prediction.epoch_index,
-        "start_utc": utc_text(start),
+        "start_utc": utc_text(start_utc),
         "duration_s": EPOCH_S,
         "track": prediction.track.value,
         "revision": prediction.revision,
@@ -123,9 +124,7 @@ def stage_event(session: Session, sequence: int, prediction: StagePrediction) ->
         else SLEEP_AS_ANDROID[prediction.stage],
     }
     what = f"stage/{prediction.epoch_index}/{prediction.track.value}/{prediction.revision}"
-    return _event(
-        session, sequence, EventType.STAGE, what, start + timedelta(seconds=EPOCH_S), data
-    )
+    return _event(session, sequence, EventType.STAGE, what, end_utc, data)
 
 
 def signal_event(
@@ -273,8 +272,8 @@ def session_ended(
         "worn": None
         if worn is None
         else {
-            "start_utc": utc_text(_epoch_start(session, worn[0])),
-            "end_utc": utc_text(_epoch_start(session, worn[1])),
+            "start_utc": utc_text(session.epoch_start_utc(worn[0])),
+            "end_utc": utc_text(session.epoch_start_utc(worn[1])),
             "epochs": worn[1] - worn[0],
         },
     }
@@ -350,10 +349,6 @@ def _to_ms(time: datetime) -> datetime:
         raise ValueError(f"an event's time must carry its time zone, got {time.isoformat()}")
     nearest = time.astimezone(UTC) + timedelta(microseconds=500)
     return nearest.replace(microsecond=nearest.microsecond // 1000 * 1000)
-
-
-def _epoch_start(session: Session, index: int) -> datetime:
-    return session.start_utc + timedelta(seconds=EPOCH_S * index)
 
 
 def _offset_ms(session: Session, time: datetime) -> int:

@@ -31,7 +31,6 @@ class Night:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.signal = SignalState.WAITING
         self.quality: Quality | None = None
         self._derivations: tuple[str, ...] = ()
         self.ledger = SampleLedger()
@@ -104,6 +103,7 @@ class Night:
         self,
         *,
         clock_utc: datetime,
+        signal: SignalState,
         recent_uv: F32,
         channels: tuple[ChannelState, ...],
         last_sample_utc: datetime | None,
@@ -129,7 +129,7 @@ class Night:
             worn=self._worn,
             unstored=unstored,
             quality=self.quality,
-            signal=self.signal,
+            signal=signal,
             ledger=self.ledger,
             delivery=delivery,
             n_epochs_total=n_epochs_total,

@@ -10,11 +10,11 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, astuple, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -94,6 +94,29 @@ class LiveNight:
     boot_id: str
     timeline_offset_s: float
     clock_offset_s: float | None
+
+
+class NightWriter(Protocol):
+    """Stores what happens in a session, in order: the night store, or a backlog before it."""
+
+    def write(
+        self,
+        events: Sequence[Event],
+        predictions: Sequence[StagePrediction] = (),
+        epoch: Epoch | None = None,
+        mark: Mark | None = None,
+        ended_utc: datetime | None = None,
+    ) -> None:
+        """Store everything that happened at one moment of the night, all or nothing."""
+        ...
+
+    def together(self) -> AbstractContextManager[None]:
+        """Return a context whose writes become one transaction, if the writer can do that."""
+        ...
+
+    def holds_event(self, event_id: str) -> bool:
+        """Return True if an event of this id is stored."""
+        ...
 
 
 class NightStore:
