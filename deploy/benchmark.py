@@ -126,7 +126,7 @@ def benchmark_latency(speed: float, n_epochs: int) -> LatencyBenchmark:
     clock = SystemClock()
     with tempfile.TemporaryDirectory() as folder, RedisServer(port=0) as server:
         run = Replay.prepare(
-            ReplayOptions(excerpt_path(), speed=f"{speed:g}", store=Path(folder) / "night.sqlite")
+            ReplayOptions(excerpt_path(), speed=speed, store=Path(folder) / "night.sqlite")
         )
         n_epochs = min(n_epochs, run.n_epochs)
         with (
@@ -134,7 +134,7 @@ def benchmark_latency(speed: float, n_epochs: int) -> LatencyBenchmark:
             closing(NightStore.open(run.store_path)) as store,
             Publisher(store, run.session.id, server.url, clock) as publisher,
         ):
-            pipeline = run.pipeline(store, clock, publisher)
+            pipeline = run.pipeline(store, clock, publisher.notify)
             handed_over: dict[int, float] = {}
             chunks = run.chunks(clock, from_s=0.0)
             began_s = clock.monotonic_s()  # the schedule counts from the first chunk asked for

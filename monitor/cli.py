@@ -16,8 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
-# Before torch is imported: with several OpenMP threads that spin on a busy core, one inference
-# takes seconds instead of milliseconds.
+# Set before torch is imported: if several OpenMP threads spin on a busy core, one inference takes
+# seconds instead of milliseconds.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -27,12 +27,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from models.contract import Gain
 from monitor.errors import InputError, MonitorError
+from monitor.flags import LiveFlags, RunFlags, ServerFlags, takes
 
 if TYPE_CHECKING:
-    # Imported where it is used, like all that takes long: --help needs none of it, and until
-    # `main` runs, Ctrl-C is not caught.
+    # Whatever takes long to import is imported where it is used: --help needs none of it, and
+    # until `main` runs, Ctrl-C is not handled.
     from monitor.config import ReplayOptions, Settings
 
 app = typer.Typer(
@@ -43,11 +43,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-DEMO_SPEED = "300"
-"""On a terminal the demo's 84 minutes pass in 17 s, slow enough to watch."""
+DEMO_SPEED = 300.0
+"""On a terminal the demo's 84 minutes take 17 s: slow enough to watch."""
 
 INTERRUPTED = 130
-"""Exit status of a program ended by Ctrl-C, as shells have it."""
+"""Exit status of a program that Ctrl-C ended, as shells define it."""
 
 _STOP_SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -56,60 +56,6 @@ _stop = threading.Event()
 
 live_app = typer.Typer(invoke_without_command=True)
 app.add_typer(live_app, name="live")
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="TOML file. Default: the user's, if any."),
-]
-RedisOption = Annotated[
-    str | None,
-    typer.Option("--redis", metavar="URL", help="Event server: redis://... or rediss://... (TLS)."),
-]
-NoRedisOption = Annotated[bool, typer.Option("--no-redis", help="Publish no events.")]
-GainOption = Annotated[
-    Gain | None,
-    typer.Option(help="unknown: stages that do not depend on the amplitude. Default: known."),
-]
-WeightsOption = Annotated[
-    Path | None, typer.Option(help="Other weights (.safetensors, its card beside it).")
-]
-BackendOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="What runs the network: tensorrt, cuda, onnx, torch. Default: auto, the first of "
-        "these that works.",
-    ),
-]
-StoreOption = Annotated[
-    Path | None,
-    typer.Option(help="The night's SQLite file. Default: one in the user's data folder."),
-]
-OutputOption = Annotated[Path | None, typer.Option(help="Write one row an epoch to this CSV file.")]
-DashboardOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--dashboard/--no-dashboard",
-        help="The dashboard, or plain log lines instead. Default: the dashboard.",
-    ),
-]
-ChannelsOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--channel",
-        help="Channel (AF7) or derivation (AF7-TP9) to stage. Repeated: the best first; the "
-        "others are used while its electrodes are off. Default: by the device.",
-    ),
-]
-WaitOption = Annotated[
-    float | None,
-    typer.Option(
-        metavar="SECONDS", help="Give up when no source is there so long. Default: wait for ever."
-    ),
-]
-NewNightOption = Annotated[
-    bool, typer.Option("--new-night", help="Begin a night, even if one could be continued.")
-]
 
 
 @app.command()
@@ -126,7 +72,7 @@ def demo() -> None:
         _replay(
             ReplayOptions(
                 recording=recording,
-                speed=DEMO_SPEED if sys.stdout.isatty() else "max",
+                speed=DEMO_SPEED if sys.stdout.isatty() else None,
                 store=Path(folder) / "demo.sqlite",
             ),
             interrupted="the demo's night is gone",
@@ -134,15 +80,15 @@ def demo() -> None:
 
 
 @app.command()
+@takes(RunFlags)
 def replay(
-    context: typer.Context,
+    flags: RunFlags,
     recording: Annotated[Path, typer.Argument(metavar="FILE", help="EDF, EDF+ or BDF recording.")],
     channel: Annotated[
         str | None,
         typer.Option(help="Channel ('EEG Fpz-Cz') or derivation ('F3-M2'). Default: the best."),
     ] = None,
     speed: Annotated[str, typer.Option(help="1 for real time, 60, ... or max.")] = "max",
-    gain: GainOption = None,
     hypnogram: Annotated[
         Path | None,
         typer.Option(help="EDF+ with the expert's stages. Default: those in the recording."),
@@ -151,49 +97,31 @@ def replay(
         str,
         typer.Option(help="Where epochs start: auto (the expert's grid), start, or seconds."),
     ] = "auto",
-    redis: RedisOption = None,
-    no_redis: NoRedisOption = False,
-    store: StoreOption = None,
-    output: OutputOption = None,
-    weights: WeightsOption = None,
-    backend: BackendOption = None,
-    dashboard: DashboardOption = None,
-    config: ConfigOption = None,
 ) -> None:
     """Stage a recorded night as if it came in live.
 
-    Without --redis, events go to a server inside the monitor that ends with it. A replay that
-    was interrupted continues when the same command is given again.
+    Without --redis, events go to a server inside the monitor that ends with it. The same command
+    continues a replay that was interrupted.
 
     Example: sleep-monitor replay night.edf --channel "EEG Fpz-Cz" --speed 60
     """
-    from monitor.config import ReplayOptions
-
-    settings = _settings(context)
-    _replay(
-        ReplayOptions(
-            recording=recording,
-            channel=channel,
-            hypnogram=hypnogram,
-            grid=grid,
-            speed=speed,
-            gain=settings.gain,
-            weights=settings.weights,
-            backend=settings.backend,
-            exported=settings.exported,
-            redis=settings.redis_url,
-            no_redis=settings.no_redis,
-            store=store,
-            output=output,
-            dashboard=settings.dashboard,
-        ),
-        interrupted="what was staged is stored, and the same command continues",
+    options = _settings(flags).replay(
+        recording,
+        channel=channel,
+        hypnogram=hypnogram,
+        grid=grid,
+        speed=speed,
+        store=flags.store,
+        output=flags.output,
     )
+    _replay(options, interrupted="what was staged is stored, and the same command continues")
 
 
 @live_app.callback()
+@takes(LiveFlags)
 def live(
     context: typer.Context,
+    flags: LiveFlags,
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -201,28 +129,17 @@ def live(
             help="A sleeper's source, as lsl:source_id=abc,sleeper=anna. Repeat it for others.",
         ),
     ] = None,
-    channel: ChannelsOption = None,
-    gain: GainOption = None,
-    weights: WeightsOption = None,
-    backend: BackendOption = None,
-    redis: RedisOption = None,
-    no_redis: NoRedisOption = False,
-    store: StoreOption = None,
-    output: OutputOption = None,
-    wait: WaitOption = None,
-    new_night: NewNightOption = False,
-    dashboard: DashboardOption = None,
-    config: ConfigOption = None,
 ) -> None:
-    """Stage a night live: of the sources given, or of the sleepers in the configuration file.
+    """Stage a night live, from the given sources or for the sleepers of the configuration file.
 
-    Ctrl-C ends the night. One that was cut off continues when the same command is given again.
+    Ctrl-C ends the night; a second Ctrl-C ends the program at once. The same command continues a
+    night that was cut off.
 
     Example: sleep-monitor live --source lsl:source_id=abc,sleeper=anna --source
     brainflow:board=muse_s,sleeper=ben
     """
     if context.invoked_subcommand is None:
-        _live(context, source or None)
+        _live(flags, source or None)
         return
     sources = [context.get_parameter_source(name) for name in context.params]
     if any(source is not None and source.name == "COMMANDLINE" for source in sources):
@@ -230,62 +147,45 @@ def live(
 
 
 @live_app.command()
+@takes(LiveFlags)
 def lsl(
-    context: typer.Context,
+    flags: LiveFlags,
     name: Annotated[str | None, typer.Option(help="The stream's name.")] = None,
-    type_: Annotated[str | None, typer.Option("--type", help="Its type, such as EEG.")] = None,
-    source_id: Annotated[str | None, typer.Option(help="Its id, which outlives a restart.")] = None,
-    unit: Annotated[
-        str | None, typer.Option(help="uV, mV or V, if the stream does not say or says it wrong.")
+    type_: Annotated[
+        str | None, typer.Option("--type", help="The stream's type, such as EEG.")
     ] = None,
-    channel: ChannelsOption = None,
-    gain: GainOption = None,
-    weights: WeightsOption = None,
-    backend: BackendOption = None,
-    redis: RedisOption = None,
-    no_redis: NoRedisOption = False,
-    store: StoreOption = None,
-    output: OutputOption = None,
-    wait: WaitOption = None,
-    new_night: NewNightOption = False,
-    dashboard: DashboardOption = None,
-    config: ConfigOption = None,
+    source_id: Annotated[
+        str | None, typer.Option(help="The stream's id, which outlives a restart.")
+    ] = None,
+    unit: Annotated[
+        str | None,
+        typer.Option(help="uV, mV or V, if the stream names no unit or a wrong one."),
+    ] = None,
 ) -> None:
-    """Stage a night from an LSL stream: the only EEG stream, or the one that is told.
+    """Stage a night from an LSL stream: the only EEG stream, or the one that the options name.
 
     Example: sleep-monitor live lsl --name Muse-1A2B --channel AF7-TP9 --channel AF8-TP10
     """
     keys = {"name": name, "type": type_, "source_id": source_id, "unit": unit}
-    _live(context, [_table("lsl", keys)])
+    _live(flags, [_table("lsl", keys)])
 
 
 @live_app.command()
+@takes(LiveFlags)
 def brainflow(
-    context: typer.Context,
+    flags: LiveFlags,
     board: Annotated[str, typer.Option(help="muse_s, cyton, synthetic, ...: BrainFlow's names.")],
-    port: Annotated[str | None, typer.Option(help="Serial port of its dongle.")] = None,
+    port: Annotated[str | None, typer.Option(help="Serial port of the dongle.")] = None,
     mac: Annotated[str | None, typer.Option(help="Bluetooth address.")] = None,
     serial: Annotated[str | None, typer.Option(help="Serial number or Bluetooth name.")] = None,
     file: Annotated[Path | None, typer.Option(help="Recording, for the playback board.")] = None,
-    channel: ChannelsOption = None,
-    gain: GainOption = None,
-    weights: WeightsOption = None,
-    backend: BackendOption = None,
-    redis: RedisOption = None,
-    no_redis: NoRedisOption = False,
-    store: StoreOption = None,
-    output: OutputOption = None,
-    wait: WaitOption = None,
-    new_night: NewNightOption = False,
-    dashboard: DashboardOption = None,
-    config: ConfigOption = None,
 ) -> None:
     """Stage a night from a headband or amplifier that BrainFlow knows.
 
     Example: sleep-monitor live brainflow --board muse_s
     """
     keys = {"board": board, "port": port, "mac": mac, "serial": serial, "file": file}
-    _live(context, [_table("brainflow", keys)])
+    _live(flags, [_table("brainflow", keys)])
 
 
 @app.command()
@@ -322,37 +222,37 @@ def streams(
 
 
 @app.command()
+@takes(ServerFlags)
 def watch(
-    context: typer.Context,
-    redis: RedisOption = None,
+    flags: ServerFlags,
     json: Annotated[bool, typer.Option("--json", help="One CloudEvents JSON text a line.")] = False,
     wait: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", min=0.0, help="Give up when no server is there so long."),
+        typer.Option(
+            metavar="SECONDS", min=0.0, help="Give up if no server answers within this time."
+        ),
     ] = None,
-    config: ConfigOption = None,
 ) -> None:
-    """Follow a monitor's events as another app would: those so far, then as they come.
+    """Follow a monitor's events as another app would: the events so far, then the new ones.
 
     Example: sleep-monitor watch --redis redis://127.0.0.1:16379
     """
     from monitor.sinks import watch as watching
 
-    url = _server(context)
+    url = _server(flags)
     _let_interrupt()
     watching.watch(Console(), Console(stderr=True), url=url, as_json=json, wait_limit_s=wait)
 
 
 @app.command()
+@takes(ServerFlags)
 def mark(
-    context: typer.Context,
+    flags: ServerFlags,
     kind: Annotated[str, typer.Argument(metavar="lights-off|lights-on|note")],
-    text: Annotated[str | None, typer.Argument(help="What a note says.")] = None,
+    text: Annotated[str | None, typer.Argument(help="The text of a note.")] = None,
     sleeper: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Whose night. Default: everyone's.")
+        str | None, typer.Option(metavar="NAME", help="The sleeper. Default: every sleeper.")
     ] = None,
-    redis: RedisOption = None,
-    config: ConfigOption = None,
 ) -> None:
     """Mark this moment in a night that is being monitored.
 
@@ -361,33 +261,34 @@ def mark(
     from monitor.types import MarkKind
 
     try:
-        asked = MarkKind(kind.replace("-", "_"))
+        mark_kind = MarkKind(kind.replace("-", "_"))
     except ValueError:
         raise InputError(f"a mark is lights-off, lights-on or note, got '{kind}'") from None
-    if (asked is MarkKind.NOTE) != bool(text and text.strip()):
+    if (mark_kind is MarkKind.NOTE) != bool(text and text.strip()):
         raise InputError(
             'a note has a text, lights have none: sleep-monitor mark note "phone rang"'
         )
     from monitor.clock import SystemClock
     from monitor.sinks.marks import send_mark
 
-    url = _server(context)
+    url = _server(flags)
     _let_interrupt()
-    send_mark(Console(), url, asked, text, sleeper, SystemClock())
+    send_mark(Console(), url, mark_kind, text, sleeper, SystemClock())
 
 
 @app.command()
-def doctor(redis: RedisOption = None, config: ConfigOption = None) -> None:
-    """Check what a night needs on this machine, and say what to do about what is wrong.
+@takes(ServerFlags)
+def doctor(flags: ServerFlags) -> None:
+    """Check that this machine is ready for a night, and advise on what is not.
 
-    Exit status 1 if there is a problem; a warning is none.
+    Exit status 1 if there is a problem; a warning is not a problem.
 
     Example: sleep-monitor doctor --redis redis://192.168.1.5
     """
     from monitor.doctor import examine
 
     _let_interrupt()
-    if not examine(Console(), config, redis):
+    if not examine(Console(), flags.config, flags.redis):
         raise typer.Exit(1)
 
 
@@ -396,25 +297,18 @@ def _channels(names: Sequence[str], shown: int = 6) -> str:
     return " ".join(names[:shown]) + more
 
 
-def _settings(context: typer.Context, **more: Any) -> Settings:
-    """The settings of a command, from its options and wherever else they may come from."""
-    from monitor.config import NO_REDIS, read_settings
+def _settings(flags: ServerFlags, **more: Any) -> Settings:
+    """Read the settings of a command from its flags, the environment and the TOML file."""
+    from monitor.config import read_settings
 
-    given = context.params
-    redis = given.get("redis")
-    if given.get("no_redis"):
-        if redis is not None:
-            raise typer.BadParameter("give --redis or --no-redis, not both")
-        redis = NO_REDIS
-    same = {key: given.get(key) for key in ("gain", "weights", "backend", "dashboard")}
-    return read_settings(given["config"], redis=redis, **same, **more)
+    return read_settings(flags.config, **flags.settings(), **more)
 
 
-def _server(context: typer.Context) -> str:
-    """Where a running monitor's events are."""
+def _server(flags: ServerFlags) -> str:
+    """Return the URL of the server that holds a running monitor's events."""
     from monitor.sinks.redis_server import DEFAULT_URL
 
-    settings = _settings(context)
+    settings = _settings(flags)
     if settings.no_redis:
         raise InputError(
             "the configuration says to publish no events (redis = 'none'): name a server with "
@@ -424,20 +318,18 @@ def _server(context: typer.Context) -> str:
 
 
 def _table(kind: str, keys: dict[str, Any]) -> dict[str, Any]:
-    """What `[[sleeper]]` would say."""
+    """Return a source as a [[sleeper]] table of the configuration file would describe it."""
     return {"source": kind} | {key: value for key, value in keys.items() if value is not None}
 
 
-def _live(context: typer.Context, sleepers: list[Any] | None) -> None:
-    given = context.params
-    options = _settings(context, wait=given["wait"], sleeper=sleepers).live(
-        given["channel"] or (), given["store"], given["output"], given["new_night"]
+def _live(flags: LiveFlags, sleepers: list[Any] | None) -> None:
+    options = _settings(flags, sleeper=sleepers).live(
+        flags.channel or (), flags.store, flags.output, flags.new_night
     )
     from monitor.clock import SystemClock
     from monitor.live import run_live
 
-    # Ctrl-C stays only noted, as `main` has it: that is how a night ends, in order, and a second
-    # one does not disturb it.
+    # Ctrl-C sets `_stop` and raises nothing: that is how a live night ends in order.
     run_live(options, Console(), SystemClock(), _stop)
 
 
@@ -449,7 +341,7 @@ def _replay(options: ReplayOptions, interrupted: str) -> None:
         _let_interrupt()
         run_replay(options, Console(), SystemClock(), _stop)
     except KeyboardInterrupt:
-        with suppress(OSError):  # the terminal may be what went
+        with suppress(OSError):  # the terminal itself may be gone
             print(f"sleep-monitor: interrupted; {interrupted}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
 
@@ -458,9 +350,9 @@ def main() -> NoReturn:
     """Run the command line. Exit status: 0 done, 1 failed, 2 wrong usage or bad input."""
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     logging.captureWarnings(True)
-    # An exception in the middle of an import leaves some libraries in a state they cannot report
-    # themselves from: until a command lets it interrupt, Ctrl-C is only noted.
-    _on_stop_signals(lambda *_: _stop.set())
+    # An exception in the middle of an import leaves some libraries in a state that they cannot
+    # report. So Ctrl-C only sets `_stop` until a command allows it to raise.
+    _on_stop_signals(_note_stop)
     try:
         app()
     except MonitorError as exc:
@@ -470,7 +362,7 @@ def main() -> NoReturn:
 
 
 def _let_interrupt() -> None:
-    """From here on Ctrl-C, a service manager's SIGTERM and a closed terminal end the command."""
+    """Let Ctrl-C, a service manager's SIGTERM and a closed terminal interrupt the command."""
     _on_stop_signals(_interrupt)
     if _stop.is_set():
         raise KeyboardInterrupt
@@ -478,18 +370,36 @@ def _let_interrupt() -> None:
 
 def _on_stop_signals(handler: Callable[[int, FrameType | None], None]) -> None:
     for number in _STOP_SIGNALS:
-        # What was ignored from the start stays so: nohup, or a job in the background.
+        # A signal that was ignored from the start stays ignored: nohup, or a background job.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
 
 
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    # A second one does not disturb the tear-down, which takes a few seconds at most.
+def _note_stop(signum: int, frame: FrameType | None) -> None:
     if _stop.is_set():
+        _end_at_once(signum)
+    _stop.set()
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    if _stop.is_set():
+        _end_at_once(signum)
         return
-    # Noted as well as raised: an exception raised inside a destructor is lost.
+    # Python loses an exception that is raised inside a destructor, so the stop is noted as well.
     _stop.set()
     raise KeyboardInterrupt
+
+
+def _end_at_once(signum: int) -> None:
+    """End the process if a second Ctrl-C asks for it; what is stored stays stored.
+
+    Only Ctrl-C counts: a terminal that closes sends several signals by itself.
+    """
+    if signum == signal.SIGINT:
+        # No lock and no buffer: the signal may have interrupted a print or a log line.
+        with suppress(OSError):
+            os.write(2, b"sleep-monitor: ended at once; what is stored stays stored\n")
+        os._exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

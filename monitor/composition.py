@@ -1,43 +1,47 @@
-"""What a replay and a live night are both composed of: the network, the folder of nights."""
+"""The parts that a replay and a live night share: network, event server, folder of nights."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from models.card import default_weights
-from monitor.config import (
-    LiveOptions,
-    ReplayOptions,
-    default_exported_folder,
-    default_nights_folder,
-)
+from monitor.clock import Clock
+from monitor.config import RunOptions, default_exported_folder, default_nights_folder
 from monitor.errors import InputError
+from monitor.night.store import NightStore
+from monitor.sinks.publisher import Publisher
+from monitor.sinks.redis_client import connect
+from monitor.sinks.redis_server import RedisServer
 from monitor.staging.chain import BackendChain
 from monitor.types import Delivery
 
 NO_DELIVERY = Delivery(url=None, connected=False, published=0, waiting=0)
 """The delivery of a run that publishes no events."""
 
+_log = logging.getLogger(__name__)
+
 
 def nights_folder() -> Path:
-    """Where nights are kept unless told otherwise. Raises `InputError` if it cannot be made."""
-    nights = default_nights_folder()
+    """Return the user's folder of nights; make it if needed. Raises `InputError` if it cannot."""
+    folder = default_nights_folder()
     try:
-        nights.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise InputError(
-            f"cannot make the folder {nights} for nights: {exc.strerror}; "
+            f"cannot make the folder {folder} for nights: {exc.strerror}; "
             "choose a file with --store"
         ) from exc
-    return nights
+    return folder
 
 
-def load_backend(options: ReplayOptions | LiveOptions) -> BackendChain:
-    """The network. Raises `InputError` for weights that are unusable, or for another gain."""
+def load_backend(options: RunOptions) -> BackendChain:
+    """Load the network. Raises `InputError` if the weights are unusable or for another gain."""
     gain = options.gain
     weights = options.weights or default_weights(gain)
-    exported = options.exported or default_exported_folder()
-    backend = BackendChain(weights, exported, options.backend)
+    backend = BackendChain(weights, options.exported or default_exported_folder(), options.backend)
     if backend.contract.gain is not gain:
         raise InputError(
             f"the weights {weights} are for --gain {backend.contract.gain.value}, "
@@ -46,5 +50,70 @@ def load_backend(options: ReplayOptions | LiveOptions) -> BackendChain:
     return backend
 
 
-def nobody_to_notify() -> None:
-    """Does nothing: the run has no publisher to wake."""
+def check_event_server(options: RunOptions) -> None:
+    """Raise `InputError` if the URL of the event server is not valid. Does not connect."""
+    if options.redis is not None:
+        connect(options.redis).close()
+
+
+class EventServer:
+    """The event server of a run: the user's, the monitor's own, or none."""
+
+    def __init__(self, url: str | None, own_server: RedisServer | None = None) -> None:
+        self.url = url
+        """Where events are published; None in a run that publishes none."""
+        self._own_server = own_server
+
+    def keep_running(self) -> None:
+        """Start the monitor's own server again if it died. Call it often; it never raises.
+
+        The new server is empty. Publishers notice that and send the whole session again.
+        """
+        if self._own_server is not None:
+            self._own_server.ensure_running()
+
+
+@contextmanager
+def event_server(options: RunOptions) -> Iterator[EventServer]:
+    """Yield the event server of a run. The monitor's own server ends with the block."""
+    if options.no_redis or options.redis is not None:
+        yield EventServer(None if options.no_redis else options.redis)
+        return
+    with RedisServer() as server:
+        _log.info("Follow the events elsewhere with: sleep-monitor watch --redis %s", server.url)
+        yield EventServer(server.url, server)
+
+
+class EventDelivery:
+    """Publishes the events of one session, or nothing in a run without an event server."""
+
+    def __init__(self, store: NightStore, session_id: str, url: str | None, clock: Clock) -> None:
+        self._publisher = None if url is None else Publisher(store, session_id, url, clock)
+        self._finished = False
+
+    def start(self) -> None:
+        """Start to publish. Events that the store already holds are sent first."""
+        if self._publisher is not None:
+            self._publisher.start()
+
+    def notify(self) -> None:
+        """Wake the publisher: the store holds new events. Never waits."""
+        if self._publisher is not None:
+            self._publisher.notify()
+
+    def state(self) -> Delivery:
+        """Return how far the events got. Raises `MonitorError` if the store cannot be read."""
+        return NO_DELIVERY if self._publisher is None else self._publisher.delivery()
+
+    def finish(self) -> None:
+        """Send what can be sent in a few seconds, stop, and warn of events that are left."""
+        if self._publisher is None or self._finished:
+            return
+        self._finished = True
+        if n_left := self._publisher.close():
+            _log.warning("%d events did not reach the server; the store keeps them", n_left)
+
+    def close(self) -> None:
+        """Stop at once. The next run of the same night sends what is left."""
+        if self._publisher is not None:
+            self._publisher.close(timeout_s=0.0)

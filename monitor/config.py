@@ -7,6 +7,7 @@ here, once: what is wrong is one `InputError` that names the key and its place.
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import tomllib
 from collections import Counter
@@ -37,31 +38,79 @@ NO_REDIS = "none"
 """In place of a server's URL: publish no events."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayOptions:
-    """What `sleep-monitor replay` was asked to do; None takes the default."""
+Grid = Literal["auto", "start"] | float
+"""Where a replay's epochs start: on the expert's grid if there is one, with the first sample, or
+on the 30-s grid that passes through this time of the recording, in seconds."""
 
-    recording: Path
-    channel: str | None = None
-    hypnogram: Path | None = None
-    grid: str = "auto"
-    speed: str = "max"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """The options that a replay and a live run share.
+
+    - ``weights`` None: the default weights for ``gain``. ``exported`` None: the user's folder.
+    - ``redis`` None: the event server inside the monitor, unless ``no_redis``.
+    """
+
     gain: Gain = Gain.KNOWN
     weights: Path | None = None
     backend: str = "auto"
     exported: Path | None = None
     redis: str | None = None
     no_redis: bool = False
+    dashboard: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions(RunOptions):
+    """The options of `sleep-monitor replay`.
+
+    - ``channel``, ``hypnogram`` None: the recording decides. ``store`` None: the user's folder.
+    - ``speed``: recorded seconds per second; None: as fast as possible.
+    """
+
+    recording: Path
+    channel: str | None = None
+    hypnogram: Path | None = None
+    grid: Grid = "auto"
+    speed: float | None = None
     store: Path | None = None
     output: Path | None = None
-    dashboard: bool = True
 
     @property
     def inputs(self) -> list[Path]:
-        """The files that are read: weights have their card beside them."""
+        """The files that the replay reads. The card lies beside the weights."""
         card = None if self.weights is None else self.weights.with_suffix(".json")
-        given = (self.recording, self.hypnogram, self.weights, card)
-        return [path for path in given if path is not None]
+        paths = (self.recording, self.hypnogram, self.weights, card)
+        return [path for path in paths if path is not None]
+
+
+def parse_speed(text: str) -> float | None:
+    """Return ``--speed`` as a number above 0, or None for 'max'. Raises InputError."""
+    if text == "max":
+        return None
+    speed = _number(text)
+    if not (math.isfinite(speed) and speed > 0):
+        raise InputError(f"--speed must be a number above 0, such as 1 or 60, or max, got '{text}'")
+    return speed
+
+
+def parse_grid(text: str) -> Grid:
+    """Return ``--grid`` as 'auto', 'start' or seconds of 0 or more. Raises InputError."""
+    if text == "auto":
+        return "auto"
+    if text == "start":
+        return "start"
+    seconds = _number(text)
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise InputError(f"--grid must be auto, start or seconds of 0 or more, got '{text}'")
+    return seconds
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _file(path: Path) -> Path:
@@ -143,23 +192,17 @@ class SleeperOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class LiveOptions:
-    """What `sleep-monitor live` was asked to do.
+class LiveOptions(RunOptions):
+    """The options of `sleep-monitor live`.
 
-    ``sleepers``: one or more, of distinct names, stores and outputs. ``wait_s``: how long a source
-    may take to appear, None for ever. ``redis`` is None for the server inside the monitor.
+    - ``sleepers``: one or more, with distinct names, stores and outputs.
+    - ``wait_s``: how long a source may take to appear; None: for ever.
+    - ``new_night``: begin a night even if one could be continued.
     """
 
     sleepers: tuple[SleeperOptions, ...]
-    gain: Gain = Gain.KNOWN
-    weights: Path | None = None
-    backend: str = "auto"
-    exported: Path | None = None
-    redis: str | None = None
-    no_redis: bool = False
     wait_s: float | None = None
     new_night: bool = False
-    dashboard: bool = True
 
 
 class _Sleeper(BaseModel):
@@ -262,17 +305,45 @@ class Settings(BaseSettings):
             sleepers = _told_apart(sleepers)
         _check_files(sleepers)
         return LiveOptions(
-            sleepers=tuple(sleepers),
-            gain=self.gain,
-            weights=self.weights,
-            backend=self.backend,
-            exported=self.exported,
-            redis=self.redis_url,
-            no_redis=self.no_redis,
-            wait_s=self.wait,
-            new_night=new_night,
-            dashboard=self.dashboard,
+            tuple(sleepers), wait_s=self.wait, new_night=new_night, **self._run_options()
         )
+
+    def replay(
+        self,
+        recording: Path,
+        *,
+        channel: str | None = None,
+        hypnogram: Path | None = None,
+        grid: str = "auto",
+        speed: str = "max",
+        store: Path | None = None,
+        output: Path | None = None,
+    ) -> ReplayOptions:
+        """Return the options of a replay; the arguments are those of the command line.
+
+        Raises InputError for a ``grid`` or a ``speed`` that is not valid.
+        """
+        return ReplayOptions(
+            recording,
+            channel=channel,
+            hypnogram=hypnogram,
+            grid=parse_grid(grid),
+            speed=parse_speed(speed),
+            store=store,
+            output=output,
+            **self._run_options(),
+        )
+
+    def _run_options(self) -> dict[str, Any]:
+        return {
+            "gain": self.gain,
+            "weights": self.weights,
+            "backend": self.backend,
+            "exported": self.exported,
+            "redis": self.redis_url,
+            "no_redis": self.no_redis,
+            "dashboard": self.dashboard,
+        }
 
 
 def default_config() -> Path:

@@ -1,4 +1,4 @@
-"""The composition root: builds the parts of a run, wires them, and takes them down in order."""
+"""Replays a recording through the whole monitor: builds the parts, feeds them, reports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import logging
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +17,15 @@ from rich.console import Console
 
 from models.contract import EPOCH_S
 from monitor.clock import Clock
-from monitor.composition import NO_DELIVERY, load_backend, nights_folder, nobody_to_notify
+from monitor.composition import (
+    NO_DELIVERY,
+    EventDelivery,
+    EventServer,
+    check_event_server,
+    event_server,
+    load_backend,
+    nights_folder,
+)
 from monitor.conditioning.conditioner import Conditioner
 from monitor.config import ReplayOptions
 from monitor.errors import InputError, MonitorError
@@ -28,17 +36,14 @@ from monitor.pipeline import BATCH_EPOCHS, Pipeline, begin
 from monitor.sinks.agreement_report import agreement_report
 from monitor.sinks.dashboard import Look, night_view, summary
 from monitor.sinks.epochs_csv import check_writable, write_epochs
-from monitor.sinks.publisher import Publisher
-from monitor.sinks.redis_client import connect
-from monitor.sinks.redis_server import RedisServer
 from monitor.sources.derivation import RecordedDerivation, choose_derivation, name_key
 from monitor.sources.edf import EdfRecording
 from monitor.sources.hypnogram import Hypnogram, expert_hypnogram, grid_origin_s, stages_on_grid
 from monitor.sources.marks import recorded_marks
-from monitor.sources.pacing import parse_speed, replay
+from monitor.sources.pacing import replay
 from monitor.staging.chain import BackendChain
 from monitor.staging.stager import Stager
-from monitor.types import EegChunk, Montage, Session
+from monitor.types import Delivery, EegChunk, Montage, Session
 
 HANDOVER_S = 0.05
 """A paced replay hands over samples this often, about as often as a headband does."""
@@ -50,7 +55,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A recording, checked and understood; nothing has been made or started for it yet."""
+    """A recording whose options are checked. Nothing is written or started for it yet."""
 
     options: ReplayOptions
     recording: EdfRecording
@@ -59,17 +64,14 @@ class Replay:
     backend: BackendChain
     session: Session
     n_epochs: int
-    speed: float | None
 
     @classmethod
     def prepare(cls, options: ReplayOptions) -> Replay:
         """Check everything that can be wrong. Raises `InputError`."""
-        speed = parse_speed(options.speed)
-        if options.redis is not None:
-            connect(options.redis).close()
+        check_event_server(options)
         recording = EdfRecording.open(options.recording)
         derivation = choose_derivation(recording.channels, options.channel)
-        recording.chunks(derivation)  # raises if it cannot be decoded
+        recording.chunks(derivation)  # raises InputError if it cannot be decoded
         expert = expert_hypnogram(recording, options.hypnogram)
         origin_s = grid_origin_s(options.grid, expert, recording.first_sample_s)
         n_epochs = math.floor((recording.duration_s - origin_s) / EPOCH_S + 1e-6)
@@ -80,7 +82,8 @@ class Replay:
             )
         backend = load_backend(options)
         contract = backend.contract
-        # The id stands for what decides the stages: nothing else, and not the time of the run.
+        # The id depends on what decides the stages and on nothing else. So the same command
+        # continues its night, whenever it is given.
         identity = (
             recording.fingerprint,
             derivation.name,
@@ -98,15 +101,15 @@ class Replay:
             gain=options.gain.value,
             model=contract.full_name,
         )
-        return cls(options, recording, derivation, expert, backend, session, n_epochs, speed)
+        return cls(options, recording, derivation, expert, backend, session, n_epochs)
 
     @property
     def end_utc(self) -> datetime:
-        """The end of the last epoch."""
-        return self.session.start_utc + timedelta(seconds=EPOCH_S * self.n_epochs)
+        """When the last epoch ends, on the recording's clock."""
+        return self.session.epoch_start_utc(self.n_epochs)
 
     def notes(self) -> list[str]:
-        """What the user should hear before the night is staged."""
+        """Return what the user should know before the night is staged, a sentence each."""
         notes = [*self.recording.notes(self.derivation), self.derivation.why, self.backend.note]
         trained = self.backend.contract.channel
         if self.options.channel and name_key(self.derivation.name) != name_key(trained):
@@ -115,26 +118,34 @@ class Replay:
 
     @property
     def store_path(self) -> Path:
+        """The night's file: the user's choice, or one in the user's folder of nights."""
         if self.options.store is not None:
             return self.options.store
         return nights_folder() / f"{Path(self.session.source).stem}-{self.session.id[:8]}.sqlite"
 
     def chunks(self, clock: Clock, from_s: float) -> Iterator[EegChunk]:
-        """The samples at the asked pace; those before ``from_s`` at once."""
-        return replay(self._pieces(from_s), self.speed, clock, from_s)
+        """Yield the samples at the chosen speed; those before ``from_s`` without waiting."""
+        return replay(self._pieces(from_s), self.options.speed, clock, from_s)
 
     def _pieces(self, from_s: float) -> Iterator[EegChunk]:
-        """Whole epochs up to ``from_s``, then chunks as long as the speed asks for."""
+        """Yield whole epochs up to ``from_s``, then chunks whose length suits the speed."""
         read, start_s = self.recording.chunks, 0.0
         for chunk in read(self.derivation, EPOCH_S):
             if chunk.times_s[-1] >= from_s:
                 break
             yield chunk
             start_s = float(chunk.times_s[-1]) + 0.5 / chunk.sfreq_hz
-        handover_s = math.inf if self.speed is None else HANDOVER_S * self.speed
+        speed = self.options.speed
+        handover_s = math.inf if speed is None else HANDOVER_S * speed
         yield from read(self.derivation, min(handover_s, LONGEST_CHUNK_S), start_s)
 
-    def pipeline(self, store: NightStore, clock: Clock, publisher: Publisher | None) -> Pipeline:
+    def pipeline(
+        self, store: NightStore, clock: Clock, notify: Callable[[], None] = lambda: None
+    ) -> Pipeline:
+        """Begin the session in ``store``, unless it has begun, and build its pipeline.
+
+        ``notify`` is called whenever the store holds new events.
+        """
         session = self.session
         begin(store, session, clock.utc())
         return Pipeline(
@@ -148,13 +159,20 @@ class Replay:
             ),
             Stager(self.backend, clock),
             store,
-            notify=publisher.notify if publisher is not None else nobody_to_notify,
+            notify=notify,
             marks=recorded_marks(self.recording.annotations, self.recording.start_utc),
         )
 
     def state(
-        self, pipeline: Pipeline, clock_utc: datetime, publisher: Publisher | None, ended: bool
+        self,
+        pipeline: Pipeline,
+        clock_utc: datetime,
+        delivery: Delivery = NO_DELIVERY,
+        *,
+        ended: bool = False,
     ) -> NightState:
+        """Return the night as it is now; ``clock_utc`` is on the recording's clock."""
+        speed = self.options.speed
         return pipeline.night.state(
             clock_utc=clock_utc,
             signal=pipeline.signal,
@@ -162,9 +180,9 @@ class Replay:
             channels=(),
             last_sample_utc=pipeline.last_sample_utc,
             unstored=0,
-            delivery=NO_DELIVERY if publisher is None else publisher.delivery(),
+            delivery=delivery,
             n_epochs_total=self.n_epochs,
-            speed=self.options.speed,
+            speed="max" if speed is None else f"{speed:g}",
             ended=ended,
         )
 
@@ -174,74 +192,73 @@ def run_replay(
 ) -> None:
     """Replay a recording through the whole monitor; print the night and its agreement.
 
-    Setting ``stop`` ends it as Ctrl-C does, by KeyboardInterrupt, before the next samples. Raises
-    `InputError` before anything is made, `MonitorError` later: what is in the store by then is
-    safe, and the same command continues. So it does after KeyboardInterrupt.
+    If ``stop`` is set, the replay raises KeyboardInterrupt before the next samples, as Ctrl-C does.
+    Raises `InputError` before anything is written, `MonitorError` later. Whatever ends the replay,
+    the night is stored up to then, and the same command continues it.
     """
     run = Replay.prepare(options)
-    # What is loaded stays: the collector need not look through all of PyTorch again and again.
+    # Everything loaded so far stays: the garbage collector need not search all of PyTorch again.
     gc.freeze()
     for note in run.notes():
         _log.info(note)
     with ExitStack() as stack:
-        # Taken down in reverse: first the publisher, which sends what is left, then its server,
-        # and last the store that it reads from.
+        # Closed in reverse: first the delivery, which sends the last events to the server; then
+        # the server; last the store, from which the delivery reads.
         store = stack.enter_context(_open_store(run))
-        url = stack.enter_context(_event_server(options))
-        publisher = stack.enter_context(_publish(run, store, url, clock))
-        pipeline = run.pipeline(store, clock, publisher)
+        server = stack.enter_context(event_server(options))
+        delivery = EventDelivery(store, run.session.id, server.url, clock)
+        delivery.start()
+        stack.callback(delivery.finish)
+        pipeline = run.pipeline(store, clock, delivery.notify)
         if store.ended():
             _log.info(
                 "%s already holds this whole night: nothing is staged again. To stage it anew, "
                 "give another --store or remove the file",
                 store.path,
             )
-            _drain(publisher)
+            delivery.finish()
         else:
-            _stream(run, store, pipeline, publisher, console, clock, stop)
-        _report(run, run.state(pipeline, run.end_utc, publisher, True), console)
+            _stream(run, store, pipeline, server, delivery, console, clock, stop)
+        _report(run, run.state(pipeline, run.end_utc, delivery.state(), ended=True), console)
 
 
 def _stream(
     run: Replay,
     store: NightStore,
     pipeline: Pipeline,
-    publisher: Publisher | None,
+    server: EventServer,
+    delivery: EventDelivery,
     console: Console,
     clock: Clock,
     stop: threading.Event,
 ) -> None:
-    """Feed the recording to the pipeline and the night to the screen, until the end."""
-    done = pipeline.night.n_epochs
-    told = None
-    if done:
-        _log.info("%d of %d epochs are in %s: continuing", done, run.n_epochs, store.path)
-        told = run.state(pipeline, run.session.start_utc, publisher, False)
+    """Feed the recording to the pipeline and show the night, until the recording ends."""
+    n_done = pipeline.night.n_epochs
+    shown_before = None
+    if n_done:
+        _log.info("%d of %d epochs are in %s: continuing", n_done, run.n_epochs, store.path)
+        shown_before = run.state(pipeline, run.session.start_utc, delivery.state())
     else:
         _log.info("The night is stored in %s", store.path)
-    view = night_view(console, clock, plain=not run.options.dashboard, told=told)
+    view = night_view(console, clock, plain=not run.options.dashboard, told=shown_before)
     with view:
-        for chunk in run.chunks(clock, from_s=run.session.start_s + EPOCH_S * done):
+        for chunk in run.chunks(clock, from_s=run.session.start_s + EPOCH_S * n_done):
             if stop.is_set():
                 raise KeyboardInterrupt
             pipeline.push(chunk)
+            server.keep_running()
             reached_s = chunk.reached_s
             if reached_s is None:
                 reached_s = float(chunk.times_s[-1]) + 1.0 / chunk.sfreq_hz
             clock_utc = run.recording.start_utc + timedelta(seconds=reached_s)
-            view.update(run.state(pipeline, clock_utc, publisher, False))
+            view.update(run.state(pipeline, clock_utc, delivery.state()))
         pipeline.finish(clock.utc())
-        _drain(publisher)
-        view.update(run.state(pipeline, run.end_utc, publisher, True))
-
-
-def _drain(publisher: Publisher | None) -> None:
-    """Send what can be sent in a few seconds."""
-    if publisher is not None and (left := publisher.close()):
-        _log.warning("%d events did not reach the server; the store keeps them", left)
+        delivery.finish()
+        view.update(run.state(pipeline, run.end_utc, delivery.state(), ended=True))
 
 
 def _report(run: Replay, state: NightState, console: Console) -> None:
+    """Write the CSV file, and print the summary and the agreement with the expert."""
     if run.options.output is not None:
         write_epochs(run.options.output, state.live, state.revised, run.session.start_s)
         _log.info("Epochs written to %s", run.options.output)
@@ -260,41 +277,20 @@ def _report(run: Replay, state: NightState, console: Console) -> None:
 
 @contextmanager
 def _open_store(run: Replay) -> Iterator[NightStore]:
+    """Yield the night's store. Raises `InputError` if it holds another night."""
     path = run.store_path
     if run.options.output is not None:
         check_writable(run.options.output, [path, *run.options.inputs])
-    # As fast as it goes, waiting for the disk would take longer than staging; a replay that loses
-    # its last epochs with the power stages them again.
-    store = NightStore.open(path, durable=run.speed is not None)
+    # At --speed max, waiting for the disk would take longer than staging. A replay that loses its
+    # last epochs in a power cut stages them again.
+    store = NightStore.open(path, durable=run.options.speed is not None)
     try:
-        held = store.session()
-        if held is not None and held.id != run.session.id:
+        stored = store.session()
+        if stored is not None and stored.id != run.session.id:
             raise InputError(
-                f"{path} holds another night ({held.source}, {held.derivation}, --gain "
-                f"{held.gain}, {held.model}); choose another --store"
+                f"{path} holds another night ({stored.source}, {stored.derivation}, --gain "
+                f"{stored.gain}, {stored.model}); choose another --store"
             )
         yield store
     finally:
         store.close()
-
-
-@contextmanager
-def _event_server(options: ReplayOptions) -> Iterator[str | None]:
-    """The URL of the asked server, or of an embedded one that ends with the run."""
-    if options.no_redis or options.redis is not None:
-        yield options.redis
-        return
-    with RedisServer() as server:
-        _log.info("Follow the events elsewhere with: sleep-monitor watch --redis %s", server.url)
-        yield server.url
-
-
-@contextmanager
-def _publish(
-    run: Replay, store: NightStore, url: str | None, clock: Clock
-) -> Iterator[Publisher | None]:
-    if url is None:
-        yield None
-        return
-    with Publisher(store, run.session.id, url, clock) as publisher:
-        yield publisher

@@ -34,19 +34,19 @@ def main(path: Path, width: int = 120, height: int = 36) -> None:
     clock = ManualClock()
     with tempfile.TemporaryDirectory() as folder, RedisServer() as server:
         store_path = Path(folder) / "night.sqlite"
-        run = Replay.prepare(ReplayOptions(EXCERPT, speed="300", store=store_path))
+        run = Replay.prepare(ReplayOptions(EXCERPT, speed=300.0, store=store_path))
         with (
             closing(NightStore.open(store_path)) as store,
             Publisher(store, run.session.id, server.url, clock) as publisher,
         ):
-            pipeline = run.pipeline(store, clock, publisher)
+            pipeline = run.pipeline(store, clock, publisher.notify)
             for chunk in run.chunks(clock, from_s=0.0):
                 pipeline.push(chunk)
                 if pipeline.night.n_epochs == N_EPOCHS:
                     break
             publisher.close()
             clock_utc = run.recording.start_utc + timedelta(seconds=float(chunk.times_s[-1]))
-            to_svg(run.state(pipeline, clock_utc, publisher, False), path, width, height)
+            to_svg(run.state(pipeline, clock_utc, publisher.delivery()), path, width, height)
 
 
 def draw_live(path: Path, sleepers: Sequence[SleeperState], width: int, height: int) -> None:

@@ -236,7 +236,7 @@ def test_lights_marks_of_every_channel_are_one_mark(other_s: float, tmp_path: Pa
 
 def test_a_resumed_replay_reads_what_is_done_in_long_pieces(tmp_path: Path) -> None:
     """At --speed 1 samples come every 0.05 s; of what is staged already, in 30 s at once."""
-    options = ReplayOptions(noise_edf(tmp_path / "n.edf"), speed="1", no_redis=True)
+    options = ReplayOptions(noise_edf(tmp_path / "n.edf"), speed=1.0, no_redis=True)
     chunks = list(Replay.prepare(options).chunks(ManualClock(), from_s=60.0))
     lengths = [each.times_s.size for each in chunks]
     assert lengths[:3] == [3000, 3000, 5]
@@ -253,11 +253,11 @@ def test_speed_decides_only_how_long_it_takes(tmp_path: Path) -> None:
     edf = make_discontinuous(edf, [s if s < 40 else s + 70 for s in range(95)])
     clock = ManualClock()
     nights = []
-    for speed in ("1", "60", "max"):
+    for speed in (1.0, 60.0, None):
         store, began_s = tmp_path / f"{speed}.sqlite", clock.monotonic_s()
         options = ReplayOptions(edf, speed=speed, no_redis=True, store=store, dashboard=False)
         run_replay(options, Console(quiet=True), clock, Event())
-        expected_s = 0.0 if speed == "max" else 165.0 / float(speed)
+        expected_s = 0.0 if speed is None else 165.0 / speed
         assert clock.monotonic_s() - began_s == pytest.approx(expected_s, abs=0.01)
         with closing(NightStore.open(store)) as night:
             probabilities = [p.probabilities for p in night.predictions(Track.REVISED)]

@@ -12,11 +12,14 @@ from models.contract import Gain
 from monitor import config
 from monitor.config import (
     BrainflowConfig,
+    Grid,
     LiveOptions,
     LslConfig,
     Settings,
     SleeperOptions,
     default_config,
+    parse_grid,
+    parse_speed,
     read_settings,
 )
 from monitor.errors import InputError
@@ -243,3 +246,33 @@ def test_the_examples_of_the_documentation_hold(tmp_path: Path) -> None:
 def test_the_backends_that_can_be_configured_are_those_there_are() -> None:
     known = get_args(Settings.model_fields["backend"].annotation)
     assert known == (AUTO, *BACKENDS)
+
+
+@pytest.mark.parametrize(("text", "speed"), [("max", None), ("1", 1.0), ("0.5", 0.5), ("60", 60.0)])
+def test_speeds(text: str, speed: float | None) -> None:
+    assert parse_speed(text) == speed
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "fast", "", "nan", "inf"])
+def test_what_is_no_speed(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_speed(text)
+    assert str(caught.value) == (
+        f"--speed must be a number above 0, such as 1 or 60, or max, got '{text}'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "grid"), [("auto", "auto"), ("start", "start"), ("0", 0.0), ("12.5", 12.5)]
+)
+def test_grids(text: str, grid: Grid) -> None:
+    assert parse_grid(text) == grid
+
+
+@pytest.mark.parametrize("text", ["", "end", "-1", "nan", "inf"])
+def test_grids_that_are_not_valid(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_grid(text)
+    assert str(caught.value) == (
+        f"--grid must be auto, start or seconds of 0 or more, got '{text}'"
+    )

@@ -28,6 +28,7 @@ ROOMS = [
     "monitor.replay",
     "monitor.live",
     "monitor.doctor",
+    "monitor.flags",
     "monitor.cli",
 ]
 ALLOWED = {
@@ -46,6 +47,7 @@ ALLOWED = {
         "monitor.night",
         "monitor.sinks",
     ],
+    "monitor.flags": [],
     "monitor.cli": ROOMS[:-1],
 }
 

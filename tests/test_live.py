@@ -18,7 +18,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from models.contract import Gain
 from monitor.clock import SystemClock, boot_id
 from monitor.config import BrainflowConfig, LiveOptions, LslConfig, SleeperOptions
 from monitor.errors import InputError, MonitorError
@@ -78,7 +77,7 @@ def name() -> str:
 
 def asked(*sleepers: SleeperOptions, **options: object) -> LiveOptions:
     chosen: dict[str, object] = {"no_redis": True, "dashboard": False, **options}
-    return LiveOptions(sleepers, Gain.KNOWN, **chosen)  # type: ignore[arg-type]
+    return LiveOptions(sleepers, **chosen)  # type: ignore[arg-type]
 
 
 def lsl(source_id: str, **options: object) -> SleeperOptions:

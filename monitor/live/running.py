@@ -13,7 +13,7 @@ import numpy as np
 
 from models.contract import EPOCH_S, SFREQ_HZ
 from monitor.clock import Clock, Timeline
-from monitor.composition import NO_DELIVERY, nobody_to_notify
+from monitor.composition import NO_DELIVERY, EventDelivery
 from monitor.conditioning.conditioner import Conditioner
 from monitor.config import LiveOptions
 from monitor.errors import MonitorError
@@ -21,7 +21,6 @@ from monitor.night.backlog import Backlog
 from monitor.night.state import NightState
 from monitor.night.store import LiveNight, NightStore
 from monitor.pipeline import Pipeline
-from monitor.sinks.publisher import Publisher
 from monitor.sources.live import Device, LiveSource
 from monitor.staging.backend import Backend
 from monitor.staging.stager import Stager
@@ -77,9 +76,7 @@ class RunningNight:
         self._live = live
         self._house = house
         self._backlog = Backlog(store, house.clock)
-        self._publisher: Publisher | None = None
-        if house.redis_url is not None:
-            self._publisher = Publisher(store, session.id, house.redis_url, house.clock)
+        self._events = EventDelivery(store, session.id, house.redis_url, house.clock)
         self.pipeline = Pipeline(
             session,
             Conditioner(
@@ -92,7 +89,7 @@ class RunningNight:
             ),
             Stager(house.backend, house.clock),
             store,
-            notify=nobody_to_notify if self._publisher is None else self._publisher.notify,
+            notify=self._events.notify,
             backlog=self._backlog,
             resumed_s=resumed_s,
         )
@@ -106,8 +103,7 @@ class RunningNight:
         self._next_state_s = 0.0
         self._next_contact_s = 0.0
         self._contacts: tuple[ChannelState, ...] = ()
-        if self._publisher is not None:
-            self._publisher.start()
+        self._events.start()
 
     def step(self, source: LiveSource, chunks: Sequence[EegChunk], now_s: float) -> None:
         """Take what came, and tell the pipeline what time it is: it goes on whatever comes."""
@@ -133,9 +129,8 @@ class RunningNight:
 
     def state(self, timeline: Timeline, ended: bool = False) -> NightState:
         """A picture of the night as it is now."""
-        if self._publisher is not None:
-            with suppress(MonitorError):  # the store cannot be read just now: as it was
-                self._delivery = self._publisher.delivery()
+        with suppress(MonitorError):  # the store cannot be read just now: show the last state
+            self._delivery = self._events.state()
         return self.pipeline.night.state(
             clock_utc=datetime.fromtimestamp(timeline.now_s(), UTC),
             signal=self.pipeline.signal,
@@ -159,14 +154,12 @@ class RunningNight:
             raise MonitorError(
                 f"{self._backlog.unstored_epochs} epochs could not be stored and are lost: {exc}"
             ) from exc
-        if self._publisher is not None and (left := self._publisher.close()):
-            _log.warning("%d events did not reach the server; the store keeps them", left)
+        self._events.finish()
         return self.state(timeline, ended=True)
 
     def close(self) -> None:
         """Stop publishing. What was not published, whoever goes on with the night will."""
-        if self._publisher is not None:
-            self._publisher.close(timeout_s=0.0)
+        self._events.close()
 
     def _epoch_is_complete(self) -> bool:
         end_s = self.session.start_s + EPOCH_S * (self.pipeline.night.n_epochs + 1)

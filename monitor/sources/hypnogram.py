@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from models.contract import EPOCH_S, Stage
+from monitor.config import Grid
 from monitor.errors import InputError
 from monitor.sources.edf import EdfRecording
 from monitor.sources.edf_header import read_header, spoken_duration
@@ -85,22 +86,20 @@ def expert_hypnogram(recording: EdfRecording, path: Path | str | None = None) ->
     return Hypnogram(recording.path, spans, start) if spans else None
 
 
-def grid_origin_s(mode: str, hypnogram: Hypnogram | None, first_sample_s: float = 0.0) -> float:
+def grid_origin_s(grid: Grid, hypnogram: Hypnogram | None, first_sample_s: float = 0.0) -> float:
     """Start of epoch 0: the first point of the 30-s grid at or after ``first_sample_s``.
 
-    ``mode`` is 'start': the grid begins with the first sample; a number of seconds on the
+    ``grid`` is 'start': the grid begins with the first sample; a number of seconds on the
     recording's time: the grid passes through it; or 'auto': the grid on which most boundaries of
     ``hypnogram`` lie, 'start' without one. An expert's grid need not begin with the recording.
-
-    Raises InputError for another ``mode``.
     """
-    if mode == "start" or (mode == "auto" and hypnogram is None):
+    if grid == "start" or (grid == "auto" and hypnogram is None):
         return first_sample_s
-    if mode == "auto":
+    if grid == "auto":
         assert hypnogram is not None
         phase_s = _majority_phase_s(hypnogram.spans)
     else:
-        phase_s = _seconds(mode)
+        phase_s = grid
     offset_s = (phase_s - first_sample_s) % EPOCH_S
     return first_sample_s + (0.0 if offset_s > EPOCH_S - _ROUNDING_S else offset_s)
 
@@ -175,13 +174,3 @@ def _majority_phase_s(spans: Iterable[StageSpan]) -> float:
     boundaries_s = sorted({s.onset_s for s in spans} | {s.end_s for s in spans})
     ticks = Counter(round(at_s % EPOCH_S / _TICK_S) for at_s in boundaries_s)
     return ticks.most_common(1)[0][0] * _TICK_S % EPOCH_S
-
-
-def _seconds(mode: str) -> float:
-    try:
-        value = float(mode)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value >= 0):
-        raise InputError(f"--grid must be auto, start or seconds of 0 or more, got '{mode}'")
-    return value

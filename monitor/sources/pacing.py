@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from monitor.clock import Clock
-from monitor.errors import InputError
 from monitor.types import EegChunk
 
 _SLICE_S = 0.2  # longest single sleep: what waits behind it, such as Ctrl-C, waits no longer
-
-
-def parse_speed(text: str) -> float | None:
-    """``--speed``: how many recorded seconds pass in one, None for 'max'.
-
-    Raises InputError for anything but 'max' or a number above 0.
-    """
-    if text == "max":
-        return None
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = math.nan
-    if not (math.isfinite(speed) and speed > 0):
-        raise InputError(f"--speed must be a number above 0, such as 1 or 60, or max, got '{text}'")
-    return speed
 
 
 def replay(

@@ -63,7 +63,7 @@ def test_the_excerpt_is_what_a_replay_feeds_the_network(tmp_path: Path) -> None:
     clock, listens = ManualClock(), Differs()
     run = replace(Replay.prepare(ReplayOptions(EXCERPT)), backend=listens)
     store = NightStore.open(tmp_path / "night.sqlite", durable=False)
-    pipeline = run.pipeline(store, clock, None)
+    pipeline = run.pipeline(store, clock)
     for chunk in run.chunks(clock, from_s=0.0):
         pipeline.push(chunk)
     pipeline.finish(clock.utc())

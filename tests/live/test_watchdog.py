@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from models.contract import Gain
 from monitor.clock import ManualClock, SystemClock
 from monitor.config import LiveOptions, LslConfig, SleeperOptions
 from monitor.live import run_live
@@ -148,7 +147,7 @@ def test_a_sleeper_who_hangs_silences_the_heart_of_all(
     sleepers = [
         SleeperOptions(LslConfig(source_id=f"nobody-{name}"), name) for name in ("anna", "ben")
     ]
-    options = LiveOptions(tuple(sleepers), Gain.KNOWN, no_redis=True, dashboard=False)
+    options = LiveOptions(tuple(sleepers), no_redis=True, dashboard=False)
     clock, stop = Quicksand(), threading.Event()
     night = threading.Thread(
         target=run_live, args=(options, Console(file=io.StringIO()), clock, stop)

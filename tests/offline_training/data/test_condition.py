@@ -40,7 +40,7 @@ class Listener:
 def staged(recording: Path, hypnogram: Path | None) -> list[F32 | Reason]:
     """What the network is fed in a replay at 60x, or why an epoch is not staged."""
     clock = ManualClock()
-    run = Replay.prepare(ReplayOptions(recording, hypnogram=hypnogram, speed="60"))
+    run = Replay.prepare(ReplayOptions(recording, hypnogram=hypnogram, speed=60.0))
     session = run.session
     conditioner = Conditioner(
         Montage.of_one(session.derivation),

@@ -28,11 +28,11 @@ def test_same_probabilities_as_the_monitor(tmp_path: Path, gain: Gain) -> None:
     run = Replay.prepare(ReplayOptions(path, gain=gain, store=tmp_path / "night.sqlite"))
     clock = ManualClock()
     with closing(NightStore.open(run.store_path)) as store:
-        pipeline = run.pipeline(store, clock, None)
+        pipeline = run.pipeline(store, clock)
         for chunk in run.recording.chunks(run.derivation, 1.0):
             pipeline.push(chunk)
         pipeline.finish(clock.utc())
-        state = run.state(pipeline, run.end_utc, None, ended=True)
+        state = run.state(pipeline, run.end_utc, ended=True)
     night = ScoredNight.open(path)
     staged = stage_epochs(list(night.epochs(gain)), run.backend, clock)
     for track, said in ((Track.LIVE, state.live), (Track.REVISED, state.revised)):

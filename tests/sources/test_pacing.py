@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.clock import ManualClock, SystemClock
-from monitor.errors import InputError
-from monitor.sources.pacing import parse_speed, replay
+from monitor.sources.pacing import replay
 from monitor.types import EegChunk
 
 
@@ -93,17 +92,3 @@ def test_a_long_wait_can_be_interrupted() -> None:
         next(stream)
     timer.join()
     assert time.monotonic() - began_s < 1.0
-
-
-@pytest.mark.parametrize(("text", "speed"), [("max", None), ("1", 1.0), ("0.5", 0.5), ("60", 60.0)])
-def test_speeds(text: str, speed: float | None) -> None:
-    assert parse_speed(text) == speed
-
-
-@pytest.mark.parametrize("text", ["0", "-1", "fast", "", "nan", "inf"])
-def test_what_is_no_speed(text: str) -> None:
-    with pytest.raises(InputError) as caught:
-        parse_speed(text)
-    assert str(caught.value) == (
-        f"--speed must be a number above 0, such as 1 or 60, or max, got '{text}'"
-    )

@@ -1,0 +1,158 @@
+"""The options that several commands share, each described once.
+
+A command names the group that it takes, and receives it as one argument:
+
+    @app.command()
+    @takes(LiveFlags)
+    def lsl(flags: LiveFlags, name: ... = None) -> None: ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+from models.contract import Gain
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerFlags:
+    """For commands that talk to a monitor which runs elsewhere."""
+
+    redis: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Event server: redis://... or rediss://... (TLS)."),
+    ] = None
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TOML file. Default: the user's, if any.")
+    ] = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return what was given, under the keys of `monitor.config.Settings`; None: not given."""
+        return {"redis": self.redis}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFlags(ServerFlags):
+    """For commands that stage a night."""
+
+    no_redis: Annotated[bool, typer.Option("--no-redis", help="Publish no events.")] = False
+    gain: Annotated[
+        Gain | None,
+        typer.Option(help="unknown: stages that do not depend on the amplitude. Default: known."),
+    ] = None
+    weights: Annotated[
+        Path | None, typer.Option(help="Other weights (.safetensors, the card beside the file).")
+    ] = None
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What runs the network: tensorrt, cuda, onnx, torch. Default: auto, the first of "
+            "these that works.",
+        ),
+    ] = None
+    store: Annotated[
+        Path | None,
+        typer.Option(help="The night's SQLite file. Default: one in the user's data folder."),
+    ] = None
+    output: Annotated[
+        Path | None, typer.Option(help="Write one row per epoch to this CSV file.")
+    ] = None
+    dashboard: Annotated[
+        bool | None,
+        typer.Option(
+            "--dashboard/--no-dashboard",
+            help="The dashboard, or plain log lines instead. Default: the dashboard.",
+        ),
+    ] = None
+
+    def settings(self) -> dict[str, Any]:
+        """See `ServerFlags.settings`. Raises typer.BadParameter for --redis with --no-redis."""
+        from monitor.config import NO_REDIS
+
+        if self.no_redis and self.redis is not None:
+            raise typer.BadParameter("give --redis or --no-redis, not both")
+        return {
+            "redis": NO_REDIS if self.no_redis else self.redis,
+            "gain": self.gain,
+            "weights": self.weights,
+            "backend": self.backend,
+            "dashboard": self.dashboard,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveFlags(RunFlags):
+    """For commands that stage a night live."""
+
+    channel: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Channel (AF7) or derivation (AF7-TP9) to stage. Repeated: the best first; the "
+            "others are used while its electrodes are off. Default: chosen for the device."
+        ),
+    ] = None
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Give up if no source appears within this time. Default: wait for ever.",
+        ),
+    ] = None
+    new_night: Annotated[
+        bool, typer.Option("--new-night", help="Begin a night, even if one could be continued.")
+    ] = False
+
+    def settings(self) -> dict[str, Any]:
+        """See `ServerFlags.settings`."""
+        return super().settings() | {"wait": self.wait}
+
+
+Flags = TypeVar("Flags", bound=ServerFlags)
+
+
+def takes(group: type[Flags]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add the options of ``group`` to a command, after its own; it gets them as ``flags``.
+
+    The options of the group itself come before those of the groups that it builds on.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(command, include_extras=True)
+        own = [
+            parameter.replace(annotation=hints[name], kind=Parameter.KEYWORD_ONLY)
+            for name, parameter in signature(command).parameters.items()
+            if name != "flags"
+        ]
+        group_hints = get_type_hints(group, include_extras=True)
+        shared = [
+            Parameter(
+                field.name,
+                Parameter.KEYWORD_ONLY,
+                default=field.default,
+                annotation=group_hints[field.name],
+            )
+            for level in group.__mro__
+            for field in fields(group)
+            if field.name in vars(level).get("__annotations__", {})
+        ]
+
+        @wraps(command)
+        def run(**given: Any) -> None:
+            flags = group(**{parameter.name: given.pop(parameter.name) for parameter in shared})
+            command(flags=flags, **given)
+
+        # Typer reads a command's options from its signature and its annotations.
+        run.__signature__ = Signature([*own, *shared])  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in (*own, *shared)}
+        del run.__wrapped__  # else `inspect` returns the signature of the wrapped function
+        return run
+
+    return decorate
