@@ -1,32 +1,38 @@
-"""Composes a run of live nights: the network, the event server, a sleeper each, the screen."""
+"""A run of live nights: starts a sleeper for each person, watches over them, ends them in order."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
 from rich.console import Console
 
 from monitor.clock import Clock
-from monitor.composition import load_backend
+from monitor.composition import EventServer, check_event_server, event_server, load_backend
 from monitor.config import LiveOptions
-from monitor.errors import InputError
-from monitor.live.running import House
+from monitor.errors import InputError, MonitorError
+from monitor.live.shared import SharedServices
 from monitor.live.sleeper import Sleeper
 from monitor.live.watchdog import Watchdog, notify
 from monitor.night.store import NightStore
-from monitor.sinks.dashboard import Look, live_view, summary
+from monitor.sinks.dashboard import LiveView, Look, live_view, summary
 from monitor.sinks.epochs_csv import check_writable
 from monitor.sinks.marks import MarkReader
-from monitor.sinks.redis_client import connect
-from monitor.sinks.redis_server import RedisServer
 from monitor.sources.opening import OpenSource, check_source, open_source
 
 SCREEN_S = 0.2
+"""Interval between two pictures for the screen."""
+
+END_S = 10.0
+"""How long the sleepers may take to end. A publisher needs 7 s if its server hangs; a source that
+needs longer hangs itself, in a driver or in the network."""
+
+EARLIER_MARKS = timedelta(days=1)
+"""Marks that were sent this long before the run are read: a continued night may need them."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,89 +44,121 @@ def run_live(
     stop: threading.Event,
     open_source: OpenSource = open_source,
 ) -> None:
-    """Monitor every sleeper until ``stop`` is set, then close each night in order and report it.
+    """Monitor every sleeper until ``stop`` is set, then end each night in order and report it.
 
-    Raises `InputError` before anything is made; in the end, or once every sleeper's monitor has
-    given up, the first error of a sleeper.
+    Raises `InputError` before anything is made. In the end it raises the first error of a sleeper;
+    so it does as soon as every sleeper's monitor has given up.
     """
-    if options.redis is not None:
-        connect(options.redis).close()
+    _check(options)
+    backend = load_backend(options)
+    _log.info(backend.note)
+    with ExitStack() as stack:
+        # Closed in reverse: first the sleepers, whose last events need the server.
+        server = stack.enter_context(event_server(options))
+        shared = SharedServices(options, backend, server.url, clock, threading.Event())
+        marks = None
+        if server.url is not None:
+            marks = stack.enter_context(
+                MarkReader(server.url, since_utc=clock.utc() - EARLIER_MARKS)
+            )
+        sleepers = [Sleeper(each, shared, open_source) for each in options.sleepers]
+        view = stack.enter_context(live_view(console, clock, plain=not options.dashboard))
+        try:
+            _start(sleepers)
+            _watch_over(sleepers, server, marks, view, clock, stop)
+        finally:
+            _end(sleepers, shared)
+        view.update([sleeper.state for sleeper in sleepers])
+    _report(sleepers, console)
+    _raise_first_error(sleepers)
+
+
+def _check(options: LiveOptions) -> None:
+    """Raise `InputError` now for what would fail once the headband is there."""
+    check_event_server(options)
     for each in options.sleepers:
         check_source(each.source)
         if each.store is not None:
             _check_store(each.store, options.new_night)
         if each.output is not None:
             check_writable(each.output, [each.store] if each.store else [])
-    backend = load_backend(options)
-    _log.info(backend.note)
-    with ExitStack() as stack:
-        server = None
-        url = None if options.no_redis else options.redis
-        if url is None and not options.no_redis:
-            server = stack.enter_context(RedisServer())
-            url = server.url
-            _log.info("Follow the events elsewhere with: sleep-monitor watch --redis %s", url)
-        house = House(options, backend, url, clock, threading.Event())
-        marks = None
-        if url is not None:
-            marks = stack.enter_context(MarkReader(url, since_utc=clock.utc() - timedelta(days=1)))
-        sleepers = [Sleeper(each, house, open_source) for each in options.sleepers]
-        with live_view(console, clock, plain=not options.dashboard) as view:
-            with _running(sleepers, house.closing):
-                watchdog = Watchdog(clock)
-                notify("READY=1")
-                while any(sleeper.alive for sleeper in sleepers) and not stop.is_set():
-                    _hand_out(marks, sleepers)
-                    if server is not None:
-                        server.ensure_running()
-                    view.update([sleeper.state for sleeper in sleepers])
-                    watchdog.tick([sleeper.turn_s for sleeper in sleepers], _status(sleepers))
-                    stop.wait(SCREEN_S)
-                _hand_out(marks, sleepers)
-            view.update([sleeper.state for sleeper in sleepers])
-    for sleeper in sleepers:
-        if sleeper.state.night is not None:
-            if sleeper.name:
-                console.rule(sleeper.name)
-            console.print(summary(sleeper.state.night, Look.of(console)))
-    errors = [sleeper.error for sleeper in sleepers if sleeper.error is not None]
-    for sleeper in sleepers:
-        if sleeper.error is not None and sleeper.error is not errors[0]:
-            _log.error("%s: %s", sleeper.name, sleeper.error)
-    if errors:
-        raise errors[0]
 
 
 def _check_store(path: Path, new_night: bool) -> None:
-    """What cannot be used is refused now, not once the headband is there."""
     if new_night and path.exists():
         raise InputError(f"{path} exists already; for --new-night choose another --store")
     NightStore.open(path).close()
 
 
+def _start(sleepers: Sequence[Sleeper]) -> None:
+    for sleeper in sleepers:
+        sleeper.start()
+    notify("READY=1")
+
+
+def _watch_over(
+    sleepers: Sequence[Sleeper],
+    server: EventServer,
+    marks: MarkReader | None,
+    view: LiveView,
+    clock: Clock,
+    stop: threading.Event,
+) -> None:
+    """Serve the sleepers until ``stop`` is set or all of them have given up."""
+    watchdog = Watchdog(clock)
+    while any(sleeper.alive for sleeper in sleepers) and not stop.is_set():
+        _hand_out(marks, sleepers)
+        server.keep_running()
+        view.update([sleeper.state for sleeper in sleepers])
+        watchdog.tick([sleeper.turn_s for sleeper in sleepers], _status(sleepers))
+        stop.wait(SCREEN_S)
+    _hand_out(marks, sleepers)
+
+
+def _end(sleepers: Sequence[Sleeper], shared: SharedServices) -> None:
+    """End every night in order. A sleeper that hangs is named and left.
+
+    All of them end at the same time, each in its own thread, so they share one time limit.
+    """
+    notify("STOPPING=1")
+    shared.closing.set()
+    clock, limit_s = shared.clock, END_S * shared.pace
+    deadline_s = clock.monotonic_s() + limit_s
+    for sleeper in sleepers:
+        if sleeper.alive and not sleeper.join(max(0.0, deadline_s - clock.monotonic_s())):
+            who = f"{sleeper.name} did" if sleeper.name else "the monitor did"
+            sleeper.error = MonitorError(
+                f"{who} not end within {limit_s:g} s ({sleeper.state.status}) and was left; what "
+                "is stored stays stored, and the same command continues the night"
+            )
+
+
+def _report(sleepers: Sequence[Sleeper], console: Console) -> None:
+    for sleeper in sleepers:
+        if sleeper.state.night is not None:
+            if sleeper.name:
+                console.rule(sleeper.name)
+            console.print(summary(sleeper.state.night, Look.of(console)))
+
+
+def _raise_first_error(sleepers: Sequence[Sleeper]) -> None:
+    """Raise the first sleeper's error, after the others are logged."""
+    failed = [sleeper for sleeper in sleepers if sleeper.error is not None]
+    for sleeper in failed[1:]:
+        _log.error("%s: %s", sleeper.name, sleeper.error)
+    if failed and failed[0].error is not None:
+        raise failed[0].error
+
+
 def _status(sleepers: Sequence[Sleeper]) -> str:
-    """What everyone's source does, in a line."""
+    """Return the status of every source, in one line."""
     states = [sleeper.state for sleeper in sleepers]
     return "; ".join(f"{each.sleeper}: {each.status}".removeprefix(": ") for each in states)
 
 
 def _hand_out(marks: MarkReader | None, sleepers: Sequence[Sleeper]) -> None:
+    """Give each new mark to the sleeper that it names, or to everyone."""
     for mark, name in marks.take() if marks is not None else ():
         for sleeper in sleepers:
             if name in ("", sleeper.name):
                 sleeper.marks.put(mark)
-
-
-@contextmanager
-def _running(sleepers: Sequence[Sleeper], closing: threading.Event) -> Iterator[None]:
-    """Sleepers run within; whatever ends it, each closes its night in order."""
-    try:
-        for sleeper in sleepers:
-            sleeper.start()
-        yield
-    finally:
-        notify("STOPPING=1")
-        closing.set()
-        for sleeper in sleepers:
-            if sleeper.alive:
-                sleeper.join()

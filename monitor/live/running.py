@@ -1,82 +1,65 @@
-"""A live night that has begun: its samples staged, stored and told; its picture taken."""
+"""A live night that has begun: its samples are staged, stored and announced; its picture taken."""
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 
 from models.contract import EPOCH_S, SFREQ_HZ
-from monitor.clock import Clock, Timeline
+from monitor.clock import Timeline
 from monitor.composition import NO_DELIVERY, EventDelivery
 from monitor.conditioning.conditioner import Conditioner
-from monitor.config import LiveOptions
 from monitor.errors import MonitorError
+from monitor.live.shared import SharedServices
 from monitor.night.backlog import Backlog
 from monitor.night.state import NightState
 from monitor.night.store import LiveNight, NightStore
 from monitor.pipeline import Pipeline
 from monitor.sources.live import Device, LiveSource
-from monitor.staging.backend import Backend
 from monitor.staging.stager import Stager
 from monitor.types import ChannelState, EegChunk
 
 PUSH_S = 0.5
-"""Samples are conditioned so often, and as soon as they complete an epoch: one by one they would
-cost ten times as much."""
+"""Interval at which samples are conditioned; samples that complete an epoch do not wait for it. One
+by one they would cost ten times as much."""
 
 STATE_S = 0.5
 CONTACT_EVERY_S = 2.0
-"""How often the picture of a night is taken for the screen, and electrodes are looked at."""
-
-AT_FULL_PACE = 16
-"""So many sleepers take a fifth of one core (`sleep-deploy benchmark live`)."""
+"""Intervals at which the picture of a night is taken for the screen, and electrodes are judged."""
 
 SAME_RATE = 0.02
-"""A measured rate differs a little from night to night; a filter for one serves the other."""
+"""Largest relative difference of two rates that one filter serves. The rate that is measured of one
+device differs a little from night to night."""
 
 CLOCK_OFFSET_S = 0.05
-"""A smaller change of a device's clock offset is not worth remembering."""
+"""A change of the device's clock offset is stored if it is larger than this."""
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class House:
-    """What all sleepers share."""
-
-    options: LiveOptions
-    backend: Backend
-    redis_url: str | None
-    clock: Clock
-    closing: threading.Event
-
-    @property
-    def pace(self) -> float:
-        """How many times less often each is looked after where there are many: one process has
-        one core's worth of Python, and what waits for it comes late for all."""
-        return max(1.0, len(self.options.sleepers) / AT_FULL_PACE)
-
-
 class RunningNight:
-    """A night that has begun: its pipeline and publisher, and where its picture is taken."""
+    """A live night that has begun: feeds its pipeline, publishes its events, takes its picture."""
 
     def __init__(
-        self, store: NightStore, live: LiveNight, house: House, resumed_s: float | None = None
+        self,
+        store: NightStore,
+        live: LiveNight,
+        shared: SharedServices,
+        resumed_s: float | None = None,
     ) -> None:
         session = store.session()
         assert session is not None
         self.session = session
         self._store = store
         self._live = live
-        self._house = house
-        self._backlog = Backlog(store, house.clock)
-        self._events = EventDelivery(store, session.id, house.redis_url, house.clock)
+        self._shared = shared
+        self._backlog = Backlog(store, shared.clock)
+        self._events = EventDelivery(store, session.id, shared.redis_url, shared.clock)
         self.pipeline = Pipeline(
             session,
             Conditioner(
@@ -84,17 +67,17 @@ class RunningNight:
                 session.sfreq_hz,
                 session.start_s,
                 session.start_utc,
-                house.options.gain,
+                shared.options.gain,
                 first_epoch=None if resumed_s is None else store.n_epochs(),
             ),
-            Stager(house.backend, house.clock),
+            Stager(shared.backend, shared.clock),
             store,
             notify=self._events.notify,
             backlog=self._backlog,
             resumed_s=resumed_s,
         )
         self.trouble = ""
-        """Why what comes is not taken."""
+        """Why the samples that arrive cannot be used; "" if they can."""
         self._device: Device | None = None
         self._rows: list[int] = []
         self._delivery = NO_DELIVERY
@@ -106,29 +89,29 @@ class RunningNight:
         self._events.start()
 
     def step(self, source: LiveSource, chunks: Sequence[EegChunk], now_s: float) -> None:
-        """Take what came, and tell the pipeline what time it is: it goes on whatever comes."""
+        """Feed ``chunks`` to the pipeline, and the time: it passes without samples too."""
         if chunks and self._fits(source):
             self._held += [self._montage_of(chunk) for chunk in chunks]
         if now_s >= self._push_at_s or self._epoch_is_complete():
-            self._push_at_s = now_s + PUSH_S * self._house.pace
+            self._push_at_s = now_s + PUSH_S * self._shared.pace
             self.pipeline.push(self._held_until(now_s))
             self._held = []
         self._backlog.flush()
         self._keep_clock(source.clock_offset_s)
 
-    def due(self) -> bool:
-        """Whether it is time for a new picture."""
-        now_s = self._house.clock.monotonic_s()
+    def is_due(self) -> bool:
+        """Return True if it is time for a new picture."""
+        now_s = self._shared.clock.monotonic_s()
         if now_s < self._next_state_s:
             return False
-        self._next_state_s = now_s + STATE_S * self._house.pace
+        self._next_state_s = now_s + STATE_S * self._shared.pace
         if now_s >= self._next_contact_s:
-            self._next_contact_s = now_s + CONTACT_EVERY_S * self._house.pace
+            self._next_contact_s = now_s + CONTACT_EVERY_S * self._shared.pace
             self._contacts = self.pipeline.contacts()
         return True
 
     def state(self, timeline: Timeline, ended: bool = False) -> NightState:
-        """A picture of the night as it is now."""
+        """Return a picture of the night as it is now."""
         with suppress(MonitorError):  # the store cannot be read just now: show the last state
             self._delivery = self._events.state()
         return self.pipeline.night.state(
@@ -145,9 +128,9 @@ class RunningNight:
         )
 
     def finish(self, timeline: Timeline) -> NightState:
-        """Close the night in order. Raises `MonitorError` if the disk does not take it."""
+        """End the night in order. Raises `MonitorError` if the disk refuses what waits."""
         self.pipeline.push(self._held_until(timeline.now_s()))
-        self.pipeline.finish(self._house.clock.utc())
+        self.pipeline.finish(self._shared.clock.utc())
         try:
             self._backlog.drain()
         except MonitorError as exc:
@@ -158,7 +141,7 @@ class RunningNight:
         return self.state(timeline, ended=True)
 
     def close(self) -> None:
-        """Stop publishing. What was not published, whoever goes on with the night will."""
+        """Stop publishing. The run that continues the night publishes what is left."""
         self._events.close()
 
     def _epoch_is_complete(self) -> bool:
@@ -177,7 +160,7 @@ class RunningNight:
         )
 
     def _fits(self, source: LiveSource) -> bool:
-        """Whether the device has what this night is made of; else `trouble` says what it lacks."""
+        """Return True if the device has the night's channels and rate; else set `trouble`."""
         device = source.device
         if device is None or device is self._device:
             return not self.trouble
@@ -199,7 +182,7 @@ class RunningNight:
         return replace(chunk, data_uv=chunk.data_uv[self._rows], channels=channels)
 
     def _keep_clock(self, clock_offset_s: float | None) -> None:
-        """Remember how the device's clock lies, for whoever goes on with this night."""
+        """Store the offset of the device's clock, for a run that continues this night."""
         known_s = self._live.clock_offset_s
         if clock_offset_s is None or (
             known_s is not None and abs(clock_offset_s - known_s) < CLOCK_OFFSET_S

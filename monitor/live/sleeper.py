@@ -1,4 +1,4 @@
-"""One person's monitor: finds the headband, begins or goes on with the night, never gives up."""
+"""Monitors one person: finds the headband, begins or continues the night, and never gives up."""
 
 from __future__ import annotations
 
@@ -6,237 +6,267 @@ import hashlib
 import logging
 import math
 import threading
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from queue import SimpleQueue
 
 from monitor.backoff import Backoff
-from monitor.clock import Clock, Timeline, boot_id
+from monitor.clock import Timeline, boot_id
 from monitor.composition import nights_folder
 from monitor.config import SleeperOptions
-from monitor.errors import InputError, MonitorError
-from monitor.live.running import House, RunningNight
+from monitor.errors import InputError, MonitorError, one_line
+from monitor.live.continuing import continued_timeline, find_night, live_night
+from monitor.live.running import RunningNight
+from monitor.live.shared import SharedServices
 from monitor.night.state import SleeperState
 from monitor.night.store import LiveNight, NightStore
-from monitor.night.stored import StoredNight, night_to_continue, stored_night
+from monitor.night.stored import StoredNight
 from monitor.pipeline import begin
 from monitor.sinks.epochs_csv import write_epochs
 from monitor.sources.derivation import live_montage, name_key
 from monitor.sources.live import LiveSource, source_key
 from monitor.sources.opening import OpenSource
-from monitor.types import Mark, MarkKind, Session
+from monitor.types import EegChunk, Mark, MarkKind, Session
 
 POLL_S = 0.05
-"""How often samples are fetched: about as often as a headband delivers."""
+"""Interval between two polls of the source: about as often as a headband delivers."""
 
 EARLIER_MARKS = timedelta(minutes=15)
-"""Lights off, or a note, so long before the first sample still belongs to the night."""
+"""A lights-off mark or a note this long before the first sample still belongs to the night."""
 
 LATER_MARKS = timedelta(minutes=1)
-"""A mark from further in the future was dated by a wrong clock."""
+"""A mark further in the future than this was dated by a wrong clock."""
 
 LONG_RUN_S = 600.0
-"""What ran so long before it failed is tried again without delay."""
+"""An attempt that ran this long before it failed is repeated with the shortest delay."""
 
 WALL_CLOCK_S = 10.0
-"""The wall clock was set if it moves so far from the night's own time."""
+"""If the wall clock moves this far from the night's own time, somebody has set it."""
 
 _log = logging.getLogger(__name__)
 
 
 class Sleeper:
-    """Monitors one person, from the first look for the headband until told to close.
+    """Monitors one person in a thread, from the first search for the headband until closed.
 
-    Whatever goes wrong here touches no other sleeper. What can mend itself is tried again until
-    morning: the night goes on in the same file, as after a restart of the machine.
+    - A failure here never touches another sleeper.
+    - A failure that can mend is tried again until morning: the night continues in the same file,
+      as after a restart of the machine.
     """
 
-    def __init__(self, options: SleeperOptions, house: House, open_source: OpenSource) -> None:
+    def __init__(
+        self, options: SleeperOptions, shared: SharedServices, open_source: OpenSource
+    ) -> None:
         self._options = options
-        self._house = house
+        self._shared = shared
         self._open_source = open_source
         self._key = source_key(options.source)
-        self._new_night = house.options.new_night
+        self._new_night = shared.options.new_night
         self.name = options.sleeper
         self.marks: SimpleQueue[Mark] = SimpleQueue()
+        """Marks of people, put here from any thread."""
         self.error: MonitorError | None = None
+        """Why this sleeper's monitor gave up."""
         self.state = SleeperState(self.name, "starting", None)
-        self._turn_s = house.clock.monotonic_s()
-        self._thread = threading.Thread(target=self._run, name=f"sleeper {self.name}")
+        """The newest picture for the screen."""
+        self._turn_s = shared.clock.monotonic_s()
+        self._wall_clock_s = 0.0
+        # A daemon, so that a source that hangs for ever cannot keep the process alive.
+        self._thread = threading.Thread(target=self._run, name=f"sleeper {self.name}", daemon=True)
 
     @property
     def alive(self) -> bool:
+        """True until the thread has ended."""
         return self._thread.is_alive()
 
     @property
     def turn_s(self) -> float:
-        """Monotonic time of the last turn of its loop, or of the next one while it waits to try
-        again; infinite once it has ended. A thread that hangs has an old one."""
+        """Monotonic time of the thread's last turn; infinite once it has ended.
+
+        While the thread waits for the next attempt, this is the time of that attempt. A thread
+        that hangs has an old time.
+        """
         return self._turn_s if self.alive else math.inf
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
-    def join(self) -> None:
-        self._thread.join()
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread to end; return False if it did not within ``timeout_s``."""
+        self._thread.join(timeout_s)
+        return not self.alive
 
     def _run(self) -> None:
-        house, backoff = self._house, Backoff(first_s=1.0, longest_s=60.0)
+        clock, closing = self._shared.clock, self._shared.closing
+        backoff = Backoff(first_s=1.0, longest_s=60.0)
         while True:
-            began_s = house.clock.monotonic_s()
+            began_s = clock.monotonic_s()
             try:
                 self._monitor()
                 return
             except Exception as exc:
-                # A night that has begun is not given up because its file or its headband cannot be
-                # used just now.
+                # Once a night has begun, its file or its headband may be unusable for a while.
+                # That is no reason to give it up.
                 hopeless = isinstance(exc, InputError) and self.state.night is None
-                if hopeless or house.closing.is_set():
+                if hopeless or closing.is_set():
                     self._fail(exc)
                     return
-                if house.clock.monotonic_s() - began_s > LONG_RUN_S:
+                if clock.monotonic_s() - began_s > LONG_RUN_S:
                     backoff.reset()
                 wait_s = backoff.next_s()
-                self._say(f"trying again in {wait_s:.0f} s: {_sentence(exc)}")
-                _log.error("%s%s; trying again", self._prefix, _sentence(exc))
-                self._turn_s = house.clock.monotonic_s() + wait_s
-                house.closing.wait(wait_s)
+                self._show(f"trying again in {wait_s:.0f} s: {one_line(exc)}")
+                _log.error("%s%s; trying again", self._prefix, one_line(exc))
+                self._turn_s = clock.monotonic_s() + wait_s
+                closing.wait(wait_s)
 
     def _monitor(self) -> None:
-        """One attempt: to the end of the night, or until something fails."""
-        house, clock = self._house, self._house.clock
+        """Make one attempt: it ends with the night, or with the first failure."""
+        clock = self._shared.clock
+        self._wall_clock_s = Timeline(clock).offset_s
         with ExitStack() as stack:
-            stored = None if self._new_night else self._night_to_continue()
-            night: RunningNight | None = None
+            stored = None
+            if not self._new_night:
+                stored = find_night(self._options, self._key, clock.utc())
             if stored is None:
                 timeline = Timeline(clock)
                 source = stack.enter_context(self._source(timeline, None))
-            else:
-                store = stack.enter_context(closing(NightStore.open(stored.path)))
-                live = self._continued(store)
-                timeline = _timeline(clock, live, stored.reached_utc)
-                same_boot = timeline.offset_s == live.timeline_offset_s
-                clock_offset_s = live.clock_offset_s if same_boot else None
-                source = stack.enter_context(self._source(timeline, clock_offset_s))
-                live = replace(live, boot_id=boot_id(), timeline_offset_s=timeline.offset_s)
-                store.go_on(live)
-                night = RunningNight(store, live, house, resumed_s=timeline.now_s())
+                chunks = self._wait_for_samples(source)
+                if not chunks:
+                    return
+                store = stack.enter_context(closing(self._new_store(timeline)))
+                night = self._begin(store, source, timeline, float(chunks[0].times_s[0]))
                 stack.callback(night.close)
-                begun = night.session.start_utc.astimezone()
-                _log.info(
-                    "%sGoing on with the night begun %s, in %s",
-                    self._prefix,
-                    f"{begun:%Y-%m-%d %H:%M}",
-                    store.path,
-                )
-            wall_clock_s = Timeline(clock).offset_s
-            began_s = clock.monotonic_s()
-            while not house.closing.is_set():
-                self._turn_s = clock.monotonic_s()
-                chunks = source.poll()
-                if night is None and chunks and source.device is not None:
-                    store = stack.enter_context(closing(self._new_store(timeline)))
-                    night = self._begin(store, source, timeline, float(chunks[0].times_s[0]))
-                    stack.callback(night.close)
-                if night is None:
-                    self._say(source.status)
-                    self._wait_no_longer(source, clock.monotonic_s() - began_s)
-                else:
-                    night.step(source, chunks, timeline.now_s())
-                    self._take_marks(night)
-                    if night.due():
-                        status = night.trouble or source.status
-                        self.state = SleeperState(self.name, status, night.state(timeline))
-                        wall_clock_s = self._notice_set_clock(wall_clock_s)
-                clock.sleep(POLL_S * house.pace)
-            if night is not None:
-                self._take_marks(night)
-                stack.callback(self._write_epochs, night)  # also if the disk is full
-                self.state = SleeperState(self.name, "", night.finish(timeline))
+            else:
+                timeline, source, night = self._continue(stored, stack)
+                chunks = []
+            self._stage(night, source, timeline, chunks)
+            self._take_marks(night)
+            # Written in the end even if the disk is full and `finish` raises.
+            stack.callback(self._write_epochs, night)
+            self.state = SleeperState(self.name, "", night.finish(timeline))
 
     def _source(
         self, timeline: Timeline, clock_offset_s: float | None
     ) -> AbstractContextManager[LiveSource]:
         return closing(self._open_source(self._options.source, timeline, clock_offset_s))
 
-    def _write_epochs(self, night: RunningNight) -> None:
-        if self._options.output is not None:
-            told = night.pipeline.night
-            write_epochs(self._options.output, told.live, told.revised, night.session.start_s)
-
-    def _night_to_continue(self) -> StoredNight | None:
-        key, now_utc = self._key, self._house.clock.utc()
-        path = self._options.store
-        if path is None:
-            return night_to_continue(nights_folder(), key, self.name, now_utc)
-        if not path.exists():
-            return None
-        stored = stored_night(path)
-        if stored is None or (stored.source_key, stored.sleeper) != (key, self.name):
-            raise InputError(f"{path} is not a night of this source; choose another --store")
-        if not stored.goes_on(now_utc):
-            raise InputError(
-                f"{path} holds a night that is over (its last epoch ended "
-                f"{stored.reached_utc.astimezone():%Y-%m-%d %H:%M}); choose another --store"
-            )
-        return stored
-
-    def _continued(self, store: NightStore) -> LiveNight:
-        """What the night in ``store`` is made of; it goes on with that and with nothing else."""
-        live, session = store.live_night(), store.session()
-        assert live is not None and session is not None  # or it would not have been found
-        contract = self._house.backend.contract
-        ours = (self._house.options.gain.value, contract.full_name)
-        if (session.gain, session.model) != ours:
-            raise InputError(
-                f"the night in {store.path} was begun with --gain {session.gain} and "
-                f"{session.model}: give these again, or begin another with --new-night"
-            )
-        names = [each.name for each in live.montage.derivations]
+    def _continue(
+        self, stored: StoredNight, stack: ExitStack
+    ) -> tuple[Timeline, LiveSource, RunningNight]:
+        """Open the stored night and its source; ``stack`` closes them."""
+        shared = self._shared
+        store = stack.enter_context(closing(NightStore.open(stored.path)))
+        live = live_night(store, shared.options, shared.backend.contract)
+        names = [derivation.name for derivation in live.montage.derivations]
         if not set(map(name_key, self._options.channels)) <= set(map(name_key, names)):
             _log.warning(
                 "%sThe night goes on with the derivations it was begun with: %s",
                 self._prefix,
                 ", ".join(names),
             )
-        return live
-
-    def _notice_set_clock(self, before_s: float) -> float:
-        """Say it if the machine's clock was set since it lay ``before_s`` from monotonic time."""
-        now_s = Timeline(self._house.clock).offset_s
-        if abs(now_s - before_s) < WALL_CLOCK_S:
-            return before_s
-        _log.warning(
-            "%sThe machine's clock was set by %+.0f s. The night keeps its own time: no epoch "
-            "moves",
-            self._prefix,
-            now_s - before_s,
+        timeline = continued_timeline(shared.clock, live, stored.reached_utc)
+        # The device's clock is known only as long as the machine's steady clock runs on.
+        same_boot = timeline.offset_s == live.timeline_offset_s
+        source = stack.enter_context(
+            self._source(timeline, live.clock_offset_s if same_boot else None)
         )
-        return now_s
+        live = replace(live, boot_id=boot_id(), timeline_offset_s=timeline.offset_s)
+        store.go_on(live)
+        night = RunningNight(store, live, shared, resumed_s=timeline.now_s())
+        stack.callback(night.close)
+        _log.info(
+            "%sGoing on with the night begun %s, in %s",
+            self._prefix,
+            f"{night.session.start_utc.astimezone():%Y-%m-%d %H:%M}",
+            store.path,
+        )
+        return timeline, source, night
+
+    def _wait_for_samples(self, source: LiveSource) -> list[EegChunk]:
+        """Return the first samples; [] if the run ends before. Raises `InputError` after --wait."""
+        clock, shared = self._shared.clock, self._shared
+        began_s = clock.monotonic_s()
+        while not shared.closing.is_set():
+            self._turn_s = clock.monotonic_s()
+            chunks = source.poll()
+            if chunks and source.device is not None:
+                return chunks
+            self._show(source.status)
+            limit_s = shared.options.wait_s
+            if limit_s is not None and clock.monotonic_s() - began_s > limit_s:
+                raise InputError(
+                    f"nothing came within {limit_s:g} s ({source.status}); check with "
+                    f"sleep-monitor {'streams' if self._options.source.kind == 'lsl' else 'doctor'}"
+                )
+            clock.sleep(POLL_S * shared.pace)
+        return []
+
+    def _stage(
+        self,
+        night: RunningNight,
+        source: LiveSource,
+        timeline: Timeline,
+        chunks: Sequence[EegChunk],
+    ) -> None:
+        """Feed ``chunks``, then whatever the source delivers, until the run ends."""
+        clock, shared = self._shared.clock, self._shared
+        while not shared.closing.is_set():
+            self._turn_s = clock.monotonic_s()
+            night.step(source, chunks, timeline.now_s())
+            self._take_marks(night)
+            if night.is_due():
+                status = night.trouble or source.status
+                self.state = SleeperState(self.name, status, night.state(timeline))
+                self._notice_set_clock()
+            clock.sleep(POLL_S * shared.pace)
+            chunks = source.poll()
+
+    def _write_epochs(self, night: RunningNight) -> None:
+        if self._options.output is not None:
+            staged = night.pipeline.night
+            write_epochs(self._options.output, staged.live, staged.revised, night.session.start_s)
+
+    def _notice_set_clock(self) -> None:
+        """Warn if somebody set the machine's clock since the last look."""
+        now_s = Timeline(self._shared.clock).offset_s
+        moved_s = now_s - self._wall_clock_s
+        if abs(moved_s) >= WALL_CLOCK_S:
+            self._wall_clock_s = now_s
+            _log.warning(
+                "%sThe machine's clock was set by %+.0f s. The night keeps its own time: no epoch "
+                "moves",
+                self._prefix,
+                moved_s,
+            )
 
     def _new_store(self, timeline: Timeline) -> NightStore:
-        path = self._options.store
-        if path is None:
-            words = "".join(c if c.isalnum() else "-" for c in self.name or self._key).strip("-")
-            now = datetime.fromtimestamp(timeline.now_s())
-            path = nights_folder() / f"{now:%Y-%m-%d-%H%M%S}-{words[:40]}.sqlite"
+        path = self._options.store or self._default_store(timeline)
         if path.exists():
             raise InputError(f"{path} exists already; choose another --store")
         return NightStore.open(path)
 
+    def _default_store(self, timeline: Timeline) -> Path:
+        """Return a file named by the local time, and by the sleeper or the source."""
+        words = "".join(c if c.isalnum() else "-" for c in self.name or self._key).strip("-")
+        now = datetime.fromtimestamp(timeline.now_s())
+        return nights_folder() / f"{now:%Y-%m-%d-%H%M%S}-{words[:40]}.sqlite"
+
     def _begin(
         self, store: NightStore, source: LiveSource, timeline: Timeline, start_s: float
     ) -> RunningNight:
-        """The first samples are here: the epoch grid begins with them."""
-        device, options = source.device, self._house.options
+        """Begin a night in ``store``; its epoch grid starts with the first sample, ``start_s``."""
+        device, options = source.device, self._shared.options
         assert device is not None
         for note in (f"Monitoring {device.name}", *device.notes):
             _log.info("%s%s", self._prefix, note)
         montage = live_montage(
             device.channels, device.sfreq_hz, self._options.channels, device.candidates
         )
-        contract = self._house.backend.contract
+        contract = self._shared.backend.contract
         session = Session(
             id=hashlib.sha256(f"{self._key}\n{self.name}\n{start_s:.6f}".encode()).hexdigest()[:32],
             source=device.name,
@@ -249,29 +279,25 @@ class Sleeper:
             model=contract.full_name,
             sleeper=self.name,
         )
-        names = ", ".join(each.name for each in montage.derivations)
-        if all(name_key(each.name) != name_key(contract.channel) for each in montage.derivations):
+        names = [derivation.name for derivation in montage.derivations]
+        if name_key(contract.channel) not in map(name_key, names):
             _log.info(
                 "%sThe network learned from %s: expect less here", self._prefix, contract.channel
             )
         _log.info(
-            "%sStaging the best of %s; the night is kept in %s", self._prefix, names, store.path
+            "%sStaging the best of %s; the night is kept in %s",
+            self._prefix,
+            ", ".join(names),
+            store.path,
         )
         live = LiveNight(self._key, montage, boot_id(), timeline.offset_s, source.clock_offset_s)
-        begin(store, session, self._house.clock.utc(), live)
-        self._new_night = False  # whatever fails from here on, this one goes on
-        return RunningNight(store, live, self._house)
-
-    def _wait_no_longer(self, source: LiveSource, waited_s: float) -> None:
-        limit_s = self._house.options.wait_s
-        if limit_s is not None and waited_s > limit_s:
-            raise InputError(
-                f"nothing came within {limit_s:g} s ({source.status}); check with "
-                f"sleep-monitor {'streams' if self._options.source.kind == 'lsl' else 'doctor'}"
-            )
+        begin(store, session, self._shared.clock.utc(), live)
+        # From here on --new-night has had its effect: a later attempt continues this night.
+        self._new_night = False
+        return RunningNight(store, live, self._shared)
 
     def _take_marks(self, night: RunningNight) -> None:
-        now_utc = self._house.clock.utc()
+        now_utc = self._shared.clock.utc()
         while not self.marks.empty():
             mark = self.marks.get()
             start_utc = night.session.start_utc
@@ -282,38 +308,12 @@ class Sleeper:
                 night.pipeline.mark(mark)
 
     def _fail(self, exc: Exception) -> None:
-        text = _sentence(exc)
-        self.error = exc if isinstance(exc, MonitorError) else MonitorError(text)
-        self.state = SleeperState(self.name, text, self.state.night, failed=True)
+        self.error = exc if isinstance(exc, MonitorError) else MonitorError(one_line(exc))
+        self.state = SleeperState(self.name, one_line(exc), self.state.night, failed=True)
 
-    def _say(self, status: str) -> None:
+    def _show(self, status: str) -> None:
         self.state = replace(self.state, status=status)
 
     @property
     def _prefix(self) -> str:
         return f"{self.name}: " if self.name else ""
-
-
-def _timeline(clock: Clock, live: LiveNight, reached_utc: datetime) -> Timeline:
-    """Time goes on as it did, if the machine has not been started since: else by the wall clock,
-    but never back to before the last epoch."""
-    fresh = Timeline(clock)
-    if live.boot_id:
-        same_boot = live.boot_id == boot_id()
-    else:
-        same_boot = abs(fresh.offset_s - live.timeline_offset_s) < 2.0
-    if same_boot:
-        return Timeline(clock, live.timeline_offset_s)
-    behind_s = reached_utc.timestamp() - fresh.now_s()
-    if behind_s > 0:
-        _log.warning(
-            "The machine's clock is %.0f s behind the night that goes on: set it. Until the end "
-            "of this night its own time goes on",
-            behind_s,
-        )
-        return Timeline(clock, fresh.offset_s + behind_s)
-    return fresh
-
-
-def _sentence(exc: Exception) -> str:
-    return str(exc) if isinstance(exc, MonitorError) else f"{type(exc).__name__}: {exc}"
