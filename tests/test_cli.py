@@ -26,6 +26,7 @@ from monitor.errors import InputError, MonitorError
 from monitor.night.store import NightStore
 from monitor.replay import Replay, run_replay
 from monitor.sinks.epochs_csv import write_epochs
+from monitor.sinks.redis_client import connect
 from monitor.sinks.redis_server import RedisServer
 from monitor.sinks.watch import Follower
 from monitor.types import Track
@@ -125,6 +126,33 @@ def test_a_store_with_another_night_is_refused(
     assert run("replay", second, "--no-redis", "--store", store, monkeypatch=monkeypatch) == 2
     assert "holds another night (a.edf, EEG Fpz-Cz" in capsys.readouterr().err
     assert store.read_bytes() == before
+
+
+def test_a_replay_starts_its_event_server_again_if_it_died(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At real time, on a manual clock: after 40 s somebody kills the server."""
+    caplog.set_level("INFO")
+
+    class KillsTheServer(ManualClock):
+        killed = False
+
+        def sleep(self, duration_s: float) -> None:
+            super().sleep(duration_s)
+            if self.monotonic_s() > 40.0 and not self.killed:
+                self.killed = True
+                url = caplog.text.partition("watch --redis ")[2].split()[0]
+                with closing(connect(url)) as client:
+                    os.kill(client.info("server")["process_id"], signal.SIGKILL)
+
+    edf, store, clock = noise_edf(tmp_path / "n.edf"), tmp_path / "n.sqlite", KillsTheServer()
+    options = ReplayOptions(edf, speed=1.0, store=store, dashboard=False)
+    run_replay(options, Console(quiet=True), clock, Event())
+    assert clock.killed
+    assert "the embedded event server died, and was started again" in caplog.text
+    with closing(sqlite3.connect(store)) as night:
+        unpublished = night.execute("SELECT count(*) FROM event WHERE published_utc IS NULL")
+        assert unpublished.fetchone() == (0,)
 
 
 def not_edf(path: Path) -> Path:
@@ -466,7 +494,7 @@ def test_streams_lists_what_is_there_and_how_to_monitor_it() -> None:
 @pytest.mark.usefixtures("lsl_here")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_is_how_a_live_night_ends(number: signal.Signals, tmp_path: Path) -> None:
-    """Whatever it is waiting for; a second Ctrl-C, from impatience, disturbs nothing."""
+    """Whatever it is waiting for."""
     source = f"lsl:source_id=nobody,store={tmp_path / 'n.sqlite'}"
     process = subprocess.Popen(
         [
@@ -481,7 +509,6 @@ def test_stopping_is_how_a_live_night_ends(number: signal.Signals, tmp_path: Pat
     for line in process.stdout:
         if "waiting for" in line:
             break
-    process.send_signal(number)
     process.send_signal(number)
     rest, _ = process.communicate(timeout=60)
     assert process.returncode == 0, rest

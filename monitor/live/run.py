@@ -121,6 +121,7 @@ def _end(sleepers: Sequence[Sleeper], shared: SharedServices) -> None:
     All of them end at the same time, each in its own thread, so they share one time limit.
     """
     notify("STOPPING=1")
+    _log.info("Ending in order; a second Ctrl-C ends at once")
     shared.closing.set()
     clock, limit_s = shared.clock, END_S * shared.pace
     deadline_s = clock.monotonic_s() + limit_s
