@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,7 +92,7 @@ def section(path: Path, heading: str) -> str:
     headings = [
         (opening.map[0], int(opening.tag[1:]), text.content)
         for opening, text in _pairs(markdown)
-        if opening.type == "heading_open"
+        if opening.type == "heading_open" and opening.map is not None
     ]
     lines = markdown.splitlines()
     for place, (start, level, title) in enumerate(headings):
@@ -103,12 +104,13 @@ def section(path: Path, heading: str) -> str:
 
 def links(path: Path) -> list[str]:
     """Return the targets of the page's links and images, in order."""
-    found = []
-    for token in _tokens(path.read_text(encoding="utf-8")):
-        for child in token.children or []:
-            if child.type in ("link_open", "image"):
-                found.append(str(child.attrs["href" if child.type == "link_open" else "src"]))
-    return found
+    attribute = {"link_open": "href", "image": "src"}
+    return [
+        str(child.attrs[attribute[child.type]])
+        for token in _tokens(path.read_text(encoding="utf-8"))
+        for child in token.children or []
+        if child.type in attribute
+    ]
 
 
 def anchors(path: Path) -> set[str]:
@@ -130,8 +132,7 @@ def _tokens(markdown: str) -> list[Token]:
 
 def _pairs(markdown: str) -> Iterator[tuple[Token, Token]]:
     """Yield each token with the one that follows: an opening token with its text."""
-    tokens = _tokens(markdown)
-    yield from zip(tokens, tokens[1:], strict=False)
+    yield from pairwise(_tokens(markdown))
 
 
 def _without_comment(line: str) -> str:
