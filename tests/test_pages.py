@@ -1,10 +1,13 @@
-"""The pages keep their promises: examples run, commands parse, links resolve, paragraphs are short."""
+"""The pages are true: examples run, commands parse, figures hold, links resolve; and short."""
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 import tomllib
 from importlib import import_module
 from importlib.util import find_spec
@@ -27,6 +30,7 @@ from tests.pages import (
 )
 
 README = ROOT / "README.md"
+EXCERPT = str(ROOT / "monitor" / "demo" / "excerpt.edf")
 README_WORDS = 900
 README_LINES_TO_A_RESULT = 25
 PARAGRAPH_WORDS = 80
@@ -189,6 +193,37 @@ def test_the_readme_soon_reaches_a_result() -> None:
     assert any(line.startswith("    ") and line.endswith("sleep-monitor demo") for line in first)
 
 
+# Figures
+
+
+@pytest.mark.parametrize(
+    ("arguments", "row"),
+    [
+        (["demo"], "{track}"),
+        (["replay", EXCERPT, "--no-redis", "--gain", "unknown"], "{track}, `--gain unknown`"),
+    ],
+    ids=["demo", "gain unknown"],
+)
+def test_the_demo_has_the_figures_of_the_readme(
+    arguments: list[str], row: str, tmp_path: Path
+) -> None:
+    """Run the README's main command for real; `demo` and `replay` of its recording agree."""
+    own = {name: value for name, value in os.environ.items() if "SLEEP_MONITOR_" not in name}
+    folders = {f"XDG_{kind}_HOME": str(tmp_path) for kind in ("CONFIG", "DATA")}
+    run = subprocess.run(
+        [sys.executable, "-m", "monitor.cli", *arguments],
+        env=own | folders | {"PYTHONUTF8": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert run.returncode == 0, run.stderr
+    readme = README.read_text(encoding="utf-8")
+    for track in ("live", "revised"):
+        (figures,) = re.findall(rf"│ {track} +│ +(\S+) │ +(\S+) │ +(\S+) │", run.stdout)
+        assert f"| {row.format(track=track)} | {' | '.join(figures)} |" in readme
+
+
 # Words
 
 
@@ -265,3 +300,10 @@ def test_the_picture_of_the_monitor_names_every_room() -> None:
     rooms = [path.parent.name for path in (ROOT / "monitor").glob("*/__init__.py")]
     assert rooms
     assert [room for room in rooms if f"{room}/" not in picture] == []
+
+
+def test_pre_commit_runs_the_checks_of_ci() -> None:
+    checks = re.findall(r"^\.venv/bin/.+$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    assert checks
+    assert re.findall(r"entry: (.+)", hooks) == checks
