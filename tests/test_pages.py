@@ -26,6 +26,7 @@ from tests.pages import (
     pages,
     paragraphs,
     python_blocks,
+    section,
     shell_lines,
 )
 
@@ -300,6 +301,15 @@ def test_the_picture_of_the_monitor_names_every_room() -> None:
     rooms = [path.parent.name for path in (ROOT / "monitor").glob("*/__init__.py")]
     assert rooms
     assert [room for room in rooms if f"{room}/" not in picture] == []
+
+
+def test_the_names_of_the_public_api_exist() -> None:
+    text = section(ROOT / "monitor" / "README.md", "Public API")
+    found = re.findall(r"((?:`\w+`(?: and )?)+) \(`((?:monitor|models)\.[\w.]+)`\)", text)
+    assert found
+    for names, module in found:
+        for each in re.findall(r"\w+", names.replace(" and ", " ")):
+            assert hasattr(import_module(module), each), f"{module}.{each}"
 
 
 def test_pre_commit_runs_the_checks_of_ci() -> None:
