@@ -24,6 +24,7 @@ from monitor.config import (
 )
 from monitor.errors import InputError
 from monitor.staging.chain import AUTO, BACKENDS
+from tests.pages import code_blocks, shell_lines
 
 TWO = """
 redis = "redis://file"
@@ -232,9 +233,9 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_examples_of_the_documentation_hold(tmp_path: Path) -> None:
-    text = Path(config.__file__).with_name("CONFIG.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"(?:^ {4}.*\n|^\n(?= {4}))+", text, re.MULTILINE)
-    first, two, sources = (re.sub(r"^ {4}", "", block, flags=re.MULTILINE) for block in blocks)
+    page = Path(config.__file__).with_name("CONFIG.md")
+    first, two = code_blocks(page, "toml")
+    (sources,) = shell_lines(page)
     (only,) = read_settings(toml(tmp_path, first)).live().sleepers
     assert only.source == BrainflowConfig(board="muse_s")
     sleepers = read_settings(toml(tmp_path, two)).live().sleepers
