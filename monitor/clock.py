@@ -12,17 +12,23 @@ from typing import Protocol
 class Clock(Protocol):
     """Wall time for people and events, monotonic time for intervals."""
 
-    def utc(self) -> datetime: ...
+    def utc(self) -> datetime:
+        """Return the wall time, with its time zone."""
+        ...
 
-    def monotonic_s(self) -> float: ...
+    def monotonic_s(self) -> float:
+        """Return seconds from an arbitrary start; they never step back."""
+        ...
 
-    def sleep(self, duration_s: float) -> None: ...
+    def sleep(self, duration_s: float) -> None:
+        """Wait for ``duration_s``."""
+        ...
 
 
 class SystemClock:
-    """The machine's clocks. Monotonic time goes on while the machine is suspended."""
+    """The machine's clocks. The monotonic clock also counts the time of a suspended machine."""
 
-    # On Linux CLOCK_MONOTONIC stands still in suspend; elsewhere the monotonic clock does not.
+    # On Linux CLOCK_MONOTONIC stops during suspend; on other systems it goes on.
     _steady = getattr(time, "CLOCK_BOOTTIME", None) or getattr(time, "CLOCK_MONOTONIC", None)
 
     def utc(self) -> datetime:
@@ -36,11 +42,11 @@ class SystemClock:
 
 
 class Timeline:
-    """Unix seconds that never step: the wall clock read once, carried on by the monotonic clock.
+    """Unix seconds that never step: it reads the wall clock once, then follows the monotonic clock.
 
-    Everything live is timed by it, so that a wall clock that is set, or a machine that sleeps,
-    moves no epoch. ``offset_s`` (unix time minus monotonic time) continues an earlier timeline,
-    within the same boot of the machine.
+    A live night uses it for all times. So nothing moves an epoch when somebody sets the wall clock
+    or the machine is suspended. ``offset_s`` (Unix time minus monotonic time) continues an earlier
+    timeline within the same boot of the machine.
     """
 
     def __init__(self, clock: Clock, offset_s: float | None = None) -> None:
@@ -50,11 +56,12 @@ class Timeline:
         )
 
     def now_s(self) -> float:
+        """Return the time in Unix seconds."""
         return self.clock.monotonic_s() + self.offset_s
 
 
 def boot_id() -> str:
-    """What differs after every start of the machine; "" where that cannot be told (not Linux)."""
+    """Return an id that differs after every boot of the machine; "" if the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -62,7 +69,7 @@ def boot_id() -> str:
 
 
 class ManualClock:
-    """A clock that moves only when told, or by exactly what is slept. Safe across threads."""
+    """A clock for tests: only `advance` and `sleep` move it. Safe across threads."""
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, 22, 0, tzinfo=UTC)) -> None:
         self._start = start
@@ -81,5 +88,6 @@ class ManualClock:
         self.advance(duration_s)
 
     def advance(self, duration_s: float) -> None:
+        """Move the clock forward by ``duration_s``."""
         with self._lock:
             self._elapsed_s += max(0.0, duration_s)

@@ -1,4 +1,4 @@
-"""Errors a user can mend. The command line prints their text as one line and exits.
+"""Errors that a user can mend. The command line prints their text as one line and exits.
 
 MonitorError                 exit 1: the run failed
 └── InputError               exit 2: the input or the command is wrong, nothing was started

@@ -15,8 +15,9 @@ from monitor.conditioning.silence import SignalChange, SilenceWatch
 from monitor.night.announcer import Announcer
 from monitor.night.backlog import Backlog
 from monitor.night.events import EventType, session_started
+from monitor.night.live_night import LiveNight
 from monitor.night.night import Night
-from monitor.night.store import LiveNight, NightStore, NightWriter
+from monitor.night.store import NightStore, NightWriter
 from monitor.staging.stager import Stager
 from monitor.types import (
     F32,

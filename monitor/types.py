@@ -1,4 +1,7 @@
-"""What flows between the stages of the monitor. All frozen; arrays in them are never written to."""
+"""The values that flow between the rooms of the monitor.
+
+All of them are frozen, and nobody writes to the arrays in them.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +20,18 @@ F64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 
 MIN_SFREQ_HZ = 80.0
-"""The slowest source that still covers the 30 Hz that the network looks at."""
+"""Lowest rate of a source. It still covers 30 Hz, the highest frequency that the network sees."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EegChunk:
-    """Samples as a source hands them over, in the order they arrived.
+    """Samples from a source, in the order in which they arrived.
 
     - ``data_uv``: float32 (n_channels, n_samples), microvolts.
-    - ``times_s``: float64 (n_samples,), the source's clock; any order, gaps and repeats allowed.
-    - ``sfreq_hz``: the nominal rate. The true rate is whatever ``times_s`` says.
-    - ``reached_s``: where the source's clock stands if that is later than the samples say, as in a
-      chunk without samples while nothing comes. It closes epochs in time, and changes none.
+    - ``times_s``: float64 (n_samples,), on the source's clock; any order, gaps and repeats allowed.
+    - ``sfreq_hz``: the nominal rate. ``times_s`` decides the true rate.
+    - ``reached_s``: the time on the source's clock, if it is later than the newest sample. While
+      no samples arrive, it closes epochs on time. It never changes the content of an epoch.
     """
 
     data_uv: F32
@@ -39,7 +42,7 @@ class EegChunk:
 
 
 class Reason(StrEnum):
-    """Why an epoch is unscored."""
+    """The reason why an epoch is unscored."""
 
     MISSING = "missing"
     FLAT = "flat"
@@ -51,9 +54,10 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What an epoch's signal is worth. ``reason`` is None for an epoch that can be scored.
+    """The quality of an epoch's signal. ``reason`` is None if the epoch can be scored.
 
-    ``missing_fraction`` is of the epoch, the other fractions are of what was seen of it.
+    ``missing_fraction`` is a share of the epoch; the other fractions are shares of the samples
+    that arrived.
     """
 
     reason: Reason | None
@@ -68,12 +72,13 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class SampleLedger:
-    """Where every sample went. ``received + filled + lost == expected`` always holds.
+    """A count of every sample. ``received + filled + lost == expected`` always holds.
 
-    The first four count samples of the 100 Hz grid: measured, bridged by interpolation over a
-    short gap, and lost in a long one. The others count samples of the source, at its own rate:
-    all that ``arrived``, and of these the ones ``reordered`` into place, and the ones dropped as
-    ``duplicate``, as too ``late``, or as ``invalid`` (not finite).
+    - ``expected``, ``received``, ``filled``, ``lost`` count samples of the 100 Hz grid: all of
+      them, measured, interpolated over a short gap, lost in a long gap.
+    - ``arrived``, ``reordered``, ``duplicate``, ``late``, ``invalid`` count samples of the source
+      at its own rate: all of them, moved into place, and dropped because they repeat, come too
+      late or are not finite.
     """
 
     expected: int = 0
@@ -94,10 +99,10 @@ class SampleLedger:
 
 @dataclass(frozen=True, slots=True)
 class Derivation:
-    """A signal to stage: a channel as recorded, or the difference of two.
+    """A signal that can be staged: a channel as recorded, or the difference of two channels.
 
-    ``plus`` and ``minus`` count the channels of its `Montage`; ``minus`` is None for a channel as
-    it is.
+    ``plus`` and ``minus`` are indices into the channels of its `Montage`; ``minus`` is None for a
+    single channel.
     """
 
     name: str
@@ -106,10 +111,11 @@ class Derivation:
 
     @property
     def channels(self) -> tuple[int, ...]:
+        """Indices of the channels that the derivation needs."""
         return (self.plus,) if self.minus is None else (self.plus, self.minus)
 
     def of(self, data_uv: F32) -> F32:
-        """The derived signal, (n,), of channels (n_channels, n)."""
+        """Return the derived signal, float32 (n,), of channels float32 (n_channels, n)."""
         plus: F32 = data_uv[self.plus]
         if self.minus is None:
             return plus
@@ -119,27 +125,26 @@ class Derivation:
 
 @dataclass(frozen=True, slots=True)
 class Montage:
-    """The channels that are conditioned, and the derivations of them that can be staged, the
-    preferred one first."""
+    """The channels that are conditioned, and their derivations; the preferred one is first."""
 
     channels: tuple[str, ...]
     derivations: tuple[Derivation, ...]
 
     @classmethod
     def of_one(cls, name: str) -> Montage:
-        """One channel, staged as it is."""
+        """Return the montage of a single channel."""
         return cls((name,), (Derivation(name, 0),))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Epoch:
-    """Thirty seconds on the session's grid, conditioned and judged.
+    """Thirty seconds on the session's grid, conditioned, with their quality.
 
-    - ``start_s`` is on the source's clock: grid origin + 30 * ``index``. ``start_utc`` likewise.
+    - ``start_s``: grid origin + 30 * ``index``, on the source's clock; ``start_utc``: the same.
     - ``data_uv``: float32 (n_channels, 3000) at 100 Hz; NaN where lost.
-    - ``derivation`` is the one that is staged, ``quality`` is its.
-    - ``channel_quality``: one a channel. ``verdicts``: one a derivation of the montage, why it
-      cannot be scored, or None.
+    - ``derivation``: the derivation that is staged; ``quality``: the quality of that derivation.
+    - ``channel_quality``: one per channel.
+    - ``verdicts``: for each derivation of the montage, why it cannot be scored, or None.
     """
 
     index: int
@@ -154,13 +159,16 @@ class Epoch:
 
     @property
     def staged_uv(self) -> F32:
-        """The signal that is staged, (3000,)."""
+        """The signal that is staged, float32 (3000,)."""
         return self.derivation.of(self.data_uv)
 
 
 class Track(StrEnum):
-    """LIVE: made when the epoch ends, from the past alone, never changed.
-    REVISED: improved by the epochs that follow, under a rising revision number."""
+    """One of the two series of predictions of a night.
+
+    - LIVE: made when the epoch ends, from this epoch and earlier ones; never changed.
+    - REVISED: improved by the epochs that follow, with a rising revision number.
+    """
 
     LIVE = "live"
     REVISED = "revised"
@@ -168,14 +176,15 @@ class Track(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StagePrediction:
-    """One opinion on one epoch.
+    """The prediction of one epoch's stage.
 
-    - Scored: ``stage`` set, ``probabilities`` are five in `STAGES` order that sum to 1,
-      ``confidence`` is the probability of ``stage``, ``reason`` is None.
-    - Unscored: ``stage``, ``probabilities`` and ``confidence`` are None, ``reason`` says why.
-    - Live: ``revision`` 0 and ``final``. Revised: ``revision`` 1, 2, ...; exactly one is final.
-    - ``latency_s``: seconds of computing this prediction took, of epochs staged together its share;
-      differs from run to run.
+    - Scored: ``stage`` is set; ``probabilities`` has five values in `STAGES` order that sum to 1;
+      ``confidence`` is the probability of ``stage``; ``reason`` is None.
+    - Unscored: ``stage``, ``probabilities`` and ``confidence`` are None; ``reason`` is set.
+    - Live: ``revision`` is 0, ``final`` is True. Revised: ``revision`` is 1, 2, ...; exactly one
+      of them is final.
+    - ``latency_s``: seconds of computing. Epochs that are staged together share their time evenly.
+      It differs from run to run.
     """
 
     epoch_index: int
@@ -192,9 +201,10 @@ class StagePrediction:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One CloudEvents 1.0 event of a session. ``sequence`` counts 1, 2, ... within the session.
+    """One CloudEvents 1.0 event of a session.
 
-    ``id`` depends on the session and on what happened, never on when or how often it is sent.
+    - ``sequence`` counts 1, 2, ... within the session.
+    - ``id`` depends on the session and on what happened, never on when or how often it is sent.
     """
 
     sequence: int
@@ -207,11 +217,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One monitored night. ``id`` of a replay derives from recording, grid, derivation and model.
+    """One monitored night.
 
-    ``start_s`` is the grid origin on the source's clock, ``start_utc`` the same moment.
-    ``derivation`` is the preferred one; each epoch says which one was staged. ``sleeper`` tells
-    the people apart who are monitored together.
+    - ``id``: for a replay, a hash of the recording, the grid, the derivation and the weights.
+    - ``start_s``: the grid origin on the source's clock; ``start_utc``: the same moment.
+    - ``derivation``: the preferred one. Each epoch names the derivation that was staged.
+    - ``sleeper``: the person's name, if several people are monitored together; else "".
     """
 
     id: str
@@ -239,7 +250,7 @@ class Session:
 
 
 class MarkKind(StrEnum):
-    """What a person can tell the monitor during the night."""
+    """The kinds of marks that a person can make during the night."""
 
     LIGHTS_OFF = "lights_off"
     LIGHTS_ON = "lights_on"
@@ -248,7 +259,7 @@ class MarkKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something a person said, at a moment of the night. Only a note has ``text``."""
+    """A person's mark at a moment of the night. Only a note has ``text``."""
 
     kind: MarkKind
     time_utc: datetime
@@ -256,9 +267,11 @@ class Mark:
 
 
 class SignalState(StrEnum):
-    """Whether samples come in that can be scored.
+    """The state of the signal as a whole.
 
-    LOST: none for 5 s. RESTORED: they come again, and have not been judged yet.
+    - WAITING: no sample has arrived yet.
+    - GOOD, POOR: the newest epoch can be scored, or cannot (or too much of it is missing).
+    - LOST: no sample for 5 s. RESTORED: samples arrive again, and no epoch has ended since.
     """
 
     WAITING = "waiting"
@@ -269,7 +282,7 @@ class SignalState(StrEnum):
 
 
 class Contact(StrEnum):
-    """What a channel's last seconds say about its electrode."""
+    """The contact of an electrode, judged by the last seconds of its channel."""
 
     GOOD = "good"
     POOR = "poor"
@@ -278,8 +291,11 @@ class Contact(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChannelState:
-    """One channel now. ``reason`` says why its contact is not good; ``std_uv`` of the last
-    seconds, None while nothing comes."""
+    """The state of one channel's electrode.
+
+    ``reason``: why the contact is not good. ``std_uv``: standard deviation of the signal; None if
+    no samples arrived.
+    """
 
     name: str
     contact: Contact
@@ -301,7 +317,7 @@ _NO_CONTACT = (Reason.FLAT, Reason.RAILED, Reason.MAINS, Reason.MISSING)
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Where events go and how far they got."""
+    """The event server of a session, and how many events it has; ``url`` None: no server."""
 
     url: str | None
     connected: bool

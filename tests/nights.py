@@ -16,7 +16,8 @@ from models.contract import Gain, Stage
 from monitor.clock import ManualClock
 from monitor.conditioning.conditioner import Conditioner
 from monitor.night.backlog import Backlog
-from monitor.night.store import LiveNight, NightStore
+from monitor.night.live_night import LiveNight
+from monitor.night.store import NightStore
 from monitor.pipeline import Pipeline, begin
 from monitor.sources.derivation import choose_derivation
 from monitor.sources.edf import EdfRecording

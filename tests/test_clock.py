@@ -10,7 +10,7 @@ import pytest
 
 from monitor.clock import Clock, ManualClock, SystemClock, Timeline, boot_id
 from monitor.live import sleeper
-from monitor.night.store import LiveNight
+from monitor.night.live_night import LiveNight
 from monitor.types import Montage
 
 EVENING = datetime(2026, 1, 1, 22, 0, tzinfo=UTC)

@@ -23,7 +23,8 @@ from monitor.config import BrainflowConfig, LiveOptions, LslConfig, SleeperOptio
 from monitor.errors import InputError, MonitorError
 from monitor.live import run_live
 from monitor.night.events import EventType
-from monitor.night.store import LiveNight, NightStore
+from monitor.night.live_night import LiveNight
+from monitor.night.store import NightStore
 from monitor.pipeline import begin
 from monitor.sinks.marks import send_mark
 from monitor.sinks.redis_server import RedisServer

@@ -10,7 +10,8 @@ from monitor.clock import Clock, Timeline, boot_id
 from monitor.composition import nights_folder
 from monitor.config import LiveOptions, SleeperOptions
 from monitor.errors import InputError
-from monitor.night.store import LiveNight, NightStore
+from monitor.night.live_night import LiveNight
+from monitor.night.store import NightStore
 from monitor.night.stored import StoredNight, night_to_continue, stored_night
 
 SAME_BOOT_S = 2.0

@@ -17,8 +17,9 @@ from monitor.conditioning.conditioner import Conditioner
 from monitor.errors import MonitorError
 from monitor.live.shared import SharedServices
 from monitor.night.backlog import Backlog
+from monitor.night.live_night import LiveNight
 from monitor.night.state import NightState
-from monitor.night.store import LiveNight, NightStore
+from monitor.night.store import NightStore
 from monitor.pipeline import Pipeline
 from monitor.sources.live import Device, LiveSource
 from monitor.staging.stager import Stager

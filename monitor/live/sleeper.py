@@ -21,8 +21,9 @@ from monitor.errors import InputError, MonitorError, one_line
 from monitor.live.continuing import continued_timeline, find_night, live_night
 from monitor.live.running import RunningNight
 from monitor.live.shared import SharedServices
+from monitor.night.live_night import LiveNight
 from monitor.night.state import SleeperState
-from monitor.night.store import LiveNight, NightStore
+from monitor.night.store import NightStore
 from monitor.night.stored import StoredNight
 from monitor.pipeline import begin
 from monitor.sinks.epochs_csv import write_epochs

@@ -1,4 +1,4 @@
-"""Writes to the night store in order; what the disk does not take waits."""
+"""Writes to the night store in order, and keeps in memory what the disk refuses."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ _log = logging.getLogger(__name__)
 
 
 class Backlog:
-    """Stands before the store of a live night. A disk that is full or gone does not end the night:
-    what cannot be written waits in memory and is tried again every `RETRY_S` seconds. Nobody is
-    told of it before it is stored, since events are read from the store."""
+    """Writes to the store of a live night, which a full or missing disk must not end.
+
+    - Writes that fail wait in memory, in order; they are tried again every `RETRY_S` seconds.
+    - Nothing is published before it is stored: publishers read events from the store.
+    """
 
     def __init__(self, store: NightStore, clock: Clock) -> None:
         self._store = store
@@ -33,7 +35,7 @@ class Backlog:
 
     @property
     def unstored_epochs(self) -> int:
-        """How many epochs wait."""
+        """The number of epochs that wait."""
         return sum(epoch is not None for epoch, _ in self._waiting)
 
     def write(
@@ -44,7 +46,7 @@ class Backlog:
         mark: Mark | None = None,
         ended_utc: datetime | None = None,
     ) -> None:
-        """As `NightStore.write`, after what waits. That the disk fails raises nothing."""
+        """Store after what waits; see `NightWriter.write`. A disk that fails raises nothing."""
         write = partial(self._store.write, events, predictions, epoch, mark, ended_utc)
         self._waiting.append((epoch, write))
         self.flush()
@@ -58,7 +60,7 @@ class Backlog:
         return False
 
     def flush(self) -> None:
-        """Write what waits, if it is time to try."""
+        """Write what waits, if it is time for another attempt."""
         now_s = self._clock.monotonic_s()
         if self._failed_s is not None and now_s - self._failed_s < RETRY_S:
             return
@@ -66,7 +68,7 @@ class Backlog:
             self.drain()
         except MonitorError as exc:
             if isinstance(exc.__cause__, sqlite3.IntegrityError):
-                raise  # our fault, not the disk's: it would wait for ever, and all after it
+                raise  # a bug, not the disk: this write and all after it would wait for ever
             if self._failed_s is None:
                 _log.warning("%s. Meanwhile the night is kept in memory", exc)
             self._failed_s = now_s
@@ -76,7 +78,7 @@ class Backlog:
             self._failed_s = None
 
     def drain(self) -> None:
-        """Write what waits. Raises `MonitorError` if the disk does not take it."""
+        """Write what waits. Raises `MonitorError` if the disk refuses it."""
         while self._waiting:
             self._waiting[0][1]()
             self._waiting.popleft()

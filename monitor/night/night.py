@@ -1,4 +1,4 @@
-"""The night in memory: what has been said about every epoch, and the picture of it all."""
+"""The night in memory: the predictions of every epoch, and the picture of the whole."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from monitor.types import (
 
 
 class Night:
-    """Every epoch of one session. Grows epoch by epoch; always agrees with the store."""
+    """Every epoch of one session. It grows epoch by epoch and always equals the store."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -37,12 +37,12 @@ class Night:
         self.marks: list[Mark] = []
         self._live: tuple[StagePrediction, ...] = ()
         self._revised: tuple[StagePrediction, ...] = ()
-        self._statistics: SleepStatistics | None = None  # once they are asked for
+        self._statistics: SleepStatistics | None = None  # computed when they are needed
         self._worn: tuple[int, int] | None = None
 
     @classmethod
     def restore(cls, store: NightStore, session: Session) -> Night:
-        """The night as ``store`` holds it."""
+        """Return the night that ``store`` holds."""
         night = cls(session)
         night.marks = store.marks()
         night.ledger = store.ledger()
@@ -53,50 +53,54 @@ class Night:
 
     @property
     def n_epochs(self) -> int:
+        """The number of epochs so far."""
         return len(self._live)
 
     @property
     def revised(self) -> tuple[StagePrediction, ...]:
-        """What counts: the newest prediction of every epoch."""
+        """The newest prediction of each epoch: the one that counts."""
         return self._revised
 
     @property
     def live(self) -> tuple[StagePrediction, ...]:
+        """The live prediction of each epoch."""
         return self._live
 
     @property
     def statistics(self) -> SleepStatistics:
+        """The sleep statistics of the revised stages so far."""
         if self._statistics is None:
             self._statistics = self._statistics_now()
         return self._statistics
 
     @property
     def derivation(self) -> str:
-        """The derivation staged last, or to be staged first."""
+        """Name of the derivation that was staged last; before any epoch, the preferred one."""
         return self._derivations[-1] if self._derivations else self.session.derivation
 
     @property
     def worn(self) -> tuple[int, int] | None:
-        """The first epoch the band was worn in and the one after the last, so far."""
+        """The first epoch in which the band was worn, and the one after the last; see `worn`."""
         return self._worn
 
     def add(self, predictions: Sequence[StagePrediction], epoch: Epoch) -> None:
-        """A new epoch and its predictions, live first."""
+        """Add an epoch with its predictions, the live one first."""
         self.quality = epoch.quality
         self._derivations += (epoch.derivation.name,)
         self.ledger += epoch.ledger
         self._update(predictions)
 
     def mark(self, mark: Mark) -> None:
+        """Add a mark."""
         self.marks.append(mark)
         self._update(())
 
     def finish(self, predictions: Sequence[StagePrediction]) -> None:
-        """The last revisions, once the recording is over."""
+        """Add the last revisions, after the end of the recording."""
         self._update(predictions)
 
     def lights(self, kind: MarkKind) -> datetime | None:
-        """When the lights went off or on; the last mark counts, in whatever order they came."""
+        """Return when the lights went off or on: the latest mark of this kind counts."""
         return max((mark.time_utc for mark in self.marks if mark.kind is kind), default=None)
 
     def state(
@@ -113,7 +117,7 @@ class Night:
         speed: str | None,
         ended: bool,
     ) -> NightState:
-        """A picture of the night as it is now."""
+        """Return a picture of the night as it is now; see `NightState`."""
         return NightState(
             session=self.session,
             clock_utc=clock_utc,
@@ -153,12 +157,12 @@ class Night:
         off = self._epoch_at(self.lights(MarkKind.LIGHTS_OFF))
         on = self._epoch_at(self.lights(MarkKind.LIGHTS_ON))
         if off is not None and on is not None and on < off:
-            on = None  # lights on before lights off belong to the evening
+            on = None  # a lights-on mark before lights off belongs to the evening
         stages = [prediction.stage for prediction in self._revised]
         return sleep_statistics(stages, off, on, self._worn)
 
     def _epoch_at(self, time: datetime | None) -> int | None:
-        """The epoch boundary nearest to ``time``, within the night."""
+        """Return the epoch boundary nearest to ``time``, within the night."""
         if time is None:
             return None
         nearest = round((time - self.session.start_utc) / timedelta(seconds=EPOCH_S))

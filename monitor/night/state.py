@@ -1,4 +1,4 @@
-"""The night so far, as one frozen picture: what the dashboard draws and the log reports."""
+"""The night so far, as one frozen picture that the dashboard draws and the log reports."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ from monitor.types import (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NightState:
-    """A snapshot; taking one never waits for anything.
+    """A snapshot of a night.
 
-    - ``live`` and ``revised`` hold one prediction an epoch, same length; ``revised`` repeats the
-      live prediction where no later epoch has changed it yet.
-    - ``clock_utc``: the newest sample's time on the recording's clock (of a live source: now).
-    - ``derivations``: the one of each epoch. ``recent_uv``: the last 30 s of the newest, (3000,),
-      NaN where lost. ``channels``: what each electrode looks like now; empty for a replay.
-    - ``last_sample_utc``: when the newest sample was taken; None before any.
-    - ``worn``: the first epoch and the one after the last that the band was worn in; None if the
+    - ``live`` and ``revised`` hold one prediction per epoch and have the same length. ``revised``
+      repeats the live prediction until a later epoch changes it.
+    - ``clock_utc``: the newest sample's time on the recording's clock; for a live night, now.
+    - ``derivations``: the derivation of each epoch. ``recent_uv``: the last 30 s of the newest one,
+      float32 (3000,), NaN where lost.
+    - ``channels``: the state of each electrode now; empty for a replay.
+    - ``last_sample_utc``: the time of the newest sample; None before the first.
+    - ``worn``: the first epoch in which the band was worn, and the one after the last; None if the
       band was not worn so far.
-    - ``unstored``: epochs that wait for room on the disk.
-    - ``n_epochs_total``: how many epochs the whole recording has; None for a live source.
+    - ``unstored``: the number of epochs that wait for room on the disk.
+    - ``n_epochs_total``: the number of epochs of the whole recording; None for a live night.
     - ``speed``: "1", "60", "max" for a replay; None for a live source.
     """
 
@@ -59,22 +60,22 @@ class NightState:
 
     @property
     def derivation(self) -> str:
-        """The derivation that is staged now."""
+        """Name of the derivation that is staged now."""
         return self.derivations[-1] if self.derivations else self.session.derivation
 
     @property
     def hypnogram(self) -> tuple[Stage | None, ...]:
-        """The revised stages, one an epoch; None is unscored."""
+        """The revised stage of each epoch; None is unscored."""
         return tuple(prediction.stage for prediction in self.revised)
 
 
 @dataclass(frozen=True, slots=True)
 class SleeperState:
-    """One of the people monitored: what their source does now, and their night once it began.
+    """The state of one person's monitor: the source, and the night once it has begun.
 
-    - ``sleeper``: their name; "" where only one is monitored.
-    - ``status``: of the source, in a few words: "waiting for ...", "streaming".
-    - ``failed``: their monitor gave up, ``status`` says why; the others go on.
+    - ``sleeper``: the person's name; "" if only one person is monitored.
+    - ``status``: what the source does, in a few words: "waiting for ...", "streaming".
+    - ``failed``: the monitor gave up; ``status`` says why. The other sleepers go on.
     """
 
     sleeper: str

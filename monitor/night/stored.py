@@ -1,4 +1,4 @@
-"""The nights on this disk: which one a headband was in the middle of."""
+"""Finds the stored night that a headband was in the middle of."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from models.contract import EPOCH_S
-from monitor.night.store import APPLICATION_ID, SCHEMA_VERSION
+from monitor.night.schema import APPLICATION_ID, SCHEMA_VERSION
 
 RESUME_WITHIN = timedelta(hours=4)
-"""A night that broke off less than this ago goes on; what was missed is missing."""
+"""A night that broke off less than this ago is continued; the time between is missing."""
 
 REOPEN_WITHIN = timedelta(minutes=30)
-"""So does one that was brought to its end less than this ago: a laptop that restarts by itself
-ends its programs in order."""
+"""A night that was ended in order less than this ago is continued too: a laptop that restarts by
+itself ends its programs in order."""
 
 
 NO_CLOCK_BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
-"""A machine that believes in an earlier time has lost its clock."""
+"""If the system time is earlier than this, the machine has lost its clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +35,26 @@ class StoredNight:
     ended_utc: datetime | None
 
     def goes_on(self, now_utc: datetime) -> bool:
-        """Whether a monitor that starts now should continue it. A night from the future was dated
-        by a wrong clock, and is not this one; unless it is now that the clock is wrong."""
+        """Return True if a monitor that starts now should continue this night.
+
+        A night from the future was dated by a wrong clock and is not continued, unless the clock
+        is wrong now.
+        """
         if self.ended_utc is not None:
             return abs(now_utc - self.ended_utc) < REOPEN_WITHIN
         return abs(now_utc - self.reached_utc) < RESUME_WITHIN or now_utc < NO_CLOCK_BEFORE
 
 
 def stored_night(path: Path) -> StoredNight | None:
-    """The live night in this file, or None if there is none. Only reads, also while a monitor
-    writes."""
+    """Return the live night in this file; None if it holds none.
+
+    It only reads, and may do so while a monitor writes.
+    """
     path = path.resolve()
-    # With no journal nobody writes it. Told so, SQLite leaves none behind.
-    how = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
+    # Without a journal nobody writes the file. "immutable" keeps SQLite from making a journal.
+    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?{how}", uri=True)) as file:
+        with closing(sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True)) as file:
             (application_id,) = file.execute("PRAGMA application_id").fetchone()
             (version,) = file.execute("PRAGMA user_version").fetchone()
             if (application_id, version) != (APPLICATION_ID, SCHEMA_VERSION):
@@ -71,13 +76,13 @@ def stored_night(path: Path) -> StoredNight | None:
 def night_to_continue(
     folder: Path, source_key: str, sleeper: str, now_utc: datetime
 ) -> StoredNight | None:
-    """The newest night in ``folder`` that this source should go on with, if there is one."""
-    mine = [
+    """Return the newest night in ``folder`` that this source should continue, or None."""
+    matching = [
         night
         for night in _nights(folder)
         if (night.source_key, night.sleeper) == (source_key, sleeper) and night.goes_on(now_utc)
     ]
-    return max(mine, key=lambda night: night.reached_utc, default=None)
+    return max(matching, key=lambda night: night.reached_utc, default=None)
 
 
 def _nights(folder: Path) -> Iterator[StoredNight]:

@@ -1,4 +1,4 @@
-"""When the band was on a head: what a recording's bounds are worth."""
+"""The time in which the band was on a head."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from itertools import groupby
 
 BRIDGED_EPOCHS = 4
-"""Dropouts up to 2 min do not end the time worn (practice of Muse home recordings)."""
+"""A dropout of up to 2 min does not end the worn window (practice of Muse home recordings)."""
 
 WORN_EPOCHS = 10
-"""Alive for less than 5 min, before the band is put on and after it is taken off, is no wearing:
-electrodes that are carried about look alive for a while (our choice)."""
+"""A signal that can be scored for less than 5 min does not count as worn: electrodes look alive for
+a while when somebody carries the band (our choice)."""
 
 
 def worn_window(alive: Sequence[bool]) -> tuple[int, int] | None:
-    """The first epoch the band was worn in and the one after the last, or None.
+    """Return the first epoch in which the band was worn and the one after the last, or None.
 
-    ``alive``: for each epoch whether its signal could be scored.
+    ``alive``: True for each epoch that could be scored.
     """
     runs: list[list[int]] = []
     position = 0

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from monitor.night import events
-from monitor.night.store import LiveNight, NightStore
+from monitor.night.live_night import LiveNight
+from monitor.night.store import NightStore
 from monitor.night.stored import (
     REOPEN_WITHIN,
     RESUME_WITHIN,

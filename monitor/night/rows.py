@@ -1,0 +1,123 @@
+"""Translates the types of the monitor to rows of the night store, and back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, astuple
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from models.contract import EPOCH_SAMPLES, Stage
+from monitor.night.live_night import LiveNight
+from monitor.types import (
+    Derivation,
+    Epoch,
+    Event,
+    Quality,
+    Reason,
+    SampleLedger,
+    StagePrediction,
+    Track,
+)
+
+
+def epoch_to_row(epoch: Epoch) -> tuple[object, ...]:
+    return (
+        epoch.index,
+        epoch.start_s,
+        epoch.start_utc.isoformat(),
+        epoch.data_uv.astype("<f4").tobytes(),
+        json.dumps(astuple(epoch.derivation)),
+        None if epoch.quality.reason is None else epoch.quality.reason.value,
+        json.dumps(asdict(epoch.quality)),
+        json.dumps([asdict(each) for each in epoch.channel_quality]),
+        json.dumps(epoch.verdicts),
+        json.dumps(asdict(epoch.ledger)),
+    )
+
+
+def epoch_from_row(
+    index: int,
+    start_s: float,
+    start_utc: str,
+    signal: bytes,
+    derivation: str,
+    quality: str,
+    channel_quality: str,
+    verdicts: str,
+    ledger: str,
+) -> Epoch:
+    return Epoch(
+        index=index,
+        start_s=start_s,
+        start_utc=datetime.fromisoformat(start_utc),
+        data_uv=np.frombuffer(signal, "<f4").reshape(-1, EPOCH_SAMPLES).astype(np.float32),
+        derivation=Derivation(*json.loads(derivation)),
+        quality=_quality(**json.loads(quality)),
+        channel_quality=tuple(_quality(**each) for each in json.loads(channel_quality)),
+        verdicts=reasons_from_json(verdicts),
+        ledger=SampleLedger(**json.loads(ledger)),
+    )
+
+
+def _quality(reason: str | None, **fields: Any) -> Quality:
+    return Quality(None if reason is None else Reason(reason), **fields)
+
+
+def reasons_from_json(text: str) -> tuple[Reason | None, ...]:
+    return tuple(None if each is None else Reason(each) for each in json.loads(text))
+
+
+def live_night_to_row(live: LiveNight) -> tuple[object, ...]:
+    montage = [live.montage.channels, [astuple(each) for each in live.montage.derivations]]
+    return (
+        live.source_key,
+        json.dumps(montage),
+        live.boot_id,
+        live.timeline_offset_s,
+        live.clock_offset_s,
+    )
+
+
+def prediction_to_row(prediction: StagePrediction) -> tuple[object, ...]:
+    return (
+        prediction.epoch_index,
+        prediction.track.value,
+        prediction.revision,
+        int(prediction.final),
+        None if prediction.stage is None else prediction.stage.value,
+        None if prediction.reason is None else prediction.reason.value,
+        *(prediction.probabilities or (None,) * 5),
+        prediction.confidence,
+        prediction.model,
+        prediction.latency_s,
+    )
+
+
+def prediction_from_row(row: tuple[Any, ...]) -> StagePrediction:
+    index, track, revision, final, stage, reason, *numbers, confidence, model, latency_s = row
+    return StagePrediction(
+        epoch_index=index,
+        track=Track(track),
+        revision=revision,
+        final=bool(final),
+        stage=None if stage is None else Stage(stage),
+        reason=None if reason is None else Reason(reason),
+        probabilities=None if stage is None else tuple(numbers),
+        confidence=confidence,
+        model=model,
+        latency_s=latency_s,
+    )
+
+
+def event_to_row(event: Event) -> tuple[object, ...]:
+    return (
+        event.sequence,
+        event.id,
+        event.type,
+        event.source,
+        event.time.isoformat(),
+        json.dumps(event.data),
+    )

@@ -1,0 +1,74 @@
+"""The file format of a night store: its tables, and how a file is prepared or checked."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from monitor.errors import InputError
+
+SCHEMA_VERSION = 2
+APPLICATION_ID = 0x534C4D31  # "SLM1": tells a night store from any other SQLite file
+
+SCHEMA = """
+CREATE TABLE session (
+    id TEXT PRIMARY KEY, source TEXT NOT NULL, derivation TEXT NOT NULL,
+    channels TEXT NOT NULL,   -- JSON: names, in the order of signal_uv
+    start_s REAL NOT NULL, start_utc TEXT NOT NULL, sfreq_hz REAL NOT NULL,
+    gain TEXT NOT NULL, model TEXT NOT NULL, sleeper TEXT NOT NULL,
+    created_utc TEXT NOT NULL, ended_utc TEXT
+) STRICT;
+CREATE TABLE epoch (
+    epoch_index INTEGER PRIMARY KEY, start_s REAL NOT NULL, start_utc TEXT NOT NULL,
+    signal_uv BLOB NOT NULL,  -- float32 little-endian (n_channels, 3000), 100 Hz, NaN where lost
+    derivation TEXT NOT NULL, -- JSON: name of the one staged, and which channels it is made of
+    reason TEXT,              -- why the epoch is unscored; NULL if it is scored
+    quality TEXT NOT NULL,    -- JSON: of the derivation
+    channel_quality TEXT NOT NULL,  -- JSON: of each channel
+    verdicts TEXT NOT NULL,   -- JSON: of each derivation, why it could not be staged, or null
+    ledger TEXT NOT NULL      -- JSON: received + filled + lost = expected
+) STRICT;
+CREATE TABLE prediction (
+    epoch_index INTEGER NOT NULL REFERENCES epoch, track TEXT NOT NULL, revision INTEGER NOT NULL,
+    final INTEGER NOT NULL, stage TEXT, reason TEXT,
+    p_w REAL, p_n1 REAL, p_n2 REAL, p_n3 REAL, p_r REAL, confidence REAL,
+    model TEXT NOT NULL, latency_s REAL NOT NULL,
+    PRIMARY KEY (epoch_index, track, revision)
+) STRICT;
+CREATE TABLE mark (
+    time_utc TEXT NOT NULL, kind TEXT NOT NULL, text TEXT
+) STRICT;
+CREATE UNIQUE INDEX mark_once ON mark (time_utc, kind, coalesce(text, ''));
+CREATE TABLE event (
+    sequence INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, type TEXT NOT NULL,
+    source TEXT NOT NULL, time TEXT NOT NULL, data TEXT NOT NULL, published_utc TEXT
+) STRICT;
+CREATE TABLE live (            -- of a live night only: what it takes to go on with it
+    source_key TEXT NOT NULL, montage TEXT NOT NULL,
+    boot_id TEXT NOT NULL, timeline_offset_s REAL NOT NULL, clock_offset_s REAL
+) STRICT;
+"""
+
+
+def prepare(connection: sqlite3.Connection, path: Path, durable: bool) -> None:
+    """Create the tables in a new file, or check the format of an old one.
+
+    ``durable``: every commit waits for the disk. Raises `InputError` for a file of another format.
+    """
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (n_tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if n_tables and application_id != APPLICATION_ID:
+        raise InputError(f"{path} is an SQLite file but not a night store; choose another --store")
+    if n_tables and version != SCHEMA_VERSION:
+        raise InputError(
+            f"{path} has night-store format {version}, this version writes {SCHEMA_VERSION}; "
+            "choose another --store"
+        )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+    if not n_tables:
+        connection.executescript(
+            f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; "
+            f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+        )
