@@ -1,7 +1,8 @@
-"""What a run was asked to do, and where that was said.
+"""The options of a run, and the settings that they come from.
 
-Command line before environment, before one TOML file, before defaults. All of it is validated
-here, once: what is wrong is one `InputError` that names the key and its place.
+The command line comes before the environment, the environment before one TOML file, the file before
+the defaults. Everything is validated here, once. A mistake raises one `InputError` that names the
+key and the place where it was set.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from monitor.errors import InputError
 
 ENVIRONMENT = "SLEEP_MONITOR_"
 NO_REDIS = "none"
-"""In place of a server's URL: publish no events."""
+"""Stands in place of the event server's URL: publish no events."""
 
 
 Grid = Literal["auto", "start"] | float
@@ -132,7 +133,7 @@ def _redis_url(url: str) -> str:
 
 
 def _sleeper_name(name: str) -> str:
-    # It becomes part of file names and of keys on the event server.
+    # The name becomes part of file names and of keys on the event server.
     if name and not (name[0].isalnum() and all(c.isalnum() or c in " ._-" for c in name)):
         raise ValueError(
             "must be of letters, digits, ' ', '.', '_' and '-', a letter or digit first"
@@ -156,7 +157,10 @@ File = Annotated[Path, AfterValidator(_file)]
 
 
 class LslConfig(BaseModel):
-    """An LSL stream, told by any of its properties; with none of them, the only EEG stream."""
+    """An LSL stream, found by the properties that are set; with none set, the only EEG stream.
+
+    ``unit`` replaces the unit that the stream declares.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -168,7 +172,7 @@ class LslConfig(BaseModel):
 
 
 class BrainflowConfig(BaseModel):
-    """A board that BrainFlow knows, by its name there, in any case."""
+    """A board that BrainFlow knows, by BrainFlow's name for it, in any case."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -182,7 +186,12 @@ class BrainflowConfig(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class SleeperOptions:
-    """One sleeper: the source, and what is made of it. ``sleeper`` is "" if there is only one."""
+    """One sleeper's source and files.
+
+    - ``sleeper``: the person's name; "" if there is only one.
+    - ``channels``: channels or derivations to stage, the best first; empty: by the device.
+    - ``store``, ``output`` None: a file in the user's folder; no CSV file.
+    """
 
     source: LslConfig | BrainflowConfig
     sleeper: str = ""
@@ -223,7 +232,7 @@ class BrainflowSleeper(_Sleeper, BrainflowConfig):
 
 
 def _parsed(text: object) -> object:
-    """'lsl:source_id=abc,sleeper=anna' as the table that it stands for."""
+    """Return the table that a text such as 'lsl:source_id=abc,sleeper=anna' stands for."""
     if not isinstance(text, str):
         return text
     kind, _, rest = text.partition(":")
@@ -247,7 +256,7 @@ Sleeper = Annotated[
 
 
 class Settings(BaseSettings):
-    """What is the same for every command; the keys of the TOML file. Made by `read_settings`."""
+    """The settings that every command shares: the keys of the TOML file. See `read_settings`."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENVIRONMENT, env_ignore_empty=True, extra="forbid", frozen=True
@@ -264,11 +273,12 @@ class Settings(BaseSettings):
 
     @property
     def no_redis(self) -> bool:
+        """True if the run publishes no events."""
         return self.redis == NO_REDIS
 
     @property
     def redis_url(self) -> str | None:
-        """The server that was asked for; None for the one inside the monitor, or for none."""
+        """The user's event server; None for the server inside the monitor, or for none."""
         return None if self.no_redis else self.redis
 
     def live(
@@ -278,10 +288,10 @@ class Settings(BaseSettings):
         output: Path | None = None,
         new_night: bool = False,
     ) -> LiveOptions:
-        """A live run of these sleepers; the arguments are those of the command line.
+        """Return the options of a live run; the arguments are those of the command line.
 
-        Raises InputError if there is no sleeper, if they cannot be told apart, or if an argument
-        could be for any of several.
+        Raises InputError if there is no sleeper, if two have one name or one file, or if an
+        argument could be for any of several sleepers.
         """
         if not self.sleeper:
             raise InputError(
@@ -302,7 +312,7 @@ class Settings(BaseSettings):
                 f"--source, or {key} = ... into its [[sleeper]] table"
             )
         else:
-            sleepers = _told_apart(sleepers)
+            sleepers = _with_names(sleepers)
         _check_files(sleepers)
         return LiveOptions(
             tuple(sleepers), wait_s=self.wait, new_night=new_night, **self._run_options()
@@ -347,22 +357,22 @@ class Settings(BaseSettings):
 
 
 def default_config() -> Path:
-    """The file that is read if it exists and no other is named."""
+    """Return the file that is read if it exists and no other is named."""
     return user_config_path("sleep-monitor", appauthor=False) / "sleep-monitor.toml"
 
 
 def default_nights_folder() -> Path:
-    """Where nights are stored that have no ``store``."""
+    """Return the folder for nights without a ``store``. It need not exist."""
     return user_data_path("sleep-monitor", appauthor=False) / "nights"
 
 
 def default_exported_folder() -> Path:
-    """Where `sleep-deploy` puts what it makes of weights for this machine."""
+    """Return the folder for exports and engines that `sleep-deploy` makes on this machine."""
     return user_data_path("sleep-monitor", appauthor=False) / "exported"
 
 
 def config_file(config: Path | None = None) -> Path | None:
-    """The TOML file of a run: ``config``, else SLEEP_MONITOR_CONFIG, else the user's, if any."""
+    """Return the TOML file of a run: ``config``, SLEEP_MONITOR_CONFIG, or the user's, if any."""
     named = config or Path(os.environ.get(f"{ENVIRONMENT}CONFIG", ""))
     if named != Path():
         return named
@@ -370,10 +380,11 @@ def config_file(config: Path | None = None) -> Path | None:
 
 
 def read_settings(config: Path | None = None, **command_line: Any) -> Settings:
-    """Settings from everywhere; ``command_line`` holds what was given there (None: was not).
+    """Read the settings of a run.
 
-    Sleepers are given there as `--source` texts, or as one table for `live lsl | brainflow`.
-    Raises InputError for whatever is wrong, in one line.
+    ``command_line`` holds the options of the command line by key; None: not given. Its ``sleeper``
+    is a list of `--source` texts, or one table for `live lsl` and `live brainflow`. Raises
+    InputError for the first mistake, in one line.
     """
     given = {key: value for key, value in command_line.items() if value is not None}
     path = config_file(config)
@@ -386,7 +397,8 @@ def read_settings(config: Path | None = None, **command_line: Any) -> Settings:
     try:
         return Settings(**table | environment | given)
     except ValidationError as exc:
-        # Of a misspelt key that is missing under its right name, the former is told.
+        # If a required key is missing and a similar one is present, the message names the misspelt
+        # key: that is the one to correct.
         error = min(exc.errors(), key=lambda each: each["type"] != "extra_forbidden")
         key, inner = str(error["loc"][0]), error["loc"][1:]
         if key in given:
@@ -395,7 +407,7 @@ def read_settings(config: Path | None = None, **command_line: Any) -> Settings:
             place = f"environment variable {ENVIRONMENT}{key.upper()}"
         else:
             place = f"{path}: {_key(key, inner)}"
-        raise InputError(f"{place}: {_what(error)}") from None
+        raise InputError(f"{place}: {_description(error)}") from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -418,7 +430,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _anchor(table: dict[str, Any], folder: Path) -> None:
-    """Files named in a configuration file are found from its folder, wherever it is used."""
+    """Make the file names in ``table`` relative to the folder of the configuration file.
+
+    So the file works from whatever folder the command is given in.
+    """
     for key in ("weights", "exported", "store", "output", "file"):
         value = table.get(key)
         if isinstance(value, str) and value and not value.startswith("~"):
@@ -437,7 +452,10 @@ _KINDS: Mapping[str, type[BaseModel]] = {"lsl": LslSleeper, "brainflow": Brainfl
 
 
 def _key(key: str, inner: Sequence[str | int]) -> str:
-    """'sleeper[2].board': counted from 1, and without the kind that pydantic puts in."""
+    """Return a name such as 'sleeper[2].board'.
+
+    It counts from 1, and leaves out the kind of source that pydantic adds to the path.
+    """
     name = key
     for part in inner:
         if isinstance(part, int):
@@ -457,8 +475,8 @@ def _option(key: str, inner: Sequence[str | int], value: Any) -> str:
     return f"--{keys[0].replace('_', '-')}" if keys else f"live {source['source']}"
 
 
-def _what(error: ErrorDetails) -> str:
-    """What is wrong and what is allowed. pydantic's words where they say it."""
+def _description(error: ErrorDetails) -> str:
+    """Describe a mistake and what is allowed; in pydantic's words where they are clear."""
     loc, kind = error["loc"], error["type"]
     if kind == "extra_forbidden":
         known: Mapping[str, Any] = Settings.model_fields
@@ -466,8 +484,8 @@ def _what(error: ErrorDetails) -> str:
             known = _KINDS[str(loc[2])].model_fields
         return _unknown(str(loc[-1]), ["source" if key == "kind" else key for key in known])
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        got = "" if kind == "union_tag_not_found" else f", got '{error['ctx']['tag']}'"
-        return f"source must be {' or '.join(map(repr, _KINDS))}{got}"
+        actual = "" if kind == "union_tag_not_found" else f", got '{error['ctx']['tag']}'"
+        return f"source must be {' or '.join(map(repr, _KINDS))}{actual}"
     if kind == "missing":
         return "is missing"
     if kind == "value_error":
@@ -492,32 +510,34 @@ def _sleeper(table: LslSleeper | BrainflowSleeper) -> SleeperOptions:
     return SleeperOptions(source, table.sleeper, table.channel, table.store, table.output)
 
 
-def _told_apart(sleepers: Sequence[SleeperOptions]) -> list[SleeperOptions]:
-    """Who has no name is called by the place in the list."""
+def _with_names(sleepers: Sequence[SleeperOptions]) -> list[SleeperOptions]:
+    """Name each sleeper without a name by the place in the list."""
     named = [
         replace(each, sleeper=each.sleeper or str(number))
         for number, each in enumerate(sleepers, start=1)
     ]
-    # Their files must differ where a file system does not tell the case.
+    # Some file systems ignore case, and the names are part of file names.
     names = [each.sleeper.casefold() for each in named]
     for name, count in Counter(names).items():
         if count > 1:
-            called = named[names.index(name)].sleeper
+            original = named[names.index(name)].sleeper
             raise InputError(
-                f"{count} sleepers are called '{called}': give each a name of its own, "
+                f"{count} sleepers are called '{original}': give each a name of its own, "
                 "sleeper=... in its --source or sleeper = ... in its [[sleeper]] table"
             )
     return named
 
 
 def _check_files(sleepers: Sequence[SleeperOptions]) -> None:
-    """No file is written twice."""
+    """Raise InputError if two sleepers, or a store and an output, name one file."""
     seen: dict[str, str] = {}
     for each in sleepers:
-        of = f" of {each.sleeper}" if each.sleeper else ""
+        suffix = f" of {each.sleeper}" if each.sleeper else ""
         for key, path in (("store", each.store), ("output", each.output)):
             if path is None:
                 continue
-            owner = seen.setdefault(os.path.realpath(path), key + of)
-            if owner != key + of:
-                raise InputError(f"{owner} and {key}{of} are one file, {path}: give each its own")
+            owner = seen.setdefault(os.path.realpath(path), key + suffix)
+            if owner != key + suffix:
+                raise InputError(
+                    f"{owner} and {key}{suffix} are one file, {path}: give each its own"
+                )

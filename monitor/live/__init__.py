@@ -1,4 +1,4 @@
-"""Live nights: a thread for each sleeper; one event server and one screen for all of them."""
+"""Live nights: a thread for each sleeper; one event server and one screen for all sleepers."""
 
 from monitor.live.run import run_live
 

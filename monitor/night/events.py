@@ -1,7 +1,7 @@
-"""The event contract as code: what other apps are told, as CloudEvents 1.0. See EVENTS.md.
+"""The event contract as code: CloudEvents 1.0 for other apps. See monitor/sinks/EVENTS.md.
 
-Nothing here depends on the wall clock or on how fast the monitor runs: the same recording gives
-the same events, byte for byte.
+No event depends on the wall clock or on the speed of the run: the same recording gives the same
+events, byte for byte.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SCHEMA_ID = "urn:sleep-monitor:events:v1"
 
 
 class EventType(StrEnum):
-    """Event types. An incompatible change gets a new version; the old type then stays as it is."""
+    """The types of events. An incompatible change gets a new version and leaves the old type."""
 
     SESSION_STARTED = "sleep-monitor.session.started.v1"
     SESSION_RESUMED = "sleep-monitor.session.resumed.v1"
@@ -68,11 +68,11 @@ SLEEP_AS_ANDROID = {
     Stage.N3: "deep_sleep",
     Stage.R: "rem",
 }
-"""The words of Sleep as Android, which existing automations understand."""
+"""The stage names of the app Sleep as Android, which existing automations understand."""
 
 
 def session_started(session: Session, sequence: int) -> Event:
-    """The session's first event, at the start of its epoch grid."""
+    """Return the session's first event, at the start of its epoch grid."""
     data = {
         "session": session.id,
         "source": session.source,
@@ -91,17 +91,20 @@ def session_started(session: Session, sequence: int) -> Event:
 
 
 def session_resumed(session: Session, sequence: int, *, time: datetime, epoch_index: int) -> Event:
-    """The monitor was started again in mid-night, at ``time``.
+    """Return the event that the monitor was started again in the middle of the night.
 
-    ``epoch_index`` is the first epoch that is staged from here on.
+    ``epoch_index`` is the first epoch that it stages after ``time``.
     """
-    what = f"session/resumed/{_offset_ms(session, time)}"
+    path = f"session/resumed/{_offset_ms(session, time)}"
     data = {"session": session.id, "epoch_index": epoch_index}
-    return _event(session, sequence, EventType.SESSION_RESUMED, what, time, data)
+    return _event(session, sequence, EventType.SESSION_RESUMED, path, time, data)
 
 
 def stage_event(session: Session, sequence: int, prediction: StagePrediction) -> Event:
-    """One opinion on one epoch, at the epoch's end. ``latency_s`` stays out: it varies by run."""
+    """Return the event of one prediction, at the end of the epoch.
+
+    It leaves out ``latency_s``, which differs from run to run.
+    """
     start_utc = session.epoch_start_utc(prediction.epoch_index)
     end_utc = session.epoch_start_utc(prediction.epoch_index + 1)
     p = prediction.probabilities
@@ -123,8 +126,8 @@ def stage_event(session: Session, sequence: int, prediction: StagePrediction) ->
         if prediction.stage is None
         else SLEEP_AS_ANDROID[prediction.stage],
     }
-    what = f"stage/{prediction.epoch_index}/{prediction.track.value}/{prediction.revision}"
-    return _event(session, sequence, EventType.STAGE, what, end_utc, data)
+    path = f"stage/{prediction.epoch_index}/{prediction.track.value}/{prediction.revision}"
+    return _event(session, sequence, EventType.STAGE, path, end_utc, data)
 
 
 def signal_event(
@@ -136,18 +139,18 @@ def signal_event(
     epoch_index: int,
     reason: Reason | None = None,
 ) -> Event:
-    """The signal changed to ``state`` at ``time``, on the recording's clock.
+    """Return the event that the signal changed to ``state`` at ``time``, on the recording's clock.
 
-    ``epoch_index`` is the epoch it was seen in. The id carries the time, not the epoch: a signal
-    can go, return and go again within one epoch, and each of these is an event.
+    ``epoch_index`` is the epoch that contains the change. The id carries the time and not the
+    epoch: a signal can stop, return and stop again within one epoch.
     """
     data = {
         "state": state.value,
         "reason": None if reason is None else reason.value,
         "epoch_index": epoch_index,
     }
-    what = f"signal/{_offset_ms(session, time)}/{state.value}"
-    return _event(session, sequence, EventType.SIGNAL, what, time, data)
+    path = f"signal/{_offset_ms(session, time)}/{state.value}"
+    return _event(session, sequence, EventType.SIGNAL, path, time, data)
 
 
 def channels_event(
@@ -158,9 +161,9 @@ def channels_event(
     epoch_index: int,
     channels: Sequence[ChannelState],
 ) -> Event:
-    """What epoch ``epoch_index``, which ended at ``time``, says about each electrode.
+    """Return the event with the state of each electrode in an epoch that ended at ``time``.
 
-    For the first epoch, and then whenever the contact of a channel or its reason changed.
+    The first epoch has one, and each epoch in which a contact or its reason changed.
     """
     data = {
         "epoch_index": epoch_index,
@@ -187,9 +190,9 @@ def derivation_event(
     previous: str,
     reason: Reason | None,
 ) -> Event:
-    """Another derivation is staged from epoch ``epoch_index`` on.
+    """Return the event that another derivation is staged from epoch ``epoch_index`` on.
 
-    ``reason`` says why ``previous`` could not be scored; None: back to the preferred one.
+    ``reason``: why ``previous`` could not be scored; None: the preferred one is staged again.
     """
     data = {
         "epoch_index": epoch_index,
@@ -210,9 +213,9 @@ def backend_event(
     previous: str,
     reason: str,
 ) -> Event:
-    """What ran the network failed, and ``backend`` runs it from epoch ``epoch_index`` on.
+    """Return the event that ``backend`` runs the network from epoch ``epoch_index`` on.
 
-    ``reason`` is a sentence for people: which failed, and how.
+    ``reason`` is a sentence for people: which backend failed, and how.
     """
     data = {
         "epoch_index": epoch_index,
@@ -228,12 +231,12 @@ def backend_event(
 def mark_event(
     session: Session, sequence: int, kind: MarkKind, *, time: datetime, text: str | None = None
 ) -> Event:
-    """A person said that the lights went off or on, or left a note. The last of a kind counts."""
-    what = f"mark/{kind.value}/{_offset_ms(session, time)}"
+    """Return the event of a person's mark. The latest mark of a kind counts."""
+    path = f"mark/{kind.value}/{_offset_ms(session, time)}"
     if text is not None:
         # Two notes within a millisecond are still two notes.
-        what += f"/{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-    return _event(session, sequence, EventType.MARK, what, time, {"kind": kind.value, "text": text})
+        path += f"/{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return _event(session, sequence, EventType.MARK, path, time, {"kind": kind.value, "text": text})
 
 
 def session_ended(
@@ -246,13 +249,14 @@ def session_ended(
     ledger: SampleLedger,
     worn: tuple[int, int] | None = None,
 ) -> Event:
-    """The night in numbers. ``revised`` holds one prediction an epoch, the one that counts.
+    """Return the event that the session ended, with the night in numbers.
 
-    ``worn`` is the first epoch and one past the last in which the band was on; None: it never
-    was, or nobody knows.
+    - ``revised``: the newest prediction of each epoch.
+    - ``worn``: the first epoch in which the band was worn, and the one after the last; None: never
+      worn, or unknown.
 
-    The id carries the number of epochs that the numbers are of, and the sequence: a night that is
-    resumed and ended again before an epoch has passed ends twice.
+    The id carries the number of epochs and the sequence, because a night that is resumed and ended
+    again before an epoch has passed ends twice.
     """
     reasons = Counter(
         prediction.reason.value for prediction in revised if prediction.reason is not None
@@ -277,12 +281,12 @@ def session_ended(
             "epochs": worn[1] - worn[0],
         },
     }
-    what = f"session/ended/{len(revised)}/{sequence}"
-    return _event(session, sequence, EventType.SESSION_ENDED, what, time, data)
+    path = f"session/ended/{len(revised)}/{sequence}"
+    return _event(session, sequence, EventType.SESSION_ENDED, path, time, data)
 
 
 def to_json(event: Event) -> str:
-    """``event`` as CloudEvents 1.0 JSON on one line. The same event always gives the same text."""
+    """Return ``event`` as CloudEvents 1.0 JSON on one line. Equal events give equal texts."""
     fields = {
         "specversion": "1.0",
         "id": event.id,
@@ -291,7 +295,7 @@ def to_json(event: Event) -> str:
         "time": utc_text(event.time),
         "datacontenttype": "application/json",
         "dataschema": f"{SCHEMA_ID}#{_ANCHORS[EventType(event.type)]}",
-        # The CloudEvents sequence extension asks for a string that sorts as text.
+        # The sequence extension of CloudEvents requires a string that sorts as text.
         "sequence": f"{event.sequence:08d}",
         "data": event.data,
     }
@@ -299,7 +303,10 @@ def to_json(event: Event) -> str:
 
 
 def from_json(text: str) -> Event:
-    """The inverse of `to_json`. Raises ValueError, naming what is missing or wrong."""
+    """Return the event in ``text``, as `to_json` wrote it.
+
+    Raises ValueError that names what is missing or wrong.
+    """
     try:
         fields: dict[str, Any] = json.loads(text)
         time = datetime.fromisoformat(fields["time"])
@@ -319,17 +326,20 @@ def from_json(text: str) -> Event:
 
 
 def source_of(session_id: str) -> str:
-    """The ``source`` of a session's events, a URI reference."""
+    """Return the ``source`` of a session's events, a URI reference."""
     return SOURCE_PREFIX + quote(session_id, safe="")
 
 
 def session_id_of(event: Event) -> str:
-    """The id of the session that ``event`` belongs to."""
+    """Return the id of the session that ``event`` belongs to."""
     return unquote(event.source.removeprefix(SOURCE_PREFIX))
 
 
 def utc_text(time: datetime) -> str:
-    """RFC 3339 in UTC, to the nearest millisecond. Raises ValueError without a time zone."""
+    """Return ``time`` in UTC to the nearest millisecond, as RFC 3339 writes it.
+
+    Raises ValueError if ``time`` has no time zone.
+    """
     return _to_ms(time).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -337,11 +347,11 @@ def _event(
     session: Session,
     sequence: int,
     type_: EventType,
-    what: str,
+    path: str,
     time: datetime,
     data: dict[str, Any],
 ) -> Event:
-    return Event(sequence, what, type_.value, source_of(session.id), _to_ms(time), data)
+    return Event(sequence, path, type_.value, source_of(session.id), _to_ms(time), data)
 
 
 def _to_ms(time: datetime) -> datetime:
@@ -356,5 +366,5 @@ def _offset_ms(session: Session, time: datetime) -> int:
 
 
 def _rounded(value: float) -> float:
-    # Six decimals hold all that a softmax in float32 knows, in half the bytes.
+    # Six decimals hold the precision of a softmax in float32, in half the bytes.
     return round(float(value), 6)

@@ -1,6 +1,6 @@
 """Sleep statistics under their exact names. Undefined is None, never 0.
 
-Definitions: AASM Manual (2.6), and where tools disagree the name says which number it is.
+Definitions follow the AASM Manual (2.6). Where tools disagree, the name says which number it is.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ PERSISTENT_SLEEP_EPOCHS = 20
 
 @dataclass(frozen=True, slots=True)
 class SleepStatistics:
-    """All durations in minutes, all percentages 0-100.
+    """The statistics of a night: durations in minutes, percentages from 0 to 100.
 
-    - ``bounds``: "lights" if lights off and on were marked; else "worn", the time between band on
-      and band off, if that is less than the recording; else "recording" (or a mix, named).
+    - ``bounds``: "lights" if lights off and on were marked; else "worn" if the band was worn for
+      less than the recording; else "recording". If the two bounds differ, it names both.
     - ``trt_min``: total recording time, lights off to lights on (within ``bounds``).
     - ``tst_min``: total sleep time: N1, N2, N3 and R. ``se_percent``: TST / TRT.
     - ``sol_min``: sleep onset latency, lights off to the first epoch of any sleep.
@@ -29,7 +29,7 @@ class SleepStatistics:
     - ``waso_aasm_min``: W from sleep onset to lights on. ``waso_last_sleep_min``: W from sleep
       onset to the last sleep epoch (YASA, Luna).
     - ``n1_percent`` ... ``r_percent``: share of TST.
-    - ``unscored_min`` counts in TRT, and in neither sleep nor wake.
+    - ``unscored_min`` is part of TRT, and neither sleep nor wake.
     """
 
     bounds: str
@@ -59,11 +59,11 @@ def sleep_statistics(
     lights_on: int | None = None,
     worn: tuple[int, int] | None = None,
 ) -> SleepStatistics:
-    """Statistics of ``hypnogram``: one stage an epoch, None for unscored.
+    """Compute the statistics of ``hypnogram``: one stage per epoch, None for unscored.
 
-    ``lights_off`` is the first epoch in bed in the dark, ``lights_on`` the first one after it;
-    None takes the bound of the time ``worn`` (first epoch, one after the last), or without that
-    the recording's. Raises ValueError if they are out of order.
+    ``lights_off`` is the first epoch in bed in the dark, ``lights_on`` the first epoch after that
+    time. None: the bound of the ``worn`` window (first epoch, one after the last), or without a
+    window the bound of the recording. Raises ValueError if the two are out of order.
     """
     band_on, band_off = worn or (0, len(hypnogram))
     first = band_on if lights_off is None else lights_off
