@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from monitor import doctor
 from monitor.config import read_settings
-from monitor.doctor import Finding, Verdict, findings
+from monitor.doctor import devices, machine, services
+from monitor.doctor.finding import Finding, Verdict, findings, ok, problem
 from monitor.errors import MonitorError
 from monitor.sinks.redis_server import RedisServer
 from tests.lsl_peer import configuration
@@ -42,22 +42,22 @@ def write(path: Path, text: str) -> None:
 
 def test_a_check_that_raises_is_a_row() -> None:
     def refused() -> Iterator[Finding]:
-        yield doctor.ok("so far")
+        yield ok("so far")
         raise MonitorError("no: do that")
 
     def broken() -> Iterator[Finding]:
-        yield doctor.ok("so far")
+        yield ok("so far")
         raise ZeroDivisionError("division\nby zero")
 
-    assert findings(refused) == [doctor.ok("so far"), doctor.problem("failed", "no: do that")]
-    assert findings(broken)[1].found == "failed: division by zero"
+    assert findings(refused) == [ok("so far"), problem("failed", "no: do that")]
+    assert findings(broken)[1].found == "failed: ZeroDivisionError: division by zero"
 
 
 def test_a_check_that_hangs_is_a_row() -> None:
     end = threading.Event()
 
     def hangs() -> Iterator[Finding]:
-        yield doctor.ok("so far")
+        yield ok("so far")
         end.wait()
 
     found = findings(hangs, limit_s=0.05)
@@ -67,7 +67,7 @@ def test_a_check_that_hangs_is_a_row() -> None:
 
 
 def test_the_network_stages_an_epoch() -> None:
-    backend, speed = findings(lambda: doctor.network(read_settings(gain="unknown")))
+    backend, speed = findings(lambda: services.network(read_settings(gain="unknown")))
     assert (backend.verdict, speed.verdict) == (Verdict.OK, Verdict.OK)
     assert "Staging with " in backend.found
     assert "stages an epoch in" in speed.found
@@ -78,20 +78,20 @@ def test_weights_for_another_gain_are_a_problem(tmp_path: Path) -> None:
     from models.contract import Gain
 
     settings = read_settings(gain="unknown", weights=default_weights(Gain.KNOWN))
-    assert findings(lambda: doctor.network(settings))[0].verdict is Verdict.PROBLEM
+    assert findings(lambda: services.network(settings))[0].verdict is Verdict.PROBLEM
     settings = read_settings(weights=tmp_path / "none.safetensors")
-    (found,) = findings(lambda: doctor.network(settings))
+    (found,) = findings(lambda: services.network(settings))
     assert (found.verdict, found.found) == (Verdict.PROBLEM, "failed")
     assert "cannot use the weights" in found.advice
 
 
 def test_event_servers(tmp_path: Path) -> None:
     def asked(url: str | None) -> Finding:
-        (found,) = findings(lambda: doctor.event_server(read_settings(redis=url)))
+        (found,) = findings(lambda: services.event_server(read_settings(redis=url)))
         return found
 
     assert asked("none").verdict is Verdict.OK
-    assert asked(None) == doctor.ok("the one inside the monitor starts")
+    assert asked(None) == ok("the one inside the monitor starts")
     with RedisServer(port=0, password="secret") as server:
         assert asked(server.url).verdict is Verdict.OK
         wrong = asked(server.url.replace("secret", "guess"))
@@ -106,13 +106,13 @@ def test_event_servers(tmp_path: Path) -> None:
     ("version", "verdict"), [("6.0.16", Verdict.PROBLEM), ("6.2.0", Verdict.OK)]
 )
 def test_old_servers_are_a_problem(version: str, verdict: Verdict) -> None:
-    assert doctor._judged(version, "redis://host").verdict is verdict
+    assert services.version_finding(version, "redis://host").verdict is verdict
 
 
 def test_disk(tmp_path: Path) -> None:
     def asked(store: Path | None) -> Finding:
         source = {"source": "lsl"} | ({} if store is None else {"store": store})
-        (found,) = findings(lambda: doctor.disk(read_settings(sleeper=[source])))
+        (found,) = findings(lambda: machine.disk(read_settings(sleeper=[source])))
         return found
 
     assert asked(None).verdict is Verdict.OK
@@ -126,13 +126,13 @@ def test_disk(tmp_path: Path) -> None:
 
 def test_sleepers_need_their_own_room(tmp_path: Path) -> None:
     settings = read_settings(sleeper=["lsl:name=a", "lsl:name=b"])
-    (found,) = findings(lambda: doctor.disk(settings))
+    (found,) = findings(lambda: machine.disk(settings))
     assert "0.7 GB is plenty" in found.found
 
 
 def test_boards_of_sleepers_must_exist() -> None:
     sources = ["brainflow:board=synthetic", "brainflow:board=mouse_s", "brainflow:board=cyton"]
-    _, wrong, no_port = findings(lambda: doctor.brainflow(read_settings(sleeper=sources)))
+    _, wrong, no_port = findings(lambda: devices.brainflow(read_settings(sleeper=sources)))
     assert (wrong.verdict, wrong.found) == (Verdict.PROBLEM, "sleeper[2]")
     assert "did you mean muse_s" in wrong.advice
     assert "needs --port" in no_port.advice
@@ -143,13 +143,13 @@ def test_bluetooth(tmp_path: Path) -> None:
     sys_folder, proc = tmp_path / "sys", tmp_path / "proc"
 
     def asked() -> list[Finding]:
-        return findings(lambda: doctor.bluetooth(sys_folder, proc))
+        return findings(lambda: devices.bluetooth(sys_folder, proc))
 
     assert asked()[0].found == "no adapter"
     (sys_folder / "class/bluetooth/hci0").mkdir(parents=True)
     assert "bluetoothd does not run" in asked()[0].found
     write(proc / "7/comm", "bluetoothd\n")
-    assert asked() == [doctor.ok("hci0")]
+    assert asked() == [ok("hci0")]
     write(sys_folder / "class/rfkill/rfkill0/type", "bluetooth\n")
     write(sys_folder / "class/rfkill/rfkill0/hard", "0\n")
     write(sys_folder / "class/rfkill/rfkill0/soft", "1\n")
@@ -161,12 +161,12 @@ def test_bluetooth(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="ports have no files")
 def test_serial_ports(tmp_path: Path) -> None:
     def asked() -> list[Finding]:
-        return findings(lambda: doctor.serial_ports(tmp_path))
+        return findings(lambda: devices.serial_ports(tmp_path))
 
     assert verdicts(asked()) == [Verdict.OK]
     port = tmp_path / "ttyUSB0"
     port.touch()
-    assert asked() == [doctor.ok(str(port))]
+    assert asked() == [ok(str(port))]
     if os.geteuid() != 0:  # who may do everything, may do this
         port.chmod(0)
         assert "dialout" in asked()[0].advice
@@ -177,7 +177,7 @@ def test_laptops_suspend(tmp_path: Path) -> None:
     sys_folder, etc = tmp_path / "sys", tmp_path / "etc"
 
     def asked() -> Finding:
-        (found,) = findings(lambda: doctor.suspend(sys_folder, etc))
+        (found,) = findings(lambda: machine.suspend(sys_folder, etc))
         return found
 
     assert asked().verdict is Verdict.OK
@@ -188,7 +188,7 @@ def test_laptops_suspend(tmp_path: Path) -> None:
     assert "systemd-inhibit" in asked().advice
     (etc / "systemd/system").mkdir(parents=True)
     (etc / "systemd/system/suspend.target").symlink_to("/dev/null")
-    assert asked() == doctor.ok("never suspends")
+    assert asked() == ok("never suspends")
 
 
 @pytest.mark.parametrize(
@@ -213,5 +213,5 @@ def test_a_whole_examination(text: str, status: int, row: str, tmp_path: Path) -
     assert done.returncode == status, done.stdout + done.stderr
     assert re.search(row, done.stdout), done.stdout
     assert "a stream made here is found" in done.stdout
-    assert "its synthetic board gives samples" in done.stdout
+    assert "its synthetic board delivers samples" in done.stdout
     assert "Traceback" not in done.stderr
