@@ -186,7 +186,7 @@ class BrainflowConfig(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class SleeperOptions:
-    """One sleeper's source and files.
+    """A sleeper's source and files.
 
     - ``sleeper``: the person's name; "" if there is only one.
     - ``channels``: channels or derivations to stage, the best first; empty: by the device.

@@ -1,4 +1,4 @@
-"""One session, step by step: samples in; epochs staged, stored, then announced.
+"""Steps a session: samples in; epochs staged, stored, then announced.
 
 There are no threads here, and no clock: time comes with the samples.
 """

@@ -105,7 +105,7 @@ class Replay:
 
     @property
     def end_utc(self) -> datetime:
-        """When the last epoch ends, on the recording's clock."""
+        """The end of the last epoch, on the recording's clock."""
         return self.session.epoch_start_utc(self.n_epochs)
 
     def notes(self) -> list[str]:

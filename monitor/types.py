@@ -164,7 +164,7 @@ class Epoch:
 
 
 class Track(StrEnum):
-    """One of the two series of predictions of a night.
+    """A series of predictions of a night.
 
     - LIVE: made when the epoch ends, from this epoch and earlier ones; never changed.
     - REVISED: improved by the epochs that follow, with a rising revision number.
@@ -201,7 +201,7 @@ class StagePrediction:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One CloudEvents 1.0 event of a session.
+    """A CloudEvents 1.0 event of a session.
 
     - ``sequence`` counts 1, 2, ... within the session.
     - ``id`` depends on the session and on what happened, never on when or how often it is sent.
@@ -217,7 +217,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One monitored night.
+    """A monitored night.
 
     - ``id``: for a replay, a hash of the recording, the grid, the derivation and the weights.
     - ``start_s``: the grid origin on the source's clock; ``start_utc``: the same moment.

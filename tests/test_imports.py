@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
-
-ROOT = Path(__file__).parent.parent
-PACKAGES = ["models", "monitor", "offline_training", "deploy"]
+from tests.source_tree import PACKAGES, imports, modules
 
 # Inside the monitor, each room may import those before it (and the ground: the plain modules).
 GROUND = [
@@ -52,25 +48,8 @@ ALLOWED = {
 }
 
 
-def imports(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: imports are written in full"
-            assert node.module is not None
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
-
-
 def within(module: str, package: str) -> bool:
     return module == package or module.startswith(package + ".")
-
-
-def modules(package: str) -> list[tuple[str, Path]]:
-    paths = sorted((ROOT / package).rglob("*.py"))
-    return [(".".join(path.relative_to(ROOT).with_suffix("").parts), path) for path in paths]
 
 
 def test_packages_import_only_those_before_them() -> None:

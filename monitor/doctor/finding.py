@@ -1,4 +1,4 @@
-"""What a check finds, and how a check is run."""
+"""Findings, and the function that runs a check to get them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LIMIT_S = 30.0
 
 
 class Verdict(StrEnum):
-    """How good or bad a finding is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
@@ -24,7 +24,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One result of a check, and what the user should do about it."""
+    """A result of a check, and what the user should do about it."""
 
     verdict: Verdict
     found: str

@@ -1,4 +1,4 @@
-"""What the store keeps of a live night so that a later run can continue it."""
+"""The part of a night store that lets a later run continue a live night."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from monitor.types import Montage
 
 @dataclass(frozen=True, slots=True)
 class LiveNight:
-    """What a run needs to continue a live night after the monitor or the machine stopped.
+    """Everything that a run needs to continue a live night after a stop of monitor or machine.
 
     ``source_key`` names the headband. ``timeline_offset_s`` and ``clock_offset_s`` (see `Timeline`
     and `LiveSource`) are valid within the boot of the machine that ``boot_id`` names.
