@@ -1,4 +1,4 @@
-"""The night store, an SQLite file per night: everything is stored in it before it is announced to anyone.
+"""The night store, an SQLite file per night. Everything is stored in it before it is announced.
 
 In WAL mode a crash at any moment leaves the last committed epoch whole, and other programs may read
 the file while the night goes on. `monitor.night.schema.SCHEMA` is the format of the file.
