@@ -20,6 +20,7 @@ from rich.console import Console
 from models.card import default_weights
 from models.contract import Gain
 from monitor import cli
+from monitor.cli.stopping import STOP_SIGNALS
 from monitor.clock import ManualClock
 from monitor.config import ReplayOptions
 from monitor.errors import InputError, MonitorError
@@ -41,7 +42,7 @@ DATA = Path(__file__).parent / "data"
 def run(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """What ``sleep-monitor ARGUMENTS`` returns."""
     monkeypatch.setattr(sys, "argv", ["sleep-monitor", *map(str, arguments)])
-    before = {number: signal.getsignal(number) for number in cli._STOP_SIGNALS}
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     try:
         with pytest.raises(SystemExit) as stop:
             cli.main()

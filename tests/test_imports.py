@@ -24,7 +24,6 @@ ROOMS = [
     "monitor.replay",
     "monitor.live",
     "monitor.doctor",
-    "monitor.flags",
     "monitor.cli",
 ]
 ALLOWED = {
@@ -43,7 +42,6 @@ ALLOWED = {
         "monitor.night",
         "monitor.sinks",
     ],
-    "monitor.flags": [],
     "monitor.cli": ROOMS[:-1],
 }
 

@@ -1,25 +1,16 @@
-"""The command line: `sleep-monitor demo | replay | live | streams | watch | mark | doctor`."""
+"""The commands of `sleep-monitor`, and its main function."""
 
 from __future__ import annotations
 
 import logging
-import os
 import shlex
-import signal
 import sys
 import tempfile
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.resources import as_file, files
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
-
-# Set before torch is imported: if several OpenMP threads spin on a busy core, one inference takes
-# seconds instead of milliseconds.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -27,8 +18,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from monitor.cli.flags import LiveFlags, RunFlags, ServerFlags, takes
+from monitor.cli.stopping import INTERRUPTED, let_interrupt, note_stop, stop
 from monitor.errors import InputError, MonitorError
-from monitor.flags import LiveFlags, RunFlags, ServerFlags, takes
 
 if TYPE_CHECKING:
     # Whatever takes long to import is imported where it is used: --help needs none of it, and
@@ -45,14 +37,6 @@ app = typer.Typer(
 
 DEMO_SPEED = 300.0
 """On a terminal the demo's 84 minutes take 17 s: slow enough to watch."""
-
-INTERRUPTED = 130
-"""Exit status of a program that Ctrl-C ended, as shells define it."""
-
-_STOP_SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
-_stop = threading.Event()
 
 live_app = typer.Typer(invoke_without_command=True)
 app.add_typer(live_app, name="live")
@@ -200,7 +184,7 @@ def streams(
     """
     from monitor.sources.lsl import list_streams
 
-    _let_interrupt()
+    let_interrupt()
     console, found = Console(), list_streams(wait)
     if not found:
         raise MonitorError(
@@ -240,7 +224,7 @@ def watch(
     from monitor.sinks import watch as watching
 
     url = _server(flags)
-    _let_interrupt()
+    let_interrupt()
     watching.watch(Console(), Console(stderr=True), url=url, as_json=json, wait_limit_s=wait)
 
 
@@ -272,7 +256,7 @@ def mark(
     from monitor.sinks.marks import send_mark
 
     url = _server(flags)
-    _let_interrupt()
+    let_interrupt()
     send_mark(Console(), url, mark_kind, text, sleeper, SystemClock())
 
 
@@ -287,7 +271,7 @@ def doctor(flags: ServerFlags) -> None:
     """
     from monitor.doctor import examine
 
-    _let_interrupt()
+    let_interrupt()
     if not examine(Console(), flags.config, flags.redis):
         raise typer.Exit(1)
 
@@ -329,8 +313,8 @@ def _live(flags: LiveFlags, sleepers: list[Any] | None) -> None:
     from monitor.clock import SystemClock
     from monitor.live import run_live
 
-    # Ctrl-C sets `_stop` and raises nothing: that is how a live night ends in order.
-    run_live(options, Console(), SystemClock(), _stop)
+    # Ctrl-C sets `stop` and raises nothing: that is how a live night ends in order.
+    run_live(options, Console(), SystemClock(), stop)
 
 
 def _replay(options: ReplayOptions, interrupted: str) -> None:
@@ -338,8 +322,8 @@ def _replay(options: ReplayOptions, interrupted: str) -> None:
         from monitor.clock import SystemClock
         from monitor.replay import run_replay
 
-        _let_interrupt()
-        run_replay(options, Console(), SystemClock(), _stop)
+        let_interrupt()
+        run_replay(options, Console(), SystemClock(), stop)
     except KeyboardInterrupt:
         with suppress(OSError):  # the terminal itself may be gone
             print(f"sleep-monitor: interrupted; {interrupted}", file=sys.stderr)
@@ -350,57 +334,10 @@ def main() -> NoReturn:
     """Run the command line. Exit status: 0 done, 1 failed, 2 wrong usage or bad input."""
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     logging.captureWarnings(True)
-    # An exception in the middle of an import leaves some libraries in a state that they cannot
-    # report. So Ctrl-C only sets `_stop` until a command allows it to raise.
-    _on_stop_signals(_note_stop)
+    note_stop()
     try:
         app()
     except MonitorError as exc:
         print(f"sleep-monitor: {exc}", file=sys.stderr)
         sys.exit(exc.exit_code)
     raise AssertionError("typer always exits")
-
-
-def _let_interrupt() -> None:
-    """Let Ctrl-C, a service manager's SIGTERM and a closed terminal interrupt the command."""
-    _on_stop_signals(_interrupt)
-    if _stop.is_set():
-        raise KeyboardInterrupt
-
-
-def _on_stop_signals(handler: Callable[[int, FrameType | None], None]) -> None:
-    for number in _STOP_SIGNALS:
-        # A signal that was ignored from the start stays ignored: nohup, or a background job.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, handler)
-
-
-def _note_stop(signum: int, frame: FrameType | None) -> None:
-    if _stop.is_set():
-        _end_at_once(signum)
-    _stop.set()
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    if _stop.is_set():
-        _end_at_once(signum)
-        return
-    # Python loses an exception that is raised inside a destructor, so the stop is noted as well.
-    _stop.set()
-    raise KeyboardInterrupt
-
-
-def _end_at_once(signum: int) -> None:
-    """End the process if a second Ctrl-C asks for it; what is stored stays stored.
-
-    Only Ctrl-C counts: a terminal that closes sends several signals by itself.
-    """
-    if signum == signal.SIGINT:
-        # No lock and no buffer: the signal may have interrupted a print or a log line.
-        with suppress(OSError):
-            os.write(2, b"sleep-monitor: ended at once; what is stored stays stored\n")
-        os._exit(INTERRUPTED)
-
-
-if __name__ == "__main__":
-    main()
