@@ -1,4 +1,4 @@
-"""Names for the arrays that signatures speak of."""
+"""Short names for NumPy arrays of one dtype, for signatures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""sleep-train: prepare recordings, train the network, measure it."""
+"""The command line `sleep-train`: prepare recordings, train the network, measure it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ try:
 except ModuleNotFoundError as exc:
     if exc.name not in ("torch", "safetensors"):
         raise
-    # A box that only stages has none (deploy/INSTALL.md).
+    # A small installation that only stages sleep omits these packages (deploy/INSTALL.md).
     sys.exit(f"sleep-train needs {exc.name}: use an environment with the whole installation")
 
 app = typer.Typer(
@@ -41,7 +41,7 @@ app.command(
 
 
 def main() -> NoReturn:
-    """Entry point: one clear line on stderr instead of a traceback."""
+    """Run a command and exit. A known error prints one line on stderr instead of a traceback."""
     try:
         app()
     except MonitorError as exc:
@@ -54,7 +54,7 @@ def main() -> NoReturn:
         typer.echo(f"error: {exc.strerror}: {exc.filename}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(130)  # 128 + SIGINT, as shells report it
     sys.exit(0)
 
 

@@ -1,4 +1,4 @@
-"""What every card of the band-power weights says besides contract and figures."""
+"""Card fields of the band-power weights: data, recipe and limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from models.contract import Gain
-from offline_training.bandpower.recipe import Recipe
+from offline_training.bandpower.recipe import BandPowerRecipe
 from offline_training.data.bandpowers import Night
 from offline_training.data.licences import ODC_BY, terms
 
@@ -21,6 +21,7 @@ DATA = {
     ),
 }
 
+# The cards in models/default hold these sentences: change both together.
 LIMITS = [
     "Not a medical device; not for diagnosis or treatment.",
     "Trained on healthy adults (Sleep-EDF has 78, aged 25 to 101), two derivations (Fpz-Cz and "
@@ -40,10 +41,10 @@ GAIN_LIMIT = {
 }
 
 
-def describe(
-    train: list[Night], held_out: list[Night], gain: Gain, recipe: Recipe, seed: int
+def card_fields(
+    train: list[Night], held_out: list[Night], gain: Gain, recipe: BandPowerRecipe, seed: int
 ) -> dict[str, Any]:
-    """Data, recipe and limits, as the card states them."""
+    """Return the card's fields, all but contract, network, command and figures."""
     return {
         "data": {
             **DATA,

@@ -1,4 +1,4 @@
-"""`sleep-train fit-bandpower` and `evaluate-bandpower`: the band-power path and its figures."""
+"""The commands `sleep-train fit-bandpower` and `evaluate-bandpower`: train and cross-validate."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ import typer
 
 from models.card import VARIANTS, read_card
 from models.contract import Gain, ModelContract
+from models.files import whole_file
 from models.mc2sleepnet import MC2SleepNet
 from models.weights import save
-from offline_training.bandpower.card import describe
+from offline_training.bandpower.card import card_fields
 from offline_training.bandpower.crossval import CrossValidation
 from offline_training.bandpower.fit import fit
-from offline_training.bandpower.recipe import Recipe
+from offline_training.bandpower.recipe import BandPowerRecipe
 from offline_training.data.bandpowers import CHANNEL, hold_out, in_microvolts, load_nights
+from offline_training.options import SeedOption
 from offline_training.progress import progress
 
 DataOption = Annotated[
@@ -29,15 +31,15 @@ DataOption = Annotated[
     ),
 ]
 OutOption = Annotated[Path, typer.Option(help="Folder of the weights and their cards.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 StepsOption = Annotated[
     int | None, typer.Option(min=1, help="Training steps.", show_default="as shipped")
 ]
 ThreadsOption = Annotated[int, typer.Option(min=1, help="CPU threads.")]
 
 
-def recipe_of(steps: int | None) -> Recipe:
-    return Recipe() if steps is None else replace(Recipe(), steps=steps)
+def recipe_of(steps: int | None) -> BandPowerRecipe:
+    """Return the recipe of the weights that ship, with another number of steps if given."""
+    return BandPowerRecipe() if steps is None else replace(BandPowerRecipe(), steps=steps)
 
 
 def fit_bandpower(
@@ -46,9 +48,9 @@ def fit_bandpower(
     seed: SeedOption = 0,
     steps: StepsOption = None,
     threads: ThreadsOption = 1,
-    version: Annotated[str, typer.Option(help="Version the contract carries.")] = "2",
+    version: Annotated[str, typer.Option(help="Version to write into the contract.")] = "2",
 ) -> None:
-    """Rebuild the default weights, both variants, from measured band powers. Minutes on a core."""
+    """Rebuild the default weights, both variants, from measured band powers. Takes minutes."""
     torch.set_num_threads(threads)
     recipe = recipe_of(steps)
     nights = in_microvolts(load_nights(data), data)
@@ -60,7 +62,7 @@ def fit_bandpower(
         card = {
             "command": f"sleep-train fit-bandpower --data DIR --seed {seed} "
             f"--steps {recipe.steps} --threads {threads}",
-            **describe(train, held_out, gain, recipe, seed),
+            **card_fields(train, held_out, gain, recipe, seed),
             "training_s": training_s,
             "figures": {},
         }
@@ -69,8 +71,10 @@ def fit_bandpower(
         typer.echo(path)
 
 
-def contract_of(network: MC2SleepNet, gain: Gain, recipe: Recipe, version: str) -> ModelContract:
-    """The contract of band-power weights; `models.weights.save` fills in the sha256."""
+def contract_of(
+    network: MC2SleepNet, gain: Gain, recipe: BandPowerRecipe, version: str
+) -> ModelContract:
+    """Return the contract of band-power weights. `models.weights.save` fills in the sha256."""
     return ModelContract(
         name=f"mc2sleepnet-bandpower-{VARIANTS[gain]}",
         version=version,
@@ -86,14 +90,14 @@ def contract_of(network: MC2SleepNet, gain: Gain, recipe: Recipe, version: str) 
 def evaluate_bandpower(
     data: DataOption,
     folder: Annotated[
-        Path, typer.Option(help="Where finished folds are kept; the same command continues.")
+        Path, typer.Option(help="Folder of finished folds; the same command continues.")
     ],
     out: OutOption = Path("models/default"),
     folds: Annotated[int, typer.Option(min=2, help="Folds of subjects.")] = 10,
     run_folds: Annotated[
         int | None, typer.Option(min=1, help="Stop after this many folds.", show_default="all")
     ] = None,
-    stride: Annotated[int, typer.Option(min=1, help="Score every so many epochs.")] = 1,
+    stride: Annotated[int, typer.Option(min=1, help="Score one epoch in so many.")] = 1,
     seed: SeedOption = 0,
     steps: StepsOption = None,
     threads: ThreadsOption = 1,
@@ -101,8 +105,8 @@ def evaluate_bandpower(
     """Cross-validate the recipe by subject, streamed, and write the figures into the cards."""
     torch.set_num_threads(threads)
     recipe = recipe_of(steps)
-    cards = {gain: out / f"{name}.safetensors" for gain, name in VARIANTS.items()}
-    contents = {gain: read_card(path) for gain, path in cards.items()}
+    weights = {gain: out / f"{name}.safetensors" for gain, name in VARIANTS.items()}
+    cards = {gain: read_card(path) for gain, path in weights.items()}
     nights = in_microvolts(load_nights(data), data)
     validation = CrossValidation(folds, min(run_folds or folds, folds), stride, seed)
     figures = validation.run(nights, recipe, folder, progress("cross-validation"))
@@ -111,12 +115,14 @@ def evaluate_bandpower(
         f"--run-folds {validation.run_folds} --stride {stride} --seed {seed} "
         f"--steps {recipe.steps} --threads {threads}"
     )
-    for gain, card in contents.items():
+    for gain, card in cards.items():
+        # Figures of a shorter training do not describe the weights of this card: name the steps.
         shipped = card["recipe"]["steps"] == recipe.steps
         name = "cross_validated" if shipped else f"cross_validated_{recipe.steps}_steps"
         card["figures"][name] = {"command": command, **figures[gain]}
         text = json.dumps(card, indent=2) + "\n"
-        cards[gain].with_suffix(".json").write_text(text, encoding="utf-8")
+        with whole_file(weights[gain].with_suffix(".json")) as file:
+            file.write(text.encode())
         for track in ("live", "revised"):
             found = figures[gain][track]
             typer.echo(

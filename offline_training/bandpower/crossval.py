@@ -1,4 +1,7 @@
-"""Honest figures of the band-power weights: every subject staged by networks that never saw it."""
+"""Cross-validation of the band-power weights by subject.
+
+Every subject is staged by networks that were not trained on it.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from models.contract import Gain
+from models.files import whole_file
+from models.mc2sleepnet import MC2SleepNet
 from monitor.errors import InputError
 from monitor.types import Track
 from offline_training.bandpower.fit import fit
-from offline_training.bandpower.recipe import Recipe
+from offline_training.bandpower.recipe import BandPowerRecipe
 from offline_training.bandpower.staging import stream_nights
 from offline_training.data.bandpowers import TRIM, Night, hold_out, subject_of
 from offline_training.data.npz import read_npz
@@ -28,8 +33,12 @@ FOLD_SEED = 2026
 
 @dataclass(frozen=True, slots=True)
 class CrossValidation:
-    """Which folds are run and how; ``stride``: every so many epochs are scored, each from its full
-    context of consecutive epochs."""
+    """Folds of subjects, trained and scored with one recipe.
+
+    - The first ``run_folds`` of ``folds`` folds are run.
+    - Every ``stride``-th epoch is scored, each from its full context of consecutive epochs.
+    - Fold k is trained with seed ``seed`` + k.
+    """
 
     folds: int
     run_folds: int
@@ -37,20 +46,21 @@ class CrossValidation:
     seed: int
 
     def run(
-        self, nights: Sequence[Night], recipe: Recipe, folder: Path, report: Report
+        self, nights: Sequence[Night], recipe: BandPowerRecipe, folder: Path, report: Report
     ) -> dict[Gain, dict[str, Any]]:
-        """Train without each fold's subjects and stage them; figures pooled over the folds.
+        """Train without each fold's subjects, stage them, and return figures over all folds.
 
-        Early stopping and calibration use other subjects, held out of each fold's training part.
-        What each fold said is kept in ``folder``; a fold found there is not run again.
+        Early stopping and calibration use other subjects, held out of the fold's training part.
+        The predictions of each fold are kept in ``folder``; a fold found there is not run again.
 
         Raises
         ------
         InputError
-            ``folder`` holds folds of another recipe, seed or set of recordings.
+            ``folder`` holds a fold that is damaged, or of another recipe, seed or set of
+            recordings.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        said = []
+        predictions = []
         for k, (rest, fold) in enumerate(
             split_subjects(nights, self.folds, FOLD_SEED)[: self.run_folds]
         ):
@@ -61,53 +71,51 @@ class CrossValidation:
                 def report_fold(step: int, steps: int, line: str, k: int = k) -> None:
                     report(k * steps + step, self.run_folds * steps, f"fold {k}: {line}")
 
-                self._run_fold(rest, fold, recipe, k, path, identity, report_fold)
-            said.append(_read(path, identity))
-        pooled = {name: np.concatenate([one[name] for one in said]) for name in said[0]}
+                networks = fit(*hold_out(rest), recipe, self.seed + k, report_fold)
+                self._write(path, identity, networks, fold, recipe)
+            predictions.append(_read(path, identity))
+        pooled = {
+            name: np.concatenate([one[name] for one in predictions]) for name in predictions[0]
+        }
         return {gain: self._figures(pooled, gain) for gain in Gain}
 
-    def _run_fold(
+    def _write(
         self,
-        rest: list[Night],
-        fold: list[Night],
-        recipe: Recipe,
-        k: int,
         path: Path,
         identity: str,
-        report: Report,
+        networks: dict[Gain, MC2SleepNet],
+        fold: list[Night],
+        recipe: BandPowerRecipe,
     ) -> None:
-        train, held_out = hold_out(rest)
-        networks = fit(train, held_out, recipe, self.seed + k, report)
-        said: dict[str, Any] = {"identity": identity}
+        """Stage the nights of ``fold`` with both variants and write stages and probabilities."""
+        arrays: dict[str, Any] = {"identity": identity}
         for gain, network in networks.items():
             streamed = stream_nights(
                 network, fold, recipe.context_epochs, recipe.revision_epochs, self.stride
             )
-            said["truth"] = streamed.truth
-            said[f"{gain.value}_live"], said[f"{gain.value}_revised"] = probabilities(
-                network, streamed
-            )
-        said["recording"] = np.repeat(
+            live, revised = probabilities(network, streamed)
+            arrays["truth"] = streamed.truth
+            arrays[f"{gain.value}_live"], arrays[f"{gain.value}_revised"] = live, revised
+        arrays["recording"] = np.repeat(
             [night.recording for night in fold],
             [len(range(0, len(night.stage), self.stride)) for night in fold],
         )
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
-            np.savez(file, **said)
-        part.replace(path)
+        with whole_file(path) as file:
+            np.savez(file, **arrays)
 
-    def _identity(self, recipe: Recipe, k: int, fold: list[Night]) -> str:
+    def _identity(self, recipe: BandPowerRecipe, k: int, fold: list[Night]) -> str:
+        """Return all that decides the predictions of fold ``k``, as JSON."""
         return json.dumps(
             [self.folds, self.stride, self.seed, k, asdict(recipe), [n.recording for n in fold]]
         )
 
     def _figures(self, pooled: dict[str, Any], gain: Gain) -> dict[str, Any]:
         subjects = np.array([subject_of(str(name)) for name in pooled["recording"]])
-        drawn = f"{np.unique(subjects).size} subjects drawn with replacement"
+        method = f"{np.unique(subjects).size} subjects drawn with replacement"
         live, revised = (
             replace(
                 TrackScores.of(pooled["truth"], pooled[f"{gain.value}_{track.value}"], subjects),
-                interval_method=drawn,
+                interval_method=method,
             )
             for track in Track
         )
@@ -122,10 +130,11 @@ class CrossValidation:
 
 
 def _read(path: Path, identity: str) -> dict[str, Any]:
+    """Read the predictions of a fold. Raises InputError if they are damaged or of another one."""
     tracks = [f"{gain.value}_{track.value}" for gain in Gain for track in Track]
-    said = read_npz(path, ("identity", "truth", "recording", *tracks))
-    if str(said.pop("identity")) != identity:
+    found = read_npz(path, ("identity", "truth", "recording", *tracks))
+    if str(found.pop("identity")) != identity:
         raise InputError(
             f"{path} is a fold of another recipe, seed or set of recordings; choose another folder"
         )
-    return said
+    return found

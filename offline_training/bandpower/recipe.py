@@ -1,4 +1,4 @@
-"""How the band-power weights are trained: every number."""
+"""Every number of the training of the band-power weights."""
 
 from __future__ import annotations
 
@@ -8,19 +8,24 @@ from models.mc2sleepnet import NetworkConfig
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """How the band-power weights are trained.
+class BandPowerRecipe:
+    """Everything that decides the training of the band-power weights, except data and seed.
 
-    - Windows hold ``context_epochs``; half of a batch is staged causally (`training.tracks`).
-    - ``noise`` is drawn per epoch and band, ``offset`` per window and band, ``gain`` per window,
-      all in ln units of power. Noise and offset are small: strong tilts hurt. ``gain`` keeps the
-      absolute network right where microvolts are not, and cost nothing where they are.
-    - ``between`` of the windows are of a derivation between Fpz-Cz and Pz-Oz: log powers mixed in a
-      random share. Stages of other derivations get better, those of Fpz-Cz no worse.
-    - ``mutual``: how much of what is to be learned comes from what both variants agree on.
-    - ``floor`` of the windows have the noise of a worse recorder added: white to pink, 5 to 30 dB
+    - Windows hold ``context_epochs`` epochs. Half of a batch is staged causally
+      (`training.tracks`).
+    - ``noise``, ``offset`` and ``gain`` are standard deviations in ln units of power. Noise is
+      drawn per epoch and band, offset per window and band, gain per window. Noise and offset are
+      small: strong tilts of the spectrum made staging worse. Gain makes the absolute network
+      tolerate wrong microvolts, at no cost where they are right.
+    - ``between``: share of windows from a derivation between Fpz-Cz and Pz-Oz. Their log powers
+      are mixed in a random proportion. Other derivations are then staged better, and Fpz-Cz no
+      worse.
+    - ``mutual``: share of the target that comes from the mean answer of both variants. The expert's
+      stage is the rest.
+    - ``floor``: share of windows with the noise of a worse recorder: white to pink, 5 to 30 dB
       below the power of the window's newest epoch.
-    - ``hide`` of the windows have a random run of epochs unscored.
+    - ``hide``: share of windows in which a random run of epochs is made unscored.
+    - ``evaluate_stride``: validation stages every so many epochs of the held-out nights.
     """
 
     context_epochs: int = 120
@@ -47,6 +52,7 @@ class Recipe:
     dropout: float = 0.1
 
     def network_config(self, gain_free: bool) -> NetworkConfig:
+        """Return the config of a network whose only input is the band powers."""
         return NetworkConfig(
             raw=False,
             frames=False,

@@ -1,4 +1,4 @@
-"""Band-power nights, encoded and streamed."""
+"""Staging of nights that are given as band powers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from offline_training.evaluation.streaming import EmbeddedNight, Streamed, strea
 
 
 def embed_night(network: MC2SleepNet, night: Night) -> Tensor:
-    """(n, E)."""
+    """Return the embedding of each epoch, float32 (n, E)."""
     return network.embed(EpochInputs(log_power=torch.from_numpy(night.log_power)))
 
 
@@ -25,7 +25,7 @@ def stream_nights(
     revision_epochs: int,
     stride: int = 1,
 ) -> Streamed:
-    """`stream_all` over nights of band powers; epochs without an expert's stage are unscored."""
+    """Stage nights of band powers as `stream_all` does. Epochs without a stage are unscored."""
     network.eval()
     embedded = (
         EmbeddedNight(embed_night(network, night), night.stage, night.stage >= 0)

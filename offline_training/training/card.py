@@ -1,4 +1,4 @@
-"""What the card of trained weights says besides contract and network."""
+"""Card fields of trained weights: data, licences, recipe, limits and figures."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from offline_training.data.licences import terms
 from offline_training.data.recordings import Recording
 from offline_training.data.surrogates import DATASET as SURROGATE
 from offline_training.evaluation.scores import Scores
-from offline_training.training.job import Job, before
-from offline_training.training.origin import Origin
+from offline_training.training.job import Job, earlier_parts
+from offline_training.training.provenance import Provenance
 from offline_training.training.reading import truth
 
 LIMITS = [
@@ -33,16 +33,20 @@ GAIN_LIMIT = {
 NO_SHIPPING = "Must not be shipped or shared: a licence of the training data forbids it."
 
 
-def described(
+def card_fields(
     train: Sequence[Recording],
     held_out: Sequence[Recording],
     job: Job,
     scores: Mapping[Track, Scores],
     speed: dict[str, Any],
 ) -> dict[str, Any]:
-    """All of it, ready for `models.weights.save`."""
-    origin = Origin.of(job.init)
-    data = {**_data(train, held_out, origin), "wake_kept": job.trim}
+    """Return the card's fields for `models.weights.save`, all but contract and network.
+
+    ``scores`` are those of the held-out recordings, ``speed`` the result of
+    `throughput.throughput`.
+    """
+    provenance = Provenance.of(job.init)
+    data = {**_data(train, held_out, provenance), "wake_kept": job.trim}
     surrogate = all(one.dataset == SURROGATE for one in [*train, *held_out])
     limits = [*LIMITS, GAIN_LIMIT[job.gain]]
     if surrogate:
@@ -55,7 +59,7 @@ def described(
     )
     if surrogate:
         note += "; surrogate EEG, no real signal"
-    if known_subjects(held_out, origin):
+    if known_subjects(held_out, provenance):
         note += "; the weights it began with were trained on these subjects: nothing of others"
     return {
         "command": job.command,
@@ -63,8 +67,8 @@ def described(
         "recipe": job.recipe.to_json(),
         "seed": job.seed,
         "stages_trained": list(job.parts),
-        "stages_loaded": list(before(job)),
-        "init": origin.to_json(),
+        "stages_loaded": list(earlier_parts(job)),
+        "init": provenance.to_json(),
         "throughput": speed,
         "software": {"torch": torch.__version__},
         "made": datetime.now(UTC).date().isoformat(),
@@ -78,21 +82,24 @@ def described(
     }
 
 
-def known_subjects(held_out: Sequence[Recording], origin: Origin) -> set[str]:
-    """The held-out subjects that the weights a run began with were trained on."""
-    return {one.subject for one in held_out} & origin.train_subjects
+def known_subjects(held_out: Sequence[Recording], provenance: Provenance) -> set[str]:
+    """Return the held-out subjects that the run's first weights were trained on."""
+    return {one.subject for one in held_out} & provenance.train_subjects
 
 
 def _data(
-    train: Sequence[Recording], held_out: Sequence[Recording], origin: Origin
+    train: Sequence[Recording], held_out: Sequence[Recording], provenance: Provenance
 ) -> dict[str, Any]:
-    """Data sets and licences are those of all recordings, these and those behind ``origin``."""
+    """Return data sets, licences and subjects.
+
+    Data sets and licences include those behind the run's first weights: their terms still hold.
+    """
     everything = [*train, *held_out]
     shared = {one.subject for one in train} & {one.subject for one in held_out}
     return {
         **terms(
-            origin.datasets | {one.dataset for one in everything},
-            origin.licences | {one.licence for one in everything},
+            provenance.datasets | {one.dataset for one in everything},
+            provenance.licences | {one.licence for one in everything},
         ),
         "train_subjects": sorted({one.subject for one in train}),
         "held_out_subjects": sorted({one.subject for one in held_out}),

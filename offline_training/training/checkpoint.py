@@ -1,10 +1,11 @@
-"""A part of the training on disk: one safetensors file that holds all that goes on from there.
+"""The state of one part of the training on disk: a safetensors file that a run resumes from.
 
-    network.*   the weights of the last step     averaged.*  their running mean, if one is kept
-    best.*      the weights that are kept        adam.*      the optimiser, by parameter
+    network.*   weights of the last step         averaged.*  their moving average, if there is one
+    best.*      weights with the least loss      adam.*      state of the optimiser, by parameter
 
-Counters are JSON in the file's metadata, so that tensors and counters cannot come apart. Random
-draws need no state: every micro-batch's follow from seed, part, step and its number.
+The counters are JSON in the file's metadata, so tensors and counters are always of one moment. The
+state of random generators is not needed: seed, part, step and number of a micro-batch decide its
+draws.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ Tensors = dict[str, Tensor]
 
 @dataclass(slots=True)
 class Counters:
-    """How far a part is.
+    """Progress of one part. The field names are keys of the checkpoint's JSON.
 
-    ``looked`` at the validation subjects at least once; ``looks_without_gain`` since their best
-    loss. ``training_s`` and ``epochs`` count training alone, without those looks.
+    - ``step``: steps done. ``best_step``: the step of the weights with ``best_loss``.
+    - ``looked``: True once the validation subjects were looked at, which begins before step 1.
+    - ``looks_without_gain``: validations since the one with the best loss.
+    - ``training_s``, ``epochs``: time and epochs of training alone, without validation.
     """
 
     part: str
@@ -48,7 +51,7 @@ class Counters:
 
 
 def write(path: Path, counters: Counters, groups: dict[str, Tensors]) -> None:
-    """Replace ``path`` as a whole: a process killed here leaves the checkpoint before it."""
+    """Replace the file at ``path``. If the process is killed here, the old file stays whole."""
     tensors = {
         f"{group}.{name}": tensor.detach().cpu().contiguous()
         for group, members in groups.items()
@@ -59,7 +62,7 @@ def write(path: Path, counters: Counters, groups: dict[str, Tensors]) -> None:
 
 
 def read(path: Path) -> tuple[Counters, dict[str, Tensors]]:
-    """Counters and groups of tensors, on the CPU.
+    """Return the counters and the groups of tensors, on the CPU.
 
     Raises
     ------
@@ -75,13 +78,17 @@ def read(path: Path) -> tuple[Counters, dict[str, Tensors]]:
                 groups.setdefault(group, {})[name] = file.get_tensor(key)
     except (OSError, safetensors.SafetensorError, TypeError, KeyError, ValueError) as exc:
         raise InputError(
-            f"the checkpoint {path} is damaged: remove it to train that part anew ({exc})"
+            f"the checkpoint {path} is damaged: remove it to train that stage again ({exc})"
         ) from exc
     return counters, groups
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer, names: list[str]) -> Tensors:
-    """The optimiser's state by parameter name and quantity; ``names`` in its order."""
+    """Return the optimiser's state with keys "parameter|quantity".
+
+    ``names`` are the parameters' names in the optimiser's order. PyTorch's own state numbers the
+    parameters instead, and a number would fit the wrong parameter of another network.
+    """
     state = optimiser.state_dict()["state"]
     return {
         f"{names[index]}|{quantity}": tensor
@@ -91,7 +98,10 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer, names: list[str]) -> Ten
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, names: list[str], found: Tensors) -> None:
-    """Undo `optimiser_tensors`."""
+    """Load a state that `optimiser_tensors` returned.
+
+    Raises ValueError if it holds a parameter that is not in ``names``.
+    """
     state: dict[int, Tensors] = {}
     for key, tensor in found.items():
         name, _, quantity = key.partition("|")

@@ -1,8 +1,8 @@
-"""Several processes, each with its own GPU (or CPU), that train one network: `torchrun`.
+"""Several processes that train one network, each on its own GPU (or CPU), started by `torchrun`.
 
-Every step's batch is a fixed list of micro-batches; process r of w works off numbers r, r + w, ...
-and the gradients are summed over all. So w processes do what one process does by accumulation,
-down to the random draws, and a run may go on with another number of processes.
+The batch of a step is a fixed list of micro-batches. Process r of w computes numbers r, r + w, ...,
+and the gradients are summed over all processes. So w processes do what one process does by
+accumulation, with the same random draws, and a run may resume with another number of processes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """This process among ``world``: number ``rank``, computing on ``device``."""
+    """This process among ``world`` processes: its number ``rank``, from 0, and its ``device``.
+
+    All processes must make the same collective calls (`all_reduce`, `broadcast`, `barrier`,
+    `broadcast_number`) in the same order. With one process these calls do nothing.
+    """
 
     rank: int
     world: int
@@ -27,48 +31,57 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes files and speaks."""
+        """True for the one process that writes files and prints."""
         return self.rank == 0
 
-    def sum(self, tensors: Sequence[Tensor]) -> None:
-        """Each of ``tensors`` (same dtype and device) becomes its sum over the processes."""
+    def all_reduce(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each of ``tensors`` (same dtype and device) by its sum over the processes."""
         if self.world == 1:
             return
+        # One call for all tensors: many small ones would wait for the network each time.
         flat = torch.cat([tensor.flatten() for tensor in tensors])
         dist.all_reduce(flat)
         pieces = torch.split(flat, [tensor.numel() for tensor in tensors])
         for tensor, piece in zip(tensors, pieces, strict=True):
             tensor.copy_(piece.view_as(tensor))
 
-    def share(self, tensor: Tensor, owner: int) -> None:
-        """``tensor``, on the CPU, becomes that of process ``owner``."""
+    def broadcast(self, tensor: Tensor, owner: int) -> None:
+        """Replace ``tensor``, on the CPU, by the one of process ``owner``."""
         if self.world == 1:
             return
-        moved = tensor.to(self.device)
+        moved = tensor.to(self.device)  # NCCL moves GPU tensors only
         dist.broadcast(moved, owner)
         tensor.copy_(moved)
 
-    def meet(self) -> None:
-        """Wait until every process is here."""
-        self.sum([torch.zeros(1, device=self.device)])
+    def barrier(self) -> None:
+        """Wait until every process has made this call."""
+        self.all_reduce([torch.zeros(1, device=self.device)])
 
-    def agreed(self, value: float) -> float:
-        """The first process's ``value``: rounding must not part the processes' decisions."""
-        one = torch.tensor(value, dtype=torch.float64)
-        self.share(one, 0)
-        return float(one)
+    def broadcast_number(self, value: float) -> float:
+        """Return the first process's ``value``.
+
+        Decisions that depend on it (to stop, to keep weights) are then the same everywhere, even
+        if the processes round differently.
+        """
+        number = torch.tensor(value, dtype=torch.float64)
+        self.broadcast(number, 0)
+        return float(number)
 
 
-def alone() -> Ranks:
-    """One process, on the GPU if there is one."""
+def single_process() -> Ranks:
+    """Return the `Ranks` of a run without other processes, on the GPU if there is one."""
     return Ranks(0, 1, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 @contextmanager
-def joined() -> Iterator[Ranks]:
-    """This process as `torchrun` started it, NCCL on GPUs, gloo on CPUs; `alone` without."""
+def process_group() -> Iterator[Ranks]:
+    """Join the processes that `torchrun` started, and leave them at the end of the block.
+
+    The processes talk over NCCL on GPUs and over gloo on CPUs. Without `torchrun` this yields
+    `single_process`.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield alone()
+        yield single_process()
         return
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))

@@ -1,4 +1,7 @@
-"""A run: the parts one after the other, calibration, weights. The paper's folds run it too."""
+"""A run: train the parts in order, calibrate, and write weights, card and pictures.
+
+A fold of the paper's protocol (`paper.py`) is a run too.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from models.card import VARIANTS
 from models.contract import Gain, ModelContract
@@ -16,32 +18,39 @@ from models.mc2sleepnet import MC2SleepNet
 from models.weights import save
 from monitor.errors import InputError
 from monitor.types import Track
+from offline_training.arrays import F32, I64
 from offline_training.data.recordings import Recording
 from offline_training.evaluation.scores import Scores
 from offline_training.evaluation.streaming import probabilities
 from offline_training.evaluation.track import TrackScores
 from offline_training.progress import Report, progress
-from offline_training.training import card, checkpoint
+from offline_training.training import checkpoint
 from offline_training.training.augment import augmentations
+from offline_training.training.card import card_fields
 from offline_training.training.checkpoint import Counters
 from offline_training.training.distributed import Ranks
 from offline_training.training.finetuning import FinetunePart
 from offline_training.training.folder import RunFolder
-from offline_training.training.job import Job, before, begin
-from offline_training.training.parts import TRAINED, Looked, Part
+from offline_training.training.job import Job, earlier_parts, initial_network
+from offline_training.training.parts import TRAINED, Part, ValidationResult
 from offline_training.training.pretraining import EpochPart, SequencePart
 from offline_training.training.throughput import throughput
 from offline_training.training.tracks import calibrate
 from offline_training.training.trainer import Trainer
 
-Tell = Callable[[str, int], Report]
-"""Begins to report on a part, from a step on: `progress`."""
+StartReport = Callable[[str, int], Report]
+"""Function that returns the `Report` of a part. It gets the part's name and the steps done."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fitted:
-    """``scores``: of the validation subjects, by track; empty, and ``weights`` None, unless
-    fine-tuning was among the parts."""
+class FitResult:
+    """The network of a run and its figures.
+
+    - ``scores``: of the validation subjects, by track.
+    - ``weights``: the file with the weights.
+
+    Without fine-tuning there are no weights yet: ``scores`` is empty and ``weights`` is None.
+    """
 
     network: MC2SleepNet
     throughput: dict[str, Any]
@@ -54,48 +63,63 @@ def fit(
     validation: Sequence[Recording],
     job: Job,
     ranks: Ranks,
-    tell: Tell = progress,
-) -> Fitted:
-    """Train the parts of ``job``, going on where its folder left off; after fine-tuning, calibrate
-    on ``validation`` and write weights and card.
+    start_report: StartReport = progress,
+) -> FitResult:
+    """Train the parts of ``job``, resuming from its folder.
+
+    After fine-tuning, calibrate on ``validation`` and write weights and card.
 
     Raises
     ------
     InputError
-        The folder holds another run, a part that the job builds on is missing there or was
-        trained too late, or the network lacks a stream that a part needs.
+        The folder holds another run, a part that the job builds on is missing or unfinished
+        there, a later part was trained without one of the job's, or the network lacks a stream
+        that a part needs.
     """
     folder, config = RunFolder(job.out), job.config(train, validation)
     folder.check(config)
-    network = begin(job, train)
-    earlier = before(job)
+    network = initial_network(job, train)
+    earlier = earlier_parts(job)
     for buffer in network.buffers():
-        ranks.share(buffer, 0)  # other machines may round otherwise
+        ranks.broadcast(buffer, 0)  # another machine may round the means of features differently
     network = network.to(ranks.device)
-    done: list[Counters] = []
+    finished: list[Counters] = []
     part: Part[Any] | None = None
     for name in TRAINED:
         if name in earlier:
-            done.append(_load_finished(folder.checkpoint(name), name, network))
+            finished.append(_load_finished(folder.checkpoint(name), name, network))
         elif name in job.parts:
             part = _part(name, network, train, validation, job, ranks)
-            done.append(_run(part, network, job, config, folder, ranks, tell))
-    speed = throughput(done, job.recipe)
+            finished.append(_run(part, network, job, config, folder, ranks, start_report))
+    speed = throughput(finished, job.recipe)
     if ranks.first:
         folder.write_json("throughput.json", speed)
         _draw_curves(folder)
     if not isinstance(part, FinetunePart):
-        return Fitted(network, speed, {}, None)
-    streamed = part.streamed(network, stride=1)
+        return FitResult(network, speed, {}, None)
+    return _finish(part, network, train, validation, job, ranks, speed)
+
+
+def _finish(
+    part: FinetunePart,
+    network: MC2SleepNet,
+    train: Sequence[Recording],
+    validation: Sequence[Recording],
+    job: Job,
+    ranks: Ranks,
+    speed: dict[str, Any],
+) -> FitResult:
+    """Calibrate and score a fine-tuned network; write weights, card and confusion matrices."""
+    streamed = part.stream_validation(network, stride=1)
     calibrate(network, streamed)
     answers = dict(zip(Track, probabilities(network, streamed), strict=True))
     scores = {track: Scores.of(streamed.truth, answer) for track, answer in answers.items()}
     weights = job.out / f"mc2sleepnet-{VARIANTS[job.gain]}.safetensors"
     if ranks.first:
-        _save(weights, network, job, card.described(train, validation, job, scores, speed))
-        groups = np.repeat(np.arange(len(validation)), [len(one.stage) for one in validation])
-        _draw_confusion(folder, streamed.truth, answers, groups)
-    return Fitted(network, speed, scores, weights)
+        _save(weights, network, job, card_fields(train, validation, job, scores, speed))
+        nights = np.repeat(np.arange(len(validation)), [len(one.stage) for one in validation])
+        _draw_confusion(RunFolder(job.out), streamed.truth, answers, nights)
+    return FitResult(network, speed, scores, weights)
 
 
 def _part(
@@ -120,31 +144,34 @@ def _run(
     config: dict[str, Any],
     folder: RunFolder,
     ranks: Ranks,
-    tell: Tell,
+    start_report: StartReport,
 ) -> Counters:
+    """Train one part; report and record every validation."""
     report: Report | None = None
 
-    def watch(counters: Counters, training_loss: float, looked: Looked) -> None:
-        folder.claim(config)  # from here on there is something to go on with
-        folder.append(counters, training_loss, looked)
+    def on_validation(counters: Counters, training_loss: float, result: ValidationResult) -> None:
+        # Claim the folder only now: a run that fails before its first result leaves it free.
+        folder.claim(config)
+        folder.append(counters, training_loss, result)
         assert report is not None
         if counters.step:
             report(
                 counters.step,
                 part.schedule.steps,
-                f"loss {training_loss:.4f}  validation {looked}"
+                f"loss {training_loss:.4f}  validation {result}"
                 f"  {counters.epochs_per_s:,.0f} epochs/s",
             )
 
-    trainer = Trainer(part, network, job.seed, ranks, folder.checkpoint(part.name), watch)
+    checkpoint_path = folder.checkpoint(part.name)
+    trainer = Trainer(part, network, job.seed, ranks, checkpoint_path, on_validation)
     if ranks.first:
-        folder.forget_after(trainer.counters)
-    report = tell(part.name, trainer.counters.step)
+        folder.drop_rows_after(trainer.counters)
+    report = start_report(part.name, trainer.counters.step)
     return trainer.run()
 
 
 def _load_finished(path: Path, name: str, network: MC2SleepNet) -> Counters:
-    """The best weights of a part that was trained before go into ``network``."""
+    """Load the best weights of a part that an earlier run trained into ``network``."""
     if not path.is_file():
         raise InputError(f"{path} is missing: run --stage {name} (or all) first, or give --init")
     counters, groups = checkpoint.read(path)
@@ -154,8 +181,8 @@ def _load_finished(path: Path, name: str, network: MC2SleepNet) -> Counters:
     return counters
 
 
-def _save(path: Path, network: MC2SleepNet, job: Job, described: dict[str, Any]) -> None:
-    """Write the weights without what only pre-training needs."""
+def _save(path: Path, network: MC2SleepNet, job: Job, fields: dict[str, Any]) -> None:
+    """Write weights and card, without the modules that only pre-training needs."""
     staging = MC2SleepNet(replace(network.config, pretraining=False), network.spectrogram)
     state = network.state_dict()
     staging.load_state_dict({name: state[name] for name in staging.state_dict()})
@@ -167,10 +194,10 @@ def _save(path: Path, network: MC2SleepNet, job: Job, described: dict[str, Any])
         context_epochs=job.recipe.sequence_length,
         revision_epochs=job.recipe.revision_epochs,
         embedding_dim=staging.config.embedding_dim,
-        weights_sha256="",
+        weights_sha256="",  # `save` fills it in
         spectrogram=staging.spectrogram,
     )
-    save(path, staging, contract, described)
+    save(path, staging, contract, fields)
 
 
 def _draw_curves(folder: RunFolder) -> None:
@@ -179,13 +206,9 @@ def _draw_curves(folder: RunFolder) -> None:
     curves_png(folder.path / "curves.png", folder.rows())
 
 
-def _draw_confusion(
-    folder: RunFolder,
-    truth: npt.NDArray[np.int64],
-    answers: dict[Track, npt.NDArray[np.float32]],
-    groups: npt.NDArray[np.int64],
-) -> None:
-    from offline_training.evaluation.figures import confusion_png
+def _draw_confusion(folder: RunFolder, truth: I64, answers: dict[Track, F32], nights: I64) -> None:
+    """Draw both tracks. ``nights`` int64 (n,) numbers the night of each epoch."""
+    from offline_training.evaluation.figures import confusion_png  # matplotlib takes a second
 
-    pooled = {track: TrackScores.of(truth, answer, groups) for track, answer in answers.items()}
+    pooled = {track: TrackScores.of(truth, answer, nights) for track, answer in answers.items()}
     confusion_png(folder.path / "confusion.png", {"validation subjects": pooled})

@@ -1,13 +1,13 @@
-"""A run's folder: what a run wrote, and where it goes on.
+"""The folder of a run: its files, and the check that a run resumes only what it began.
 
 ::
 
-    RUN/config.json        gain, seed, recipe, recordings: a run goes on only with the same
-    RUN/metrics.csv        one row a look at the validation subjects
-    RUN/throughput.json    epochs a second of each part, and what the paper's protocol would take
+    RUN/config.json        gain, seed, recipe, recordings: the run resumes only with the same
+    RUN/metrics.csv        one row per validation
+    RUN/throughput.json    epochs per second of each part, projected hours of the paper's protocol
     RUN/curves.png         training and validation loss
-    RUN/confusion.png      validation subjects, live and revised
-    RUN/checkpoints/       one safetensors file a part
+    RUN/confusion.png      confusion of the validation subjects, live and revised
+    RUN/checkpoints/       one safetensors file per part
     RUN/<name>.safetensors, RUN/<name>.json    the weights and their card
 """
 
@@ -24,7 +24,7 @@ from typing import Any
 from monitor.errors import InputError
 from offline_training.data.files import write_whole
 from offline_training.training.checkpoint import Counters
-from offline_training.training.parts import Looked
+from offline_training.training.parts import ValidationResult
 
 COLUMNS = (
     *("part", "step", "training_loss", "validation_loss", "found"),
@@ -32,12 +32,16 @@ COLUMNS = (
     *("live_accuracy", "live_kappa", "revised_accuracy", "revised_kappa"),
     *("training_s", "epochs_per_s"),
 )
+"""Columns of ``metrics.csv``. A part fills its own figures; ``found`` is the share of epochs whose
+raw embedding is nearest to its own spectral one."""
 
 Row = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
+    """Reads and writes the files of one run, all but weights and card."""
+
     path: Path
 
     @property
@@ -52,12 +56,12 @@ class RunFolder:
         return self.path / "config.json"
 
     def claim(self, config: dict[str, Any]) -> None:
-        """Take the folder for the run that ``config`` describes, unless it has it already."""
+        """Reserve the folder for the run that ``config`` describes, if it is not reserved yet."""
         if not self.config.is_file():
             self.write_json("config.json", config)
 
     def check(self, config: dict[str, Any]) -> None:
-        """Whether the run that ``config`` describes may begin or go on here.
+        """Check that the run that ``config`` describes may begin or resume in this folder.
 
         Raises
         ------
@@ -71,12 +75,12 @@ class RunFolder:
             found = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as exc:
             raise InputError(f"{path} is damaged: choose another --out") from exc
-        config = json.loads(json.dumps(config))
+        config = json.loads(json.dumps(config))  # compare as JSON: tuples become lists
         if found != config:
             other = [key for key in config if found.get(key) != config[key]]
             raise InputError(
                 f"{self.path} holds a run with another {' and '.join(other) or 'configuration'}: "
-                "choose another --out, or repeat its options to go on with it"
+                "choose another --out, or repeat the options of that run to resume it"
             )
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
@@ -84,14 +88,17 @@ class RunFolder:
         write_whole(self.path / name, lambda file: file.write(text.encode()))
 
     def rows(self) -> list[Row]:
-        """The metrics so far; a last row that a killed run left unfinished is not among them."""
+        """Return the rows of ``metrics.csv``, without an incomplete last row.
+
+        A run that is killed while it appends a row leaves it incomplete.
+        """
         if not self.metrics.is_file():
             return []
         lines = self.metrics.read_bytes().decode(errors="replace").splitlines(keepends=True)
         return list(csv.DictReader(line for line in lines if line.endswith("\n")))
 
-    def forget_after(self, counters: Counters) -> None:
-        """Drop rows of steps that an interrupted run did but its checkpoint does not know."""
+    def drop_rows_after(self, counters: Counters) -> None:
+        """Remove rows of steps that are not in the checkpoint: the resumed run repeats them."""
         last = counters.step if counters.looked else -1
         kept = [
             row for row in self.rows() if row["part"] != counters.part or int(row["step"]) <= last
@@ -102,15 +109,16 @@ class RunFolder:
         writer.writerows(kept)
         write_whole(self.metrics, lambda file: file.write(text.getvalue().encode()))
 
-    def append(self, counters: Counters, training_loss: float, looked: Looked) -> None:
+    def append(self, counters: Counters, training_loss: float, result: ValidationResult) -> None:
+        """Add one row to ``metrics.csv``. A ``training_loss`` of NaN leaves its cell empty."""
         row = {
             "part": counters.part,
             "step": counters.step,
             "training_loss": "" if math.isnan(training_loss) else training_loss,
-            "validation_loss": looked.loss,
+            "validation_loss": result.loss,
             "training_s": round(counters.training_s, 3),
             "epochs_per_s": round(counters.epochs_per_s, 1),
-            **looked.figures,
+            **result.figures,
         }
         with self.metrics.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, COLUMNS).writerow(row)

@@ -1,4 +1,4 @@
-"""What a run is asked to do, and the network it begins with."""
+"""The task of a run, and the network that it begins with."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from offline_training.data.recordings import Recording, hold_out_subjects
 from offline_training.training.folder import RunFolder
 from offline_training.training.parts import parts_of
 from offline_training.training.reading import standardise, truth
-from offline_training.training.recipe import Recipe
+from offline_training.training.recipe import TrainingRecipe
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to train, and where.
+    """The task of one run: what to train, from which weights, and where to write it.
 
-    - ``parts``: which of `parts.TRAINED`.
-    - ``recipe.network`` has the shape of the weights ``init``, if those are given, and reads
-      amplitude as ``gain`` says: see `planned`.
-    - ``channel``, ``trim`` (how much wake the recordings keep), ``command`` and ``version`` are
-      what contract and card say.
+    - ``parts``: keys of `parts.TRAINED`, those to train.
+    - ``recipe.network`` has the shape of the weights ``init`` if there are any, and its inputs
+      match ``gain``. `resolved` makes it so.
+    - ``channel``, ``trim`` (how much wake the recordings keep), ``command`` and ``version`` go
+      into contract and card.
     """
 
     out: Path
-    recipe: Recipe
+    recipe: TrainingRecipe
     gain: Gain
     seed: int
     parts: tuple[str, ...]
@@ -44,7 +44,7 @@ class Job:
     init: Path | None = None
 
     def config(self, train: Sequence[Recording], validation: Sequence[Recording]) -> dict[str, Any]:
-        """All that decides the result. Two runs with the same can share a folder."""
+        """Return all that decides the result. Runs with the same config can share a folder."""
         init = None
         if self.init is not None:
             init = hashlib.sha256(self.init.read_bytes()).hexdigest()
@@ -55,13 +55,13 @@ class Job:
             "recipe": self.recipe.to_json(),
             "channel": self.channel,
             "trim": self.trim,
-            "train_recordings": contents(train),
-            "validation_recordings": contents(validation),
+            "train_recordings": content_hashes(train),
+            "validation_recordings": content_hashes(validation),
         }
 
 
-def contents(recordings: Sequence[Recording]) -> dict[str, str]:
-    """What is in each recording, as one sha256: its samples, stages and usable epochs."""
+def content_hashes(recordings: Sequence[Recording]) -> dict[str, str]:
+    """Return, by recording, one sha256 of its samples, stages and usable epochs."""
     return {
         f"{one.dataset}/{one.name}": hashlib.sha256(
             one.sha256.encode() + one.stage.tobytes() + one.usable.tobytes()
@@ -70,18 +70,19 @@ def contents(recordings: Sequence[Recording]) -> dict[str, str]:
     }
 
 
-def planned(
-    recipe: Recipe, gain: Gain | None, init: Path | None, add: Sequence[str] = ()
-) -> tuple[Recipe, Gain]:
-    """``recipe`` with the network that is to be trained, and the gain it is trained for.
+def resolved(
+    recipe: TrainingRecipe, gain: Gain | None, init: Path | None, add: Sequence[str] = ()
+) -> tuple[TrainingRecipe, Gain]:
+    """Return the recipe and the gain to train with.
 
-    Shape, context and gain of the weights ``init`` go before those of the recipe; ``add`` names
-    inputs (raw, frames) that they lack and the network is to have, of the recipe's size.
+    With ``init``, the shape, the context and the gain of those weights replace those of
+    ``recipe``. ``add`` names inputs ("raw", "frames") that these weights lack and the new network
+    shall have, in the recipe's size. Without ``init`` and ``gain``, the gain is KNOWN.
 
     Raises
     ------
     InputError
-        ``gain`` is not that of ``init``, or ``init`` has one of ``add`` already.
+        ``gain`` is not that of ``init``, or ``init`` has an input of ``add`` already.
     """
     if init is None:
         gain = gain or Gain.KNOWN
@@ -91,10 +92,13 @@ def planned(
     network, contract = load(init)
     if gain not in (None, contract.gain):
         raise InputError(
-            f"--gain {gain} does not fit the weights {init}, which are for gain {contract.gain}"
+            f"--gain {gain} does not fit the weights {init}, which are for gain {contract.gain}: "
+            "leave out --gain"
         )
-    if had := [name for name in add if getattr(network.config, name)]:
-        raise InputError(f"the weights {init} read {had[0]} already: leave out --add {had[0]}")
+    if present := [name for name in add if getattr(network.config, name)]:
+        raise InputError(
+            f"the weights {init} read {present[0]} already: leave out --add {present[0]}"
+        )
     shape = replace(
         network.config,
         raw_channels=recipe.network.raw_channels,
@@ -112,8 +116,8 @@ def planned(
     )
 
 
-def begin(job: Job, train: Sequence[Recording]) -> MC2SleepNet:
-    """The network before its first step, with what only pre-training needs.
+def initial_network(job: Job, train: Sequence[Recording]) -> MC2SleepNet:
+    """Build the network as it is before the first step, with the modules for pre-training.
 
     Raises
     ------
@@ -138,47 +142,51 @@ def begin(job: Job, train: Sequence[Recording]) -> MC2SleepNet:
     network.load_state_dict({**network.state_dict(), **known})
     standardise(network, train, known)
     with torch.no_grad():
-        network.temperature.fill_(1.0)  # calibrated anew at the end
+        network.temperature.fill_(1.0)  # the end of the run calibrates it again
     return network
 
 
-def before(job: Job) -> tuple[str, ...]:
-    """The parts whose result the job builds on, and finds in its folder: all that come before its
-    own or, where it begins with weights, those of them that were trained there.
+def earlier_parts(job: Job) -> tuple[str, ...]:
+    """Return the parts that the job builds on and whose checkpoints its folder must hold.
+
+    These are all parts before the job's own. A job that begins with weights needs none of them; it
+    builds on those that were trained in its folder.
 
     Raises
     ------
     InputError
-        A part of the job is still to be trained, but a later one was already: without it.
+        The folder holds a later part, and it was trained without a part of this job.
     """
     order = parts_of(job.recipe.network)
     folder = RunFolder(job.out)
-    there = [part for part in order if folder.checkpoint(part).is_file()]
+    present = [part for part in order if folder.checkpoint(part).is_file()]
     for part in job.parts:
-        later = [one for one in there if order.index(one) > order.index(part)]
-        if later and part not in there:
+        later = [one for one in present if order.index(one) > order.index(part)]
+        if later and part not in present:
             raise InputError(
                 f"{folder.checkpoint(later[0])} was trained without stage {part}: choose another "
-                "--out, or remove it to train it after that"
+                f"--out, or remove that file to train its stage again after {part}"
             )
     last = max(order.index(part) for part in job.parts)
     return tuple(
         part
         for part in order[:last]
-        if part not in job.parts and (job.init is None or part in there)
+        if part not in job.parts and (job.init is None or part in present)
     )
 
 
 def hold_out(
     recordings: Sequence[Recording], share: int, known: Collection[str] = ()
 ) -> tuple[list[Recording], list[Recording]]:
-    """(train, validation): one subject in ``share``, none of those ``known`` from an earlier
-    training where there are others; where there is one subject, the last night.
+    """Split into (train, validation): hold out one subject in ``share``.
+
+    Subjects ``known`` from an earlier training are held out only if there are no others. If all
+    recordings are of one subject, the last night is held out.
 
     Raises
     ------
     InputError
-        There is one recording, or no epoch with a stage in either.
+        There is only one recording, or one side of the split has no epoch with a stage.
     """
     if len({one.subject for one in recordings}) > 1:
         train, validation = hold_out_subjects(recordings, share, known)
@@ -186,8 +194,8 @@ def hold_out(
         ordered = sorted(recordings, key=lambda one: one.name)
         train, validation = ordered[:-1], ordered[-1:]
     else:
-        raise InputError("training needs at least two recordings: one is held out to stop in time")
-    for use, part in (("train on", train), ("validate on", validation)):
-        if not any((truth(one) >= 0).any() for one in part):
+        raise InputError("training needs at least two recordings: one is held out for validation")
+    for use, side in (("train on", train), ("validate on", validation)):
+        if not any((truth(one) >= 0).any() for one in side):
             raise InputError(f"the recordings to {use} hold no usable epoch with a stage")
     return train, validation

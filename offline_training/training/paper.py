@@ -1,8 +1,11 @@
-"""The paper's protocol: folds of subjects (Sleep-EDF) or one split (SHHS), pooled, side by side.
+"""The paper's protocol: train and test on splits by subject, and compare with published figures.
 
-Sleep-EDF: 10 subject-wise folds, metrics pooled over them. SHHS visit 1: one split by subject;
-published are 3,955 / 100 / 1,738 recordings to train, validate and test, which subjects is not.
-Every fold is a run of its own, in a folder of its own, and is not run again once it is there.
+- Sleep-EDF: 10 folds of subjects; the figures are pooled over the folds.
+- SHHS visit 1: one split by subject. The paper trains, validates and tests on 3,955, 100 and 1,738
+  recordings. It does not publish which, so the split here only comes near these numbers.
+
+Every fold is a run of its own in a folder of its own. A fold whose predictions are there is not run
+again.
 """
 
 from __future__ import annotations
@@ -19,66 +22,73 @@ import typer
 
 from monitor.errors import InputError
 from monitor.types import Track
+from offline_training.arrays import F32, I64
 from offline_training.data.files import write_whole
 from offline_training.data.npz import read_npz
 from offline_training.data.recordings import Recording, split_subjects
 from offline_training.evaluation.streaming import probabilities, stream_all
 from offline_training.evaluation.track import TrackScores
-from offline_training.progress import progress
+from offline_training.progress import Report, progress
 from offline_training.training.distributed import Ranks
-from offline_training.training.fit import Tell, fit
+from offline_training.training.fit import StartReport, fit
 from offline_training.training.folder import RunFolder
-from offline_training.training.job import Job, contents, hold_out
-from offline_training.training.published import SHHS, SLEEP_EDF, Published, table
+from offline_training.training.job import Job, content_hashes, hold_out
+from offline_training.training.published import SHHS, SLEEP_EDF, PublishedFigure, table
 from offline_training.training.reading import encode_nights
 
 FOLDS = 10
 FOLD_SEED = 2026
 SHHS_TEST_FOLDS = 3
 SHHS_VALIDATION_SHARE = 40
-"""Of ten folds of subjects and of one subject in so many: near 3,955 / 100 / 1,738."""
+"""SHHS tests on 3 of 10 folds of subjects and validates on one subject in 40 of the rest. That is
+near 3,955 / 100 / 1,738 recordings."""
 
 
 @dataclass(frozen=True, slots=True)
-class Protocol:
-    """How a data set is split, and what with; ``trim`` as `data.sources.Source` says it."""
+class PaperProtocol:
+    """Split of one data set, and the figures to compare with.
 
-    published: Sequence[Published]
+    - ``trim``: how much wake the published recordings keep, in the words of
+      `data.sources`.
+    - ``folds``: number of test folds; 1 means one split.
+    """
+
+    published: Sequence[PublishedFigure]
     trim: str
     folds: int
 
 
 PROTOCOLS = {
-    "sleep-edf-cassette": Protocol(SLEEP_EDF, "30 min around sleep", FOLDS),
-    "shhs1": Protocol(SHHS, "all", 1),
+    "sleep-edf-cassette": PaperProtocol(SLEEP_EDF, "30 min around sleep", FOLDS),
+    "shhs1": PaperProtocol(SHHS, "all", 1),
 }
-"""By data set."""
+"""Protocols by data set."""
 
 PREDICTIONS = "predictions.npz"
 
 Split = tuple[list[Recording], list[Recording], list[Recording]]
-"""Train, validation, test."""
+"""Recordings to train, validate and test on."""
 
 
-def protocol_of(recordings: Sequence[Recording]) -> Protocol:
-    """The one that ``recordings`` are for.
+def protocol_of(recordings: Sequence[Recording]) -> PaperProtocol:
+    """Return the protocol of the data set of ``recordings``.
 
     Raises
     ------
     InputError
-        They are of several data sets, or of one without figures to compare with.
+        They are of several data sets, or of one without published figures.
     """
     datasets = sorted({one.dataset for one in recordings})
     if len(datasets) != 1 or datasets[0] not in PROTOCOLS:
         raise InputError(
-            f"the paper's protocol takes one data set, {' or '.join(PROTOCOLS)}, "
+            f"--protocol paper needs recordings of one data set, {' or '.join(PROTOCOLS)}, "
             f"got {', '.join(datasets)}"
         )
     return PROTOCOLS[datasets[0]]
 
 
 def splits(recordings: Sequence[Recording], validation_share: int) -> list[Split]:
-    """Every fold's recordings. No subject is in two of a fold's three groups."""
+    """Return the split of every fold. No subject is in two of a fold's three groups."""
     protocol = protocol_of(recordings)
     folds = split_subjects(recordings, FOLDS, FOLD_SEED)
     if protocol.folds == 1:
@@ -93,53 +103,67 @@ def run_paper(
     job: Job,
     folds_run: int | None,
     ranks: Ranks,
-    tell: Tell = progress,
+    start_report: StartReport = progress,
 ) -> str:
-    """Train and test the folds that are not there yet; returns the table, and writes it with the
-    pooled figures into the job's folder."""
+    """Train and test the folds that have not run yet, and pool all of them.
+
+    ``folds_run`` limits the number of folds. The pooled figures go into ``paper.json`` in the
+    job's folder. Returns the table of figures, or "" on all processes but the first.
+
+    Raises
+    ------
+    InputError
+        The recordings fit no protocol, or a fold's folder holds another run or damaged
+        predictions.
+    """
     protocol = protocol_of(recordings)
     if ranks.first and job.trim != protocol.trim:
         typer.echo(
-            f"warning: published figures are of nights with wake kept: {protocol.trim}; these "
-            f"have: {job.trim}. That moves accuracy by points: not to be compared",
+            f"warning: published figures keep this much wake: {protocol.trim}; these recordings "
+            f"keep: {job.trim}. That moves accuracy by points, so the figures are not to be "
+            "compared",
             err=True,
         )
-    found = splits(recordings, job.recipe.validation_share)[:folds_run]
-    folders = [job.out / f"fold-{number:02}" for number in range(1, len(found) + 1)]
-    for folder, (train, validation, test) in zip(folders, found, strict=True):
+    chosen = splits(recordings, job.recipe.validation_share)[:folds_run]
+    folders = [job.out / f"fold-{number:02}" for number in range(1, len(chosen) + 1)]
+    for number, (folder, split) in enumerate(zip(folders, chosen, strict=True), start=1):
 
-        def tell_fold(what: str, done: int, number: int = folders.index(folder) + 1) -> Any:
-            return tell(f"fold {number}/{len(found)} {what}", done)
+        def start_fold_report(part: str, done: int, number: int = number) -> Report:
+            return start_report(f"fold {number}/{len(chosen)} {part}", done)
 
-        one = replace(job, out=folder)
-        if (folder / PREDICTIONS).is_file():
-            RunFolder(folder).check(one.config(train, validation))  # this very job?
-            _read_predictions(folder, test)
-            continue
-        fitted = fit(train, validation, one, ranks, tell_fold)
-        nights = encode_nights(fitted.network, test, ranks)
-        if ranks.first:
-            recipe = job.recipe
-            streamed = stream_all(
-                fitted.network, nights, recipe.sequence_length, recipe.revision_epochs
-            )
-            _write_predictions(
-                folder, streamed.truth, probabilities(fitted.network, streamed), test
-            )
+        _run_fold(split, replace(job, out=folder), ranks, start_fold_report)
     if not ranks.first:
         return ""
-    said = [
-        _read_predictions(folder, test) for folder, (_, _, test) in zip(folders, found, strict=True)
+    predictions = [
+        _read_predictions(folder, test)
+        for folder, (_, _, test) in zip(folders, chosen, strict=True)
     ]
-    return _pooled(job.out, said, protocol)
+    return _pooled(job.out, predictions, protocol)
+
+
+def _run_fold(split: Split, job: Job, ranks: Ranks, start_report: StartReport) -> None:
+    """Train and test one fold, unless its folder holds the predictions already."""
+    train, validation, test = split
+    if (job.out / PREDICTIONS).is_file():
+        # Check that they are of this very job, in every process: none may go on alone.
+        RunFolder(job.out).check(job.config(train, validation))
+        _read_predictions(job.out, test)
+        return
+    fitted = fit(train, validation, job, ranks, start_report)
+    nights = encode_nights(fitted.network, test, ranks)
+    if ranks.first:
+        recipe = job.recipe
+        streamed = stream_all(
+            fitted.network, nights, recipe.sequence_length, recipe.revision_epochs
+        )
+        answers = probabilities(fitted.network, streamed)
+        _write_predictions(job.out, streamed.truth, answers, test)
 
 
 def _write_predictions(
-    folder: Path,
-    truth: npt.NDArray[np.int64],
-    answers: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]],
-    test: Sequence[Recording],
+    folder: Path, truth: I64, answers: tuple[F32, F32], test: Sequence[Recording]
 ) -> None:
+    """Write stages and probabilities of the test recordings. ``answers`` are (live, revised)."""
     lengths = [len(one.stage) for one in test]
     write_whole(
         folder / PREDICTIONS,
@@ -150,23 +174,27 @@ def _write_predictions(
             revised=answers[1],
             recording=np.repeat([one.name for one in test], lengths),
             subject=np.repeat([one.subject for one in test], lengths),
-            tested=json.dumps(contents(test)),
+            tested=json.dumps(content_hashes(test)),
         ),
     )
 
 
 def _read_predictions(folder: Path, test: Sequence[Recording]) -> dict[str, npt.NDArray[Any]]:
-    """What a fold answered on ``test``. Raises InputError if it is damaged or of other nights."""
+    """Read what a fold predicted for ``test``.
+
+    Raises InputError if the file is damaged or of other recordings.
+    """
     path = folder / PREDICTIONS
     found = read_npz(path, ("truth", "live", "revised", "subject", "tested"))
-    if str(found.pop("tested")) != json.dumps(contents(test)):
+    if str(found.pop("tested")) != json.dumps(content_hashes(test)):
         raise InputError(
             f"{path} is of other recordings than those of --data: choose another --out"
         )
     return found
 
 
-def _pooled(out: Path, folds: list[dict[str, npt.NDArray[Any]]], protocol: Protocol) -> str:
+def _pooled(out: Path, folds: list[dict[str, npt.NDArray[Any]]], protocol: PaperProtocol) -> str:
+    """Score all folds together, write ``paper.json``, and return the table."""
     pooled = {name: np.concatenate([fold[name] for fold in folds]) for name in folds[0]}
     scores = {
         track: _by_subject(pooled["truth"], pooled[track.value], pooled["subject"])
@@ -180,12 +208,8 @@ def _pooled(out: Path, folds: list[dict[str, npt.NDArray[Any]]], protocol: Proto
     return table(scores, protocol.published, len(folds), protocol.folds)
 
 
-def _by_subject(
-    truth: npt.NDArray[np.int64],
-    answer: npt.NDArray[np.float32],
-    subject: npt.NDArray[np.str_],
-) -> TrackScores:
-    """Intervals are of people: a subject's nights are drawn together."""
+def _by_subject(truth: I64, answer: F32, subject: npt.NDArray[np.str_]) -> TrackScores:
+    """Score with intervals over subjects: the bootstrap draws all nights of a subject together."""
     found, subjects = TrackScores.of(truth, answer, subject), np.unique(subject).size
     if subjects == 1:
         return found

@@ -1,4 +1,7 @@
-"""Loss curves as a picture. Imports matplotlib: import this module only where one is drawn."""
+"""Loss curves as a picture.
+
+Import this module only where a picture is drawn: matplotlib takes a second to import.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from offline_training.training.parts import TRAINED
 
 
 def curves_png(path: Path, rows: Sequence[Row]) -> None:
-    """Training and validation loss of every part, from the rows of ``metrics.csv``."""
+    """Draw training and validation loss of every part, from the rows of ``metrics.csv``."""
     parts = [part for part in TRAINED if any(row["part"] == part for row in rows)]
     figure = Figure(figsize=(3.6 * len(parts), 3.0), layout="constrained")
     for axes, part in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts, strict=True):

@@ -1,4 +1,4 @@
-"""The two parts before fine-tuning: contrast of epochs, cross-masking of sequences."""
+"""The two parts before fine-tuning: contrast of epochs and cross-masking of sequences."""
 
 from __future__ import annotations
 
@@ -20,15 +20,18 @@ from offline_training.training.losses import (
     masked_l1,
     supervised_contrast,
 )
-from offline_training.training.parts import Looked, mixed
+from offline_training.training.parts import ValidationResult, mixed
 from offline_training.training.reading import UsableEpochs, read_stretches, truth
-from offline_training.training.recipe import Recipe
+from offline_training.training.recipe import TrainingRecipe
 from offline_training.training.tracks import half_causal
-from offline_training.training.windows import Drawn, Windows
+from offline_training.training.windows import DrawnWindows, Windows
 
 
 class EpochBatch(NamedTuple):
-    """Epochs (B, 3000), their stages (B,), and the seed of what is drawn on the device."""
+    """Epochs float32 (B, 3000) in uV, their stages int64 (B,), and a seed.
+
+    The seed is for what is drawn on the device: distortions and masks.
+    """
 
     epochs_uv: F32
     stage: I64
@@ -36,29 +39,30 @@ class EpochBatch(NamedTuple):
 
 
 class WindowBatch(NamedTuple):
-    """Windows of epochs (B, L, 3000), what is known of them, and the seed as in `EpochBatch`."""
+    """Windows of epochs, float32 (B, L, 3000) in uV, their labels, and a seed (`EpochBatch`)."""
 
     epochs_uv: F32
-    drawn: Drawn
+    drawn: DrawnWindows
     seed: int
 
 
 def seed_from(random: np.random.Generator) -> int:
+    """Draw a seed for a generator on another device."""
     return int(random.integers(2**62))
 
 
 @torch.no_grad()
 def _mean(
-    drawn: Callable[[np.random.Generator], tuple[Tensor, Tensor]], batches: int
+    measure: Callable[[np.random.Generator], tuple[Tensor, Tensor]], batches: int
 ) -> tuple[float, float]:
-    """Mean of two figures over ``batches`` draws, the same ones at every call."""
-    pairs = [drawn(np.random.default_rng(seed)) for seed in range(batches)]
+    """Return the means of two figures over ``batches`` draws, the same draws at every call."""
+    pairs = [measure(np.random.default_rng(seed)) for seed in range(batches)]
     first, second = (float(torch.stack(each).mean()) for each in zip(*pairs, strict=True))
     return first, second
 
 
 class EpochPart:
-    """Contrast between the streams' embeddings of an epoch."""
+    """Contrast between the two streams' embeddings of an epoch. A `parts.Part`."""
 
     name = "epoch"
     epochs_per_item = 1
@@ -67,7 +71,7 @@ class EpochPart:
         self,
         train: Sequence[Recording],
         validation: Sequence[Recording],
-        recipe: Recipe,
+        recipe: TrainingRecipe,
         chain: list[Augmentation],
         device: torch.device,
     ) -> None:
@@ -81,13 +85,13 @@ class EpochPart:
     def loss(self, network: MC2SleepNet, batch: EpochBatch) -> Tensor:
         return self._contrast(network, batch, self.chain)[0]
 
-    def look(self, network: MC2SleepNet) -> Looked:
+    def validate(self, network: MC2SleepNet) -> ValidationResult:
         network.eval()
         loss, found = _mean(
             lambda random: self._contrast(network, self._read(self.validation, random), []),
             self.recipe.validation_batches,
         )
-        return Looked(loss, {"found": found})
+        return ValidationResult(loss, {"found": found})
 
     def _read(self, source: UsableEpochs, random: np.random.Generator) -> EpochBatch:
         return EpochBatch(*source.draw(random, self.schedule.micro_batch), seed_from(random))
@@ -95,10 +99,11 @@ class EpochPart:
     def _contrast(
         self, network: MC2SleepNet, batch: EpochBatch, chain: list[Augmentation]
     ) -> tuple[Tensor, Tensor]:
-        """The loss, and the share of raw embeddings that find their epoch's spectral one."""
+        """Return the loss, and the share of raw embeddings nearest to their own spectral one."""
         epochs_uv = torch.from_numpy(batch.epochs_uv).to(self.device)
         generator = Generator(self.device).manual_seed(batch.seed)
         with torch.no_grad():
+            # Two calls of augment: each stream sees its own distortion of the epoch.
             raw = network.measure(augment(epochs_uv, chain, generator), spectral=False).raw
             spectral = network.measure(augment(epochs_uv, chain, generator), raw=False)
         with mixed(self.device):
@@ -115,7 +120,7 @@ class EpochPart:
 
 
 class SequencePart:
-    """Cross-masked rebuilding and single-view staging of windows of epochs."""
+    """Cross-masked rebuilding and single-view staging of windows of epochs. A `parts.Part`."""
 
     name = "sequence"
 
@@ -123,7 +128,7 @@ class SequencePart:
         self,
         train: Sequence[Recording],
         validation: Sequence[Recording],
-        recipe: Recipe,
+        recipe: TrainingRecipe,
         chain: list[Augmentation],
         device: torch.device,
     ) -> None:
@@ -131,7 +136,7 @@ class SequencePart:
         self.epochs_per_item = recipe.sequence_length
         self.recipe, self.chain, self.device = recipe, chain, device
         self.train, self.validation = (
-            _WindowsOf(recordings, recipe) for recordings in (train, validation)
+            _RecordedWindows(recordings, recipe) for recordings in (train, validation)
         )
         self.even = torch.ones(5, device=device)
 
@@ -142,18 +147,18 @@ class SequencePart:
         staging, rebuilding = self._losses(network, batch, self.chain)
         return staging + self.recipe.reconstruction_weight * rebuilding
 
-    def look(self, network: MC2SleepNet) -> Looked:
+    def validate(self, network: MC2SleepNet) -> ValidationResult:
         network.eval()
         staging, rebuilding = _mean(
             lambda random: self._losses(network, self._read(self.validation, random), []),
             self.recipe.validation_batches,
         )
-        return Looked(
+        return ValidationResult(
             staging + self.recipe.reconstruction_weight * rebuilding,
             {"single_view_loss": staging, "masked_l1": rebuilding},
         )
 
-    def _read(self, source: _WindowsOf, random: np.random.Generator) -> WindowBatch:
+    def _read(self, source: _RecordedWindows, random: np.random.Generator) -> WindowBatch:
         drawn = source.windows.draw_labelled(random, self.schedule.micro_batch)
         stretches = source.windows.stretches(drawn)
         epochs_uv = read_stretches(source.recordings, stretches, self.epochs_per_item)
@@ -162,8 +167,10 @@ class SequencePart:
     def _losses(
         self, network: MC2SleepNet, batch: WindowBatch, chain: list[Augmentation]
     ) -> tuple[Tensor, Tensor]:
-        """Cross-entropy of the single views and L1 of what was hidden from either stream, 0 where
-        there is but one."""
+        """Return the cross-entropy of the single views and the L1 of the rebuilt hidden epochs.
+
+        A network of one stream rebuilds nothing: its L1 is 0.
+        """
         scored, stage = batch.drawn.scored.to(self.device), batch.drawn.stage.to(self.device)
         generator = Generator(self.device).manual_seed(batch.seed)
         # Unscored epochs stay out of the encoders: their zeros would enter batch-norm.
@@ -187,15 +194,18 @@ class SequencePart:
 
 
 def scatter(embeddings: Tensor, scored: Tensor) -> Tensor:
-    """Embeddings (N, E) of the N True places of ``scored`` (B, L) -> (B, L, E), zeros elsewhere."""
+    """Place embeddings (N, E) at the N True positions of ``scored`` (B, L); zeros elsewhere.
+
+    Returns (B, L, E).
+    """
     placed = embeddings.new_zeros(*scored.shape, embeddings.shape[1])
     return placed.masked_scatter(scored.unsqueeze(2), embeddings)
 
 
-class _WindowsOf:
+class _RecordedWindows:
     """Recordings and the windows that can be drawn from them."""
 
-    def __init__(self, recordings: Sequence[Recording], recipe: Recipe) -> None:
+    def __init__(self, recordings: Sequence[Recording], recipe: TrainingRecipe) -> None:
         self.recordings = recordings
         self.windows = Windows(
             [truth(one) for one in recordings],

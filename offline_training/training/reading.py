@@ -1,4 +1,4 @@
-"""What the parts of the training read: random epochs, windows of them, nights encoded once."""
+"""Inputs of the three parts: random epochs, windows of epochs, and nights that are encoded once."""
 
 from __future__ import annotations
 
@@ -19,16 +19,19 @@ from offline_training.training.windows import Stretch
 
 ENCODE_BATCH = 128
 STANDARDISE_EPOCHS = 4096
-"""Epochs that the spectra's means and standard deviations are taken from, evenly over all."""
+"""Epochs, evenly spread over all, that give the mean and standard deviation of each feature."""
 
 
 def truth(recording: Recording) -> I64:
-    """The expert's stages, -1 also where the monitor would leave the epoch unscored. (n,)"""
+    """Return the expert's stages, int64 (n,); -1 also where the monitor leaves it unscored."""
     return np.where(recording.usable, recording.stage, -1)
 
 
 class UsableEpochs:
-    """Every usable epoch of all recordings, each as likely as any other."""
+    """All usable epochs of some recordings, each drawn with the same probability.
+
+    Raises InputError if there is none.
+    """
 
     def __init__(self, recordings: Sequence[Recording]) -> None:
         self.recordings = recordings
@@ -39,17 +42,17 @@ class UsableEpochs:
             raise InputError("the recordings hold no usable epoch")
 
     def read(self, chosen: I64) -> tuple[F32, I64]:
-        """Epochs float32 (B, 3000) and stages int64 (B,), in the recordings' order."""
+        """Return epochs float32 (B, 3000) and stages int64 (B,), in the recordings' order."""
         at = [(self.recordings[self.recording[i]], int(self.epoch[i])) for i in np.sort(chosen)]
         epochs_uv = np.concatenate([one.epochs_uv(epoch, epoch + 1) for one, epoch in at])
         return epochs_uv, np.array([one.stage[epoch] for one, epoch in at])
 
     def draw(self, random: np.random.Generator, n: int) -> tuple[F32, I64]:
-        """``n`` epochs, all different where there are that many."""
+        """Draw ``n`` epochs, all different if there are that many, and `read` them."""
         return self.read(random.choice(len(self.epoch), n, replace=n > len(self.epoch)))
 
     def spread(self, n: int) -> F32:
-        """At most ``n`` epochs, evenly over all. float32 (n, 3000)."""
+        """Return at most ``n`` epochs, evenly spread over all. float32 (n, 3000)."""
         total = len(self.epoch)
         return self.read(np.unique(np.linspace(0, total - 1, min(n, total)).astype(np.int64)))[0]
 
@@ -57,7 +60,7 @@ class UsableEpochs:
 def read_stretches(
     recordings: Sequence[Recording], stretches: Sequence[Stretch], length: int
 ) -> F32:
-    """Windows of epochs, float32 (B, length, 3000); zeros in places before a night begins."""
+    """Read windows of epochs, float32 (B, length, 3000); zeros in places before a night begins."""
     windows = np.zeros((len(stretches), length, EPOCH_SAMPLES), np.float32)
     for window, part in zip(windows, stretches, strict=True):
         epochs_uv = recordings[part.recording].epochs_uv(part.start, part.stop)
@@ -69,8 +72,10 @@ def read_stretches(
 def standardise(
     network: MC2SleepNet, recordings: Sequence[Recording], known: Collection[str] = ()
 ) -> None:
-    """Set the constants of spectra and band powers to those of ``recordings``, but for the
-    ``known`` buffers, which came with trained weights."""
+    """Set the network's means and standard deviations of features to those of ``recordings``.
+
+    Buffers named in ``known`` keep their values: they came with trained weights.
+    """
     if not network.config.spectral:
         return
     encoder = network.spectral_encoder
@@ -89,9 +94,9 @@ def standardise(
 def encode_nights(
     network: MC2SleepNet, recordings: Sequence[Recording], ranks: Ranks
 ) -> list[EmbeddedNight]:
-    """Every recording encoded once, in eval mode and float32, as the monitor would.
+    """Encode every recording once, in eval mode and float32, as the monitor does.
 
-    The processes share the work, and then all hold all nights.
+    Each process encodes its share of the recordings; afterwards every process holds all nights.
     """
     network.eval()
     nights = []
@@ -104,6 +109,7 @@ def encode_nights(
                 epochs_uv = torch.from_numpy(one.epochs_uv(start, stop)).to(ranks.device)
                 embeddings[start:stop] = network.encode(epochs_uv).cpu()
         nights.append(EmbeddedNight(embeddings, truth(one), one.usable))
+    # Broadcast at the end, so that no process waits for the others after each night.
     for number, night in enumerate(nights):
-        ranks.share(night.embeddings, number % ranks.world)
+        ranks.broadcast(night.embeddings, number % ranks.world)
     return nights

@@ -1,6 +1,7 @@
-"""How a network is trained: one frozen record, the defaults after the paper and its base projects.
+"""Every number of a training in one frozen record.
 
-A JSON file overrides any field: `{"sequence_length": 10, "finetune": {"steps": 500}}`.
+Defaults follow the paper and the projects it builds on. A JSON file overrides any field:
+`{"sequence_length": 10, "finetune": {"steps": 500}}`.
 """
 
 from __future__ import annotations
@@ -18,14 +19,19 @@ from monitor.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The steps of one part of the training.
+    """Steps, batches and learning rate of one part of the training.
 
-    - ``batch``: windows (epochs in the contrastive part) a step, over all processes. They are
-      worked off ``micro_batch`` at a time; contrast and batch-norm see one micro-batch.
-    - The learning rate rises over ``warmup_steps`` and then stays: early stopping needs no end.
-    - Every ``evaluate_every`` steps the validation subjects are looked at and a checkpoint is
-      written; ``patience`` such looks without a better loss end the part.
-    - ``average``: decay of the running mean of the weights that is kept; 0 keeps the last ones.
+    - ``batch``: windows (single epochs in the contrastive part) of one step, over all processes.
+    - ``micro_batch``: windows that go through the network at once. It divides ``batch``. Contrast
+      and batch-norm see one micro-batch.
+    - ``learning_rate`` is reached after ``warmup_steps`` and then stays. It does not decay,
+      because early stopping leaves the last step open.
+    - Every ``evaluate_every`` steps the trainer validates and writes a checkpoint. The part ends
+      after ``patience`` validations without a lower loss.
+    - ``average``: decay of the moving average of the weights. The averaged weights are validated
+      and kept. With 0 there is no average.
+
+    Raises ValueError if a number is out of range.
     """
 
     steps: int
@@ -45,6 +51,8 @@ class Schedule:
             raise ValueError(
                 f"batch must be a multiple of micro_batch, got {self.batch} and {self.micro_batch}"
             )
+        # A single epoch has no negatives to contrast with, and a single window cannot be split into
+        # a causal half and a half that sees the whole window.
         if self.micro_batch < 2:
             raise ValueError(f"micro_batch must be at least 2, got {self.micro_batch}")
         if self.steps < 0 or self.warmup_steps < 0 or not 0 <= self.average < 1:
@@ -60,19 +68,22 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """All that decides a training besides data, gain and seed.
+class TrainingRecipe:
+    """Everything that decides a training, except data, gain and seed.
 
-    - ``epoch``: contrastive, Adam 5e-4, batch 1024 (SleePyCo). ``sequence``: cross-masking and
-      single-view classification. ``finetune``: five logit sets on frozen epoch encoders.
-    - ``supervised_contrast``: labels in the contrastive loss, as SleePyCo has it.
-    - ``mask_share`` of each stream's epochs are hidden in cross-masking, whose L1 counts
-      ``reconstruction_weight`` times.
-    - ``hide`` of the windows have a run of up to five epochs unscored.
-    - ``class_weight_power``: 0.5 weights stages by the square root of their inverse frequency in
-      fine-tuning, 0 not at all (the base projects).
-    - One subject in ``validation_share`` is held out for early stopping and calibration;
-      ``evaluate_stride``: every so many of their epochs is staged there.
+    - ``epoch``: schedule of the contrastive part. Adam 5e-4 and batch 1024 are SleePyCo's.
+    - ``sequence``: schedule of cross-masking and single-view staging.
+    - ``finetune``: schedule of the five logit sets on frozen epoch encoders.
+    - ``supervised_contrast``: use stage labels in the contrastive loss, as SleePyCo does.
+    - ``mask_share``: share of each stream's epochs that cross-masking hides.
+    - ``reconstruction_weight``: weight of the L1 loss of cross-masking.
+    - ``hide``: share of the windows in which a run of one to five epochs is made unscored.
+    - ``class_weight_power``: fine-tuning weights each stage by its inverse frequency to this
+      power. 0.5 is the square root; 0 means no weights, as in the projects the paper builds on.
+    - ``validation_share``: one subject in so many is held out for early stopping and calibration.
+    - ``evaluate_stride``: fine-tuning validates on every so many epochs of the held-out nights.
+
+    Raises ValueError if a number is out of range.
     """
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -114,26 +125,28 @@ class Recipe:
         return dataclasses.asdict(self)
 
 
-PAPER = Recipe(
+PAPER = TrainingRecipe(
     network=NetworkConfig(band_power=False),
     class_weight_power=0.0,
 )
-"""The paper's inputs (raw and spectrogram alone) and its base projects' unweighted loss."""
+"""The paper's inputs (raw and spectrogram) and the unweighted loss of the projects it builds on."""
 
 
-NOT_OF_A_RECIPE = {
-    "pretraining": "what only pre-training needs is built by itself",
-    "gain_free": "--gain known or unknown says it",
+NOT_IN_A_RECIPE = {
+    "pretraining": "training adds what pre-training needs by itself",
+    "gain_free": "choose --gain known or unknown instead",
 }
+"""Fields that a recipe file must not set, each with the reason for the error message."""
 
 
-def overridden(recipe: Recipe, path: Path) -> Recipe:
-    """``recipe`` with the fields that the JSON file at ``path`` names.
+def overridden(recipe: TrainingRecipe, path: Path) -> TrainingRecipe:
+    """Return ``recipe`` with the fields replaced that the JSON file at ``path`` names.
 
     Raises
     ------
     InputError
-        The file is not JSON, or names a field there is not, or a value the recipe refuses.
+        The file cannot be read, is not JSON, names an unknown field, or holds a value that the
+        recipe does not allow.
     """
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
@@ -142,14 +155,14 @@ def overridden(recipe: Recipe, path: Path) -> Recipe:
     except ValueError as exc:
         raise InputError(f"the recipe {path} is not JSON: {exc}") from exc
     try:
-        replaced: Recipe = _replaced(recipe, fields)
+        replaced: TrainingRecipe = _replaced(recipe, fields)
         return replaced
     except (TypeError, ValueError) as exc:
         raise InputError(f"the recipe {path}: {exc}") from exc
 
 
 def _replaced(record: Any, fields: Any, name: str = "the recipe") -> Any:
-    """A frozen dataclass with ``fields`` replaced, down into the dataclasses it holds."""
+    """Return the frozen dataclass ``record`` with ``fields`` replaced, nested dataclasses too."""
     if not isinstance(fields, dict):
         raise TypeError(f"{name} must be an object, got {fields!r}")
     known = {each.name for each in dataclasses.fields(record)}
@@ -157,13 +170,14 @@ def _replaced(record: Any, fields: Any, name: str = "the recipe") -> Any:
         raise ValueError(f"{name} has no {unknown[0]!r}; it has {', '.join(sorted(known))}")
     values = {}
     for key, value in fields.items():
-        if key in NOT_OF_A_RECIPE:
-            raise ValueError(f"{key} is not for a recipe: {NOT_OF_A_RECIPE[key]}")
-        now = getattr(record, key)
-        if dataclasses.is_dataclass(now):
-            values[key] = _replaced(now, value, key)
-        elif type(value) is type(now) or (isinstance(now, float) and type(value) is int):
-            values[key] = type(now)(value)
+        if key in NOT_IN_A_RECIPE:
+            raise ValueError(f"{key} is not for a recipe: {NOT_IN_A_RECIPE[key]}")
+        default = getattr(record, key)
+        if dataclasses.is_dataclass(default):
+            values[key] = _replaced(default, value, key)
+        # Compare exact types: isinstance would accept True where an int is expected.
+        elif type(value) is type(default) or (isinstance(default, float) and type(value) is int):
+            values[key] = type(default)(value)
         else:
-            raise TypeError(f"{key} must be {type(now).__name__}, got {value!r}")
+            raise TypeError(f"{key} must be {type(default).__name__}, got {value!r}")
     return dataclasses.replace(record, **values)

@@ -1,4 +1,4 @@
-"""How fast the parts went, and how long the paper's protocol would take at that rate."""
+"""Speed of the parts, and the time the paper's protocol would take at that speed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from offline_training.training.checkpoint import Counters
-from offline_training.training.recipe import Recipe
+from offline_training.training.recipe import TrainingRecipe
 
 PAPER_FOLDS = 10
 
 
-def epochs_of(recipe: Recipe) -> dict[str, int]:
-    """Epochs that each part goes through if it is not stopped early."""
+def epochs_of(recipe: TrainingRecipe) -> dict[str, int]:
+    """Return the epochs that each part goes through if it does not stop early."""
     length = recipe.sequence_length
     return {
         "epoch": recipe.epoch.steps * recipe.epoch.batch,
@@ -21,11 +21,11 @@ def epochs_of(recipe: Recipe) -> dict[str, int]:
     }
 
 
-def throughput(parts: Sequence[Counters], recipe: Recipe) -> dict[str, Any]:
-    """Epochs a second of each part; hours of one full run of those parts and of ten folds.
+def throughput(parts: Sequence[Counters], recipe: TrainingRecipe) -> dict[str, Any]:
+    """Return epochs per second of each part, and projected hours of one run and of ten folds.
 
-    Of training alone, as if no part stopped early: early stopping makes it shorter, the looks at
-    the validation subjects, which are not in it, longer.
+    The projection is of training alone, all steps. Early stopping makes a run shorter; validation,
+    which is not counted, makes it longer.
     """
     rates = {counters.part: counters.epochs_per_s for counters in parts if counters.training_s}
     epochs = epochs_of(recipe)
@@ -41,8 +41,8 @@ def throughput(parts: Sequence[Counters], recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def said(found: dict[str, Any]) -> str:
-    """One line on it."""
+def throughput_line(found: dict[str, Any]) -> str:
+    """Return the result of `throughput` as one line of text."""
     rates = "  ".join(f"{part} {rate:,}" for part, rate in found["epochs_per_s"].items())
     hours = found["projected_h"]
     return (

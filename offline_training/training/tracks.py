@@ -1,7 +1,8 @@
-"""How a network learns both tracks at once, whatever its inputs: live and revised.
+"""Train one set of weights for both tracks, live and revised, and calibrate each track.
 
-Half of a batch is staged causally, so that every position is a live prediction with a history of
-its own length; half with the whole window in view, as the revised track sees it. Same weights.
+Half of a batch is staged causally: every position is then a live prediction with a history of its
+own length. The other half sees the whole window, as the revised track does. Works for a network
+with any inputs.
 """
 
 from __future__ import annotations
@@ -20,19 +21,22 @@ from offline_training.arrays import I64
 from offline_training.evaluation.streaming import Streamed
 
 View = Callable[[Tensor, Tensor, bool], Logits]
-"""`MC2SleepNet.views`, `single_views` or `staging_view`."""
+"""`MC2SleepNet.views`, `single_views` or `staging_view`: (embeddings, scored, causal) -> logits."""
 
 
 class HasStages(Protocol):
-    """Anything with the expert's stages, int64 (n,), -1 where there is none."""
+    """Anything that holds the expert's stages, int64 (n,), -1 where the expert scored none."""
 
     @property
     def stage(self) -> I64: ...
 
 
 def stage_weights(nights: Sequence[HasStages], power: float = 0.5) -> Tensor:
-    """Inverse class frequency to ``power`` (square root by default), mean 1 over the scored
-    epochs of ``nights``; 1 for a stage that is in none of them. float32 (5,)."""
+    """Return the loss weight of each stage: its inverse frequency to ``power``. float32 (5,).
+
+    The mean weight over the scored epochs of ``nights`` is 1. A stage that no night contains has
+    weight 1. The default power is the square root.
+    """
     stage = np.concatenate([night.stage for night in nights])
     share = np.bincount(stage[stage >= 0], minlength=len(STAGES)) / (stage >= 0).sum()
     present = share > 0
@@ -43,12 +47,18 @@ def stage_weights(nights: Sequence[HasStages], power: float = 0.5) -> Tensor:
 
 
 def weighted_loss(logits: Tensor, stage: Tensor, weight: Tensor) -> Tensor:
-    """Weighted cross-entropy of (..., 5) against (...), negative ``stage`` ignored."""
+    """Return the weighted cross-entropy of logits (..., 5) against stages (...).
+
+    Epochs with stage -1 do not count. ``weight`` is float32 (5,).
+    """
     return F.cross_entropy(logits.flatten(0, -2), stage.flatten(), weight=weight, ignore_index=-1)
 
 
 def half_causal(view: View, embeddings: Tensor, scored: Tensor) -> Logits:
-    """``view`` of a batch (B, L, E): its first half causally, the rest with the whole window."""
+    """Apply ``view`` to the first half of a batch causally, to the second with the whole window.
+
+    ``embeddings`` is (B, L, E), ``scored`` bool (B, L). Returns logits (B, L, 5).
+    """
     half = len(embeddings) // 2
     causal = view(embeddings[:half], scored[:half], True)
     whole = view(embeddings[half:], scored[half:], False)
@@ -61,7 +71,7 @@ def half_causal(view: View, embeddings: Tensor, scored: Tensor) -> Logits:
 
 
 def track_losses(streamed: Streamed, weight: Tensor) -> tuple[float, float]:
-    """Weighted cross-entropy of the live and the final revised track."""
+    """Return the weighted cross-entropy of the live and of the final revised track."""
     truth = torch.from_numpy(streamed.truth)
     live, revised = (
         float(weighted_loss(torch.from_numpy(logits), truth, weight))
@@ -71,8 +81,11 @@ def track_losses(streamed: Streamed, weight: Tensor) -> tuple[float, float]:
 
 
 def calibrate(network: MC2SleepNet, streamed: Streamed) -> None:
-    """Set each track's temperature to the one of least cross-entropy on ``streamed``, every epoch
-    counting the same: probabilities are those of nights as they are."""
+    """Set each track's temperature to the one with the least cross-entropy on ``streamed``.
+
+    Every epoch counts the same here, unlike in training: a probability should match the frequency
+    of a stage in real nights.
+    """
     truth = torch.from_numpy(streamed.truth)
     even = torch.ones(len(STAGES))
     candidates = torch.linspace(0.5, 3.0, 251)
@@ -82,10 +95,3 @@ def calibrate(network: MC2SleepNet, streamed: Streamed) -> None:
             for temperature in candidates
         ]
         network.temperature[track] = candidates[int(np.argmin(losses))]
-
-
-@torch.no_grad()
-def average(averaged: MC2SleepNet, network: MC2SleepNet, keep: float) -> None:
-    """Move ``averaged`` towards ``network``: an exponential moving average over steps."""
-    for slow, fast in zip(averaged.parameters(), network.parameters(), strict=True):
-        slow.lerp_(fast, 1 - keep)

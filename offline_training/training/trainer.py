@@ -1,12 +1,12 @@
-"""The loop all parts share: steps, looks at the validation subjects, checkpoints, early stopping.
+"""The loop that all parts share: steps, validation, checkpoints, early stopping.
 
-Exact resumption: a checkpoint is written at every look, and what a step draws follows from seed,
-part, step and micro-batch alone. An interrupted run repeats the steps since its last look.
+Resumption is exact. A checkpoint is written at every validation, and seed, part, step and number
+of a micro-batch alone decide what is drawn. An interrupted run repeats the steps since its last
+validation.
 """
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,23 +22,27 @@ from torch import Tensor, nn
 from models.mc2sleepnet import MC2SleepNet
 from monitor.errors import InputError
 from offline_training.training import checkpoint
+from offline_training.training.averaging import MovingAverage
 from offline_training.training.checkpoint import Counters
 from offline_training.training.distributed import Ranks
-from offline_training.training.parts import TRAINED, Looked, Part, select
-from offline_training.training.tracks import average
+from offline_training.training.parts import TRAINED, Part, ValidationResult, select
 
 MAX_GRADIENT_NORM = 1.0
 
-Watch = Callable[[Counters, float, Looked], None]
-"""Told at every look, by the first process: how far, the mean training loss since the last look
-(NaN before the first step), what the look found."""
+OnValidation = Callable[[Counters, float, ValidationResult], None]
+"""Function that the first process calls at every validation.
+
+It gets the counters, the mean training loss since the last validation (NaN before the first step)
+and the result."""
 
 
 @dataclass(slots=True, eq=False)
 class _Statistics:
-    """Batch-norm's running statistics, so that accumulation and processes come to the same.
+    """Running statistics of batch-norm, the same for any number of processes.
 
-    Every micro-batch of a step starts from the step's first statistics; their mean is kept.
+    Every micro-batch of a step starts from the statistics before the step, and the step keeps the
+    mean over its micro-batches. Otherwise the order of micro-batches would count, and with it the
+    number of processes.
     """
 
     buffers: list[Tensor]
@@ -52,6 +56,7 @@ class _Statistics:
 
     def begin_step(self) -> None:
         self.before = [buffer.clone() for buffer in self.buffers]
+        # float32 also for the counter of batches, so that one all_reduce can sum all tensors.
         self.total = [torch.zeros_like(buffer, dtype=torch.float32) for buffer in self.buffers]
 
     def end_micro_batch(self) -> None:
@@ -65,7 +70,11 @@ class _Statistics:
 
 
 class Trainer:
-    """One part of the training of ``network``, from its checkpoint if there is one."""
+    """Trains one part of ``network``, and resumes from the checkpoint at ``path`` if there is one.
+
+    Raises InputError if the processes cannot share the batch equally, or if the checkpoint is
+    damaged or of another network.
+    """
 
     def __init__(
         self,
@@ -74,17 +83,16 @@ class Trainer:
         seed: int,
         ranks: Ranks,
         path: Path,
-        watch: Watch,
+        on_validation: OnValidation,
     ) -> None:
-        """``path``: the checkpoint. Raises InputError if the processes cannot share the batch."""
         self.part, self.network, self.ranks = part, network, ranks
-        self.seed, self.path, self.watch = seed, path, watch
+        self.seed, self.path, self.on_validation = seed, path, on_validation
         schedule = part.schedule
         self.micro_batches = schedule.batch // schedule.micro_batch
         if self.micro_batches % ranks.world:
             raise InputError(
                 f"{ranks.world} processes cannot share the {self.micro_batches} micro-batches of "
-                f"part {part.name}: choose another micro_batch in the recipe"
+                f"stage {part.name}: choose another micro_batch in the recipe"
             )
         select(network, part.name)
         trained = {n: p for n, p in network.named_parameters() if p.requires_grad}
@@ -92,44 +100,57 @@ class Trainer:
         self.optimiser = torch.optim.Adam(
             self.parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
         )
-        self.averaged = copy.deepcopy(network) if schedule.average else network
         self.counters = Counters(part.name)
+        self.average = MovingAverage(network, schedule.average) if schedule.average else None
         self.best = _copied(network)
         if path.is_file():
             self._resume()
-        ranks.meet()  # before the first process writes there anew
+        # The first process may write a new checkpoint only after all have read the old one.
+        ranks.barrier()
+
+    @property
+    def candidate(self) -> MC2SleepNet:
+        """The network that is validated and kept: the average, or else the trained one."""
+        return self.network if self.average is None else self.average.module
 
     def run(self) -> Counters:
-        """Train to the end of the schedule or of patience; the best weights end up in the network.
+        """Train until the schedule or the patience ends, then load the best weights.
 
-        Before the first step the weights are looked at as they are: what is kept is never worse
-        on the validation subjects than what the part began with.
+        The weights are validated before the first step too. So the weights that are kept are never
+        worse on the validation subjects than those that the part began with.
         """
-        schedule, counters = self.part.schedule, self.counters
+        counters = self.counters
         if not counters.looked:
-            self._look(float("nan"))
+            self._validate(float("nan"))
         while not counters.finished:
-            started_s, loss = time.monotonic(), torch.zeros((), device=self.ranks.device)
-            until = min(
-                schedule.steps,
-                (counters.step // schedule.evaluate_every + 1) * schedule.evaluate_every,
-            )
-            steps = until - counters.step
-            select(self.network, self.part.name)
-            with closing(self._batches(counters.step + 1, until)) as batches:
-                for _ in range(steps):
-                    loss += self._step(batches)
-            mean_loss = float(loss) / steps  # waits for the device
-            counters.training_s += time.monotonic() - started_s
-            counters.epochs += steps * schedule.batch * self.part.epochs_per_item
-            self._look(mean_loss)
+            self._validate(self._train_to_next_validation())
         self.network.load_state_dict(self.best)
         return counters
 
-    def _batches(self, first_step: int, last_step: int) -> Generator[tuple[int, Any], None, None]:
-        """This process's micro-batches of those steps, each with the seed of its dropout.
+    def _train_to_next_validation(self) -> float:
+        """Train up to the next validation; return the mean loss of these steps."""
+        schedule, counters = self.part.schedule, self.counters
+        started_s, loss = time.monotonic(), torch.zeros((), device=self.ranks.device)
+        until = min(
+            schedule.steps,
+            (counters.step // schedule.evaluate_every + 1) * schedule.evaluate_every,
+        )
+        steps = until - counters.step
+        select(self.network, self.part.name)  # validation has put all modules in eval mode
+        # If a step raises, closing() ends the reader thread at once.
+        with closing(self._batches(counters.step + 1, until)) as batches:
+            for _ in range(steps):
+                loss += self._step(batches)
+        # float() waits for the device. Read the clock after it, so that its work is counted.
+        mean_loss = float(loss) / steps
+        counters.training_s += time.monotonic() - started_s
+        counters.epochs += steps * schedule.batch * self.part.epochs_per_item
+        return mean_loss
 
-        One is read ahead in a thread: reading and the device's work take place together.
+    def _batches(self, first_step: int, last_step: int) -> Generator[tuple[int, Any], None, None]:
+        """Yield this process's micro-batches of those steps, each with the seed of its dropout.
+
+        A second thread reads one micro-batch ahead, while the device computes.
         """
         order = list(TRAINED).index(self.part.name)
 
@@ -151,7 +172,7 @@ class Trainer:
             yield ahead.result()
 
     def _step(self, batches: Iterator[tuple[int, Any]]) -> Tensor:
-        """One step of the optimiser; returns the batch's loss."""
+        """Do one step of the optimiser; return the batch's loss, a scalar on the device."""
         schedule, counters = self.part.schedule, self.counters
         counters.step += 1
         for group in self.optimiser.param_groups:
@@ -164,38 +185,39 @@ class Trainer:
         total = torch.zeros((), device=self.ranks.device)
         for _ in range(self.micro_batches // self.ranks.world):
             seed, batch = next(batches)
-            torch.manual_seed(seed)  # dropout
+            torch.manual_seed(seed)  # dropout draws from PyTorch's global generator
             loss = self.part.loss(self.network, batch) / self.micro_batches
             loss.backward()  # type: ignore[no-untyped-call]
             statistics.end_micro_batch()
             total += loss.detach()
         gradients = [p.grad for p in self.parameters if p.grad is not None]
-        self.ranks.sum([*gradients, *statistics.total, total])
+        self.ranks.all_reduce([*gradients, *statistics.total, total])
         statistics.end_step(self.micro_batches)
         torch.nn.utils.clip_grad_norm_(self.parameters, MAX_GRADIENT_NORM)
         self.optimiser.step()
-        if schedule.average:
-            keep = min(schedule.average, counters.step / (counters.step + 10))
-            average(self.averaged, self.network, keep)
+        if self.average is not None:
+            self.average.update_parameters(self.network)
         return total
 
-    def _look(self, training_loss: float) -> None:
-        """Look at the validation subjects, keep the best weights, decide whether to go on."""
+    def _validate(self, training_loss: float) -> None:
+        """Validate, keep the best weights, decide about the end, and write a checkpoint."""
         schedule, counters = self.part.schedule, self.counters
-        looked = self.part.look(self.averaged)
-        loss = self.ranks.agreed(looked.loss)
+        result = self.part.validate(self.candidate)
+        loss = self.ranks.broadcast_number(result.loss)
         counters.looked = True
         if loss < counters.best_loss:
             counters.best_loss, counters.best_step = loss, counters.step
             counters.looks_without_gain = 0
-            self.best = _copied(self.averaged)
+            self.best = _copied(self.candidate)
         else:
             counters.looks_without_gain += 1
         counters.finished = (
             counters.step >= schedule.steps or counters.looks_without_gain >= schedule.patience
         )
         if self.ranks.first:
-            self.watch(counters, training_loss, looked)
+            # The row of metrics.csv comes before the checkpoint: if the run is killed between
+            # them, the resumed run drops the row and repeats the steps.
+            self.on_validation(counters, training_loss, result)
             self._write()
 
     def _write(self) -> None:
@@ -204,16 +226,18 @@ class Trainer:
             "best": self.best,
             "adam": checkpoint.optimiser_tensors(self.optimiser, self.names),
         }
-        if self.part.schedule.average:
-            groups["averaged"] = self.averaged.state_dict()
+        if self.average is not None:
+            groups["averaged"] = self.average.module.state_dict()
         checkpoint.write(self.path, self.counters, groups)
 
     def _resume(self) -> None:
         counters, groups = checkpoint.read(self.path)
         try:
             self.network.load_state_dict(groups["network"])
-            if self.part.schedule.average:
-                self.averaged.load_state_dict(groups["averaged"])
+            if self.average is not None:
+                decay = self.part.schedule.average
+                self.average = MovingAverage(self.network, decay, updates=counters.step)
+                self.average.module.load_state_dict(groups["averaged"])
             checkpoint.restore_optimiser(self.optimiser, self.names, groups.get("adam", {}))
             self.counters, self.best = counters, groups["best"]
         except (KeyError, RuntimeError, ValueError) as exc:

@@ -1,4 +1,4 @@
-"""The console script, called in this process."""
+"""The console script `sleep-train`, called in this process."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from offline_training.cli import main
 
 @dataclass
 class Program:
-    """The console script, called in this process."""
+    """The console script `sleep-train` as a function."""
 
     monkeypatch: pytest.MonkeyPatch
     capsys: pytest.CaptureFixture[str]
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        """Exit code, stdout, stderr."""
+        """Run ``sleep-train arguments``; return exit code, stdout and stderr."""
         self.monkeypatch.setattr(sys, "argv", ["sleep-train", *arguments])
         with pytest.raises(SystemExit) as exit_:
             main()

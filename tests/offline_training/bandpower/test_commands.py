@@ -1,4 +1,4 @@
-"""sleep-train as a user meets it: its exit codes, its files."""
+"""The commands for band-power weights: files, messages and exit codes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_fit_and_evaluate_write_weights_that_load(tmp_path: Path, sleep_train: P
     load(path)
 
 
-def test_bad_input_is_one_line_and_exit_2(tmp_path: Path, sleep_train: Program) -> None:
+def test_bad_input_prints_one_line_and_exits_with_2(tmp_path: Path, sleep_train: Program) -> None:
     code, _, err = sleep_train("fit-bandpower", "--data", str(tmp_path))
     assert code == 2 and err.count("\n") == 1 and "sleep_edf_bandpower.npz" in err
     code, _, err = sleep_train(

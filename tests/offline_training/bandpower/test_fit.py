@@ -1,4 +1,4 @@
-"""Training on made-up nights: it learns, repeats itself, and its figures are the runtime's."""
+"""Band-power training on synthetic nights: it learns, repeats, and stages as at run time."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from monitor.errors import InputError
 from offline_training.bandpower.crossval import CrossValidation
 from offline_training.bandpower.fit import fit, mutual_loss
 from offline_training.bandpower.noisy import NoisyWindows
-from offline_training.bandpower.recipe import Recipe
+from offline_training.bandpower.recipe import BandPowerRecipe
 from offline_training.bandpower.staging import stream_nights
 from offline_training.data.bandpowers import Night, hold_out, in_microvolts, load_nights
 from offline_training.evaluation.scores import Scores
 from offline_training.training.tracks import stage_weights, weighted_loss
 from tests.offline_training.data.measured import write_data
 
-RECIPE = Recipe(
+RECIPE = BandPowerRecipe(
     context_epochs=12,
     revision_epochs=3,
     steps=40,
@@ -47,7 +47,7 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> list[Night]:
     return in_microvolts(load_nights(directory), directory)
 
 
-def test_it_learns_and_repeats_itself(nights: list[Night]) -> None:
+def test_training_learns_and_repeats_bit_for_bit(nights: list[Night]) -> None:
     train, held_out = hold_out(nights)
     lines: list[str] = []
     first, again = (
@@ -68,7 +68,7 @@ def test_it_learns_and_repeats_itself(nights: list[Night]) -> None:
     assert token.mean[3] != 0 and token.std[3] != 1  # type: ignore[union-attr, index]
 
 
-def test_streamed_logits_are_what_stage_answers(nights: list[Night]) -> None:
+def test_streamed_logits_equal_the_network_s_own_staging(nights: list[Night]) -> None:
     night = nights[0]
     torch.manual_seed(0)
     network = MC2SleepNet(RECIPE.network_config(gain_free=True)).eval().requires_grad_(False)
@@ -87,7 +87,7 @@ def test_streamed_logits_are_what_stage_answers(nights: list[Night]) -> None:
 
 
 EXACT = replace(RECIPE, noise=0, offset=0, gain=0, between=0, floor=0, batch=200)
-"""Log powers as they are."""
+"""A recipe that leaves log powers unchanged."""
 
 
 def test_windows_lie_between_the_two_derivations(nights: list[Night]) -> None:
@@ -101,7 +101,7 @@ def test_windows_lie_between_the_two_derivations(nights: list[Night]) -> None:
     assert 0.3 < (shares == 0).float().mean() < 0.7
 
 
-def test_a_noise_floor_only_adds_power_and_most_where_there_was_least(nights: list[Night]) -> None:
+def test_a_noise_floor_adds_power_and_most_to_the_weakest_band(nights: list[Night]) -> None:
     clean, noisy = (
         NoisyWindows(nights, replace(EXACT, floor=floor), seed=0).draw()[0] for floor in (0.0, 1.0)
     )
@@ -111,7 +111,7 @@ def test_a_noise_floor_only_adds_power_and_most_where_there_was_least(nights: li
     assert added.gather(2, quiet).mean() > added.gather(2, clean.argmax(dim=2, keepdim=True)).mean()
 
 
-def test_windows_never_hold_two_nights(nights: list[Night]) -> None:
+def test_a_window_never_holds_two_nights(nights: list[Night]) -> None:
     marked = [
         replace(night, log_power=np.full_like(night.log_power, i)) for i, night in enumerate(nights)
     ]
@@ -124,7 +124,7 @@ def test_windows_never_hold_two_nights(nights: list[Night]) -> None:
     assert lengths.min() < 6 and lengths.max() == 12
 
 
-def test_stage_weights_are_square_root_inverse(nights: list[Night]) -> None:
+def test_stage_weights_are_square_roots_of_inverse_frequencies(nights: list[Night]) -> None:
     stage = np.concatenate([night.stage for night in nights])
     share = np.bincount(stage[stage >= 0]) / (stage >= 0).sum()
     weight = stage_weights(nights).numpy()
@@ -132,7 +132,7 @@ def test_stage_weights_are_square_root_inverse(nights: list[Night]) -> None:
     assert (weight * share).sum() == pytest.approx(1)
 
 
-def test_mutual_loss_is_cross_entropy_and_then_what_both_agree_on() -> None:
+def test_mutual_loss_goes_from_cross_entropy_to_the_shared_answer() -> None:
     logits = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0))
     stage = torch.tensor([[0, 3, -1], [4, 4, 1]])
     weight = torch.tensor([1.0, 2.0, 0.5, 1.0, 3.0])
@@ -145,7 +145,7 @@ def test_mutual_loss_is_cross_entropy_and_then_what_both_agree_on() -> None:
     torch.testing.assert_close(soft, (each * entropy).sum() / each.sum())
 
 
-def test_cross_validation_pools_every_epoch_once_and_continues(
+def test_cross_validation_pools_every_epoch_once_and_reuses_finished_folds(
     nights: list[Night], tmp_path: Path
 ) -> None:
     recipe, seen = replace(RECIPE, steps=2), list[tuple[int, int]]()
@@ -158,7 +158,7 @@ def test_cross_validation_pools_every_epoch_once_and_continues(
     assert seen == [(2, 2)]
     both = replace(one, run_folds=2)
     figures = both.run(nights, recipe, tmp_path, report)
-    assert seen == [(2, 2), (4, 4)]  # the first fold was found
+    assert seen == [(2, 2), (4, 4)]  # the first fold was not run again
     epochs, scored = (
         sum(len(night.stage) for night in nights),
         sum(int((night.stage >= 0).sum()) for night in nights),

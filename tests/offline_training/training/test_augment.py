@@ -1,4 +1,4 @@
-"""Each distortion does what it says, and no more."""
+"""Each distortion changes what it should, within its limits, and nothing else."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def random() -> Generator:
 
 
 @pytest.mark.parametrize("change", a.augmentations(keep_amplitude=False))
-def test_same_seed_same_epochs_and_the_input_stays(
+def test_the_same_seed_gives_the_same_epochs_and_the_input_is_unchanged(
     change: a.Augmentation, epochs_uv: Tensor, random: Generator
 ) -> None:
     before = epochs_uv.clone()
@@ -35,7 +35,9 @@ def test_same_seed_same_epochs_and_the_input_stays(
 
 
 @pytest.mark.parametrize("gain", [a.GAIN, a.SMALL_GAIN])
-def test_amplitude(epochs_uv: Tensor, random: Generator, gain: float) -> None:
+def test_amplitude_multiplies_each_epoch_by_one_factor(
+    epochs_uv: Tensor, random: Generator, gain: float
+) -> None:
     ratio = a.amplitude(epochs_uv, random, gain) / epochs_uv
     torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio))
     assert ratio.min() >= 1 / gain - 1e-5 and ratio.max() <= gain + 1e-5
@@ -47,7 +49,7 @@ def test_known_gain_keeps_amplitude_within_a_tenth(epochs_uv: Tensor, random: Ge
     assert ratio.min() > 0.9 and ratio.max() < 1.11
 
 
-def test_shift(random: Generator) -> None:
+def test_shift_rolls_each_epoch_by_at_most_3_s(random: Generator) -> None:
     ramp = torch.arange(3000.0).repeat(BATCH, 1)
     moved = a.shift(ramp, random)
     by = moved.argmin(dim=1)  # where sample 0 went
@@ -57,13 +59,13 @@ def test_shift(random: Generator) -> None:
         assert torch.equal(row, ramp[0].roll(n))
 
 
-def test_offset(epochs_uv: Tensor, random: Generator) -> None:
+def test_offset_adds_one_constant_to_each_epoch(epochs_uv: Tensor, random: Generator) -> None:
     added = a.offset(epochs_uv, random) - epochs_uv
     torch.testing.assert_close(added, added[:, :1].expand_as(added), atol=1e-4, rtol=0)
     assert added.abs().max() <= 10.001 and added[:, 0].std() > 3
 
 
-def test_zero_mask(random: Generator) -> None:
+def test_zero_mask_hides_one_stretch_of_at_most_3_s(random: Generator) -> None:
     hidden = a.zero_mask(torch.ones(BATCH, 3000), random) == 0
     assert hidden.sum(dim=1).max() <= 301 and hidden.sum(dim=1).float().mean() > 100
     edges = (hidden[:, 1:] != hidden[:, :-1]).sum(dim=1) + hidden[:, 0].int() + hidden[:, -1].int()
@@ -71,12 +73,14 @@ def test_zero_mask(random: Generator) -> None:
     assert hidden.any(dim=0).float().mean() > 0.9  # anywhere
 
 
-def test_noise(epochs_uv: Tensor, random: Generator) -> None:
+def test_noise_has_a_random_standard_deviation_up_to_its_limit(
+    epochs_uv: Tensor, random: Generator
+) -> None:
     sigma = (a.noise(epochs_uv, random) - epochs_uv).std(dim=1)
     assert sigma.max() < 0.22 and sigma.std() > 0.03
 
 
-def test_band_stop(epochs_uv: Tensor, random: Generator) -> None:
+def test_band_stop_removes_2_hz_and_keeps_the_rest(epochs_uv: Tensor, random: Generator) -> None:
     before, after = (torch.fft.rfft(x).abs() for x in (epochs_uv, a.band_stop(epochs_uv, random)))
     gone = after < 0.01 * before  # (B, 1501), 1/30 Hz apart
     torch.testing.assert_close(after[~gone], before[~gone], rtol=1e-3, atol=1e-1)
@@ -87,7 +91,7 @@ def test_band_stop(epochs_uv: Tensor, random: Generator) -> None:
         assert len(stopped) > 57 and stopped.min() >= 0.5 and stopped.max() <= 30
 
 
-def test_every_epoch_meets_about_half_of_them(random: Generator) -> None:
+def test_each_distortion_reaches_about_half_of_the_epochs(random: Generator) -> None:
     chain: list[a.Augmentation] = [lambda x, _, k=k: x + 10.0**k for k in range(6)]  # type: ignore[misc]
     met = a.augment(torch.zeros(4000, 1), chain, random)[:, 0].long()
     for k in range(6):

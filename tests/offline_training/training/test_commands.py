@@ -1,4 +1,4 @@
-"""sleep-train fit as a user meets it."""
+"""The command `sleep-train fit`: files, messages and exit codes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from offline_training.training.paper import PROTOCOLS
 from tests.offline_training.data.measured import write_data, write_timedomain
 from tests.offline_training.data.nights import sleep_edf_night, write_checksums
 from tests.offline_training.program import Program
-from tests.offline_training.training.made import NETWORK
+from tests.offline_training.training.synthetic import NETWORK
 
 RECIPE = {
     "network": {
@@ -42,7 +42,7 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def prepare(tmp_path: Path, sleep_train: Program, *options: str) -> Path:
-    """Two Sleep-EDF-shaped nights of two people."""
+    """Prepare two nights of two people in the format of Sleep-EDF; return the folder."""
     raw, out = tmp_path / "raw", tmp_path / "prepared"
     for subject in range(2):
         sleep_edf_night(raw, psg=f"SC40{subject}1E0", seed=subject)
@@ -61,7 +61,7 @@ def prepared(tmp_path: Path, sleep_train: Program) -> Path:
     return prepare(tmp_path, sleep_train)
 
 
-def test_amplitude_is_not_learnt_where_there_are_no_microvolts(
+def test_gain_known_is_refused_for_recordings_of_unknown_gain(
     tmp_path: Path, sleep_train: Program
 ) -> None:
     folder = prepare(tmp_path, sleep_train, "--gain", "unknown")
@@ -69,7 +69,7 @@ def test_amplitude_is_not_learnt_where_there_are_no_microvolts(
     assert code == 2 and err.count("\n") == 1 and "give --gain unknown" in err
 
 
-def test_prepared_nights_become_weights_for_the_monitor(
+def test_fit_trains_weights_that_load_and_that_a_second_run_begins_with(
     tmp_path: Path, prepared: Path, recipe: Path, sleep_train: Program
 ) -> None:
     common = ("fit", "--data", str(prepared), "--recipe", str(recipe), "--out")
@@ -91,7 +91,7 @@ def test_prepared_nights_become_weights_for_the_monitor(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (("--data", "nowhere"), "sleep-train prepare"),
         (("--data", ".", "--folds-run", "1"), "--protocol paper"),
@@ -101,15 +101,17 @@ def test_prepared_nights_become_weights_for_the_monitor(
         (("--data", ".", "--init", "none.safetensors"), "no card"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_2(
-    options: tuple[str, ...], said: str, tmp_path: Path, sleep_train: Program
+def test_bad_input_prints_one_line_and_exits_with_2(
+    options: tuple[str, ...], message: str, tmp_path: Path, sleep_train: Program
 ) -> None:
     code, _, err = sleep_train("fit", "--out", str(tmp_path / "run"), *options)
-    assert code == 2 and err.count("\n") == 1 and said in err
+    assert code == 2 and err.count("\n") == 1 and message in err
     assert not (tmp_path / "run").exists()
 
 
-def test_a_band_power_network_grows_on_surrogates(tmp_path: Path, sleep_train: Program) -> None:
+def test_add_gives_a_band_power_network_the_other_inputs(
+    tmp_path: Path, sleep_train: Program
+) -> None:
     write_data(tmp_path, subjects=3)
     write_timedomain(tmp_path, 6 * 60)
     data = ("--data", str(tmp_path))
@@ -131,10 +133,10 @@ def test_a_band_power_network_grows_on_surrogates(tmp_path: Path, sleep_train: P
     assert network.config.raw and network.config.frames and contract.context_epochs == 120
     constants = network.spectral_encoder.standardise.mean
     assert constants.abs().min() > 0.1  # dB of the surrogates, not left at 0
-    was = load(tmp_path / "absolute.safetensors")[0].spectral_encoder.token
+    initial = load(tmp_path / "absolute.safetensors")[0].spectral_encoder.token
     token = network.spectral_encoder.token
-    assert was is not None and token is not None
-    assert torch.equal(token.standardise.mean, was.standardise.mean)
+    assert initial is not None and token is not None
+    assert torch.equal(token.standardise.mean, initial.standardise.mean)
     card = read_card(weights)
     datasets = ["sleep-edf-cassette", "sleep-edf-cassette-surrogate"]
     assert card["data"]["datasets"] == datasets
@@ -150,7 +152,9 @@ def test_a_band_power_network_grows_on_surrogates(tmp_path: Path, sleep_train: P
     assert code == 2 and "--add goes with --init" in err
 
 
-def test_who_was_trained_on_is_not_held_out(tmp_path: Path, sleep_train: Program) -> None:
+def test_subjects_behind_init_are_held_out_only_if_there_are_no_others(
+    tmp_path: Path, sleep_train: Program
+) -> None:
     write_data(tmp_path, subjects=2)
     write_timedomain(tmp_path, 4 * 60)
     data = ("--data", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Whole runs: folder, weights and card, resumption, what is refused."""
+"""Whole runs: folder, weights and card, resumption, and bad input."""
 
 from __future__ import annotations
 
@@ -20,56 +20,43 @@ from monitor.types import Track
 from offline_training.data.licences import ODC_BY, SHHS, SLEEP_EDF_ATTRIBUTION
 from offline_training.data.surrogates import DATASET as SURROGATE
 from offline_training.evaluation.streaming import probabilities, stream_all
+from offline_training.training import checkpoint
 from offline_training.training.distributed import Ranks
-from offline_training.training.fit import Fitted, fit
+from offline_training.training.fit import FitResult, fit
 from offline_training.training.folder import RunFolder
-from offline_training.training.job import Job, begin, hold_out, planned
+from offline_training.training.job import Job, hold_out, initial_network, resolved
 from offline_training.training.parts import TRAINED, parts_of
 from offline_training.training.reading import encode_nights
-from tests.offline_training.training.made import RECIPE, MadeRecording, nights, schedule
-
-CPU = Ranks(0, 1, torch.device("cpu"))
-LEARNS = replace(
+from tests.offline_training.training.synthetic import (
+    LEARNS,
     RECIPE,
-    epoch=schedule(steps=1, batch=16, micro_batch=8),
-    sequence=schedule(steps=1),
-    finetune=schedule(
-        steps=120, batch=32, micro_batch=16, learning_rate=1e-2, average=0.9, evaluate_every=60
-    ),
+    SyntheticRecording,
+    job,
+    nights,
 )
 
-
-def job(out: Path, **fields: object) -> Job:
-    defaults = {
-        "recipe": RECIPE,
-        "gain": Gain.KNOWN,
-        "seed": 0,
-        "parts": tuple(TRAINED),
-        "channel": "EEG Fpz-Cz",
-        "trim": "30 min around sleep",
-        "command": "sleep-train fit ...",
-    }
-    return Job(out, **{**defaults, **fields})  # type: ignore[arg-type]
+CPU = Ranks(0, 1, torch.device("cpu"))
 
 
-def run(recordings: list[MadeRecording], one: Job) -> Fitted:
+def run(recordings: list[SyntheticRecording], one: Job) -> FitResult:
+    """Hold out validation recordings and run the job without progress lines."""
     train, validation = hold_out(recordings, one.recipe.validation_share)
     return fit(train, validation, one, CPU, lambda part, done: lambda *_: None)
 
 
 @pytest.fixture(scope="module")
-def learnt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Fitted]:
-    """A network trained until it stages the made nights."""
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FitResult]:
+    """Train a network until it stages synthetic nights; return its folder and result."""
     out = tmp_path_factory.mktemp("run")
     return out, run(nights(3, n=60), job(out, recipe=LEARNS))
 
 
-def test_it_learns_what_can_be_learnt(learnt: tuple[Path, Fitted]) -> None:
+def test_a_run_learns_to_stage_synthetic_nights(learnt: tuple[Path, FitResult]) -> None:
     accuracy = {track: s.agreement.accuracy for track, s in learnt[1].scores.items()}
     assert accuracy.keys() == set(Track) and min(accuracy.values()) > 0.8  # type: ignore[type-var]
 
 
-def test_the_folder_holds_the_run(learnt: tuple[Path, Fitted]) -> None:
+def test_the_folder_holds_all_files_and_rows_of_the_run(learnt: tuple[Path, FitResult]) -> None:
     out, fitted = learnt
     names = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     assert names == {
@@ -92,7 +79,7 @@ def test_the_folder_holds_the_run(learnt: tuple[Path, Fitted]) -> None:
     assert min(speed["epochs_per_s"].values()) > 0
 
 
-def test_saved_weights_stage_as_the_trained_network_does(learnt: tuple[Path, Fitted]) -> None:
+def test_saved_weights_stage_as_the_trained_network_does(learnt: tuple[Path, FitResult]) -> None:
     _, fitted = learnt
     assert fitted.weights is not None
     network, contract = load(fitted.weights)
@@ -108,9 +95,7 @@ def test_saved_weights_stage_as_the_trained_network_does(learnt: tuple[Path, Fit
     np.testing.assert_array_equal(answers[0], answers[1])
 
 
-def test_fine_tuning_leaves_the_epoch_encoders_as_they_were(learnt: tuple[Path, Fitted]) -> None:
-    from offline_training.training import checkpoint
-
+def test_fine_tuning_does_not_change_the_epoch_encoders(learnt: tuple[Path, FitResult]) -> None:
     out, fitted = learnt
     _, sequence = checkpoint.read(out / "checkpoints" / "sequence.safetensors")
     state = fitted.network.state_dict()
@@ -120,7 +105,7 @@ def test_fine_tuning_leaves_the_epoch_encoders_as_they_were(learnt: tuple[Path, 
     assert not torch.equal(state["joint_head.weight"], sequence["best"]["joint_head.weight"])
 
 
-def test_the_card_says_what_a_reader_must_know(learnt: tuple[Path, Fitted]) -> None:
+def test_the_card_holds_data_recipe_figures_and_limits(learnt: tuple[Path, FitResult]) -> None:
     card = read_card(learnt[1].weights)  # type: ignore[arg-type]
     data = card["data"]
     assert data["may_ship"] and data["licences"] == ["ODC-By 1.0"] and data["datasets"] == ["made"]
@@ -133,15 +118,15 @@ def test_the_card_says_what_a_reader_must_know(learnt: tuple[Path, Fitted]) -> N
     assert card["throughput"]["training_s"].keys() == set(TRAINED)
 
 
-def test_one_licence_that_forbids_shipping_forbids_it(tmp_path: Path) -> None:
+def test_one_licence_without_shipping_forbids_shipping_the_weights(tmp_path: Path) -> None:
     recordings = nights(3)
     recordings[0].licence = SHHS
     fitted = run(recordings, job(tmp_path / "first"))
     assert fitted.weights is not None
     card = read_card(fitted.weights)
     assert not card["data"]["may_ship"] and "Must not be shipped" in card["limits"][-1]
-    # and so does one behind the weights that a run begins with
-    recipe, gain = planned(RECIPE, None, fitted.weights)
+    # A licence behind the weights that a run begins with forbids it too.
+    recipe, gain = resolved(RECIPE, None, fitted.weights)
     again = job(
         tmp_path / "second", recipe=recipe, gain=gain, parts=("finetune",), init=fitted.weights
     )
@@ -150,7 +135,7 @@ def test_one_licence_that_forbids_shipping_forbids_it(tmp_path: Path) -> None:
     assert card["init"]["name"] == "mc2sleepnet-absolute"
 
 
-def test_stages_one_by_one_are_all_at_once(tmp_path: Path) -> None:
+def test_stages_one_by_one_give_the_weights_of_one_run(tmp_path: Path) -> None:
     at_once = run(nights(3), job(tmp_path / "all"))
     for part in TRAINED:
         fitted = run(nights(3), job(tmp_path / "each", parts=(part,)))
@@ -161,12 +146,12 @@ def test_stages_one_by_one_are_all_at_once(tmp_path: Path) -> None:
         assert torch.equal(a, b)
 
 
-def test_a_part_needs_those_before_it(tmp_path: Path) -> None:
+def test_a_part_needs_the_parts_before_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="run --stage epoch"):
         run(nights(3), job(tmp_path, parts=("sequence",)))
 
 
-def test_a_folder_is_one_runs(tmp_path: Path) -> None:
+def test_a_folder_belongs_to_one_run(tmp_path: Path) -> None:
     run(nights(3), job(tmp_path, parts=("epoch",)))
     with pytest.raises(InputError, match="another seed"):
         run(nights(3), job(tmp_path, parts=("epoch",), seed=1))
@@ -185,14 +170,14 @@ def test_a_folder_is_one_runs(tmp_path: Path) -> None:
         run(nights(3, dataset="other"), job(tmp_path, parts=("epoch",)))
 
 
-def test_a_failed_start_leaves_the_folder_to_others(tmp_path: Path) -> None:
+def test_a_failed_start_leaves_the_folder_free(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="run --stage epoch"):
         run(nights(3), job(tmp_path, parts=("sequence",)))
     run(nights(3), job(tmp_path, parts=("epoch",), seed=1))
     assert json.loads((tmp_path / "config.json").read_text())["seed"] == 1
 
 
-def test_a_killed_run_leaves_metrics_that_can_be_gone_on_with(tmp_path: Path) -> None:
+def test_an_incomplete_row_of_a_killed_run_is_dropped(tmp_path: Path) -> None:
     run(nights(3), job(tmp_path, parts=("epoch",)))
     folder = RunFolder(tmp_path)
     whole = folder.metrics.read_bytes()
@@ -203,25 +188,25 @@ def test_a_killed_run_leaves_metrics_that_can_be_gone_on_with(tmp_path: Path) ->
     assert folder.metrics.read_bytes() == whole
 
 
-def test_weights_that_begin_a_run_give_shape_context_and_gain(tmp_path: Path) -> None:
-    recipe, gain = planned(RECIPE, Gain.UNKNOWN, None)
+def test_init_weights_decide_shape_context_and_gain(tmp_path: Path) -> None:
+    recipe, gain = resolved(RECIPE, Gain.UNKNOWN, None)
     assert recipe.network.gain_free and gain is Gain.UNKNOWN
     fitted = run(nights(3), job(tmp_path, recipe=recipe, gain=gain))
     assert fitted.weights == tmp_path / "mc2sleepnet-gain-free.safetensors"
-    recipe, gain = planned(replace(RECIPE, sequence_length=9), None, fitted.weights)
+    recipe, gain = resolved(replace(RECIPE, sequence_length=9), None, fitted.weights)
     assert (recipe.sequence_length, recipe.network.gain_free, gain) == (6, True, Gain.UNKNOWN)
     one = job(tmp_path / "b", recipe=recipe, gain=gain, init=fitted.weights)
-    network = begin(one, nights(3))
+    network = initial_network(one, nights(3))
     saved = load(fitted.weights)[0].state_dict()
     for name, tensor in network.state_dict().items():
         if name in saved and name != "temperature":
             assert torch.equal(tensor, saved[name])
     assert network.temperature.tolist() == [1, 1]
     with pytest.raises(InputError, match="--gain known does not fit"):
-        planned(RECIPE, Gain.KNOWN, fitted.weights)
+        resolved(RECIPE, Gain.KNOWN, fitted.weights)
 
 
-def test_one_stream_has_all_but_the_contrast(tmp_path: Path) -> None:
+def test_a_network_of_one_stream_trains_all_parts_but_the_contrast(tmp_path: Path) -> None:
     recipe = replace(RECIPE, network=replace(RECIPE.network, raw=False, pretraining=False))
     with pytest.raises(InputError, match="both streams"):
         run(nights(3), job(tmp_path / "all", recipe=recipe))
@@ -230,7 +215,7 @@ def test_one_stream_has_all_but_the_contrast(tmp_path: Path) -> None:
     assert run(nights(3), job(tmp_path, recipe=recipe, parts=parts)).weights is not None
 
 
-def test_subjects_are_held_out_whole() -> None:
+def test_a_held_out_subject_has_no_night_in_training() -> None:
     train, validation = hold_out(nights(6, each=2), 3)
     assert len(train) == 8 and len(validation) == 4
     assert not {one.subject for one in train} & {one.subject for one in validation}
@@ -243,10 +228,10 @@ def test_subjects_are_held_out_whole() -> None:
         hold_out(unscored, 3)
 
 
-def begun(
+def begins_with(
     tmp_path: Path, card: dict[str, Any], spec: SpectrogramSpec | None = None
 ) -> dict[str, Any]:
-    """Fields of a job that begins with weights whose card says ``card``."""
+    """Save weights with the card fields ``card``; return the fields of a job with that --init."""
     network = MC2SleepNet(replace(RECIPE.network, pretraining=False), spec)
     contract = ModelContract(
         name="init",
@@ -261,21 +246,22 @@ def begun(
     )
     init = tmp_path / "init.safetensors"
     save(init, network, contract, card)
-    recipe, gain = planned(RECIPE, None, init)
+    recipe, gain = resolved(RECIPE, None, init)
     return {"recipe": recipe, "gain": gain, "init": init, "parts": ("finetune",)}
 
 
 def card_of(
-    recordings: list[MadeRecording], one: Job, known: frozenset[str] = frozenset()
+    recordings: list[SyntheticRecording], one: Job, known: frozenset[str] = frozenset()
 ) -> dict[str, Any]:
+    """Run the job and return the card of its weights. ``known`` subjects are not held out."""
     train, validation = hold_out(recordings, one.recipe.validation_share, known)
     fitted = fit(train, validation, one, CPU, lambda *_: lambda *_: None)
     assert fitted.weights is not None
     return read_card(fitted.weights)
 
 
-def test_stages_one_by_one_build_on_each_other_with_weights_too(tmp_path: Path) -> None:
-    fields = begun(tmp_path, {})
+def test_stages_one_by_one_after_init_give_the_weights_of_one_run(tmp_path: Path) -> None:
+    fields = begins_with(tmp_path, {})
     both = ("sequence", "finetune")
     at_once = run(nights(3), job(tmp_path / "all", **{**fields, "parts": both}))
     for part in both:
@@ -289,27 +275,27 @@ def test_stages_one_by_one_build_on_each_other_with_weights_too(tmp_path: Path) 
         assert torch.equal(a, b)
 
 
-def test_a_stage_cannot_be_slipped_in_before_another(tmp_path: Path) -> None:
-    fields = begun(tmp_path, {})
+def test_a_stage_cannot_be_trained_after_a_later_one(tmp_path: Path) -> None:
+    fields = begins_with(tmp_path, {})
     run(nights(3), job(tmp_path / "run", **fields))
     with pytest.raises(InputError, match="trained without stage sequence"):
         run(nights(3), job(tmp_path / "run", **{**fields, "parts": ("sequence",)}))
 
 
-def test_the_spectrum_of_the_first_weights_is_kept(tmp_path: Path) -> None:
+def test_the_spectrogram_of_the_init_weights_is_kept(tmp_path: Path) -> None:
     spec = SpectrogramSpec(epsilon_uv=0.5)
-    fitted = run(nights(3), job(tmp_path / "run", **begun(tmp_path, {}, spec)))
+    fitted = run(nights(3), job(tmp_path / "run", **begins_with(tmp_path, {}, spec)))
     assert fitted.network.spectrogram == spec
     assert load(fitted.weights)[1].spectrogram == spec  # type: ignore[arg-type]
 
 
-def test_data_sets_licences_and_subjects_are_handed_on(tmp_path: Path) -> None:
+def test_the_card_includes_data_sets_licences_and_subjects_behind_init(tmp_path: Path) -> None:
     data = {
         "datasets": ["sleep-edf-cassette"],
         "licences": [ODC_BY],
         "train_subjects": ["made-0", "made-2"],
     }
-    fields = begun(tmp_path, {"data": data, "init": {"train_subjects": ["made-3"]}})
+    fields = begins_with(tmp_path, {"data": data, "init": {"train_subjects": ["made-3"]}})
     one = job(tmp_path / "run", **fields)
     card = card_of(nights(4), one, known=frozenset({"made-0", "made-2", "made-3"}))
     assert card["data"]["held_out_subjects"] == ["made-1"]
@@ -323,12 +309,12 @@ def test_data_sets_licences_and_subjects_are_handed_on(tmp_path: Path) -> None:
 
 
 def test_weights_of_unknown_licence_must_not_be_shipped(tmp_path: Path) -> None:
-    card = card_of(nights(3), job(tmp_path / "run", **begun(tmp_path, {"data": {}})))
+    card = card_of(nights(3), job(tmp_path / "run", **begins_with(tmp_path, {"data": {}})))
     assert not card["data"]["may_ship"] and "unknown" in card["data"]["licences"][-1]
 
 
-def test_a_card_says_that_no_real_signal_was_seen(tmp_path: Path) -> None:
-    fields = begun(tmp_path, {"data": {"licences": [ODC_BY]}})
+def test_the_card_states_that_training_saw_only_surrogates(tmp_path: Path) -> None:
+    fields = begins_with(tmp_path, {"data": {"licences": [ODC_BY]}})
     for dataset in (SURROGATE, "made"):
         card = card_of(nights(3, dataset=dataset), job(tmp_path / dataset, **fields))
         surrogate = dataset == SURROGATE

@@ -1,4 +1,4 @@
-"""On a GPU: bfloat16 trains what float32 does, and what was trained there loads anywhere."""
+"""Training on a GPU in bfloat16: it learns as on a CPU, and its weights load on a CPU."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from models.weights import load
-from offline_training.training.distributed import Ranks, alone
+from offline_training.training.distributed import Ranks, single_process
 from offline_training.training.fit import fit
-from tests.offline_training.training.made import nights
-from tests.offline_training.training.test_fit import LEARNS, job
+from tests.offline_training.training.synthetic import LEARNS, job, nights
 
 pytestmark = [
     pytest.mark.gpu,
@@ -19,9 +18,9 @@ pytestmark = [
 ]
 
 
-def test_a_gpu_learns_what_a_cpu_learns(tmp_path: Path) -> None:
+def test_a_gpu_learns_to_stage_synthetic_nights_as_a_cpu_does(tmp_path: Path) -> None:
     recordings = nights(3, n=60)
-    for ranks in (alone(), Ranks(0, 1, torch.device("cpu"))):
+    for ranks in (single_process(), Ranks(0, 1, torch.device("cpu"))):
         out = tmp_path / ranks.device.type
         fitted = fit(
             recordings[:2],

@@ -1,4 +1,4 @@
-"""Losses with known answers, masks that hide the right share, gradients that stop in time."""
+"""Losses with known values, masks that hide the right share, targets without gradients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from offline_training.training.losses import (
 )
 
 
-def test_info_nce_knows_nothing_and_everything() -> None:
+def test_info_nce_of_equal_of_matching_and_of_swapped_embeddings() -> None:
     same = F.normalize(torch.ones(8, 4), dim=1)
     assert info_nce(same, same, 0.07).item() == pytest.approx(math.log(8))
     apart = torch.eye(8)
@@ -27,7 +27,7 @@ def test_info_nce_knows_nothing_and_everything() -> None:
     assert info_nce(apart, apart.roll(1, dims=0), 0.07).item() == pytest.approx(1 / 0.07, rel=1e-3)
 
 
-def test_info_nce_by_hand() -> None:
+def test_info_nce_equals_a_computation_by_hand() -> None:
     raw = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
     spectral = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     e = [[math.exp(x / 0.5) for x in row] for row in ((1.0, 0.0), (0.6, 0.8))]
@@ -36,19 +36,21 @@ def test_info_nce_by_hand() -> None:
     assert info_nce(raw, spectral, 0.5).item() == pytest.approx((rows + columns) / 4)
 
 
-def test_supervised_contrast_pulls_a_stage_together() -> None:
+def test_supervised_contrast_is_least_if_a_stage_lies_together() -> None:
     stage = torch.tensor([0, 0, 1, 1])
     together = torch.eye(4)[stage]
     apart = torch.eye(4)
     assert supervised_contrast(together, together, stage, 0.07) == pytest.approx(
         math.log(3), rel=1e-3
-    )  # three alike, each with a third
+    )  # three like vectors, each with a share of a third
     assert supervised_contrast(apart, apart, stage, 0.07) > 5
     unlabelled = torch.full((4,), -1)
-    assert supervised_contrast(apart, apart, unlabelled, 0.07).item() < 1e-4  # InfoNCE's case
+    assert (
+        supervised_contrast(apart, apart, unlabelled, 0.07).item() < 1e-4
+    )  # only own partners attract, as in InfoNCE
 
 
-def test_a_quarter_of_the_scored_epochs_is_hidden_and_no_other() -> None:
+def test_epoch_mask_hides_a_quarter_of_the_scored_epochs_and_no_other() -> None:
     random = Generator().manual_seed(0)
     scored = torch.ones(200, 20, dtype=torch.bool)
     scored[:100, :12] = False
@@ -65,7 +67,7 @@ def test_a_quarter_of_the_scored_epochs_is_hidden_and_no_other() -> None:
     assert torch.equal(epoch_mask(one, 0.25, random), one)
 
 
-def test_masked_l1_counts_hidden_places_alone_and_leaves_the_target() -> None:
+def test_masked_l1_counts_only_hidden_epochs_and_gives_the_target_no_gradient() -> None:
     rebuilt = torch.zeros(1, 3, 2, requires_grad=True)
     original = torch.tensor([[[9.0, 9.0], [1.0, 3.0], [9.0, 9.0]]], requires_grad=True)
     loss = masked_l1(rebuilt, original, torch.tensor([[False, True, False]]))
@@ -75,7 +77,7 @@ def test_masked_l1_counts_hidden_places_alone_and_leaves_the_target() -> None:
     assert rebuilt.grad.abs().sum(dim=2).tolist() == [[0, 1, 0]]
 
 
-def test_every_logit_set_counts_the_same() -> None:
+def test_logit_loss_weights_every_logit_set_equally() -> None:
     stage, weight = torch.tensor([[0, -1]]), torch.ones(5)
     sets = [torch.zeros(1, 2, 5) for _ in range(5)]
     assert logit_loss(Logits(*sets), stage, weight).item() == pytest.approx(math.log(5))

@@ -1,4 +1,4 @@
-"""The paper's protocol: who is tested when, what is pooled, what stands beside it."""
+"""The paper's protocol: splits of subjects, pooled folds, and the table of published figures."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import torch
 from monitor.errors import InputError
 from offline_training.training.distributed import Ranks
 from offline_training.training.paper import FOLDS, run_paper, splits
-from tests.offline_training.training.made import RECIPE, nights
-from tests.offline_training.training.test_fit import job
+from tests.offline_training.training.synthetic import RECIPE, job, nights
 
 CPU = Ranks(0, 1, torch.device("cpu"))
 
@@ -23,7 +22,7 @@ def subjects(recordings: object) -> set[str]:
 
 
 @pytest.mark.parametrize("dataset", ["sleep-edf-cassette", "shhs1"])
-def test_no_subject_is_on_two_sides(dataset: str) -> None:
+def test_no_subject_is_in_two_groups_of_a_split(dataset: str) -> None:
     recordings = nights(40, each=2, n=5, dataset=dataset)
     found = splits(recordings, 10)
     for train, validation, test in found:
@@ -40,7 +39,7 @@ def test_no_subject_is_on_two_sides(dataset: str) -> None:
         assert sorted(tested) == sorted(one.name for one in recordings)
 
 
-def test_one_data_set_at_a_time() -> None:
+def test_recordings_of_several_or_unpublished_data_sets_are_refused() -> None:
     with pytest.raises(InputError, match="one data set"):
         splits([*nights(10, dataset="shhs1"), *nights(10)], 10)
     for dataset in ("shhs2", "sleep-edf-telemetry", "sleep-edf-cassette-surrogate", "folder"):
@@ -48,7 +47,7 @@ def test_one_data_set_at_a_time() -> None:
             splits(nights(10, n=5, dataset=dataset), 10)
 
 
-def test_folds_are_pooled_and_not_run_again(
+def test_finished_folds_are_pooled_and_not_run_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recordings = nights(10, each=2, n=12, dataset="sleep-edf-cassette")
@@ -58,18 +57,18 @@ def test_folds_are_pooled_and_not_run_again(
         sequence=replace(RECIPE.sequence, steps=0),
         finetune=replace(RECIPE.finetune, steps=1),
     )
-    told: list[str] = []
+    started: list[str] = []
 
-    def tell(part: str, done: int) -> object:
-        told.append(part)
+    def start_report(part: str, done: int) -> object:
+        started.append(part)
         return lambda *_: None
 
     one = job(tmp_path, recipe=recipe)
-    table = run_paper(recordings, one, 1, CPU, tell)  # type: ignore[arg-type]
-    assert "1 of 10 folds" in table and told[0] == "fold 1/1 epoch"
-    told.clear()
-    table = run_paper(recordings, one, 2, CPU, tell)  # type: ignore[arg-type]
-    assert "2 of 10 folds" in table and {name[:8] for name in told} == {"fold 2/2"}
+    table = run_paper(recordings, one, 1, CPU, start_report)  # type: ignore[arg-type]
+    assert "1 of 10 folds" in table and started[0] == "fold 1/1 epoch"
+    started.clear()
+    table = run_paper(recordings, one, 2, CPU, start_report)  # type: ignore[arg-type]
+    assert "2 of 10 folds" in table and {name[:8] for name in started} == {"fold 2/2"}
     pooled = json.loads((tmp_path / "paper.json").read_text())
     tested = [test for _, _, test in splits(recordings, recipe.validation_share)[:2]]
     usable = sum(int(each.usable.sum()) for test in tested for each in test)
@@ -83,14 +82,14 @@ def test_folds_are_pooled_and_not_run_again(
         "0.787",
     ]
     with pytest.raises(InputError, match="another seed"):
-        run_paper(recordings, replace(one, seed=1), 1, CPU, tell)  # type: ignore[arg-type]
+        run_paper(recordings, replace(one, seed=1), 1, CPU, start_report)  # type: ignore[arg-type]
     assert "warning" not in capsys.readouterr().err
-    run_paper(recordings, replace(one, out=tmp_path / "all", trim="all"), 1, CPU, tell)  # type: ignore[arg-type]
+    run_paper(recordings, replace(one, out=tmp_path / "all", trim="all"), 1, CPU, start_report)  # type: ignore[arg-type]
     assert "not to be compared" in capsys.readouterr().err
     tested[0][0].stage[0] = -1
     with pytest.raises(InputError, match="other recordings"):
-        run_paper(recordings, one, 1, CPU, tell)  # type: ignore[arg-type]
+        run_paper(recordings, one, 1, CPU, start_report)  # type: ignore[arg-type]
     path = tmp_path / "fold-01" / "predictions.npz"
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match="damaged"):
-        run_paper(recordings, one, 1, CPU, tell)  # type: ignore[arg-type]
+        run_paper(recordings, one, 1, CPU, start_report)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What each part trains, sees and leaves alone."""
+"""Each part of the training: the modules it trains, the epochs it reads, the rest unchanged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ from offline_training.training.finetuning import FinetunePart
 from offline_training.training.losses import masked_l1
 from offline_training.training.parts import TRAINED, Part, select
 from offline_training.training.pretraining import EpochPart, SequencePart, scatter
-from tests.offline_training.training.made import NETWORK, RECIPE, MadeRecording, build, nights
+from tests.offline_training.training.synthetic import (
+    NETWORK,
+    RECIPE,
+    SyntheticRecording,
+    build,
+    nights,
+)
 
 CPU = Ranks(0, 1, torch.device("cpu"))
 NIGHTS = nights(3)
@@ -47,7 +53,7 @@ def loss_of(part: Part[Any], network: MC2SleepNet, seed: int = 0) -> Tensor:
 
 
 @PARTS
-def test_a_part_gives_gradients_to_all_it_trains_and_to_nothing_else(make: Make) -> None:
+def test_a_part_gives_gradients_to_what_it_trains_and_to_nothing_else(make: Make) -> None:
     network = build(NIGHTS)
     part = make(network)
     select(network, part.name)
@@ -59,7 +65,7 @@ def test_a_part_gives_gradients_to_all_it_trains_and_to_nothing_else(make: Make)
 
 
 @PARTS
-def test_only_the_trained_parts_batch_norm_and_dropout_are_on(make: Make) -> None:
+def test_batch_norm_and_dropout_are_on_only_in_trained_modules(make: Make) -> None:
     network = build(NIGHTS)
     part = make(network)
     select(network, part.name)
@@ -73,24 +79,24 @@ def test_only_the_trained_parts_batch_norm_and_dropout_are_on(make: Make) -> Non
 
 
 @PARTS
-def test_the_same_draw_gives_the_same_loss_and_looks_do_not_differ(make: Make) -> None:
+def test_the_same_draw_gives_the_same_loss_and_validation_repeats(make: Make) -> None:
     network = build(NIGHTS)
     part = make(network)
     select(network, part.name)
     assert loss_of(part, network, 3) == loss_of(part, network, 3) != loss_of(part, network, 4)
-    first, second = part.look(network), part.look(network)
+    first, second = part.validate(network), part.validate(network)
     assert first == second and np.isfinite(first.loss)
     assert all(value is None or np.isfinite(value) for value in first.figures.values())
 
 
 @pytest.mark.parametrize(
-    ("make", "steps"), [(epoch_part, 40), (sequence_part, 40), (finetune_part, 150)]
+    ("make", "steps"), [(epoch_part, 80), (sequence_part, 40), (finetune_part, 150)]
 )
-def test_a_batch_is_memorised(make: Make, steps: int) -> None:
+def test_a_part_can_learn_one_batch_by_heart(make: Make, steps: int) -> None:
     network = build(NIGHTS, dropout=0.0)
     part = make(network)
     select(network, part.name)
-    # Without distortion; masks and windows stay those of one seed.
+    # No distortions. One seed keeps the masks and windows the same in every step.
     if isinstance(part, EpochPart | SequencePart):
         part.chain = []
     trained = [p for p in network.parameters() if p.requires_grad]
@@ -105,11 +111,11 @@ def test_a_batch_is_memorised(make: Make, steps: int) -> None:
     assert losses[-1] < 0.2 * losses[0], losses[::10]
 
 
-def test_unscored_epochs_change_nothing_of_the_sequence_part() -> None:
-    """Their samples reach neither the encoders, nor batch-norm, nor the loss."""
+def test_samples_of_unscored_epochs_do_not_change_the_sequence_part() -> None:
+    """They reach neither the encoders, nor batch-norm, nor the loss."""
     found = []
     for filler in (0.0, 1e6):
-        recordings = [MadeRecording(one.name, one.subject) for one in NIGHTS]
+        recordings = [SyntheticRecording(one.name, one.subject) for one in NIGHTS]
         for one in recordings:
             one.samples[~one.usable] = filler
         part = SequencePart(recordings[:2], recordings[2:], RECIPE, [], CPU.device)
@@ -121,16 +127,16 @@ def test_unscored_epochs_change_nothing_of_the_sequence_part() -> None:
     assert found[0][0] == found[1][0] and torch.equal(found[0][1], found[1][1])
 
 
-def test_embeddings_go_where_their_epochs_stand() -> None:
+def test_scatter_places_embeddings_at_the_scored_epochs() -> None:
     scored = torch.tensor([[False, True, True], [True, False, False]])
     placed = scatter(torch.tensor([[1.0, 1.5], [2.0, 2.5], [3.0, 3.5]]), scored)
     assert placed[..., 0].tolist() == [[0, 1, 2], [3, 0, 0]]
     assert placed[..., 1].tolist() == [[0, 1.5, 2.5], [3.5, 0, 0]]
 
 
-def test_rebuilding_looks_through_the_mask_at_the_other_stream_alone() -> None:
-    """Gradients of what is rebuilt at a hidden raw epoch: none to that epoch's raw embedding, some
-    to its spectral one, even where the spectral stream's own copy is hidden too."""
+def test_a_hidden_epoch_is_rebuilt_from_the_other_stream_alone() -> None:
+    """The rebuilt raw epoch has no gradient to its own raw embedding, and one to its spectral
+    embedding, even if the spectral stream hides that epoch too."""
     network = build(NIGHTS, dropout=0.0).eval()
     embeddings = torch.randn(1, 6, 32, requires_grad=True)
     scored = torch.ones(1, 6, dtype=torch.bool)
@@ -144,7 +150,7 @@ def test_rebuilding_looks_through_the_mask_at_the_other_stream_alone() -> None:
     assert spectral.sum(dim=1).min() > 0
 
 
-def test_one_stream_is_fine_tuned_too() -> None:
+def test_a_network_of_one_stream_is_fine_tuned() -> None:
     network = build(NIGHTS, raw=False, frames=False, pretraining=False)
     recipe = replace(RECIPE, network=replace(NETWORK, raw=False, frames=False, pretraining=False))
     part = FinetunePart(network, NIGHTS[:2], NIGHTS[2:], recipe, CPU)
@@ -156,7 +162,7 @@ def test_one_stream_is_fine_tuned_too() -> None:
     assert set(before) == {n for n, _ in network.spectral_encoder.named_parameters()}
 
 
-def test_labels_may_enter_the_contrast() -> None:
+def test_supervised_contrast_changes_the_loss() -> None:
     network = build(NIGHTS)
     recipe = replace(RECIPE, supervised_contrast=True)
     losses = [
@@ -166,7 +172,7 @@ def test_labels_may_enter_the_contrast() -> None:
     assert losses[0] != losses[1]
 
 
-def test_each_distortion_is_measured_for_one_stream_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_stream_measures_its_own_distorted_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     network = build(NIGHTS)
     part = epoch_part(network)
     measured, measure = [], network.measure

@@ -1,4 +1,4 @@
-"""What is read is what was drawn: usable epochs, whole windows, nights encoded as at run time."""
+"""Reading returns what was drawn: usable epochs, whole windows, nights as the monitor encodes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from offline_training.training.reading import (
     truth,
 )
 from offline_training.training.windows import Windows
-from tests.offline_training.training.made import build, nights
+from tests.offline_training.training.synthetic import build, nights
 
 CPU = Ranks(0, 1, torch.device("cpu"))
 
 
-def test_only_usable_epochs_are_drawn_each_once() -> None:
+def test_only_usable_epochs_are_drawn_and_each_only_once() -> None:
     recordings = nights(3)
     source = UsableEpochs(recordings)
     total = sum(int(one.usable.sum()) for one in recordings)
@@ -34,14 +34,14 @@ def test_only_usable_epochs_are_drawn_each_once() -> None:
     assert len(source.spread(5)) == 5 and len(source.spread(10**6)) == total
 
 
-def test_nothing_usable_is_said() -> None:
+def test_recordings_without_a_usable_epoch_are_refused() -> None:
     recordings = nights(1)
     recordings[0].usable[:] = False
     with pytest.raises(InputError, match="no usable epoch"):
         UsableEpochs(recordings)
 
 
-def test_windows_of_signal_match_their_stages() -> None:
+def test_windows_of_signal_hold_the_epochs_of_their_stages() -> None:
     recordings = nights(3, n=9)
     windows = Windows(
         [truth(one) for one in recordings], [one.usable for one in recordings], 6, hide=0.0
@@ -50,10 +50,10 @@ def test_windows_of_signal_match_their_stages() -> None:
     signal = read_stretches(recordings, windows.stretches(drawn), 6)
     assert signal.shape == (50, 6, 3000)
     samples = windows.lay_out([one.samples for one in recordings], 0)
-    np.testing.assert_array_equal(signal, samples[drawn.at])
+    np.testing.assert_array_equal(signal, samples[drawn.rows])
     assert (np.abs(signal[drawn.scored.numpy()]).max(axis=1) > 0).all()
-    begins_before = [part.place for part in windows.stretches(drawn)]
-    assert min(begins_before) == 0 and max(begins_before) > 2
+    places = [part.place for part in windows.stretches(drawn)]
+    assert min(places) == 0 and max(places) > 2
 
 
 def test_a_batch_without_stages_is_drawn_again() -> None:
@@ -65,7 +65,7 @@ def test_a_batch_without_stages_is_drawn_again() -> None:
         assert (drawn.stage == 2).any()
 
 
-def test_encoded_nights_are_what_the_monitor_encodes() -> None:
+def test_nights_are_encoded_as_the_monitor_encodes_them() -> None:
     recordings = nights(2)
     network = build(recordings)
     found = encode_nights(network.train(), recordings, CPU)
@@ -74,7 +74,7 @@ def test_encoded_nights_are_what_the_monitor_encodes() -> None:
     np.testing.assert_array_equal(found[1].stage >= 0, recordings[1].usable)
 
 
-def test_spectra_are_standardised_by_the_training_set() -> None:
+def test_spectra_get_mean_0_and_deviation_1_over_the_training_set() -> None:
     recordings = nights(2)
     network = build(recordings)
     usable = np.concatenate([one.samples[one.usable] for one in recordings])
@@ -84,4 +84,4 @@ def test_spectra_are_standardised_by_the_training_set() -> None:
     torch.testing.assert_close(scaled.mean(dim=0), torch.zeros(128), atol=1e-3, rtol=0)
     torch.testing.assert_close(scaled.std(dim=0), torch.ones(128), atol=1e-3, rtol=0)
     alone = build(recordings, frames=False, band_power=False, pretraining=False)
-    standardise(alone, recordings)  # nothing to do
+    standardise(alone, recordings)  # has no spectral stream: does nothing

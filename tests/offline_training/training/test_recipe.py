@@ -1,4 +1,4 @@
-"""A recipe file overrides what it names, and says what it cannot."""
+"""A recipe file overrides the fields it names; a bad one gets one clear message."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from monitor.errors import InputError
-from offline_training.training.recipe import PAPER, Recipe, overridden
+from offline_training.training.recipe import PAPER, TrainingRecipe, overridden
 
 
 def test_fields_are_replaced_at_any_depth(tmp_path: Path) -> None:
@@ -18,14 +18,15 @@ def test_fields_are_replaced_at_any_depth(tmp_path: Path) -> None:
             {"sequence_length": 21, "finetune": {"steps": 7}, "network": {"d_model": 64}, "hide": 0}
         )
     )
-    found = overridden(Recipe(), path)
+    found = overridden(TrainingRecipe(), path)
     assert (found.sequence_length, found.finetune.steps, found.network.d_model) == (21, 7, 64)
     assert found.hide == 0 and isinstance(found.hide, float)
-    assert found.finetune.batch == Recipe().finetune.batch and found.epoch == Recipe().epoch
+    assert found.finetune.batch == TrainingRecipe().finetune.batch
+    assert found.epoch == TrainingRecipe().epoch
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("{", "not JSON"),
         ("[]", "must be an object"),
@@ -50,17 +51,19 @@ def test_fields_are_replaced_at_any_depth(tmp_path: Path) -> None:
         ('{"network": {"gain_free": true}}', "--gain known or unknown"),
     ],
 )
-def test_what_is_wrong_is_one_line(tmp_path: Path, text: str, said: str) -> None:
+def test_a_bad_recipe_gets_one_line_that_names_file_and_field(
+    tmp_path: Path, text: str, message: str
+) -> None:
     path = tmp_path / "recipe.json"
     path.write_text(text)
-    with pytest.raises(InputError, match=said) as raised:
-        overridden(Recipe(), path)
+    with pytest.raises(InputError, match=message) as raised:
+        overridden(TrainingRecipe(), path)
     assert str(path) in str(raised.value) and "\n" not in str(raised.value)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_the_message_names_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.json"):
-        overridden(Recipe(), tmp_path / "none.json")
+        overridden(TrainingRecipe(), tmp_path / "none.json")
 
 
 def test_the_papers_recipe_has_the_papers_inputs() -> None:
@@ -68,7 +71,7 @@ def test_the_papers_recipe_has_the_papers_inputs() -> None:
     assert PAPER.sequence_length == 20 and PAPER.mask_share == 0.25
 
 
-def test_one_stream_can_be_asked_for(tmp_path: Path) -> None:
+def test_a_recipe_can_leave_out_a_stream(tmp_path: Path) -> None:
     path = tmp_path / "recipe.json"
     path.write_text('{"network": {"raw": false}}')
-    assert not overridden(Recipe(), path).network.two_streams
+    assert not overridden(TrainingRecipe(), path).network.two_streams

@@ -1,4 +1,4 @@
-"""How much a stage counts, and what probabilities are calibrated for."""
+"""Weights of the stages in the loss, and calibration of the probabilities."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from offline_training.arrays import I64
 from offline_training.evaluation.streaming import Streamed
-from offline_training.training.tracks import I64, calibrate, stage_weights
-from tests.offline_training.training.made import build, nights
+from offline_training.training.tracks import calibrate, stage_weights
+from tests.offline_training.training.synthetic import build, nights
 
 
 @dataclass
@@ -19,7 +20,7 @@ class Staged:
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
-def test_stages_count_by_their_inverse_frequency(power: float) -> None:
+def test_stage_weights_are_inverse_frequencies_to_a_power(power: float) -> None:
     stage = np.random.default_rng(0).choice(5, 9_999, p=[0.4, 0.05, 0.3, 0.1, 0.15])
     share = np.bincount(stage) / len(stage)
     rarity = 1 / share**power
@@ -27,14 +28,14 @@ def test_stages_count_by_their_inverse_frequency(power: float) -> None:
     assert torch.equal(stage_weights([Staged(stage)], power), expected)  # to the bit
 
 
-def test_a_stage_that_never_came_counts_as_any_epoch() -> None:
+def test_a_stage_that_no_night_contains_has_weight_1() -> None:
     weight = stage_weights([Staged(np.array([0, 0, 0, 2, 4, 4, -1]))])
     assert weight[[1, 3]].tolist() == [1, 1] and weight[0] < weight[4] < weight[2] < 2
     assert (weight[[0, 2, 4]] @ torch.tensor([3.0, 1.0, 2.0]) / 6).item() == pytest.approx(1)
 
 
-def test_probabilities_are_calibrated_for_nights_as_they_are() -> None:
-    """W is right in 90 of 100 epochs, N1 in one of two: every epoch counts the same."""
+def test_calibration_counts_every_epoch_the_same() -> None:
+    """The network is right in 90 of 100 W answers and in one of two N1 answers."""
     truth = np.repeat([0, 1, 0, 1], [90, 10, 1, 1])
     logits = np.zeros((102, 5), np.float32)
     logits[:100, 0] = logits[100:, 1] = 4.0

@@ -1,4 +1,4 @@
-"""The loop: exact resumption, accumulation, early stopping, what is kept."""
+"""The training loop: exact resumption, accumulation, early stopping, the weights it keeps."""
 
 from __future__ import annotations
 
@@ -18,18 +18,24 @@ from offline_training.training.augment import augmentations
 from offline_training.training.checkpoint import Counters
 from offline_training.training.distributed import Ranks
 from offline_training.training.finetuning import FinetunePart
-from offline_training.training.parts import Looked, Part
+from offline_training.training.parts import Part, ValidationResult
 from offline_training.training.pretraining import EpochPart, SequencePart
-from offline_training.training.recipe import Recipe
+from offline_training.training.recipe import TrainingRecipe
 from offline_training.training.trainer import Trainer
-from tests.offline_training.training.made import RECIPE, MadeRecording, build, nights, schedule
+from tests.offline_training.training.synthetic import (
+    RECIPE,
+    SyntheticRecording,
+    build,
+    nights,
+    schedule,
+)
 
 CPU = Ranks(0, 1, torch.device("cpu"))
 PARTS = ("epoch", "sequence", "finetune")
 
 
 def part_of(
-    name: str, network: MC2SleepNet, recordings: list[MadeRecording], recipe: Recipe
+    name: str, network: MC2SleepNet, recordings: list[SyntheticRecording], recipe: TrainingRecipe
 ) -> Part[Any]:
     train, validation = recordings[:2], recordings[2:]
     if name == "finetune":
@@ -39,7 +45,10 @@ def part_of(
 
 
 def train(name: str, path: Path, interrupt: int = -1, **fields: Any) -> dict[str, Tensor]:
-    """Weights after a part, started or gone on with at ``path``."""
+    """Train a part, resuming from ``path`` if it exists; return the weights.
+
+    ``interrupt``: the number of the read that raises KeyboardInterrupt.
+    """
     recordings = nights(3)
     recipe = replace(RECIPE, **{name: replace(getattr(RECIPE, name), steps=3, **fields)})
     network = build(recordings)
@@ -52,7 +61,7 @@ def train(name: str, path: Path, interrupt: int = -1, **fields: Any) -> dict[str
 
 
 def _interrupt(part: Part, after: int) -> None:
-    """Fine-tuning reads no recording: its windows are interrupted instead."""
+    """Make the draw of windows raise after ``after`` calls: fine-tuning reads no recording."""
     assert isinstance(part, FinetunePart)
     draw, left = part.windows.draw, iter(range(after))
 
@@ -65,7 +74,7 @@ def _interrupt(part: Part, after: int) -> None:
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_interrupted_and_resumed_is_uninterrupted_bit_for_bit(name: str, tmp_path: Path) -> None:
+def test_a_resumed_part_equals_an_uninterrupted_one_bit_for_bit(name: str, tmp_path: Path) -> None:
     straight = train(name, tmp_path / "straight.safetensors")
     path = tmp_path / "cut.safetensors"
     with pytest.raises(KeyboardInterrupt):
@@ -74,12 +83,12 @@ def test_interrupted_and_resumed_is_uninterrupted_bit_for_bit(name: str, tmp_pat
     assert 0 < counters.step < 3 and not counters.finished
     resumed = train(name, path)
     assert all(torch.equal(resumed[key], straight[key]) for key in straight)
-    again = train(name, path)  # finished: nothing is done
+    again = train(name, path)  # finished: trains no more
     assert all(torch.equal(again[key], straight[key]) for key in straight)
 
 
 def test_accumulation_is_the_mean_of_its_micro_batches(tmp_path: Path) -> None:
-    """Running statistics and gradients: a step of two micro-batches, by hand."""
+    """Compute the running statistics of a step of two micro-batches by hand."""
     recordings = nights(3)
     recipe = replace(RECIPE, epoch=schedule(steps=1, batch=16, micro_batch=8))
     network = build(recordings)
@@ -97,8 +106,8 @@ def test_accumulation_is_the_mean_of_its_micro_batches(tmp_path: Path) -> None:
     torch.testing.assert_close(found, (means[0] + means[1]) / 2)
 
 
-class Told:
-    """A part whose validation loss is told in advance."""
+class ScriptedPart:
+    """A part whose validation losses are given in advance."""
 
     name = "finetune"
     epochs_per_item = 1
@@ -114,49 +123,49 @@ class Told:
     def loss(self, network: MC2SleepNet, batch: None) -> Tensor:
         return network.joint_head.weight.square().sum()
 
-    def look(self, network: MC2SleepNet) -> Looked:
+    def validate(self, network: MC2SleepNet) -> ValidationResult:
         self.heads.append(network.joint_head.weight.detach().clone())
-        return Looked(next(self.losses), {})
+        return ValidationResult(next(self.losses), {})
 
 
-def test_patience_ends_it_and_the_best_weights_are_kept(tmp_path: Path) -> None:
+def test_patience_ends_the_part_and_keeps_the_best_weights(tmp_path: Path) -> None:
     network = build(nights(1))
-    part = Told([3.0, 2.0, 1.0, 1.5, 1.2, 1.1, 0.0], patience=3)
+    part = ScriptedPart([3.0, 2.0, 1.0, 1.5, 1.2, 1.1, 0.0], patience=3)
     seen: list[int] = []
 
-    def watch(counters: Counters, loss: float, looked: Looked) -> None:
+    def on_validation(counters: Counters, loss: float, result: ValidationResult) -> None:
         seen.append(counters.step)
 
-    counters = Trainer(part, network, 0, CPU, tmp_path / "a.safetensors", watch).run()
+    counters = Trainer(part, network, 0, CPU, tmp_path / "a.safetensors", on_validation).run()
     assert seen == [0, 1, 2, 3, 4, 5]
     assert (counters.best_step, counters.best_loss, counters.finished) == (2, 1.0, True)
     assert torch.equal(network.joint_head.weight, part.heads[2])
 
 
-def test_weights_no_training_improved_stay_what_they_were(tmp_path: Path) -> None:
+def test_the_first_weights_are_kept_if_no_step_improves_them(tmp_path: Path) -> None:
     network = build(nights(1))
     before = network.joint_head.weight.clone()
-    part = Told([1.0, 2.0, 2.0], patience=2, average=0.5)
+    part = ScriptedPart([1.0, 2.0, 2.0], patience=2, average=0.5)
     Trainer(part, network, 0, CPU, tmp_path / "a.safetensors", lambda *_: None).run()
     assert torch.equal(network.joint_head.weight, before)
 
 
-def test_no_steps_are_a_part_left_out(tmp_path: Path) -> None:
-    part = Told([1.0])
+def test_a_schedule_of_no_steps_trains_nothing(tmp_path: Path) -> None:
+    part = ScriptedPart([1.0])
     part.schedule = replace(part.schedule, steps=0)
     network = build(nights(1))
     counters = Trainer(part, network, 0, CPU, tmp_path / "a.safetensors", lambda *_: None).run()
     assert counters.finished and counters.epochs_per_s == 0
 
 
-def test_bad_checkpoints_and_shares_are_named(tmp_path: Path) -> None:
+def test_a_bad_checkpoint_or_number_of_processes_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(b"not a checkpoint")
     network = build(nights(1))
     with pytest.raises(InputError, match="damaged"):
-        Trainer(Told([1.0]), network, 0, CPU, path, lambda *_: None)
+        Trainer(ScriptedPart([1.0]), network, 0, CPU, path, lambda *_: None)
     checkpoint.write(path, Counters("finetune"), {"network": {"x": torch.zeros(1)}})
     with pytest.raises(InputError, match="another network"):
-        Trainer(Told([1.0]), network, 0, CPU, path, lambda *_: None)
+        Trainer(ScriptedPart([1.0]), network, 0, CPU, path, lambda *_: None)
     with pytest.raises(InputError, match="3 processes cannot share the 2 micro-batches"):
-        Trainer(Told([1.0]), network, 0, replace(CPU, world=3), path, lambda *_: None)
+        Trainer(ScriptedPart([1.0]), network, 0, replace(CPU, world=3), path, lambda *_: None)

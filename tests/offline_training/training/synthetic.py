@@ -1,28 +1,36 @@
-"""Small nights whose stages can be told from the signal, and a network and a recipe to match."""
+"""Synthetic nights whose stages show in the signal, with a small network, recipe and job."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from models.contract import EPOCH_SAMPLES, SFREQ_HZ
+from models.contract import EPOCH_SAMPLES, SFREQ_HZ, Gain
 from models.mc2sleepnet import MC2SleepNet, NetworkConfig
+from offline_training.arrays import F32, I64, Bool
 from offline_training.data.licences import ODC_BY
-from offline_training.data.recordings import F32, I64, Bool
+from offline_training.training.job import Job
+from offline_training.training.parts import TRAINED
 from offline_training.training.reading import standardise
-from offline_training.training.recipe import Recipe, Schedule
+from offline_training.training.recipe import Schedule, TrainingRecipe
 
 RHYTHM = ((10.0, 20.0), (6.0, 10.0), (13.0, 20.0), (1.5, 60.0), (20.0, 8.0))
-"""Hz and uV of the five stages."""
+"""Frequency in Hz and amplitude in uV of the sine that marks each of the five stages."""
 
 
 @dataclass(eq=False)
-class MadeRecording:
-    """``n`` epochs in bouts of three, a sine in noise each; one in ten is unusable (zeros)."""
+class SyntheticRecording:
+    """A `Recording` of ``n`` epochs in bouts of three: a sine in noise, by stage.
+
+    - About one epoch in ten is unusable: zeros.
+    - The name decides all random draws.
+    - Read number ``reads_until_interrupt`` raises KeyboardInterrupt, as Ctrl-C would.
+    """
 
     name: str
     subject: str
@@ -56,13 +64,14 @@ class MadeRecording:
 
 
 def hash_of(text: str) -> int:
-    """The same in every process, unlike ``hash``."""
+    """Return a hash that is the same in every process, unlike ``hash``."""
     return int.from_bytes(text.encode(), "big") % 2**32
 
 
-def nights(subjects: int, each: int = 1, **fields: Any) -> list[MadeRecording]:
+def nights(subjects: int, each: int = 1, **fields: Any) -> list[SyntheticRecording]:
+    """Return ``each`` nights of every subject, named 0a, 0b, ..., 1a, ..."""
     return [
-        MadeRecording(f"{subject}{chr(97 + night)}", f"made-{subject}", **fields)
+        SyntheticRecording(f"{subject}{chr(97 + night)}", f"made-{subject}", **fields)
         for subject in range(subjects)
         for night in range(each)
     ]
@@ -81,6 +90,7 @@ NETWORK = NetworkConfig(
 
 
 def schedule(**fields: Any) -> Schedule:
+    """Return a schedule of two short steps, with ``fields`` replaced."""
     defaults = {
         "steps": 2,
         "batch": 4,
@@ -93,7 +103,7 @@ def schedule(**fields: Any) -> Schedule:
     return Schedule(**{**defaults, **fields})
 
 
-RECIPE = Recipe(
+RECIPE = TrainingRecipe(
     network=NETWORK,
     sequence_length=6,
     revision_epochs=2,
@@ -106,7 +116,33 @@ RECIPE = Recipe(
 )
 
 
-def build(recordings: list[MadeRecording], **fields: Any) -> MC2SleepNet:
+LEARNS = replace(
+    RECIPE,
+    epoch=schedule(steps=1, batch=16, micro_batch=8),
+    sequence=schedule(steps=1),
+    finetune=schedule(
+        steps=120, batch=32, micro_batch=16, learning_rate=1e-2, average=0.9, evaluate_every=60
+    ),
+)
+"""A recipe that trains until the network stages synthetic nights."""
+
+
+def job(out: Path, **fields: object) -> Job:
+    """Return a job that trains all parts with `RECIPE`, with ``fields`` replaced."""
+    defaults = {
+        "recipe": RECIPE,
+        "gain": Gain.KNOWN,
+        "seed": 0,
+        "parts": tuple(TRAINED),
+        "channel": "EEG Fpz-Cz",
+        "trim": "30 min around sleep",
+        "command": "sleep-train fit ...",
+    }
+    return Job(out, **{**defaults, **fields})  # type: ignore[arg-type]
+
+
+def build(recordings: list[SyntheticRecording], **fields: Any) -> MC2SleepNet:
+    """Return a new network, standardised on ``recordings``, with config ``fields`` replaced."""
     torch.manual_seed(0)
     network = MC2SleepNet(replace(NETWORK, **fields))
     standardise(network, recordings)

@@ -1,4 +1,4 @@
-"""What the card of the weights that a run begins with hands on to its own."""
+"""Data sets, licences and subjects behind the weights that a run begins with (``--init``)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ UNKNOWN = "unknown: the card of the weights this training began with names no li
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Of a run that begins with no weights, every field is empty.
+class Provenance:
+    """Past of the weights that a run begins with. All fields are empty if there are none.
 
-    - ``weights``: their name, version and sha256.
-    - ``train_subjects``, ``datasets``, ``licences``: of all trainings behind them.
+    - ``weights``: name, version and sha256 of the weights.
+    - ``train_subjects``, ``datasets``, ``licences``: those of all trainings behind the weights.
     """
 
     weights: dict[str, str] | None = None
@@ -25,8 +25,11 @@ class Origin:
     licences: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, init: Path | None) -> Origin:
-        """Of the weights ``init``. Raises `models.card.WeightsError` without their card."""
+    def of(cls, init: Path | None) -> Provenance:
+        """Read the card of the weights ``init``.
+
+        Raises `models.card.WeightsError` if the card is missing or damaged.
+        """
         if init is None:
             return cls()
         card = read_card(init)
@@ -35,6 +38,7 @@ class Origin:
             {name: contract[name] for name in ("name", "version", "weights_sha256")},
             frozenset([*data.get("train_subjects", ()), *before.get("train_subjects", ())]),
             frozenset(data.get("datasets", ())),
+            # A card without a licence permits nothing: treat it as an unknown licence.
             frozenset(data.get("licences") or (UNKNOWN,)),
         )
 

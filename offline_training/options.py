@@ -1,0 +1,9 @@
+"""Command-line options that several commands of sleep-train share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
