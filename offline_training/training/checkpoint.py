@@ -30,7 +30,7 @@ class Counters:
     """Progress of one part. The field names are keys of the checkpoint's JSON.
 
     - ``step``: steps done. ``best_step``: the step of the weights with ``best_loss``.
-    - ``looked``: True once the validation subjects were looked at, which begins before step 1.
+    - ``looked``: True after the first validation, the one before step 1.
     - ``looks_without_gain``: validations since the one with the best loss.
     - ``training_s``, ``epochs``: time and epochs of training alone, without validation.
     """

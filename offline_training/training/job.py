@@ -194,8 +194,13 @@ def hold_out(
         ordered = sorted(recordings, key=lambda one: one.name)
         train, validation = ordered[:-1], ordered[-1:]
     else:
-        raise InputError("training needs at least two recordings: one is held out for validation")
+        raise InputError(
+            f"training needs at least two recordings, got {len(recordings)}: one is held out for "
+            "validation"
+        )
     for use, side in (("train on", train), ("validate on", validation)):
         if not any((truth(one) >= 0).any() for one in side):
-            raise InputError(f"the recordings to {use} hold no usable epoch with a stage")
+            raise InputError(
+                f"the recordings to {use} hold no usable epoch with a stage: add recordings"
+            )
     return train, validation

@@ -145,7 +145,8 @@ def _run_fold(split: Split, job: Job, ranks: Ranks, start_report: StartReport) -
     """Train and test one fold, unless its folder holds the predictions already."""
     train, validation, test = split
     if (job.out / PREDICTIONS).is_file():
-        # Check that they are of this very job, in every process: none may go on alone.
+        # Every process checks that they are of this very job. If only the first one raised an
+        # error, the others would wait for it in their next collective call.
         RunFolder(job.out).check(job.config(train, validation))
         _read_predictions(job.out, test)
         return
@@ -180,7 +181,7 @@ def _write_predictions(
 
 
 def _read_predictions(folder: Path, test: Sequence[Recording]) -> dict[str, npt.NDArray[Any]]:
-    """Read what a fold predicted for ``test``.
+    """Read a fold's predictions for the recordings ``test``.
 
     Raises InputError if the file is damaged or of other recordings.
     """

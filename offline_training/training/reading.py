@@ -39,7 +39,7 @@ class UsableEpochs:
         self.epoch = np.concatenate(usable)  # (N,)
         self.recording = np.repeat(np.arange(len(usable)), [len(one) for one in usable])  # (N,)
         if not len(self.epoch):
-            raise InputError("the recordings hold no usable epoch")
+            raise InputError("the recordings hold no usable epoch: prepare other recordings")
 
     def read(self, chosen: I64) -> tuple[F32, I64]:
         """Return epochs float32 (B, 3000) and stages int64 (B,), in the recordings' order."""

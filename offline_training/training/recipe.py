@@ -57,7 +57,7 @@ class Schedule:
             raise ValueError(f"micro_batch must be at least 2, got {self.micro_batch}")
         if self.steps < 0 or self.warmup_steps < 0 or not 0 <= self.average < 1:
             raise ValueError(
-                "steps and warmup_steps must not be negative and average be in [0, 1), "
+                "steps and warmup_steps must not be negative, average must be in [0, 1), "
                 f"got {self.steps}, {self.warmup_steps} and {self.average}"
             )
         if not 0 < self.learning_rate < math.inf or not 0 <= self.weight_decay < math.inf:

@@ -41,8 +41,8 @@ class _Statistics:
     """Running statistics of batch-norm, the same for any number of processes.
 
     Every micro-batch of a step starts from the statistics before the step, and the step keeps the
-    mean over its micro-batches. Otherwise the order of micro-batches would count, and with it the
-    number of processes.
+    mean over its micro-batches. Without this, the order of micro-batches would count, and with it
+    the number of processes.
     """
 
     buffers: list[Tensor]
