@@ -5,15 +5,12 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
 import torch
 import typer
 
 from models.contract import Gain
-from models.mc2sleepnet import NetworkConfig
 from monitor.errors import InputError
 from offline_training.data.recordings import Recording
 from offline_training.data.sources import prepared_source, some_subjects, surrogate_source
@@ -22,96 +19,45 @@ from offline_training.training.card import known_subjects
 from offline_training.training.distributed import Ranks, process_group
 from offline_training.training.fit import fit as fit_job
 from offline_training.training.job import Job, earlier_parts, hold_out, resolved
+from offline_training.training.options import (
+    AddChoice,
+    AddOption,
+    DataOption,
+    FoldsRunOption,
+    GainOption,
+    InitOption,
+    OutOption,
+    ProtocolChoice,
+    ProtocolOption,
+    RecipeOption,
+    StageChoice,
+    StageOption,
+    SubjectsOption,
+    SurrogatesOption,
+    ThreadsOption,
+    VersionOption,
+)
 from offline_training.training.paper import run_paper
-from offline_training.training.parts import parts_of
 from offline_training.training.provenance import Provenance
 from offline_training.training.recipe import PAPER, TrainingRecipe, overridden
 from offline_training.training.throughput import throughput_line
 
 
-class StageOption(StrEnum):
-    """Values of ``--stage``: a part of the training, or all."""
-
-    EPOCH = "epoch"
-    SEQUENCE = "sequence"
-    FINETUNE = "finetune"
-    ALL = "all"
-
-    def parts(self, network: NetworkConfig) -> tuple[str, ...]:
-        return parts_of(network) if self is StageOption.ALL else (self.value,)
-
-
-class AddOption(StrEnum):
-    """Values of ``--add``: inputs of the network."""
-
-    RAW = "raw"
-    FRAMES = "frames"
-
-
-class ProtocolOption(StrEnum):
-    """Values of ``--protocol``."""
-
-    PAPER = "paper"
-
-
 def fit(
-    data: Annotated[
-        Path,
-        typer.Option(
-            help="Folder that sleep-train prepare wrote; with --surrogates, folder of measured "
-            "band powers.",
-            show_default=False,
-        ),
-    ],
-    out: Annotated[
-        Path,
-        typer.Option(help="Folder of the run. The same command resumes an interrupted run."),
-    ] = Path("run"),
-    stage: Annotated[
-        StageOption | None,
-        typer.Option(help="Stage of the training.", show_default="all; with --init alone finetune"),
-    ] = None,
-    gain: Annotated[
-        Gain | None,
-        typer.Option(
-            help="known if the microvolts can be trusted.",
-            show_default="known, or that of --init",
-        ),
-    ] = None,
-    init: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="WEIGHTS",
-            help="Begin with these weights (.safetensors): for one person or headband.",
-        ),
-    ] = None,
-    add: Annotated[
-        list[AddOption] | None,
-        typer.Option(help="With --init: add an input that those weights lack. Repeat it for both."),
-    ] = None,
-    surrogates: Annotated[
-        bool,
-        typer.Option("--surrogates", help="Train on surrogate EEG made from measured band powers."),
-    ] = False,
-    subjects: Annotated[
-        int | None, typer.Option(min=2, help="Use only so many subjects.", show_default="all")
-    ] = None,
-    recipe: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE.json", help="Recipe fields to change (training/README.md)."),
-    ] = None,
-    protocol: Annotated[
-        ProtocolOption | None,
-        typer.Option(help="paper: train on folds of subjects and compare with published figures."),
-    ] = None,
-    folds_run: Annotated[
-        int | None, typer.Option(min=1, help="With --protocol: run only so many folds.")
-    ] = None,
+    data: DataOption,
+    out: OutOption = Path("run"),
+    stage: StageOption = None,
+    gain: GainOption = None,
+    init: InitOption = None,
+    add: AddOption = None,
+    surrogates: SurrogatesOption = False,
+    subjects: SubjectsOption = None,
+    recipe: RecipeOption = None,
+    protocol: ProtocolOption = None,
+    folds_run: FoldsRunOption = None,
     seed: SeedOption = 0,
-    version: Annotated[str, typer.Option(help="Version to write into the weights.")] = "1",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads.", show_default="PyTorch's")
-    ] = None,
+    version: VersionOption = "1",
+    threads: ThreadsOption = None,
 ) -> None:
     """Train MC2SleepNet: contrast, cross-masking, fine-tuning. Not a medical device.
 
@@ -124,7 +70,7 @@ def fit(
     chosen = defaults if recipe is None else overridden(defaults, recipe)
     chosen, gain = resolved(chosen, gain, init, add or ())
     if stage is None:
-        stage = StageOption.ALL if init is None or add else StageOption.FINETUNE
+        stage = StageChoice.ALL if init is None or add else StageChoice.FINETUNE
     source = surrogate_source(data, seed) if surrogates else prepared_source(data)
     if gain is Gain.KNOWN and source.gain is Gain.UNKNOWN:
         raise InputError(
@@ -143,7 +89,7 @@ def fit(
         version=version,
         init=init,
     )
-    if add and stage is StageOption.FINETUNE and not earlier_parts(job):
+    if add and stage is StageChoice.FINETUNE and not earlier_parts(job):
         raise InputError(
             "--stage finetune does not train encoders, and those that --add builds are untrained: "
             "run --stage sequence first, or all"
@@ -158,17 +104,17 @@ def fit(
 
 
 def _check_options(
-    stage: StageOption | None,
+    stage: StageChoice | None,
     init: Path | None,
-    add: Sequence[AddOption],
+    add: Sequence[AddChoice],
     surrogates: bool,
-    protocol: ProtocolOption | None,
+    protocol: ProtocolChoice | None,
     folds_run: int | None,
 ) -> None:
     """Raise InputError if options contradict each other. Reads no file."""
     if folds_run is not None and protocol is None:
         raise InputError("--folds-run works only with --protocol paper: give both")
-    if protocol is not None and (init is not None or stage not in (None, StageOption.ALL)):
+    if protocol is not None and (init is not None or stage not in (None, StageChoice.ALL)):
         raise InputError("--protocol paper trains all stages from nothing: no --init, no --stage")
     if add and init is None:
         raise InputError(
