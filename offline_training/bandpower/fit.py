@@ -34,7 +34,7 @@ def _standardise(network: MC2SleepNet, nights: Sequence[Night]) -> None:
 
 
 class Student:
-    """One of the networks that learn from each other, with its optimiser and moving average.
+    """A network that learns with the other variant, its optimiser and its moving average.
 
     ``best`` is the averaged network with the least loss so far.
     """

@@ -66,7 +66,7 @@ Batch = TypeVar("Batch")
 
 
 class Part(Protocol[Batch]):
-    """One part of the training: its data, its loss and its validation.
+    """A part of the training: its data, its loss and its validation.
 
     - ``name`` is a key of `TRAINED`.
     - ``epochs_per_item`` is the number of epochs in one item of a batch. It counts throughput.
