@@ -10,7 +10,7 @@ import torch
 
 from models.contract import Gain
 from offline_training.bandpower.recipe import Recipe
-from offline_training.data.bandpowers import Night
+from offline_training.data.bandpowers import BandPowerNight
 from offline_training.data.licences import ODC_BY, terms
 
 DATA = {
@@ -41,7 +41,11 @@ GAIN_LIMIT = {
 
 
 def describe(
-    train: list[Night], held_out: list[Night], gain: Gain, recipe: Recipe, seed: int
+    train: list[BandPowerNight],
+    held_out: list[BandPowerNight],
+    gain: Gain,
+    recipe: Recipe,
+    seed: int,
 ) -> dict[str, Any]:
     """Data, recipe and limits, as the card states them."""
     return {

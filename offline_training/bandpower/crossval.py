@@ -16,7 +16,7 @@ from monitor.types import Track
 from offline_training.bandpower.fit import fit
 from offline_training.bandpower.recipe import Recipe
 from offline_training.bandpower.staging import stream_nights
-from offline_training.data.bandpowers import TRIM, Night, hold_out, subject_of
+from offline_training.data.bandpowers import TRIM, BandPowerNight, hold_out, subject_of
 from offline_training.data.npz import read_npz
 from offline_training.data.recordings import split_subjects
 from offline_training.evaluation.streaming import probabilities
@@ -37,7 +37,7 @@ class CrossValidation:
     seed: int
 
     def run(
-        self, nights: Sequence[Night], recipe: Recipe, folder: Path, report: Report
+        self, nights: Sequence[BandPowerNight], recipe: Recipe, folder: Path, report: Report
     ) -> dict[Gain, dict[str, Any]]:
         """Train without each fold's subjects and stage them; figures pooled over the folds.
 
@@ -68,8 +68,8 @@ class CrossValidation:
 
     def _run_fold(
         self,
-        rest: list[Night],
-        fold: list[Night],
+        rest: list[BandPowerNight],
+        fold: list[BandPowerNight],
         recipe: Recipe,
         k: int,
         path: Path,
@@ -96,7 +96,7 @@ class CrossValidation:
             np.savez(file, **said)
         part.replace(path)
 
-    def _identity(self, recipe: Recipe, k: int, fold: list[Night]) -> str:
+    def _identity(self, recipe: Recipe, k: int, fold: list[BandPowerNight]) -> str:
         return json.dumps(
             [self.folds, self.stride, self.seed, k, asdict(recipe), [n.recording for n in fold]]
         )

@@ -17,7 +17,7 @@ from models.mc2sleepnet import N_STAGES, BandPowerToken, EpochInputs, MC2SleepNe
 from offline_training.bandpower.noisy import NoisyWindows
 from offline_training.bandpower.recipe import Recipe
 from offline_training.bandpower.staging import stream_nights
-from offline_training.data.bandpowers import Night
+from offline_training.data.bandpowers import BandPowerNight
 from offline_training.evaluation.streaming import Streamed
 from offline_training.progress import Report
 from offline_training.training.tracks import (
@@ -29,7 +29,7 @@ from offline_training.training.tracks import (
 )
 
 
-def _standardise(network: MC2SleepNet, nights: Sequence[Night]) -> None:
+def _standardise(network: MC2SleepNet, nights: Sequence[BandPowerNight]) -> None:
     token = network.spectral_encoder.token
     assert isinstance(token, BandPowerToken)
     log_power = torch.from_numpy(
@@ -41,7 +41,7 @@ def _standardise(network: MC2SleepNet, nights: Sequence[Night]) -> None:
 class Student:
     """One of the networks that are trained together, with its optimiser and running average."""
 
-    def __init__(self, nights: Sequence[Night], gain: Gain, recipe: Recipe) -> None:
+    def __init__(self, nights: Sequence[BandPowerNight], gain: Gain, recipe: Recipe) -> None:
         self.network = MC2SleepNet(recipe.network_config(gain is Gain.UNKNOWN))
         _standardise(self.network, nights)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False)
@@ -93,8 +93,8 @@ def mutual_loss(
 
 
 def fit(
-    train: Sequence[Night],
-    held_out: Sequence[Night],
+    train: Sequence[BandPowerNight],
+    held_out: Sequence[BandPowerNight],
     recipe: Recipe,
     seed: int,
     report: Report = lambda step, steps, line: None,

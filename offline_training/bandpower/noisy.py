@@ -12,7 +12,7 @@ from torch import Tensor
 from models.bandpower import BANDS_HZ, N_BANDS
 from offline_training.arrays import F64
 from offline_training.bandpower.recipe import Recipe
-from offline_training.data.bandpowers import Night
+from offline_training.data.bandpowers import BandPowerNight
 from offline_training.training.windows import Windows
 
 FLOOR_DB = (5.0, 30.0)
@@ -22,7 +22,7 @@ FLOOR_DB = (5.0, 30.0)
 class NoisyWindows:
     """Random windows of nights: log powers (B, L, 5), stages (B, L), scored (B, L)."""
 
-    def __init__(self, nights: Sequence[Night], recipe: Recipe, seed: int) -> None:
+    def __init__(self, nights: Sequence[BandPowerNight], recipe: Recipe, seed: int) -> None:
         self.recipe = recipe
         self.random = np.random.default_rng(seed)
         self.windows = Windows(
