@@ -38,7 +38,7 @@ _LEVEL_STAGES = (STAGES.index("N2"), STAGES.index("R"))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BandPowerNight:
-    """One recording as the band powers of n contiguous 30-s epochs.
+    """A recording as the band powers of n contiguous 30-s epochs.
 
     - ``log_power``: float32 (n, 5), ln of the power of Fpz-Cz in `models.bandpower.BANDS_HZ`. The
       unit is uV^2 after `in_microvolts`. Before, the signal is z-scored by the recording's unknown

@@ -22,7 +22,7 @@ from offline_training.data.left_out import LeftOut
 from offline_training.data.licences import PRIVATE
 from offline_training.data.prepare import prepare_all
 from offline_training.data.prepared import is_damaged, load_prepared
-from offline_training.data.report import download_progress, summary, warning_of_gone
+from offline_training.data.report import download_progress, orphan_warning, summary
 from offline_training.data.shhs import shhs_sources
 from offline_training.data.trim import parse_wake_min
 from offline_training.progress import progress
@@ -224,7 +224,7 @@ def _prepare(
     done = replace(done, left_out=[*left_out, *done.left_out])
     for line in summary(done, out, wake_min):
         typer.echo(line)
-    if done.gone:
-        typer.echo(warning_of_gone(done.gone, out), err=True)
+    if done.orphaned:
+        typer.echo(orphan_warning(done.orphaned, out), err=True)
     if not done.made and not done.kept:
         raise MonitorError("no recording was prepared: see above for what is wrong")

@@ -47,7 +47,7 @@ Progress = Callable[[int, int, str], None]
 
 
 class FetchError(MonitorError):
-    """One file could not be fetched."""
+    """A file could not be fetched."""
 
 
 def fetch_all(

@@ -1,4 +1,4 @@
-"""The index of a prepared folder: it lists each night once, whatever its file is called."""
+"""The index of a prepared folder: it lists each night once, even if its file was renamed."""
 
 from __future__ import annotations
 
@@ -31,36 +31,38 @@ class Index:
 
     - No two of ``cards`` were made from the same recording. They are ordered by data set and name.
     - ``repeated``: recordings left out because their content equals that of a listed one.
-    - ``gone``: listed cards whose data set was just prepared, but whose file was not part of that
-      run. The file was removed or renamed.
+    - ``orphaned``: listed cards whose data set was just prepared, but whose file was not part of
+      that run. The file was removed or renamed.
     """
 
     cards: list[Card]
     repeated: list[LeftOut]
-    gone: list[Card]
+    orphaned: list[Card]
 
     @classmethod
     def of(cls, out: Path, sources: Sequence[SourceRecording]) -> Index:
         """Index the cards in ``out`` after ``sources`` were prepared.
 
-        If several cards were made from the same recording, one of ``sources`` is listed before one
-        whose file is gone, and otherwise the first by data set and name.
+        If several cards were made from the same recording, only one is listed: first choice is a
+        card of ``sources`` rather than an orphaned one, then the first by data set and name.
         """
         prepared = {(source.dataset, source.name) for source in sources}
         datasets = {dataset for dataset, _ in prepared}
 
-        def is_gone(card: Card) -> bool:
+        def is_orphaned(card: Card) -> bool:
             return card.dataset in datasets and (card.dataset, card.name) not in prepared
 
         first: dict[str, Card] = {}
         repeated = []
-        for card in sorted(_cards(out), key=lambda card: (is_gone(card), card.dataset, card.name)):
+        for card in sorted(
+            _cards(out), key=lambda card: (is_orphaned(card), card.dataset, card.name)
+        ):
             listed = first.setdefault(card.sources[0].sha256, card)
             if listed is not card:
                 reason = f"the same recording as {listed.name} of {listed.dataset}"
                 repeated.append(LeftOut(card.name, reason))
         cards = sorted(first.values(), key=lambda card: (card.dataset, card.name))
-        return cls(cards, repeated, [card for card in cards if is_gone(card)])
+        return cls(cards, repeated, [card for card in cards if is_orphaned(card)])
 
     def write(self, out: Path) -> None:
         """Write the index into ``out``. Raises MonitorError if that fails."""

@@ -62,7 +62,7 @@ class Card:
     """Everything known of a prepared recording of n epochs, except its samples.
 
     - ``stages``: n indices into `models.contract.STAGES`; -1 if the expert scored none.
-    - ``unusable``: the epochs whose samples are zeros, by the monitor's reason.
+    - ``unusable``: the epochs that the monitor leaves unscored, by its reason; samples are zeros.
     - ``channels`` are the channels that were requested, ``channel`` is the one that was used.
     - ``wake_min``: minutes of wake kept around sleep; None if nothing was cut off.
     - ``gain``: the gain with which signal quality was judged.

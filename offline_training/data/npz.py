@@ -35,5 +35,5 @@ def read_npz(path: Path, names: Collection[str]) -> dict[str, npt.NDArray[Any]]:
         raise InputError(f"{path} cannot be read: {exc.strerror or exc}") from exc
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, RuntimeError) as exc:
         raise InputError(
-            f"{path} is damaged, or no .npz file with {', '.join(sorted(names))}"
+            f"{path} is damaged, or not an .npz file with {', '.join(sorted(names))}"
         ) from exc

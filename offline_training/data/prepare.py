@@ -1,4 +1,4 @@
-"""Prepare many recordings at once: keep what is current, leave out and list what is bad."""
+"""Prepare many recordings at once: keep the current ones, leave out and list the bad ones."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class Prepared:
 
     - ``made``: recordings that were prepared now; ``kept``: those that an earlier run prepared and
       that are still current; ``left_out``: those that could not be used.
-    - ``gone``: recordings of an earlier run whose files were removed or renamed.
+    - ``orphaned``: recordings of an earlier run whose files were removed or renamed.
     """
 
     made: list[Card]
     kept: list[Card]
     left_out: list[LeftOut]
-    gone: list[Card]
+    orphaned: list[Card]
 
 
 def prepare_all(
@@ -87,7 +87,7 @@ def prepare_all(
         [card for card in made if (card.dataset, card.name) in listed],
         [card for card in kept if (card.dataset, card.name) in listed],
         [*left_out, *index.repeated],
-        index.gone,
+        index.orphaned,
     )
 
 

@@ -14,7 +14,7 @@ HOLD_OUT_SEED = 2025
 
 
 class Recording(Protocol):
-    """One night, n contiguous 30-s epochs, conditioned as the monitor conditions them.
+    """A night of n contiguous 30-s epochs, conditioned as the monitor conditions them.
 
     - ``subject`` is unique over all data sets: two nights share it only if they are of one person.
     - ``stage``: int64 (n,), index into `models.contract.STAGES`; -1 if the expert scored none.

@@ -32,14 +32,14 @@ def summary(done: Prepared, out: Path, wake_min: float | None) -> list[str]:
     ]
 
 
-def warning_of_gone(gone: Sequence[Card], out: Path) -> str:
+def orphan_warning(orphaned: Sequence[Card], out: Path) -> str:
     """Return the warning about recordings whose files were removed or renamed."""
-    names = ", ".join(card.name for card in gone[:3]) + (", ..." if len(gone) > 3 else "")
+    names = ", ".join(card.name for card in orphaned[:3]) + (", ..." if len(orphaned) > 3 else "")
     return (
-        f"warning: {out} still holds {_counted(len(gone), 'recording')} whose files are not among "
-        f"those of this run: {names}. If a file was renamed, or its subject has another name now, "
+        f"warning: {out} still holds {_counted(len(orphaned), 'recording')} whose files are not "
+        f"among those of this run: {names}. If a file was renamed, or its subject has another name now, "
         "one person counts as two: remove the cards of recordings that should not be there "
-        f"({card_path(out, gone[0].dataset, gone[0].name)} ...) and run the command again"
+        f"({card_path(out, orphaned[0].dataset, orphaned[0].name)} ...) and run the command again"
     )
 
 

@@ -63,7 +63,7 @@ def read_checksums(path: Path) -> list[Published]:
     except OSError as exc:
         raise InputError(f"{path} cannot be read: {exc.strerror}") from exc
     except (KeyError, ValueError, TypeError, AttributeError) as exc:
-        raise InputError(f"{path} is no table of path,sha256,bytes") from exc
+        raise InputError(f"{path} is not a table of path,sha256,bytes") from exc
     # A table from elsewhere must not make --download write outside --root.
     if any(".." in Path(row.path).parts or Path(row.path).is_absolute() for row in rows):
         raise InputError(f"{path} names files outside the data set's folder")

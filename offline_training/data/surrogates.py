@@ -55,8 +55,8 @@ was measured there."""
 class SurrogateRecording:
     """A `Recording` of surrogate EEG.
 
-    - The same stretch of epochs always has the same samples. Every other stretch, even if it shares
-      epochs with it, is drawn anew. So training is reproducible and rarely sees a sample twice.
+    - The same stretch of epochs always has the same samples. Every other stretch has other samples,
+      even if the two share epochs. So training is reproducible and rarely sees a sample twice.
     - ``kurtosis``: float64 (n,), the excess kurtosis that each epoch should have.
     - An epoch without a stage is not usable; its samples are zeros.
     """

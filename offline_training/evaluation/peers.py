@@ -110,7 +110,7 @@ def _table_spans(path: Path, lines: list[str], night: ScoredNight) -> tuple[Stag
         # ``restval`` keeps a row that was cut short: its missing cells are reported below.
         rows = list(csv.DictReader(lines, restval=""))
     except csv.Error as exc:
-        raise InputError(f"{path} is no table: {exc}") from exc
+        raise InputError(f"{path} is not a table: {exc}") from exc
     spans = [
         StageSpan(_seconds(path, row["start_s"]), EPOCH_S, _stage(path, row["stage"]))
         for row in rows
@@ -134,5 +134,5 @@ def _stage(path: Path, word: str) -> Stage | None:
         return _STAGES[word.strip().upper()]
     except KeyError as exc:
         raise InputError(
-            f"{path}: '{word}' is no stage; use W, N1, N2, N3, R, or {UNSCORED} for unscored"
+            f"{path}: '{word}' is not a stage; use W, N1, N2, N3, R, or {UNSCORED} for unscored"
         ) from exc

@@ -1,4 +1,4 @@
-"""All scores of one track: agreement with intervals, calibration, risk-coverage.
+"""The scores of one track: agreement with intervals, calibration, risk-coverage.
 
 They are computed from arrays, so they serve a streamed recording and the folds of a
 cross-validation alike.
@@ -39,7 +39,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackScores:
-    """One track against the expert, over the epochs that both scored.
+    """The scores of one track against the expert, over the epochs that both scored.
 
     - ``intervals``: 95 % bootstrap intervals of ``accuracy``, ``macro_f1``, ``kappa`` and of each
       stage's F1 (under the stage's name); None if undefined. Calibration has none: resampling noise

@@ -87,8 +87,10 @@ def test_real_sleep() -> None:
 
 @pytest.mark.parametrize("sfreq_hz", [100.0, 125.0, 256.0])
 def test_any_rate_with_losses_and_a_dead_electrode(tmp_path: Path, sfreq_hz: float) -> None:
-    """The recording has gaps of 6 s (bridged) and 20 s (unusable), a flat stretch and one beyond
-    500 uV. The hypnogram's grid does not begin with the recording."""
+    """The recording has two gaps and two bad stretches, and another grid than its hypnogram.
+
+    The gaps last 6 s (bridged) and 20 s (unusable). One stretch is flat, one is beyond 500 uV.
+    """
     signal = eeg("EEG Fpz-Cz", 10, sfreq_hz)
     signal.digital[round(130 * sfreq_hz) : round(165 * sfreq_hz)] = 3
     signal.digital[round(240 * sfreq_hz) : round(280 * sfreq_hz)] *= 15

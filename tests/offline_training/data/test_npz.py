@@ -25,7 +25,7 @@ def test_arrays_are_read_back(path: Path) -> None:
 
 @pytest.mark.parametrize("names", [("stage", "absent"), ("odd",)])
 def test_missing_and_pickled_arrays_are_reported(path: Path, names: tuple[str, ...]) -> None:
-    with pytest.raises(InputError, match="is damaged, or no") as error:
+    with pytest.raises(InputError, match="is damaged, or not") as error:
         read_npz(path, names)
     assert "\n" not in str(error.value) and str(path) in str(error.value)
 

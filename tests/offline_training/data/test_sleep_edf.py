@@ -204,7 +204,7 @@ def test_a_table_cannot_reach_outside_its_folder(data: DataSet, tmp_path: Path) 
     table.write_text("path,sha256,bytes\n../SC4001E0-PSG.edf,00,1\n")
     assert "outside the data set's folder" in data.prepare("--checksums", str(table))[2]
     table.write_text("name,md5\na,b\n")
-    assert "is no table of path,sha256,bytes" in data.prepare("--checksums", str(table))[2]
+    assert "is not a table of path,sha256,bytes" in data.prepare("--checksums", str(table))[2]
 
 
 def test_several_processes_give_the_same_result_as_one(data: DataSet) -> None:

@@ -44,7 +44,7 @@ def test_table_with_a_damaged_row(night: ScoredNight, tmp_path: Path, row: str) 
     path = tmp_path / "peer.csv"
     header = "epoch,start_s,stage,live_stage,p_w,p_n1,p_n2,p_n3,p_r,confidence,reason"
     path.write_text(f"{header}\n0,30.0,N2,W,,,,,,,\n{row}")
-    with pytest.raises(InputError, match=r"'' is no stage|must be a number, got '(nan)?'"):
+    with pytest.raises(InputError, match=r"'' is not a stage|must be a number, got '(nan)?'"):
         stages(night, path)
 
 
@@ -56,7 +56,7 @@ def test_edf_hypnogram(night: ScoredNight, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("0\n1\n2\n3\n4\n-1\n", "is no stage"), ("W\nW\n", "2 lines"), ("", "0 lines")],
+    [("0\n1\n2\n3\n4\n-1\n", "is not a stage"), ("W\nW\n", "2 lines"), ("", "0 lines")],
 )
 def test_a_hypnogram_of_another_night_is_refused(
     night: ScoredNight, tmp_path: Path, content: str, message: str
