@@ -37,8 +37,8 @@ def orphan_warning(orphaned: Sequence[Card], out: Path) -> str:
     names = ", ".join(card.name for card in orphaned[:3]) + (", ..." if len(orphaned) > 3 else "")
     return (
         f"warning: {out} still holds {_counted(len(orphaned), 'recording')} whose files are not "
-        f"among those of this run: {names}. If a file was renamed, or its subject has another name now, "
-        "one person counts as two: remove the cards of recordings that should not be there "
+        f"among those of this run: {names}. If a file was renamed, or its subject has another name "
+        "now, one person counts as two: remove the cards of recordings that should not be there "
         f"({card_path(out, orphaned[0].dataset, orphaned[0].name)} ...) and run the command again"
     )
 
