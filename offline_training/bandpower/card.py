@@ -10,7 +10,7 @@ import torch
 
 from models.contract import Gain
 from offline_training.bandpower.recipe import BandPowerRecipe
-from offline_training.data.bandpowers import Night
+from offline_training.data.bandpowers import BandPowerNight
 from offline_training.data.licences import ODC_BY, terms
 
 DATA = {
@@ -42,7 +42,11 @@ GAIN_LIMIT = {
 
 
 def card_fields(
-    train: list[Night], held_out: list[Night], gain: Gain, recipe: BandPowerRecipe, seed: int
+    train: list[BandPowerNight],
+    held_out: list[BandPowerNight],
+    gain: Gain,
+    recipe: BandPowerRecipe,
+    seed: int,
 ) -> dict[str, Any]:
     """Return the card's fields, all but contract, network, command and figures."""
     return {

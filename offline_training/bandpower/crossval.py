@@ -21,7 +21,7 @@ from monitor.types import Track
 from offline_training.bandpower.fit import fit
 from offline_training.bandpower.recipe import BandPowerRecipe
 from offline_training.bandpower.staging import stream_nights
-from offline_training.data.bandpowers import TRIM, Night, hold_out, subject_of
+from offline_training.data.bandpowers import TRIM, BandPowerNight, hold_out, subject_of
 from offline_training.data.npz import read_npz
 from offline_training.data.recordings import split_subjects
 from offline_training.evaluation.streaming import probabilities
@@ -46,7 +46,11 @@ class CrossValidation:
     seed: int
 
     def run(
-        self, nights: Sequence[Night], recipe: BandPowerRecipe, folder: Path, report: Report
+        self,
+        nights: Sequence[BandPowerNight],
+        recipe: BandPowerRecipe,
+        folder: Path,
+        report: Report,
     ) -> dict[Gain, dict[str, Any]]:
         """Train without each fold's subjects, stage them, and return figures over all folds.
 
@@ -84,7 +88,7 @@ class CrossValidation:
         path: Path,
         identity: str,
         networks: dict[Gain, MC2SleepNet],
-        fold: list[Night],
+        fold: list[BandPowerNight],
         recipe: BandPowerRecipe,
     ) -> None:
         """Stage the nights of ``fold`` with both variants and write stages and probabilities."""
@@ -103,7 +107,7 @@ class CrossValidation:
         with whole_file(path) as file:
             np.savez(file, **arrays)
 
-    def _identity(self, recipe: BandPowerRecipe, k: int, fold: list[Night]) -> str:
+    def _identity(self, recipe: BandPowerRecipe, k: int, fold: list[BandPowerNight]) -> str:
         """Return all that decides the predictions of fold ``k``, as JSON."""
         return json.dumps(
             [self.folds, self.stride, self.seed, k, asdict(recipe), [n.recording for n in fold]]

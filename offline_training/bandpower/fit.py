@@ -17,14 +17,14 @@ from models.mc2sleepnet import N_STAGES, BandPowerToken, EpochInputs, MC2SleepNe
 from offline_training.bandpower.noisy import NoisyWindows
 from offline_training.bandpower.recipe import BandPowerRecipe
 from offline_training.bandpower.staging import stream_nights
-from offline_training.data.bandpowers import Night
+from offline_training.data.bandpowers import BandPowerNight
 from offline_training.evaluation.streaming import Streamed
 from offline_training.progress import Report
 from offline_training.training.averaging import MovingAverage
 from offline_training.training.tracks import calibrate, half_causal, stage_weights, track_losses
 
 
-def _standardise(network: MC2SleepNet, nights: Sequence[Night]) -> None:
+def _standardise(network: MC2SleepNet, nights: Sequence[BandPowerNight]) -> None:
     token = network.spectral_encoder.token
     assert isinstance(token, BandPowerToken)
     log_power = torch.from_numpy(
@@ -39,7 +39,9 @@ class Student:
     ``best`` is the averaged network with the least loss so far.
     """
 
-    def __init__(self, nights: Sequence[Night], gain: Gain, recipe: BandPowerRecipe) -> None:
+    def __init__(
+        self, nights: Sequence[BandPowerNight], gain: Gain, recipe: BandPowerRecipe
+    ) -> None:
         self.network = MC2SleepNet(recipe.network_config(gain is Gain.UNKNOWN))
         _standardise(self.network, nights)
         self.average = MovingAverage(self.network, recipe.average)
@@ -104,8 +106,8 @@ def mutual_loss(
 
 
 def fit(
-    train: Sequence[Night],
-    held_out: Sequence[Night],
+    train: Sequence[BandPowerNight],
+    held_out: Sequence[BandPowerNight],
     recipe: BandPowerRecipe,
     seed: int,
     report: Report = lambda step, steps, line: None,
@@ -137,7 +139,7 @@ def fit(
 
 def _validate(
     students: dict[Gain, Student],
-    held_out: Sequence[Night],
+    held_out: Sequence[BandPowerNight],
     recipe: BandPowerRecipe,
     weight: Tensor,
 ) -> str:
@@ -150,7 +152,9 @@ def _validate(
     return "  ".join(lines)
 
 
-def _stream(network: MC2SleepNet, nights: Sequence[Night], recipe: BandPowerRecipe) -> Streamed:
+def _stream(
+    network: MC2SleepNet, nights: Sequence[BandPowerNight], recipe: BandPowerRecipe
+) -> Streamed:
     return stream_nights(
         network, nights, recipe.context_epochs, recipe.revision_epochs, recipe.evaluate_stride
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 from models.bandpower import BANDS_HZ, N_BANDS
 from offline_training.arrays import F64
 from offline_training.bandpower.recipe import BandPowerRecipe
-from offline_training.data.bandpowers import Night
+from offline_training.data.bandpowers import BandPowerNight
 from offline_training.training.windows import Windows
 
 FLOOR_DB = (5.0, 30.0)
@@ -22,7 +22,9 @@ FLOOR_DB = (5.0, 30.0)
 class NoisyWindows:
     """Source of random windows of nights, changed at random as the recipe describes."""
 
-    def __init__(self, nights: Sequence[Night], recipe: BandPowerRecipe, seed: int) -> None:
+    def __init__(
+        self, nights: Sequence[BandPowerNight], recipe: BandPowerRecipe, seed: int
+    ) -> None:
         self.recipe = recipe
         self.random = np.random.default_rng(seed)
         self.windows = Windows(

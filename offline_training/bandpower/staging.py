@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from models.mc2sleepnet import EpochInputs, MC2SleepNet
-from offline_training.data.bandpowers import Night
+from offline_training.data.bandpowers import BandPowerNight
 from offline_training.evaluation.streaming import EmbeddedNight, Streamed, stream_all
 
 
-def embed_night(network: MC2SleepNet, night: Night) -> Tensor:
+def embed_night(network: MC2SleepNet, night: BandPowerNight) -> Tensor:
     """Return the embedding of each epoch, float32 (n, E)."""
     return network.embed(EpochInputs(log_power=torch.from_numpy(night.log_power)))
 
@@ -20,7 +20,7 @@ def embed_night(network: MC2SleepNet, night: Night) -> Tensor:
 @torch.inference_mode()
 def stream_nights(
     network: MC2SleepNet,
-    nights: Sequence[Night],
+    nights: Sequence[BandPowerNight],
     context_epochs: int,
     revision_epochs: int,
     stride: int = 1,

@@ -1,4 +1,4 @@
-"""Sleep-EDF nights as band powers with expert stages, and how subjects are kept apart."""
+"""Sleep-EDF nights as band powers with expert stages, and the subjects held out of training."""
 
 from __future__ import annotations
 
@@ -21,27 +21,31 @@ from offline_training.data.recordings import hold_out_subjects
 BANDPOWER_FILE = "sleep_edf_bandpower.npz"
 AMPLITUDE_FILE = "sleep_edf_amplitude.csv"
 CHANNEL = "EEG Fpz-Cz"
-_FPZ_CZ, _PZ_OZ = 0, 1  # of the file's three channels
+_FPZ_CZ, _PZ_OZ = 0, 1  # Position of each derivation on the file's channel axis.
 NON_STATIONARITY_LN = 0.26
-"""What an epoch's variance holds above its Welch median power, in ln: K-complexes, movements, eyes.
+"""Excess of an epoch's variance over the power of its Welch median spectrum, in ln units.
 
-Where an epoch is Gaussian (|kurtosis| < 0.1) the two should agree; in such epochs of N2 and of N3
-(4,511 of them, 132 Sleep-EDF recordings) the level of `in_microvolts` without it is 0.26 too high.
+K-complexes, movements and eye movements raise the variance, but hardly move a median over
+segments. The value comes from 4,511 N2 and N3 epochs of 132 Sleep-EDF recordings. Their signal is
+nearly Gaussian (|kurtosis| < 0.1), so variance and band power should agree; without this
+correction the level that `in_microvolts` computes is 0.26 too high there.
 """
 TRIM = "30 min around sleep"
-HELD_OUT_SHARE = 10
+HELD_OUT_ONE_IN = 10
 _LEVEL_STAGES = (STAGES.index("N2"), STAGES.index("R"))
+"""Stages that set a recording's level: the amplitude file covers them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Night:
-    """One recording, contiguous 30 s epochs.
+class BandPowerNight:
+    """A recording as the band powers of n contiguous 30-s epochs.
 
-    - ``log_power``: float32 (n, 5), ln of the power in `models.bandpower.BANDS_HZ`; in uV^2 after
-      `in_microvolts`, before it in the square of the recording's unknown standard deviation.
-    - ``parietal``: the same of Pz-Oz, at the level of ``log_power`` (its own is not known): the
-      median total power of N2 and R agrees.
-    - ``stage``: int64 (n,), index into `STAGES`; -1 where no stage was scored or the signal is bad.
+    - ``log_power``: float32 (n, 5), ln of the power of Fpz-Cz in `models.bandpower.BANDS_HZ`. The
+      unit is uV^2 after `in_microvolts`. Before, the signal is z-scored by the recording's unknown
+      standard deviation.
+    - ``parietal``: the same for Pz-Oz. Its own level is unknown, so it is shifted: the median total
+      power over N2 and R equals that of ``log_power``.
+    - ``stage``: int64 (n,), index into `STAGES`; -1 if the expert scored none or the signal is bad.
     """
 
     recording: str
@@ -55,17 +59,20 @@ class Night:
 
 
 def subject_of(recording: str) -> str:
-    """As prepared recordings name the subject of SC4ssN: ss, N is the night."""
+    """Return the subject of recording SC4ssN (ss the subject, N the night).
+
+    Prepared recordings of the same person have the same subject.
+    """
     return f"sleep-edf-cassette-{recording[3:5]}"
 
 
-def load_nights(directory: Path) -> list[Night]:
-    """Every recording of ``directory``/sleep_edf_bandpower.npz.
+def load_nights(directory: Path) -> list[BandPowerNight]:
+    """Read every recording of ``directory``/sleep_edf_bandpower.npz.
 
     Raises
     ------
     InputError
-        The file is missing or does not hold what it should.
+        The file is missing, is damaged, or has arrays of other shapes.
     """
     path = directory / BANDPOWER_FILE
     if not path.is_file():
@@ -86,32 +93,34 @@ def load_nights(directory: Path) -> list[Night]:
     ]
 
 
-def _night(recording: str, features: F32, stage: I64) -> Night:
+def _night(recording: str, features: F32, stage: I64) -> BandPowerNight:
     log_power = features[:, _FPZ_CZ, :N_BANDS].astype(np.float32)
     parietal = features[:, _PZ_OZ, :N_BANDS].astype(np.float32)
-    level = np.isin(stage, _LEVEL_STAGES)
-    if level.any():
-        parietal += np.median(_total(log_power[level])) - np.median(_total(parietal[level]))
-    return Night(recording, log_power, parietal, stage)
+    sets_level = np.isin(stage, _LEVEL_STAGES)
+    if sets_level.any():
+        parietal += np.median(_total(log_power[sets_level])) - np.median(
+            _total(parietal[sets_level])
+        )
+    return BandPowerNight(recording, log_power, parietal, stage)
 
 
 def _total(log_power: F32) -> F32:
-    """ln of the power in all bands, (n,)."""
+    """Sum the power over all bands: ln powers (n, 5) -> ln power (n,)."""
     total: F32 = np.log(np.exp(log_power).sum(axis=1))
     return total
 
 
-def in_microvolts(nights: Sequence[Night], directory: Path) -> list[Night]:
-    """Undo each recording's z-score: its log powers, raised to the amplitude that was measured.
+def in_microvolts(nights: Sequence[BandPowerNight], directory: Path) -> list[BandPowerNight]:
+    """Undo each recording's z-score: shift its log powers to the measured amplitude in uV.
 
-    The file gives the median standard deviation in uV of the recording's N2 and R epochs; the
-    band powers give the same up to one constant. The constant is the mean of both in log, less
-    `NON_STATIONARITY_LN`.
+    ``directory``/sleep_edf_amplitude.csv gives the median standard deviation, in uV, of the
+    recording's N2 and R epochs. The band powers give the same two levels up to one constant. That
+    constant is the mean difference of both in ln, minus `NON_STATIONARITY_LN`.
 
     Raises
     ------
     InputError
-        The amplitude file is missing, malformed or lacks a recording.
+        The amplitude file is missing, is malformed or lacks a recording.
     """
     path = directory / AMPLITUDE_FILE
     if not path.is_file():
@@ -123,10 +132,10 @@ def in_microvolts(nights: Sequence[Night], directory: Path) -> list[Night]:
                 std_uv[row["recording"]][row["stage"]] = float(row["std_uv_p50"])
     except (KeyError, ValueError) as exc:
         raise InputError(f"{path} is not an amplitude file: {exc!r}") from exc
-    return [_raised(night, std_uv[night.recording], path) for night in nights]
+    return [_with_level(night, std_uv[night.recording], path) for night in nights]
 
 
-def _raised(night: Night, std_uv: dict[str, float], path: Path) -> Night:
+def _with_level(night: BandPowerNight, std_uv: dict[str, float], path: Path) -> BandPowerNight:
     total = _total(night.log_power)
     levels = [
         2 * math.log(std_uv[STAGES[stage]]) - float(np.median(total[night.stage == stage]))
@@ -139,7 +148,9 @@ def _raised(night: Night, std_uv: dict[str, float], path: Path) -> Night:
     return replace(night, log_power=night.log_power + level, parietal=night.parietal + level)
 
 
-def hold_out(nights: Sequence[Night]) -> tuple[list[Night], list[Night]]:
-    """(train, held out) by subject: one in ten, for early stopping and calibration; the same
-    subjects at every call."""
-    return hold_out_subjects(nights, HELD_OUT_SHARE)
+def hold_out(nights: Sequence[BandPowerNight]) -> tuple[list[BandPowerNight], list[BandPowerNight]]:
+    """Split ``nights`` by subject into (train, held out); the same split at every call.
+
+    One subject in ten is held out, for early stopping and calibration.
+    """
+    return hold_out_subjects(nights, HELD_OUT_ONE_IN)

@@ -1,4 +1,4 @@
-"""One recording conditioned and scored as the monitor would, epoch by epoch."""
+"""Condition and score one recording as the monitor does, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -34,22 +34,23 @@ CONDITIONING: dict[str, Any] = {
     "high_amplitude_uv": quality.HIGH_AMPLITUDE_UV,
     "max_mains_fraction": quality.MAX_MAINS_FRACTION,
 }
-"""What decides prepared samples: recordings prepared with other values are refused.
+"""The constants that decide prepared samples. Training refuses recordings prepared with others.
 
-``version`` is raised by hand where conditioning changes and no constant does.
+If conditioning changes and no constant does, raise ``version`` by hand.
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A recording to prepare and what is known of it before it is opened.
+class SourceRecording:
+    """A recording to prepare, and the facts known of it before it is opened.
 
-    - ``name`` is unique within ``dataset``; ``subject`` over all data sets.
-    - ``channels`` are tried in this order; without any the monitor's own choice is taken.
-    - ``derivations``: what a channel is (C4-A1) whose name does not say it (EEG), by `name_key`.
+    - ``name`` is unique within ``dataset``; ``subject`` is unique over all data sets.
+    - ``channels`` are tried in this order. If there are none, the monitor's own choice is used.
+    - ``derivations`` maps a channel whose name does not state its derivation (EEG) to that
+      derivation (C4-A1). The keys are those of `name_key`.
     - ``wake_min``: minutes of wake kept on either side of sleep, None for the whole recording.
-    - ``gain``: UNKNOWN where amplitudes are no calibrated microvolts and must not be judged.
-    - ``published``: SHA-256 of each of ``files`` where the data set's makers published them.
+    - ``gain``: UNKNOWN if amplitudes are not calibrated microvolts and must not be judged.
+    - ``published``: SHA-256 of each of ``files``, if the authors of the data set published them.
     """
 
     dataset: str
@@ -66,7 +67,7 @@ class Source:
 
     @property
     def files(self) -> list[Path]:
-        """What is read: the recording, and the hypnogram if it is a file of its own."""
+        """The files to read: the recording, and the hypnogram if it is a separate file."""
         return [path for path in (self.recording, self.hypnogram) if path is not None]
 
 
@@ -74,11 +75,12 @@ class Source:
 class ConditionedNight:
     """n contiguous epochs of one recording.
 
-    - ``epochs_uv``: float32 (n, 3000), microvolts at 100 Hz: losses bridged as in staging, zeros
-      where unusable. ``stages``: index into `STAGES` or -1, n of them.
+    - ``epochs_uv``: float32 (n, 3000), microvolts at 100 Hz. Losses are bridged as in staging;
+      unusable epochs are zeros.
+    - ``stages``: n indices into `STAGES`; -1 if the expert scored none.
     - ``unusable``: the epochs that the monitor would leave unscored, by reason.
-    - ``first_epoch`` of the recording's grid is epoch 0 here; the grid begins at ``origin_s``
-      after the recording's start.
+    - Epoch 0 here is ``first_epoch`` on the recording's grid. The grid begins ``origin_s`` after
+      the recording's start.
     """
 
     epochs_uv: F32
@@ -90,14 +92,14 @@ class ConditionedNight:
     first_epoch: int
 
 
-def condition(source: Source) -> ConditionedNight:
-    """Read, condition and judge ``source`` as a replay does, in small pieces.
+def condition(source: SourceRecording) -> ConditionedNight:
+    """Read, condition and judge ``source`` in small pieces, as a replay does.
 
-    The whole recording passes through the filters even where it is trimmed, so every epoch is
-    what the monitor makes of it, bit for bit. Memory holds the kept epochs, 12 kB each.
+    The whole recording passes through the filters even if only a part is kept, so every epoch
+    equals the monitor's, bit for bit. Memory holds the kept epochs, 12 kB each.
 
-    Raises InputError where it cannot be read or holds no such channel, stages or whole epoch, or
-    no sleep to keep wake around.
+    Raises InputError if the recording cannot be read, or if it has none of the channels, no
+    stages, no whole epoch, or no sleep to keep wake around.
     """
     night = ScoredNight.open(source.recording, source.hypnogram, source.channels, source.wake_min)
     first, stop = night.kept.start, night.kept.stop

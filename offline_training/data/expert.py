@@ -1,4 +1,4 @@
-"""Expert stages of a recording, from any kind of file they come in."""
+"""Read a recording's expert stages from EDF+ or XML."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from offline_training.data.xml_stages import read_xml_stages
 
 
 def expert_stages(recording: EdfRecording, hypnogram: Path | None) -> Hypnogram:
-    """The expert's stages of ``recording``, on its time: those in ``hypnogram``, else its own.
+    """Return the expert's stages of ``recording``, on the recording's time.
 
-    ``hypnogram`` is EDF+ or, told by its suffix, XML as of SHHS. It may cover a part of the
-    recording only, such as lights off to lights on. Where two EDF+ files carry a start date, the
-    difference is honoured; XML counts from the recording's start.
+    They come from ``hypnogram``, or from the recording's own annotations if that is None. The
+    suffix .xml means XML as in SHHS; any other file is read as EDF+. A hypnogram may cover a part
+    of the recording only, such as lights off to lights on. If both EDF+ files carry a start date,
+    onsets are shifted by the difference; XML counts from the recording's start.
 
-    Raises InputError when it cannot be read, holds no stages, or scores an epoch outside the
-    recording.
+    Raises InputError if the stages cannot be read, if there are none, or if an epoch outside the
+    recording is scored.
     """
     if hypnogram is None:
         own = expert_hypnogram(recording)
@@ -41,6 +42,7 @@ def expert_stages(recording: EdfRecording, hypnogram: Path | None) -> Hypnogram:
 
 
 def _within(stages: Hypnogram, recording: EdfRecording) -> Hypnogram:
+    """Return ``stages``; raise InputError if they score more than an epoch beyond the recording."""
     scored = [span for span in stages.spans if span.stage is not None]
     for span in scored:
         if span.onset_s < -EPOCH_S or span.end_s > recording.duration_s + EPOCH_S:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from monitor.errors import InputError
-from offline_training.data.condition import Source
+from offline_training.data.condition import SourceRecording
 from offline_training.data.pairs import find_pairs
 
 DATASET = "folder"
@@ -17,13 +17,14 @@ def folder_sources(
     channel: str | None,
     subject_pattern: str | None,
     licence: str,
-) -> list[Source]:
-    """Every recording below ``root`` (`find_pairs` says how it finds its hypnogram).
+) -> list[SourceRecording]:
+    """Return every recording below ``root``, each with the hypnogram that `find_pairs` finds.
 
-    ``subject_pattern`` is searched for in the recording's name; its first group, or all of it,
-    names the subject. Without one every recording is taken for another person.
+    ``subject_pattern`` is searched for in the recording's name. Its first group, or the whole match
+    if it has no group, is the subject. Without a pattern every recording counts as another person.
 
-    Raises InputError when there is no recording, or one whose subject cannot be told.
+    Raises InputError if there is no recording, if the pattern is not a regular expression, or if it
+    finds no subject in a name.
     """
     try:
         pattern = re.compile(".+" if subject_pattern is None else subject_pattern)
@@ -32,7 +33,7 @@ def folder_sources(
             f"--subject-pattern is not a regular expression: {exc.msg} in '{subject_pattern}'"
         ) from exc
     return [
-        Source(
+        SourceRecording(
             dataset=DATASET,
             name=pair.name,
             subject=f"{DATASET}-{_subject(pattern, pair.name)}",
@@ -50,7 +51,7 @@ def _subject(pattern: re.Pattern[str], name: str) -> str:
     subject = match and (match[1] if pattern.groups else match[0])
     if not subject:
         raise InputError(
-            f"--subject-pattern '{pattern.pattern}' tells no subject of '{name}': "
+            f"--subject-pattern '{pattern.pattern}' finds no subject in '{name}': "
             "it must match every recording's name"
         )
     return subject

@@ -1,4 +1,4 @@
-"""Which prepared recordings count: each night once, whatever its file is called."""
+"""The index of a prepared folder: it lists each night once, even if its file was renamed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monitor.errors import InputError
-from offline_training.data.condition import CONDITIONING, Source
+from offline_training.data.condition import CONDITIONING, SourceRecording
 from offline_training.data.layout import INDEX, LAYOUT_VERSION, Card, write_json
 from offline_training.data.left_out import LeftOut
 
@@ -29,39 +29,43 @@ INDEXED = (
 class Index:
     """The cards of a prepared folder.
 
-    - ``cards`` have recordings that differ; ``repeated`` are those left out for being another's.
-    - ``gone``: those of ``cards`` that are of a data set just prepared, but of none of its files.
+    - No two of ``cards`` were made from the same recording. They are ordered by data set and name.
+    - ``repeated``: recordings left out because their content equals that of a listed one.
+    - ``orphaned``: listed cards whose data set was just prepared, but whose file was not part of
+      that run. The file was removed or renamed.
     """
 
     cards: list[Card]
     repeated: list[LeftOut]
-    gone: list[Card]
+    orphaned: list[Card]
 
     @classmethod
-    def of(cls, out: Path, sources: Sequence[Source]) -> Index:
-        """What ``out`` holds after ``sources`` were prepared.
+    def of(cls, out: Path, sources: Sequence[SourceRecording]) -> Index:
+        """Index the cards in ``out`` after ``sources`` were prepared.
 
-        Of cards made from one recording the first by data set and name is listed, one of
-        ``sources`` before one whose file is gone or was renamed.
+        If several cards were made from the same recording, only one is listed: first choice is a
+        card of ``sources`` rather than an orphaned one, then the first by data set and name.
         """
-        there = {(source.dataset, source.name) for source in sources}
-        datasets = {dataset for dataset, _ in there}
+        prepared = {(source.dataset, source.name) for source in sources}
+        datasets = {dataset for dataset, _ in prepared}
 
-        def is_gone(card: Card) -> bool:
-            return card.dataset in datasets and (card.dataset, card.name) not in there
+        def is_orphaned(card: Card) -> bool:
+            return card.dataset in datasets and (card.dataset, card.name) not in prepared
 
         first: dict[str, Card] = {}
         repeated = []
-        for card in sorted(_cards(out), key=lambda card: (is_gone(card), card.dataset, card.name)):
+        for card in sorted(
+            _cards(out), key=lambda card: (is_orphaned(card), card.dataset, card.name)
+        ):
             listed = first.setdefault(card.sources[0].sha256, card)
             if listed is not card:
                 reason = f"the same recording as {listed.name} of {listed.dataset}"
                 repeated.append(LeftOut(card.name, reason))
         cards = sorted(first.values(), key=lambda card: (card.dataset, card.name))
-        return cls(cards, repeated, [card for card in cards if is_gone(card)])
+        return cls(cards, repeated, [card for card in cards if is_orphaned(card)])
 
     def write(self, out: Path) -> None:
-        """Raises MonitorError when it cannot be written."""
+        """Write the index into ``out``. Raises MonitorError if that fails."""
         recordings = [
             {**{key: getattr(card, key) for key in INDEXED}, "n_epochs": card.n_epochs}
             for card in self.cards
@@ -71,7 +75,7 @@ class Index:
 
 
 def _cards(out: Path) -> list[Card]:
-    """Every card below ``out`` that can be read."""
+    """Return every card below ``out`` that can be read."""
     cards = []
     for path in out.glob("*/**/*.json"):
         with suppress(InputError):

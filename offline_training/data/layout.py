@@ -1,4 +1,4 @@
-"""The folder of prepared recordings: what `sleep-train prepare` writes and training reads.
+"""The folder of prepared recordings, which `sleep-train prepare` writes and training reads.
 
 ::
 
@@ -6,8 +6,8 @@
     PREPARED/<dataset>/<name>.npy       float32 (n, 3000), microvolts at 100 Hz
     PREPARED/<dataset>/<name>.json      stages, unusable epochs, origin, checksums (`Card`)
 
-A card is there only while its samples are whole: it is removed before they are replaced, and
-written after.
+A card exists only while its samples are whole: it is removed before they are replaced, and written
+after them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import numpy as np
 
 from models.contract import STAGES, Gain
 from monitor.errors import InputError
-from offline_training.data.condition import CONDITIONING, ConditionedNight, Source
-from offline_training.data.files import sha256_of, unwritable, write_whole
+from offline_training.data.condition import CONDITIONING, ConditionedNight, SourceRecording
+from offline_training.data.files import sha256_of, write_error, write_whole
 
 LAYOUT_VERSION = 2
 INDEX = "index.json"
@@ -30,7 +30,10 @@ INDEX = "index.json"
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file that a recording was prepared from; ``modified_ns`` tells cheaply if it changed."""
+    """A file that a recording was prepared from.
+
+    ``modified_ns``, the modification time, shows without reading the file that it is unchanged.
+    """
 
     name: str
     bytes: int
@@ -39,12 +42,15 @@ class SourceFile:
 
     @classmethod
     def of(cls, path: Path) -> SourceFile:
-        """``path`` as it is now; reads all of it. Raises OSError."""
+        """Describe ``path`` as it is now; read all of it for the checksum. Raises OSError."""
         stat = path.stat()
         return cls(path.name, stat.st_size, stat.st_mtime_ns, sha256_of(path))
 
     def is_still(self, path: Path) -> bool:
-        """Whether ``path`` holds what it held, by size and time, or by content."""
+        """True if ``path`` has the same name and content. Raises OSError.
+
+        Equal size and time count as equal content; if only the times differ, the file is read.
+        """
         stat = path.stat()
         if (path.name, stat.st_size) != (self.name, self.bytes):
             return False
@@ -53,14 +59,15 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """All that is known of a prepared recording of n epochs but its samples.
+    """Everything known of a prepared recording of n epochs, except its samples.
 
-    - ``stages``: n indices into `models.contract.STAGES`, -1 where the expert scored none.
-    - ``unusable``: epochs whose samples are zeros, by the monitor's reason.
-    - ``channels`` were asked for, ``channel`` was taken. ``wake_min``: minutes of wake kept around
-      sleep, None where nothing was cut off. ``gain``: what signals were judged with. Epoch 0 is
-      ``first_epoch`` on the recording's grid, which begins ``origin_s`` after its start.
-    - ``sha256`` and ``bytes`` are of the ``.npy`` file.
+    - ``stages``: n indices into `models.contract.STAGES`; -1 if the expert scored none.
+    - ``unusable``: the epochs that the monitor leaves unscored, by its reason; samples are zeros.
+    - ``channels`` are the channels that were requested, ``channel`` is the one that was used.
+    - ``wake_min``: minutes of wake kept around sleep; None if nothing was cut off.
+    - ``gain``: the gain with which signal quality was judged.
+    - Epoch 0 is ``first_epoch`` on the recording's grid, which begins ``origin_s`` after its start.
+    - ``sha256`` and ``bytes`` are those of the ``.npy`` file.
     """
 
     name: str
@@ -85,8 +92,8 @@ class Card:
     def n_epochs(self) -> int:
         return len(self.stages)
 
-    def answers(self, source: Source) -> bool:
-        """Whether preparing ``source`` would give this recording again. Raises OSError."""
+    def is_current(self, source: SourceRecording) -> bool:
+        """True if preparing ``source`` now would give this recording again. Raises OSError."""
         return (
             self.conditioning == CONDITIONING
             and (self.subject, self.licence) == (source.subject, source.licence)
@@ -102,7 +109,7 @@ class Card:
 
     @classmethod
     def read(cls, path: Path) -> Card:
-        """The card in ``path``. Raises InputError when it is missing or damaged."""
+        """Read the card in ``path``. Raises InputError if it is missing or damaged."""
         raw = read_json(path)
         try:
             return cls(
@@ -115,7 +122,7 @@ class Card:
                 }
             )
         except (ValueError, KeyError, TypeError) as exc:
-            raise _damaged(path) from exc
+            raise damaged_error(path) from exc
 
     def __post_init__(self) -> None:
         if not set(self.stages) <= set(range(-1, len(STAGES))):
@@ -126,7 +133,10 @@ class Card:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A file of this layout. Raises InputError when it is missing, damaged or of another layout."""
+    """Read a JSON file of this layout.
+
+    Raises InputError if it is missing, is damaged or has another layout version.
+    """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as exc:
@@ -134,9 +144,9 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError as exc:
         raise InputError(f"{path} cannot be read: {exc.strerror}") from exc
     except ValueError as exc:
-        raise _damaged(path) from exc
+        raise damaged_error(path) from exc
     if not isinstance(raw, dict):
-        raise _damaged(path)
+        raise damaged_error(path)
     if raw.get("layout") != LAYOUT_VERSION:
         raise InputError(
             f"{path} has layout {raw.get('layout')}, this program's is {LAYOUT_VERSION}: "
@@ -146,12 +156,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Raises MonitorError when it cannot be written."""
+    """Write ``content`` on one line. Raises MonitorError if that fails."""
     text = json.dumps(content, separators=(",", ":")) + "\n"
     write_whole(path, lambda file: file.write(text.encode()))
 
 
-def _damaged(path: Path) -> InputError:
+def damaged_error(path: Path) -> InputError:
+    """Return the error to raise because a prepared file is damaged."""
     return InputError(f"{path} is damaged: remove it and run the same sleep-train prepare again")
 
 
@@ -164,11 +175,11 @@ def card_path(out: Path, dataset: str, name: str) -> Path:
 
 
 def write_recording(
-    out: Path, source: Source, files: tuple[SourceFile, ...], night: ConditionedNight
+    out: Path, source: SourceRecording, files: tuple[SourceFile, ...], night: ConditionedNight
 ) -> Card:
-    """Puts ``night``, made from ``files``, in place of what ``out`` holds of ``source``.
+    """Write ``night``, made from ``files``, in place of any earlier version in ``out``.
 
-    Returns its card. Raises MonitorError when it cannot be written.
+    Returns its card. Raises MonitorError if writing fails.
     """
     samples = samples_path(out, source.dataset, source.name)
     remove_recording(out, source)
@@ -196,10 +207,10 @@ def write_recording(
     return card
 
 
-def remove_recording(out: Path, source: Source) -> None:
-    """Takes the card away: the recording is no longer there for anyone. Raises MonitorError."""
+def remove_recording(out: Path, source: SourceRecording) -> None:
+    """Remove the card, so that readers no longer find the recording. Raises MonitorError."""
     card = card_path(out, source.dataset, source.name)
     try:
         card.unlink(missing_ok=True)
     except OSError as exc:
-        raise unwritable(card, exc) from exc
+        raise write_error(card, exc) from exc

@@ -1,4 +1,4 @@
-"""Recordings that could not be used, and why: the others go on without them."""
+"""Recordings that could not be used, and the reasons: a run continues without them."""
 
 from __future__ import annotations
 
@@ -6,31 +6,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from monitor.errors import MonitorError
+from monitor.errors import MonitorError, one_line
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A recording that could not be used, and why."""
+    """A recording that could not be used, and the reason."""
 
     name: str
     reason: str
 
     @classmethod
     def because_of(cls, error: Exception, name: str, path: Path) -> LeftOut:
-        """``path``, called ``name``, ended in ``error``; of ours or, in an odd file, any other."""
+        """Leave out the recording ``name`` in ``path``, because reading it raised ``error``.
+
+        The project's own errors name the file themselves. An odd file can raise any other error,
+        whose text need not name the file.
+        """
         match error:
             case MonitorError():
-                reason = str(error)
+                reason = one_line(error)
             case OSError():
                 reason = f"{error.filename or path} cannot be read: {error.strerror or error}"
             case _:
-                reason = f"{path}: {type(error).__name__}: {error}"
+                reason = f"{path}: {one_line(error)}"
         return cls(name, reason)
 
 
-def listed(left_out: Sequence[LeftOut]) -> list[str]:
-    """Lines that tell, none where nothing was left out."""
+def left_out_lines(left_out: Sequence[LeftOut]) -> list[str]:
+    """List ``left_out`` for the user: a heading and one line each; no line if it is empty."""
     if not left_out:
         return []
     width = max(len(each.name) for each in left_out)

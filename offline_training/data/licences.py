@@ -1,11 +1,11 @@
-"""What may be done with weights, by the recordings they were trained on."""
+"""Licences of recordings, and the conditions they put on weights trained on those recordings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 ODC_BY = "ODC-By 1.0"
-"""Sleep-EDF Expanded: weights may be shipped, with attribution."""
+"""Licence of Sleep-EDF Expanded: weights may be shipped, with attribution."""
 
 SHHS = "SHHS data use agreement (NSRR): weights trained on it must not be shipped or shared"
 PRIVATE = "private recordings: keep the weights private"
@@ -22,24 +22,24 @@ SLEEP_EDF_ATTRIBUTION = (
 
 
 def may_ship(licence: str) -> bool:
-    """Whether weights trained on recordings of this `Recording.licence` may be shipped.
+    """True if weights trained on recordings of this `Recording.licence` may be shipped.
 
-    Weights trained on several may be where this holds for every one of them.
+    Weights trained under several licences may be shipped only if each of them allows it.
     """
     return licence == ODC_BY
 
 
 def terms(datasets: Iterable[str], licences: Iterable[str]) -> dict[str, object]:
-    """What the card of weights trained on ``datasets`` must say of what may be done with them.
+    """Return the conditions that the card of weights trained on ``datasets`` must state.
 
-    Without a licence nothing may be: what is not known to be allowed is not.
+    Without a licence nothing is allowed: permission that is not known is not assumed.
     """
     datasets, licences = sorted(set(datasets)), sorted(set(licences))
-    said: dict[str, object] = {
+    conditions: dict[str, object] = {
         "datasets": datasets,
         "licences": licences,
         "may_ship": bool(licences) and all(map(may_ship, licences)),
     }
     if any(dataset.startswith("sleep-edf") for dataset in datasets):
-        said["attribution"] = SLEEP_EDF_ATTRIBUTION
-    return said
+        conditions["attribution"] = SLEEP_EDF_ATTRIBUTION
+    return conditions

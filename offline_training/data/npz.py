@@ -1,4 +1,4 @@
-"""Arrays that were saved together, read back whole or refused in one line."""
+"""Read arrays back from an .npz file: all whole, or one clear error."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from monitor.errors import InputError
 
 
 def read_npz(path: Path, names: Collection[str]) -> dict[str, npt.NDArray[Any]]:
-    """The arrays ``names`` of the .npz file ``path``; others in it are not read.
+    """Return the arrays ``names`` of the .npz file ``path``; its other arrays are not read.
 
-    Checksums are compared before a byte is interpreted, and nothing is unpickled. Raises InputError
-    when the file cannot be read, is damaged or lacks one of ``names``.
+    Checksums are compared before a byte is interpreted, and nothing is unpickled.
+
+    Raises InputError if the file cannot be read, is damaged or lacks one of ``names``.
     """
     try:
+        # zipfile checks a member's CRC once all of it is read. np.load would interpret the first
+        # bytes before that.
         with zipfile.ZipFile(path) as archive:
             contents = {name: archive.read(f"{name}.npy") for name in names}
         return {
@@ -32,5 +35,5 @@ def read_npz(path: Path, names: Collection[str]) -> dict[str, npt.NDArray[Any]]:
         raise InputError(f"{path} cannot be read: {exc.strerror or exc}") from exc
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, RuntimeError) as exc:
         raise InputError(
-            f"{path} is damaged, or no .npz file with {', '.join(sorted(names))}"
+            f"{path} is damaged, or not an .npz file with {', '.join(sorted(names))}"
         ) from exc

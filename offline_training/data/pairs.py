@@ -1,4 +1,4 @@
-"""Which hypnogram belongs to which recording, told by their names alone."""
+"""Pair each recording with its hypnogram, by file name alone."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from pathlib import Path
 from monitor.errors import InputError
 
 HYPNOGRAM_ENDINGS = ("-hypnogram.edf", "-hypnogram.bdf", "-nsrr.xml", "-profusion.xml")
-"""What follows the recording's name in its hypnogram's, in any case; the first found is taken."""
+"""Endings of a hypnogram's name, after the recording's name. Case is ignored; the first match
+wins."""
 
 _SUFFIXES = (".edf", ".bdf")
 _PSG = "-psg"
-# Sleep-EDF marks recording and scorer in the two letters after subject and night:
+# After subject and night, a Sleep-EDF name has two letters for the recording and its scorer:
 # SC4001E0-PSG.edf was scored in SC4001EC-Hypnogram.edf.
 _SLEEP_EDF = re.compile(r"((?:SC4|ST7)\d{3})[A-Z][A-Z0-9]-PSG", re.IGNORECASE)
 
@@ -24,10 +25,10 @@ _SLEEP_EDF = re.compile(r"((?:SC4|ST7)\d{3})[A-Z][A-Z0-9]-PSG", re.IGNORECASE)
 class Pair:
     """A recording and its expert stages.
 
-    - ``hypnogram`` is None where only the recording's own annotations can hold stages. It may be
-      EDF+ or XML: `offline_training.data.expert.expert_stages` reads either.
-    - ``name`` is the recording's path below the root without ``-PSG`` and suffix, '/' between its
-      parts: unique under one root.
+    - ``name`` is the recording's path below the root, without ``-PSG`` and suffix, with '/' between
+      its parts. It is unique under one root.
+    - ``hypnogram`` may be EDF+ or XML; `offline_training.data.expert.expert_stages` reads both. It
+      is None if only the recording's own annotations can hold stages.
     """
 
     recording: Path
@@ -36,14 +37,14 @@ class Pair:
 
 
 def find_pairs(root: Path) -> list[Pair]:
-    """Every EDF and BDF recording below ``root``, ordered by name, each with its hypnogram.
+    """Find every EDF and BDF recording below ``root`` and its hypnogram; order them by name.
 
-    The hypnogram of ``X.edf`` or ``X-PSG.edf`` lies beside it and is called ``X`` and one of
-    `HYPNOGRAM_ENDINGS`; in Sleep-EDF it shares the first six characters. Hidden files are passed
-    over. Nothing is opened.
+    The hypnogram of ``X.edf`` or ``X-PSG.edf`` lies in the same folder. Its name is ``X`` followed
+    by one of `HYPNOGRAM_ENDINGS`; in Sleep-EDF it shares the recording's first six characters.
+    Hidden files and folders are ignored. No file is opened.
 
-    Raises InputError when ``root`` is no folder or holds no recording, when two recordings have
-    one name, or when two hypnograms could belong to one recording.
+    Raises InputError if ``root`` is not a folder or holds no recording, if two recordings have the
+    same name, or if two hypnograms could belong to one recording.
     """
     if not root.is_dir():
         raise InputError(f"{root} is not a folder: give the folder that holds the recordings")
@@ -61,10 +62,10 @@ def find_pairs(root: Path) -> list[Pair]:
     if not pairs:
         raise InputError(f"{root} holds no EDF or BDF recording: give the folder that does")
     pairs.sort(key=lambda pair: pair.name)
-    for one, other in pairwise(pairs):
-        if one.name == other.name:
+    for first, second in pairwise(pairs):
+        if first.name == second.name:
             raise InputError(
-                f"{one.recording} and {other.recording} would both be called {one.name}: "
+                f"{first.recording} and {second.recording} would both be called {first.name}: "
                 "rename or move one of them"
             )
     return pairs
@@ -84,15 +85,17 @@ def _stem(recording: Path) -> str:
 
 
 def _hypnogram(recording: Path, files: dict[str, Path]) -> Path | None:
+    """Find the hypnogram of ``recording`` among ``files``, the paths by name in lower case."""
     for ending in HYPNOGRAM_ENDINGS:
         if found := files.get(_stem(recording).lower() + ending):
             return found
     if night := _SLEEP_EDF.fullmatch(recording.stem):
-        return _only(recording, sorted(_scored(night[1].lower(), files)))
+        return _only(recording, sorted(_hypnograms_of(night[1].lower(), files)))
     return None
 
 
-def _scored(night: str, files: dict[str, Path]) -> Iterable[Path]:
+def _hypnograms_of(night: str, files: dict[str, Path]) -> Iterable[Path]:
+    """Find the EDF or BDF hypnograms whose name begins with ``night``."""
     return (
         path
         for name, path in files.items()

@@ -1,4 +1,4 @@
-"""Many recordings prepared at once: what is there is kept, what is bad is told and left out."""
+"""Prepare many recordings at once: keep the current ones, leave out and list the bad ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from monitor.errors import InputError, MonitorError
-from offline_training.data.condition import Source, condition
+from offline_training.data.condition import SourceRecording, condition
 from offline_training.data.index import Index
 from offline_training.data.layout import (
     Card,
@@ -34,23 +34,29 @@ LOCK = ".lock"
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What a run did: recordings made, recordings found already made, and those left out; and
-    recordings of an earlier run whose files are gone, or have another name."""
+    """The result of a run.
+
+    - ``made``: recordings that were prepared now; ``kept``: those that an earlier run prepared and
+      that are still current; ``left_out``: those that could not be used.
+    - ``orphaned``: recordings of an earlier run whose files were removed or renamed.
+    """
 
     made: list[Card]
     kept: list[Card]
     left_out: list[LeftOut]
-    gone: list[Card]
+    orphaned: list[Card]
 
 
-def prepare_all(sources: Sequence[Source], out: Path, jobs: int, report: Report) -> Prepared:
-    """Prepares ``sources`` into ``out`` with ``jobs`` processes, and writes its index.
+def prepare_all(
+    sources: Sequence[SourceRecording], out: Path, jobs: int, report: Report
+) -> Prepared:
+    """Prepare ``sources`` into ``out`` with ``jobs`` processes, and write the index.
 
-    What is there and would come out the same is kept. A recording that cannot be prepared is left
-    out, and an older one of that name with it, and all but one of those that are one recording.
-    Interrupted, the index lists what is whole.
+    A recording that is already there and current is kept. One that cannot be prepared is left out,
+    and its older version is removed. Of recordings with the same content one is listed. If the
+    run is interrupted, the index lists the recordings that are whole.
 
-    Raises InputError when ``out`` cannot be used, MonitorError when it cannot be written to.
+    Raises InputError if ``out`` cannot be used, MonitorError if writing fails.
     """
     made: list[Card] = []
     kept: list[Card] = []
@@ -58,7 +64,7 @@ def prepare_all(sources: Sequence[Source], out: Path, jobs: int, report: Report)
     with _locked(out):
         todo = []
         for source in sources:
-            card = _already(source, out)
+            card = _current_card(source, out)
             if card is None:
                 todo.append(source)
             else:
@@ -81,12 +87,15 @@ def prepare_all(sources: Sequence[Source], out: Path, jobs: int, report: Report)
         [card for card in made if (card.dataset, card.name) in listed],
         [card for card in kept if (card.dataset, card.name) in listed],
         [*left_out, *index.repeated],
-        index.gone,
+        index.orphaned,
     )
 
 
-def prepare_one(source: Source, out: Path) -> Card | LeftOut:
-    """Prepares ``source``; what is wrong with it is returned, a failure to write is raised."""
+def prepare_one(source: SourceRecording, out: Path) -> Card | LeftOut:
+    """Prepare ``source`` into ``out``.
+
+    A recording that cannot be used is returned as `LeftOut`. Raises MonitorError if writing fails.
+    """
     try:
         files = tuple(SourceFile.of(path) for path in source.files)
         if source.published:
@@ -94,29 +103,31 @@ def prepare_one(source: Source, out: Path) -> Card | LeftOut:
                 if file.sha256 != sha256:
                     raise InputError(f"{path} is not the published file: fetch it with --download")
         night = condition(source)
-    except Exception as exc:  # one odd file among thousands must not cost the others
+    except Exception as exc:  # One odd file among thousands must not end the run.
         remove_recording(out, source)
         return LeftOut.because_of(exc, source.name, source.recording)
     return write_recording(out, source, files, night)
 
 
-def _already(source: Source, out: Path) -> Card | None:
+def _current_card(source: SourceRecording, out: Path) -> Card | None:
+    """Return the card of ``source`` in ``out``, None if it is missing, damaged or out of date."""
     try:
         card = Card.read(card_path(out, source.dataset, source.name))
         size = samples_path(out, source.dataset, source.name).stat().st_size
-        return card if size == card.bytes and card.answers(source) else None
+        return card if size == card.bytes and card.is_current(source) else None
     except (InputError, OSError):
         return None
 
 
 def _outcomes(
-    sources: Sequence[Source], out: Path, jobs: int
+    sources: Sequence[SourceRecording], out: Path, jobs: int
 ) -> Generator[Card | LeftOut, None, None]:
+    """Prepare ``sources`` and yield each result once it is there, in any order."""
     if jobs == 1 or len(sources) < 2:
         for source in sources:
             yield prepare_one(source, out)
         return
-    # Started afresh: a forked child would inherit torch's threads in whatever state they are.
+    # A forked child would inherit PyTorch's threads and their locks in an undefined state.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(jobs, len(sources)), context, _begin_worker)
     try:
@@ -124,7 +135,7 @@ def _outcomes(
             yield future.result()
     except BrokenProcessPool as exc:
         raise MonitorError(
-            "a process was killed, perhaps for want of memory: give fewer --jobs; "
+            "a process was killed, perhaps because memory ran out: give fewer --jobs; "
             "the same command continues"
         ) from exc
     finally:
@@ -132,7 +143,11 @@ def _outcomes(
 
 
 def _begin_worker() -> None:
-    """Ctrl-C is for the parent, which lets recordings at hand end; without it workers end too."""
+    """Ignore Ctrl-C in this worker, and end the worker if the parent process ends.
+
+    Ctrl-C reaches every process of the terminal. The parent handles it: it lets the current
+    recordings finish.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
@@ -146,7 +161,7 @@ def _end_with_the_parent() -> None:
 
 @contextmanager
 def _locked(out: Path) -> Iterator[None]:
-    """``out`` made if need be, and kept from other runs: they would write one index."""
+    """Create ``out`` if it is missing, and lock it: two runs would overwrite each other's index."""
     lock = FileLock(out / LOCK)
     try:
         out.mkdir(parents=True, exist_ok=True)

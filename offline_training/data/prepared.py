@@ -1,4 +1,4 @@
-"""Prepared recordings as training reads them."""
+"""Load prepared recordings, as training reads them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ from monitor.errors import InputError
 from offline_training.arrays import F32, I64, Bool
 from offline_training.data.condition import CONDITIONING
 from offline_training.data.files import sha256_of
-from offline_training.data.layout import INDEX, Card, card_path, read_json, samples_path
+from offline_training.data.layout import (
+    INDEX,
+    Card,
+    card_path,
+    damaged_error,
+    read_json,
+    samples_path,
+)
 
 _EPOCH_BYTES = EPOCH_SAMPLES * np.dtype(np.float32).itemsize
 
@@ -22,10 +29,10 @@ _EPOCH_BYTES = EPOCH_SAMPLES * np.dtype(np.float32).itemsize
 class PreparedRecording:
     """A `Recording` whose samples stay on disk.
 
-    - ``stage`` int64 (n,) and ``usable`` bool (n,) are in memory; no file is held open, so any
-      number may be loaded and handed to other processes.
-    - ``first_byte``: where the samples begin in the file. What can be told of it once is not read
-      again: training reads epochs one by one, millions of them.
+    - ``stage``, int64 (n,), and ``usable``, bool (n,), are in memory.
+    - No file is held open, so any number of recordings can be loaded and sent to other processes.
+    - ``first_byte`` is the position of the first sample in the file. It is kept because training
+      reads millions of single epochs, and parsing the file's header each time would cost more.
     """
 
     card: Card
@@ -55,9 +62,10 @@ class PreparedRecording:
         return self.card.sha256
 
     def epochs_uv(self, start: int, stop: int) -> F32:
-        """Epochs ``start`` to ``stop``, float32 (stop - start, 3000), microvolts at 100 Hz.
+        """Read epochs ``start`` to ``stop``: float32 (stop - start, 3000), microvolts at 100 Hz.
 
-        Raises InputError when the file is gone or has another size.
+        Raises ValueError if the recording has no such epochs, InputError if the file is missing or
+        has another size than its card states.
         """
         n = self.card.n_epochs
         if not 0 <= start <= stop <= n:
@@ -69,17 +77,19 @@ class PreparedRecording:
                 file.seek(self.first_byte + start * _EPOCH_BYTES)
                 whole &= file.readinto(epochs_uv.data) == epochs_uv.nbytes
         except OSError as exc:
-            raise _not_whole(self.path) from exc
+            raise damaged_error(self.path) from exc
         if not whole:
-            raise _not_whole(self.path)
+            raise damaged_error(self.path)
         return epochs_uv
 
 
 def load_prepared(root: Path) -> list[PreparedRecording]:
-    """Every recording that `sleep-train prepare` put into ``root``, by data set and name.
+    """Load every recording that `sleep-train prepare` wrote into ``root``, by data set and name.
 
-    Sizes are compared with what was written, contents are not (`damaged`). Raises InputError when
-    one is missing, has another size, or was conditioned otherwise than the monitor does today.
+    File sizes are compared with the cards; contents are not (`is_damaged` compares them).
+
+    Raises InputError if there is no recording, or if one is missing, has another size, or was
+    conditioned with other constants than the monitor has now.
     """
     index = read_json(root / INDEX) if (root / INDEX).is_file() else {"recordings": []}
     try:
@@ -96,8 +106,8 @@ def load_prepared(root: Path) -> list[PreparedRecording]:
     return [_open(root, dataset, name) for dataset, name in names]
 
 
-def damaged(recording: PreparedRecording) -> bool:
-    """Whether the samples are not what was written. Reads the whole file; raises OSError."""
+def is_damaged(recording: PreparedRecording) -> bool:
+    """True if the samples differ from those written. Reads the whole file; raises OSError."""
     return sha256_of(recording.path) != recording.card.sha256
 
 
@@ -114,19 +124,15 @@ def _open(root: Path, dataset: str, name: str) -> PreparedRecording:
     except OSError as exc:
         raise InputError(f"{path} is missing: run the same sleep-train prepare again") from exc
     if size != card.bytes:
-        raise _not_whole(path)
+        raise damaged_error(path)
     try:
         samples = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as exc:
-        raise _not_whole(path) from exc
+        raise damaged_error(path) from exc
     if samples.shape != (card.n_epochs, EPOCH_SAMPLES) or samples.dtype != np.float32:
-        raise _not_whole(path)
+        raise damaged_error(path)
     usable = np.ones(card.n_epochs, np.bool_)
     for epochs in card.unusable.values():
         usable[epochs] = False
     stage = np.array(card.stages, np.int64)
     return PreparedRecording(card, path, samples.offset, stage, usable)
-
-
-def _not_whole(path: Path) -> InputError:
-    return InputError(f"{path} is damaged: remove it and run the same sleep-train prepare again")

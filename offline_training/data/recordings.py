@@ -1,4 +1,4 @@
-"""What training reads: nights of conditioned epochs with expert stages, wherever they come from."""
+"""The protocol of the recordings that training reads, and their split by subject."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ HOLD_OUT_SEED = 2025
 
 
 class Recording(Protocol):
-    """One night, n contiguous 30-s epochs, conditioned as the monitor conditions them.
+    """A night of n contiguous 30-s epochs, conditioned as the monitor conditions them.
 
-    - ``subject`` is unique over all data sets: two nights of one person share it, and no other.
-    - ``stage``: int64 (n,), index into `models.contract.STAGES`; -1 where the expert scored none.
-    - ``usable``: bool (n,), False where the monitor would leave the epoch unscored.
-    - ``licence``: what may be done with weights trained on it, as their card says it.
-    - ``sha256`` of its samples, or of what they are made from: another one, other samples.
+    - ``subject`` is unique over all data sets: two nights share it only if they are of one person.
+    - ``stage``: int64 (n,), index into `models.contract.STAGES`; -1 if the expert scored none.
+    - ``usable``: bool (n,), False if the monitor would leave the epoch unscored.
+    - ``licence``: the conditions on weights trained on it, as the weights' card states them.
+    - ``sha256``: checksum of its samples, or of the data they are made from. It changes if the
+      samples change.
     """
 
     @property
@@ -39,9 +40,9 @@ class Recording(Protocol):
     def usable(self) -> Bool: ...
 
     def epochs_uv(self, start: int, stop: int) -> F32:
-        """Epochs ``start`` to ``stop``, float32 (stop - start, 3000), microvolts at 100 Hz.
+        """Return epochs ``start`` to ``stop``: float32 (stop - start, 3000), microvolts at 100 Hz.
 
-        Always finite: short losses are bridged as in staging, unusable epochs are zeros.
+        All values are finite: short losses are bridged as in staging, unusable epochs are zeros.
         """
         ...
 
@@ -59,7 +60,11 @@ T = TypeVar("T", bound=HasSubject)
 def split_subjects(
     recordings: Sequence[T], n_folds: int, seed: int
 ) -> list[tuple[list[T], list[T]]]:
-    """(rest, fold) for each of ``n_folds`` folds of subjects; no subject is ever in both."""
+    """Split ``recordings`` by subject: return (rest, fold) for each of ``n_folds`` folds.
+
+    No subject is on both sides, and each is in exactly one fold. Raises InputError if there are
+    fewer subjects than folds.
+    """
     subjects = sorted({one.subject for one in recordings})
     if not 2 <= n_folds <= len(subjects):
         raise InputError(
@@ -77,18 +82,20 @@ def split_subjects(
 
 
 def hold_out_subjects(
-    recordings: Sequence[T], share: int, known: Collection[str] = ()
+    recordings: Sequence[T], one_in: int, known: Collection[str] = ()
 ) -> tuple[list[T], list[T]]:
-    """(train, held out): one subject in ``share``, the same at every call.
+    """Split ``recordings`` by subject into (train, held out); the same split at every call.
 
-    Subjects ``known`` from an earlier training are held out only where there are no others.
+    One subject in ``one_in`` is held out. Subjects ``known`` from an earlier training are held out
+    only if there are no others: the network has already seen them. Raises InputError if there are
+    fewer than two subjects.
     """
-    subjects = len({one.subject for one in recordings})
-    folds = split_subjects(recordings, min(share, subjects), HOLD_OUT_SEED)
+    n_subjects = len({one.subject for one in recordings})
+    folds = split_subjects(recordings, min(one_in, n_subjects), HOLD_OUT_SEED)
     queue = list(dict.fromkeys(one.subject for _, fold in folds for one in fold))
-    wanted = len({one.subject for one in folds[0][1]})
-    chosen = ([one for one in queue if one not in known] or queue)[:wanted]
+    n_held_out = len({one.subject for one in folds[0][1]})
+    held_out = ([one for one in queue if one not in known] or queue)[:n_held_out]
     return (
-        [one for one in recordings if one.subject not in chosen],
-        [one for one in recordings if one.subject in chosen],
+        [one for one in recordings if one.subject not in held_out],
+        [one for one in recordings if one.subject in held_out],
     )

@@ -24,22 +24,25 @@ from monitor.sources.hypnogram import Hypnogram, grid_origin_s, stages_on_grid
 from monitor.types import EegChunk, Epoch, Montage
 from offline_training.arrays import F32, I64
 from offline_training.data.expert import expert_stages
-from offline_training.data.trim import kept
+from offline_training.data.trim import kept_epochs
 
 CHUNK_S = 30.0
 
 Change = Callable[[F32, int], F32]
-"""What is done to samples before they are conditioned: microvolts (1, n) and the index of their
-first one in the recording -> microvolts (1, n)."""
+"""A change of samples before they are conditioned.
+
+Takes microvolts (1, n) and the index of their first sample in the recording; returns microvolts
+(1, n).
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredNight:
-    """A recording of n whole epochs with an expert's stages; nothing of it is held.
+    """A recording of n whole epochs with an expert's stages. Its samples stay on disk.
 
     - Epoch 0 begins ``origin_s`` after the recording's start.
-    - ``stage``: int64 (n,), index into `STAGES`; -1 where the expert scored none.
-    - ``kept``: the epochs that count, sleep and the wake around it that was asked for.
+    - ``stage``: int64 (n,), index into `STAGES`; -1 if the expert scored none.
+    - ``kept``: the epochs that count: sleep and the requested wake around it.
     """
 
     name: str
@@ -59,15 +62,16 @@ class ScoredNight:
         wake_min: float | None = None,
         name: str | None = None,
     ) -> ScoredNight:
-        """The recording in ``path``, scored in ``hypnogram`` or in its own annotations.
+        """Open the recording in ``path``, scored in ``hypnogram`` or in its own annotations.
 
-        ``channels`` are tried in this order; without any the monitor's own choice is taken.
-        Raises InputError: not readable, no such channel, no expert stages, no whole epoch, no
-        sleep to keep wake around.
+        ``channels`` are tried in this order; if there are none, the monitor's own choice is used.
+
+        Raises InputError if the recording cannot be read, or if it has none of the channels, no
+        expert stages, no whole epoch, or no sleep to keep wake around.
         """
         recording = EdfRecording.open(path)
         derivation = _derivation(recording, channels)
-        recording.chunks(derivation)  # raises if it cannot be decoded
+        recording.chunks(derivation)  # Raises now, not in mid-night, if it cannot be decoded.
         expert = expert_stages(recording, hypnogram)
         origin_s = grid_origin_s("auto", expert, recording.first_sample_s)
         n_epochs = math.floor((recording.duration_s - origin_s) / EPOCH_S + 1e-6)
@@ -75,16 +79,16 @@ class ScoredNight:
             raise InputError(f"{path} has no whole 30-s epoch on the expert's grid")
         stage = stage_indices(stages_on_grid(expert, origin_s, n_epochs))
         try:
-            counted = kept(stage, wake_min)
+            kept = kept_epochs(stage, wake_min)
         except InputError as exc:
             raise InputError(f"{path}: {exc}") from exc
-        return cls(name or path.stem, recording, derivation, expert, origin_s, stage, counted)
+        return cls(name or path.stem, recording, derivation, expert, origin_s, stage, kept)
 
     def epochs(self, gain: Gain, change: Change | None = None) -> Iterator[Epoch]:
-        """Every conditioned epoch; ``change`` is made to the samples first.
+        """Condition the recording, after ``change`` if there is one, and yield every epoch.
 
-        They may be fewer than n where the recording ends in a gap. The first are needed even where
-        they do not count: filters and judgement depend on what was before.
+        If the recording ends in a gap there may be fewer than n epochs. Epochs before the first
+        kept one are conditioned too: filters and quality depend on earlier samples.
         """
         conditioner = Conditioner(
             Montage.of_one(self.derivation.name),
@@ -96,7 +100,7 @@ class ScoredNight:
         return islice(_conditioned(conditioner, self._chunks(change)), self.stage.size)
 
     def samples_uv(self) -> F32:
-        """Every sample as recorded, (m,), gaps closed up."""
+        """Read every sample as recorded, (m,) in microvolts; gaps take no place in it."""
         return np.concatenate([chunk.data_uv[0] for chunk in self._chunks(None)])
 
     def _chunks(self, change: Change | None) -> Iterator[EegChunk]:
@@ -113,12 +117,15 @@ def _conditioned(conditioner: Conditioner, chunks: Iterator[EegChunk]) -> Iterat
 
 
 def stage_indices(stages: Sequence[Stage | None]) -> I64:
-    """Index into `STAGES`, int64 (n,); -1 where unscored."""
+    """Return each stage's index in `STAGES`, int64 (n,); -1 if unscored."""
     return np.array([-1 if s is None else STAGES.index(s) for s in stages], np.int64)
 
 
 def _derivation(recording: EdfRecording, names: Sequence[str]) -> RecordedDerivation:
-    """The first of ``names`` that ``recording`` has, without names the monitor's own choice."""
+    """Return the first of ``names`` that ``recording`` has; without names the monitor's choice.
+
+    Raises InputError, about the first name, if the recording has none of them.
+    """
     for name in names:
         with suppress(InputError):
             return choose_derivation(recording.channels, name)

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from monitor.errors import InputError
 from monitor.sources.derivation import name_key
-from offline_training.data.condition import Source
+from offline_training.data.condition import SourceRecording
 from offline_training.data.licences import SHHS
 
 CHANNELS = {
-    # the derivation that the literature stages
+    # C4-A1 is the derivation that the literature stages.
     "EEG": "C4-A1",
     "C4-A1": "C4-A1",
-    # where a recording lacks the other
+    # C3-A2 is used if a recording lacks C4-A1.
     "EEG(sec)": "C3-A2",
     "EEG sec": "C3-A2",
     "EEG_SEC": "C3-A2",
@@ -31,22 +31,25 @@ CHANNELS = {
     "EEG_2": "C3-A2",
     "C3-A2": "C3-A2",
 }
-"""Channel names of SHHS, tried in this order, in any case, and what they are."""
+"""Channel names of SHHS and the derivation that each one is.
+
+They are tried in this order; case does not matter.
+"""
 
 _RECORDING = re.compile(r"shhs[12]-(\d+)\.edf", re.IGNORECASE)
 
 
-def shhs_sources(root: Path, visits: Sequence[int]) -> list[Source]:
-    """The recordings of ``visits`` (1, 2) below ``root``, which holds ``polysomnography``.
+def shhs_sources(root: Path, visits: Sequence[int]) -> list[SourceRecording]:
+    """Return the recordings of ``visits`` (1, 2) below ``root``, which holds ``polysomnography``.
 
-    One person has one nsrrid, hence one subject, in both visits. The NSRR annotations are taken,
-    the Profusion ones where those are missing, and neither where a recording has none.
+    One person has one nsrrid in both visits, hence one subject. The NSRR annotations are used, or
+    the Profusion ones if the former are missing; a recording may have neither.
 
-    Raises InputError when there is no recording.
+    Raises InputError if there is no recording.
     """
     base = root / "polysomnography" if (root / "polysomnography").is_dir() else root
     sources = [
-        Source(
+        SourceRecording(
             dataset=visit,
             name=recording.stem,
             subject=subject,
@@ -70,7 +73,7 @@ def shhs_sources(root: Path, visits: Sequence[int]) -> list[Source]:
 
 
 def subject_of(path: Path) -> str | None:
-    """Whose night a recording of this name is, None where it is none of SHHS."""
+    """Return the subject that a recording's file name states; None if it is not from SHHS."""
     match = _RECORDING.fullmatch(path.name)
     return None if match is None else f"shhs-{match[1]}"
 

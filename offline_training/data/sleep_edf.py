@@ -11,22 +11,23 @@ from importlib.resources import files
 from pathlib import Path
 
 from monitor.errors import InputError
-from offline_training.data.condition import Source
-from offline_training.data.download import is_right
+from offline_training.data.condition import SourceRecording
+from offline_training.data.download import is_published
 from offline_training.data.left_out import LeftOut
 from offline_training.data.licences import ODC_BY
 
 BASE_URL = "https://physionet.org/files/sleep-edfx/1.0.0/"
 CHECKSUMS = Path(str(files("offline_training") / "data" / "sleep_edf_sha256.csv"))
 
-# SC4ssN: subject and night of the cassette study; ST7ssN: of the telemetry study, other people.
+# SC4ssN: subject ss and night N of the cassette study. ST7ssN: the same of the telemetry study,
+# whose subjects are other people.
 _NIGHT = re.compile(r"(SC4|ST7)(\d{2})\d")
 _DATASETS = {"SC4": "sleep-edf-cassette", "ST7": "sleep-edf-telemetry"}
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A file of the data set: its path below the data set's address, and what it must hold."""
+    """A file as PhysioNet published it: its path below `BASE_URL`, its SHA-256 and its size."""
 
     path: str
     sha256: str
@@ -43,15 +44,15 @@ class Published:
 
 
 def subject_of(path: Path) -> str | None:
-    """Whose night a file of this name is, None where it is none of Sleep-EDF's."""
+    """Return the subject that a file's name states; None if it is not from Sleep-EDF."""
     night = _NIGHT.match(path.name.upper())
     return None if night is None else f"{_DATASETS[night[1]]}-{night[2]}"
 
 
 def read_checksums(path: Path) -> list[Published]:
-    """The table in ``path``: CSV with the columns path, sha256 and bytes.
+    """Read the table in ``path``: CSV with the columns path, sha256 and bytes.
 
-    Raises InputError when it cannot be read or is no such table.
+    Raises InputError if it cannot be read, lacks a column or names a file outside the data set.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -62,38 +63,43 @@ def read_checksums(path: Path) -> list[Published]:
     except OSError as exc:
         raise InputError(f"{path} cannot be read: {exc.strerror}") from exc
     except (KeyError, ValueError, TypeError, AttributeError) as exc:
-        raise InputError(f"{path} is no table of path,sha256,bytes") from exc
+        raise InputError(f"{path} is not a table of path,sha256,bytes") from exc
+    # A table from elsewhere must not make --download write outside --root.
     if any(".." in Path(row.path).parts or Path(row.path).is_absolute() for row in rows):
         raise InputError(f"{path} names files outside the data set's folder")
     return rows
 
 
 def local_files(root: Path, published: Sequence[Published]) -> dict[str, Path]:
-    """Where each published file lies, or is to lie: in any folder below ``root``, by its name."""
+    """Return the local path of each published file, by its name.
+
+    A file is found by name in any folder below ``root``. The path of a missing file is the place
+    where a download puts it.
+    """
     found = defaultdict[str, list[Path]](list)
     for path in sorted(root.rglob("*.edf")):
         found[path.name].append(path)
-    return {file.name: _place(found[file.name], file, root) for file in published}
+    return {file.name: _local_path(found[file.name], file, root) for file in published}
 
 
-def _place(found: Sequence[Path], file: Published, root: Path) -> Path:
-    """The one that is right, of several of one name."""
+def _local_path(found: Sequence[Path], file: Published, root: Path) -> Path:
+    """Return the path of ``file``; if several have its name, the one with its content."""
     if len(found) < 2:
         return found[0] if found else root / file.path
-    return next((path for path in found if is_right(path, file)), found[0])
+    return next((path for path in found if is_published(path, file)), found[0])
 
 
 def sleep_edf_sources(
-    published: Sequence[Published], places: dict[str, Path], channel: str
-) -> tuple[list[Source], list[LeftOut]]:
-    """Nights whose two files are in ``places`` with the published size, and those left out.
+    published: Sequence[Published], paths_by_name: dict[str, Path], channel: str
+) -> tuple[list[SourceRecording], list[LeftOut]]:
+    """Return the nights whose two files have the published size, and the nights left out.
 
     A recording and its hypnogram share the first six characters of their names. Checksums are
-    compared when the night is prepared. Nights of which nothing is there are in neither list.
+    compared later, when the night is prepared. A night with neither file is in neither list.
     """
     sources, left_out = [], []
     for name, pair in sorted(_nights(published).items()):
-        paths = [places[file.name] for file in pair]
+        paths = [paths_by_name[file.name] for file in pair]
         if not any(path.is_file() for path in paths):
             continue
         wrong = [_wrong(path, file) for path, file in zip(paths, pair, strict=True)]
@@ -103,7 +109,7 @@ def sleep_edf_sources(
         dataset, subject = pair[0].dataset, subject_of(paths[0])
         assert dataset is not None and subject is not None, "only nights are paired"
         sources.append(
-            Source(
+            SourceRecording(
                 dataset=dataset,
                 name=name,
                 subject=subject,
@@ -118,6 +124,7 @@ def sleep_edf_sources(
 
 
 def _wrong(path: Path, file: Published) -> str | None:
+    """Describe the problem if ``path`` is missing or has another size; None if it is fine."""
     if not path.is_file():
         return f"{path} is missing: fetch it with --download"
     size = path.stat().st_size
@@ -127,7 +134,7 @@ def _wrong(path: Path, file: Published) -> str | None:
 
 
 def _nights(published: Sequence[Published]) -> dict[str, tuple[Published, Published]]:
-    """(PSG, hypnogram) by the six characters that name subject and night."""
+    """Return (PSG, hypnogram) by the six characters that name subject and night."""
     kinds = {"PSG.edf": 0, "Hypnogram.edf": 1}
     nights: dict[str, dict[int, Published]] = {}
     for file in published:

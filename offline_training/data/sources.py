@@ -1,4 +1,4 @@
-"""Where training may get its recordings from, and what their weights' card must say of them."""
+"""The sources of training data: a prepared folder, or surrogates of measured band powers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ from offline_training.data.surrogates import surrogate_recordings
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """``channel``: what most of the recordings have. ``trim``: how much wake around sleep they
-    keep: it moves accuracy by points. ``gain``: KNOWN where all are in true microvolts."""
+class TrainingData:
+    """Recordings to train on, and what the weights' card states about them.
+
+    - ``channel``: the channel of most of the recordings.
+    - ``trim``: the wake around sleep that they keep. It moves accuracy by points.
+    - ``gain``: KNOWN if all recordings are in true microvolts.
+    """
 
     recordings: Sequence[Recording]
     channel: str
@@ -27,11 +31,11 @@ class Source:
     gain: Gain
 
 
-def prepared_source(folder: Path) -> Source:
-    """What `sleep-train prepare` made. Raises InputError if it cannot be used."""
+def prepared_source(folder: Path) -> TrainingData:
+    """Load what `sleep-train prepare` wrote into ``folder``. Raises InputError."""
     recordings = load_prepared(folder)
     kept = sorted({one.card.wake_min for one in recordings}, key=lambda minutes: minutes or 0)
-    return Source(
+    return TrainingData(
         recordings,
         channel=Counter(one.card.channel for one in recordings).most_common(1)[0][0],
         trim=", ".join("all" if one is None else f"{one:g} min around sleep" for one in kept),
@@ -39,14 +43,14 @@ def prepared_source(folder: Path) -> Source:
     )
 
 
-def surrogate_source(folder: Path, seed: int) -> Source:
-    """Surrogate EEG of the nights measured in ``folder``. Raises InputError without them."""
+def surrogate_source(folder: Path, seed: int) -> TrainingData:
+    """Make surrogate EEG of the nights measured in ``folder``. Raises InputError."""
     nights = in_microvolts(load_nights(folder), folder)
-    return Source(surrogate_recordings(nights, folder, seed), CHANNEL, TRIM, Gain.KNOWN)
+    return TrainingData(surrogate_recordings(nights, folder, seed), CHANNEL, TRIM, Gain.KNOWN)
 
 
 def some_subjects(recordings: Sequence[Recording], n: int | None) -> list[Recording]:
-    """The recordings of at most ``n`` subjects, evenly over all of them."""
+    """Return the recordings of at most ``n`` subjects, evenly spaced over all; None means all."""
     subjects = sorted({one.subject for one in recordings})
     if n is not None and n < len(subjects):
         at = np.linspace(0, len(subjects) - 1, n).round().astype(int)

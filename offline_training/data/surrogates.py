@@ -1,10 +1,10 @@
-"""Surrogate EEG: noise with the measured band powers and kurtosis of real epochs, made on the fly.
+"""Surrogate EEG: noise with the measured band powers and kurtosis of real epochs, made on demand.
 
-Where no raw night can be had, the raw and spectrogram branches learn from these. Nothing in the
-signal is placed by its label: an epoch is Gaussian noise, 4-s windows overlapping and added, shaped
-to the five band powers measured in that epoch of Sleep-EDF, with a slow amplitude modulation that
-gives it the kurtosis measured there. What a real epoch holds beyond that (the shapes of spindles,
-K-complexes, eye movements) is missing, so surrogates can teach little more than band powers do.
+If no raw night is available, the raw and spectrogram branches learn from surrogates. Nothing in the
+signal depends on its label. An epoch is Gaussian noise in overlapping 4-s windows, shaped to the
+five band powers that were measured in that epoch of Sleep-EDF. A slow amplitude modulation gives it
+the kurtosis that was measured there. The shapes of a real epoch (spindles, K-complexes, eye
+movements) are missing, so surrogates can teach little more than band powers do.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from models.bandpower import BANDS_HZ, log_band_power
 from models.contract import EPOCH_SAMPLES, SFREQ_HZ, STAGES
 from monitor.errors import InputError
 from offline_training.arrays import F32, F64, I64, Bool
-from offline_training.data.bandpowers import Night
+from offline_training.data.bandpowers import BandPowerNight
 from offline_training.data.licences import ODC_BY
 from offline_training.data.npz import read_npz
 
 DATASET = "sleep-edf-cassette-surrogate"
 TIMEDOMAIN_FILE = "sleep_edf_timedomain.npz"
 
+# Samples: 4-s windows that overlap by half.
 _WINDOW = 400
 _HOP = 200
 _FREQUENCIES_HZ = np.fft.rfftfreq(_WINDOW, 1 / SFREQ_HZ)
@@ -38,26 +39,29 @@ _EDGES_HZ = np.array([low for _, low, _ in BANDS_HZ] + [BANDS_HZ[-1][2]])
 _CENTRES_LN = np.log(np.sqrt(_EDGES_HZ[:-1] * _EDGES_HZ[1:]))
 _WIDTHS_LN = np.log(np.diff(_EDGES_HZ))
 _PASSES = 2
-"""Corrections of the spectrum after which band powers are within a few hundredths of ln units."""
+"""Number of corrections of the spectrum. After two, band powers are off by a few hundredths of an
+ln unit."""
 
 _MODULATION_S = 1.5
-"""Time constant of the amplitude modulation, between a spindle's length and an arousal's."""
+"""Time constant of the amplitude modulation, between the length of a spindle and of an arousal."""
 
 _MAX_KURTOSIS = 6.0
 _TILT_LN = 0.5
-"""Spread of the unknown spectrum above 30 Hz and below 0.5 Hz, where nothing was measured."""
+"""Standard deviation, in ln units, of the spectrum's slope above 30 Hz and below 0.5 Hz: nothing
+was measured there."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SurrogateRecording:
-    """A night of surrogate EEG. The same stretch is always the same; another, even if it shares
-    epochs with it, is drawn anew: training repeats itself exactly and rarely sees a sample twice.
+    """A `Recording` of surrogate EEG.
 
-    - ``kurtosis``: float64 (n,), excess kurtosis wanted of each epoch.
-    - An epoch that was not scored is not usable: nor was its signal kept.
+    - The same stretch of epochs always has the same samples. Every other stretch has other samples,
+      even if the two share epochs. So training is reproducible and rarely sees a sample twice.
+    - ``kurtosis``: float64 (n,), the excess kurtosis that each epoch should have.
+    - An epoch without a stage is not usable; its samples are zeros.
     """
 
-    night: Night
+    night: BandPowerNight
     kurtosis: F64
     seed: tuple[int, int]
 
@@ -92,7 +96,7 @@ class SurrogateRecording:
         return usable
 
     def epochs_uv(self, start: int, stop: int) -> F32:
-        """Surrogates of epochs ``start`` to ``stop``, float32 (stop - start, 3000), uV."""
+        """Make epochs ``start`` to ``stop``: float32 (stop - start, 3000), microvolts at 100 Hz."""
         random = np.random.default_rng([*self.seed, start, stop])
         usable = self.usable[start:stop]
         wanted = np.where(usable[:, None], self.night.log_power[start:stop], 0.0)
@@ -101,16 +105,17 @@ class SurrogateRecording:
 
 
 def surrogate_recordings(
-    nights: Sequence[Night], directory: Path, seed: int
+    nights: Sequence[BandPowerNight], directory: Path, seed: int
 ) -> list[SurrogateRecording]:
-    """``nights`` (in uV^2) with the kurtosis that ``directory``/sleep_edf_timedomain.npz gives.
+    """Make surrogates of ``nights``, whose band powers are in uV^2.
 
-    An epoch without one (a quarter of them) takes the median of its stage over all nights.
+    The kurtosis of each epoch is read from ``directory``/sleep_edf_timedomain.npz. A quarter of the
+    epochs have none there; they get the median of their stage over all nights.
 
     Raises
     ------
     InputError
-        The file is missing or does not fit the nights.
+        The file is missing or has another number of epochs than the nights.
     """
     path = directory / TIMEDOMAIN_FILE
     if not path.is_file():
@@ -142,7 +147,7 @@ def surrogate_recordings(
 def synthesise(
     log_power: npt.NDArray[np.floating], kurtosis: F64, random: np.random.Generator
 ) -> F32:
-    """Consecutive epochs of noise, each with the band powers and about the kurtosis asked for.
+    """Make consecutive epochs of noise with these band powers and about this kurtosis.
 
     Parameters
     ----------
@@ -151,7 +156,7 @@ def synthesise(
 
     Returns
     -------
-    float32 (n, 3000), microvolts at 100 Hz, 0.3 to 40 Hz as conditioned signals are.
+    float32 (n, 3000), microvolts at 100 Hz, with the band of conditioned signals: 0.3 to 40 Hz.
     """
     n = len(log_power)
     modulation = _modulation(kurtosis, random)  # (n * 3000,)
@@ -160,6 +165,7 @@ def synthesise(
     tilt = random.normal(0, _TILT_LN, 2)
     epoch_of_frame = np.minimum(np.arange(n_frames) * _HOP // EPOCH_SAMPLES, n - 1)
     wanted = np.asarray(log_power, np.float64)
+    # Each pass misses the band powers a little, so the next one aims higher or lower by the error.
     aim = wanted.copy()
     for attempt in range(_PASSES + 1):
         amplitude = np.sqrt(_density(aim, tilt))  # (n, 201)
@@ -171,10 +177,13 @@ def synthesise(
 
 
 def _density(log_power: F64, tilt: F64) -> F64:
-    """(n, 201) power per bin, arbitrary unit: a smooth curve over log frequency through the band
-    means, falling on beyond the outer bands, and nothing outside 0.3 to 40 Hz."""
+    """Return the power in each bin of the spectrum, (n, 201), in an arbitrary unit.
+
+    It is a smooth curve over log frequency through the band means (n, 5). Beyond the outer bands it
+    continues their slope, and outside 0.3 to 40 Hz it is zero.
+    """
     log_density = log_power - _WIDTHS_LN  # (n, 5) mean density of each band
-    # One more point either side: the outer slopes go on, give or take `tilt`.
+    # One more point on either side continues the outer slopes, varied by `tilt`.
     low = log_density[:, :1] + tilt[0]
     high = 2 * log_density[:, -1:] - log_density[:, -2:-1] + tilt[1]
     points = np.concatenate([[np.log(0.3)], _CENTRES_LN, [np.log(45.0)]])
@@ -188,7 +197,10 @@ def _density(log_power: F64, tilt: F64) -> F64:
 
 
 def _overlap_add(spectra: npt.NDArray[np.complex128]) -> F64:
-    """Frames (T, 201), half overlapping -> ((T - 1) * 200,); power is kept (sine window)."""
+    """Add half-overlapping frames: spectra (T, 201) -> samples ((T - 1) * 200,).
+
+    The squares of two overlapping sine windows add up to 1, so the power is unchanged.
+    """
     window = np.sin(np.pi * (np.arange(_WINDOW) + 0.5) / _WINDOW)
     frames = np.fft.irfft(spectra, _WINDOW) * window  # (T, 400)
     signal: F64 = (frames[1:, :_HOP] + frames[:-1, _HOP:]).reshape(-1)
@@ -196,9 +208,10 @@ def _overlap_add(spectra: npt.NDArray[np.complex128]) -> F64:
 
 
 def _modulation(kurtosis: F64, random: np.random.Generator) -> F64:
-    """Slow log-normal gain (n * 3000,), mean square 1, that raises Gaussian noise to ``kurtosis``.
+    """Return a slow log-normal gain, (n * 3000,), that gives Gaussian noise the ``kurtosis`` (n,).
 
-    Noise times exp(s m), m Gaussian of unit variance, has excess kurtosis 3 (exp(4 s^2) - 1).
+    Its mean square is 1. Noise times exp(s m), with m Gaussian of unit variance, has excess
+    kurtosis 3 (exp(4 s^2) - 1).
     """
     spread = 0.5 * np.sqrt(np.log1p(np.clip(kurtosis, 0, _MAX_KURTOSIS) / 3))  # (n,)
     keep = np.exp(-1 / (_MODULATION_S * SFREQ_HZ))

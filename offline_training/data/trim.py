@@ -1,4 +1,4 @@
-"""How much wake around sleep is kept, or counts: it moves accuracy by points."""
+"""Limit the wake around sleep that is kept or scored: it moves accuracy by points."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from monitor.errors import InputError
 from offline_training.arrays import I64
 
 
-def kept(stage: I64, wake_min: float | None) -> slice:
-    """The epochs from the first to the last that is scored as sleep and ``wake_min`` minutes on
-    either side, all where that is None.
+def kept_epochs(stage: I64, wake_min: float | None) -> slice:
+    """Return the slice of epochs that count: sleep, and ``wake_min`` minutes on either side.
 
-    Raises InputError where there is no sleep to keep wake around.
+    ``stage``: int64 (n,), index into `STAGES`, -1 if unscored. Sleep runs from the first to the
+    last epoch scored as sleep. If ``wake_min`` is None, every epoch counts.
+
+    Raises InputError if ``wake_min`` is given and no epoch is scored as sleep.
     """
     if wake_min is None:
         return slice(0, stage.size)
@@ -26,8 +28,8 @@ def kept(stage: I64, wake_min: float | None) -> slice:
     return slice(max(0, int(sleep[0]) - wake), min(stage.size, int(sleep[-1]) + 1 + wake))
 
 
-def wake_minutes(text: str) -> float | None:
-    """What ``--wake-min`` says. Raises InputError."""
+def parse_wake_min(text: str) -> float | None:
+    """Parse the value of ``--wake-min``: minutes, or None for 'all'. Raises InputError."""
     if text == "all":
         return None
     try:
@@ -39,5 +41,6 @@ def wake_minutes(text: str) -> float | None:
     return minutes
 
 
-def spoken_trim(wake_min: float | None) -> str:
+def describe_trim(wake_min: float | None) -> str:
+    """Describe ``wake_min`` for a report, such as '30 min of wake kept around sleep'."""
     return "nothing cut off" if wake_min is None else f"{wake_min:g} min of wake kept around sleep"

@@ -1,9 +1,9 @@
-"""Expert stages in the XML files of the National Sleep Research Resource (NSRR).
+"""Read expert stages from the XML files of the National Sleep Research Resource (NSRR).
 
-Two kinds: NSRR's own annotations (root ``PSGAnnotation``, events with onset and duration) and
-Compumedics Profusion exports (root ``CMPStudyConfig``, one stage code per epoch from the
-recording's first sample on). Both score by Rechtschaffen & Kales: 0 wake, 1 to 4, 5 REM,
-6 movement, 9 unscored.
+There are two kinds: NSRR's own annotations (root ``PSGAnnotation``, events with onset and duration)
+and Compumedics Profusion exports (root ``CMPStudyConfig``, one stage code per epoch, starting at
+the recording's first sample). Both use Rechtschaffen & Kales: 0 wake, 1 to 4, 5 REM, 6 movement,
+9 unscored.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _STAGES = {
     "6": None,
     "9": None,
 }
-# 'Stage 2 sleep|2', 'Wake|0'. Other events repeat their name after the bar: 'SDO|SDO'.
+# A stage is 'Stage 2 sleep|2' or 'Wake|0'. Other events repeat their name: 'SDO|SDO'.
 _STAGE_CONCEPT = re.compile(r"[^|]+\|(\d+)")
 
 
 def read_xml_stages(path: Path) -> Hypnogram:
-    """The stages in an NSRR or Profusion file, on the time of the recording it belongs to.
+    """Read the stages in an NSRR or Profusion file; onsets count from the recording's start.
 
-    Raises InputError when the file cannot be read, is no XML or of another kind, declares a
-    document type (which could define entities that fill the memory), or holds no stages, an
+    Raises InputError if the file cannot be read, is not XML or is of another kind; if it declares
+    a document type (which could define entities that fill the memory); or if it holds no stages, an
     unknown stage code, or epochs of another length than 30 s.
     """
     root = _parse(path)
@@ -59,6 +59,7 @@ def read_xml_stages(path: Path) -> Hypnogram:
 
 
 def _parse(path: Path) -> ElementTree.Element:
+    # With expat itself a document type is refused where it begins, before any entity is expanded.
     builder = ElementTree.TreeBuilder()
     parser = expat.ParserCreate()
     parser.StartElementHandler = builder.start
@@ -81,6 +82,7 @@ def _parse(path: Path) -> ElementTree.Element:
 
 
 def _events(path: Path, root: ElementTree.Element) -> list[StageSpan]:
+    """Read the stages among the events of an NSRR file."""
     spans = []
     for event in root.iter("ScoredEvent"):
         concept = _STAGE_CONCEPT.fullmatch((event.findtext("EventConcept") or "").strip())
@@ -93,6 +95,7 @@ def _events(path: Path, root: ElementTree.Element) -> list[StageSpan]:
 
 
 def _epochs(path: Path, root: ElementTree.Element) -> list[StageSpan]:
+    """Read the stage codes of a Profusion file."""
     return [
         StageSpan(EPOCH_S * i, EPOCH_S, _stage(path, (element.text or "").strip()))
         for i, element in enumerate(root.iterfind("SleepStages/SleepStage"))
@@ -105,13 +108,14 @@ def _stage(path: Path, code: str) -> Stage | None:
     return _STAGES[code]
 
 
-def _number(path: Path, text: str | None, what: str) -> float:
+def _number(path: Path, text: str | None, field: str) -> float:
+    """Parse ``text``, the value of ``field``. Raises InputError unless it is a number >= 0."""
     try:
         value = float(text or "")
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value >= 0):
         raise InputError(
-            f"{path} is damaged: its {what} is '{text or ''}', not a number of 0 or more"
+            f"{path} is damaged: its {field} is '{text or ''}', not a number of 0 or more"
         )
     return value

@@ -1,4 +1,4 @@
-"""`sleep-train evaluate`: networks against the expert, on recordings streamed as in the monitor."""
+"""`sleep-train evaluate`: compare networks with the expert, on recordings streamed as live."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ from models.contract import Gain
 from monitor.clock import SystemClock
 from monitor.errors import InputError, MonitorError
 from monitor.types import Track
-from offline_training.data.left_out import listed
+from offline_training.data.left_out import LeftOut, left_out_lines
 from offline_training.data.scored import ScoredNight
-from offline_training.data.trim import wake_minutes
+from offline_training.data.trim import parse_wake_min
 from offline_training.evaluation import files, report
-from offline_training.evaluation.familiar import warning
 from offline_training.evaluation.networks import Network, peak_memory_mb
 from offline_training.evaluation.nights import stages_of
 from offline_training.evaluation.opening import open_nights
@@ -37,10 +36,11 @@ from offline_training.evaluation.robustness import (
     stage_under,
 )
 from offline_training.evaluation.run import Results, stage_nights
+from offline_training.evaluation.trained_on import trained_on_warning
 from offline_training.progress import progress
 
 PIPED_WIDTH = 130
-"""Columns of a table that goes to a file, where there is no terminal to fit."""
+"""Width of a table in a file or pipe, in columns: there is no terminal to fit."""
 
 
 def evaluate(
@@ -48,7 +48,7 @@ def evaluate(
         list[Path],
         typer.Argument(
             metavar="RECORDING_OR_FOLDER...",
-            help="EDF or BDF recordings, or folders of them with their hypnograms beside them.",
+            help="EDF or BDF recordings, or folders of recordings with their hypnograms.",
             show_default=False,
         ),
     ],
@@ -60,35 +60,39 @@ def evaluate(
         ),
     ] = None,
     channel: Annotated[
-        str | None, typer.Option(help="Channel to stage.", show_default="as the monitor chooses")
+        str | None, typer.Option(help="Channel to stage.", show_default="the monitor's choice")
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="Network: a .safetensors file, its card beside.", show_default=False),
+        typer.Option(
+            help="Network: a .safetensors file with its card beside it.", show_default=False
+        ),
     ] = None,
     gain: Annotated[
         Gain | None,
-        typer.Option(help="Which default weights, instead of --weights.", show_default="known"),
+        typer.Option(help="Default weights to use instead of --weights.", show_default="known"),
     ] = None,
     baseline: Annotated[
         Path | None,
-        typer.Option(help="Weights of a second network, beside the first.", show_default=False),
+        typer.Option(help="Weights of a second network to compare.", show_default=False),
     ] = None,
     peer: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME=FILE",
-            help="Another stager's hypnogram of the one recording. May be repeated.",
+            help="Hypnogram of the one recording by another stager. May be repeated.",
             show_default=False,
         ),
     ] = None,
     wake_min: Annotated[
         str,
-        typer.Option(metavar="MINUTES", help="Wake around sleep that counts, or 'all'."),
+        typer.Option(metavar="MINUTES", help="Minutes of wake around sleep that count, or 'all'."),
     ] = "all",
-    noise: Annotated[bool, typer.Option("--noise", help="Also with noise at 20 to -5 dB.")] = False,
+    noise: Annotated[
+        bool, typer.Option("--noise", help="Measure also with noise at 20 to -5 dB.")
+    ] = False,
     gains: Annotated[
-        bool, typer.Option("--gains", help="Also at gains 0.5 to 2, and flipped.")
+        bool, typer.Option("--gains", help="Measure also at gains 0.5 to 2, and flipped.")
     ] = False,
     out: Annotated[
         Path | None,
@@ -99,45 +103,38 @@ def evaluate(
     """Measure a network on recordings with expert stages, streamed as the monitor streams them."""
     if weights is not None and gain is not None:
         raise InputError("--gain chooses default weights: give it or --weights, not both")
-    wake = wake_minutes(wake_min)
+    wake = parse_wake_min(wake_min)
     networks = _networks(weights or default_weights(gain or Gain.KNOWN), baseline)
     nights, left_out = open_nights(recordings, hypnogram, channel, wake)
     peers = _peers(peer or [], nights) if nights else []
     if out is not None:
         _make_folder(out)
-    clock, console = SystemClock(), Console()
-    if not console.is_terminal:
-        console = Console(width=PIPED_WIDTH)
-    labels = [network.label for network in networks]
-    warnings = {network.label: warning(network, nights) for network in networks}
+    clock, console = SystemClock(), _console()
+    warnings = {network.label: trained_on_warning(network, nights) for network in networks}
     for text in filter(None, warnings.values()):
         typer.echo(text, err=True)
 
     staging = stage_nights(nights, networks, clock, progress("recording"))
     left_out += staging.left_out
-    for line in listed(left_out):
-        typer.echo(line)
+    _print_left_out(left_out)
     if not staging.nights:
         raise MonitorError("no recording was evaluated: see above for what is wrong")
     results = Results.of(staging, seed)
     nights = [result.night for result in results.nights]
-    found: dict[str, Any] = _origin(seed)
-    console.print(report.scope_report(nights, wake))
-    for label in labels:
-        console.print(report.network_report(label, results.pooled[label], warnings[label]))
-        if len(nights) > 1:
-            console.print("", report.recordings_report(label, results.by_night[label]))
+    content = _origin(seed)
+    _print_scores(results, wake, warnings, console)
     if len(networks) > 1 or peers:
-        found["common_epochs"] = _compare(results, peers, console)
+        content["common_epochs"] = _compare(results, peers, console)
+
+    labels = [network.label for network in networks]
     outcomes: dict[str, Outcomes] = {}
     if noise:
-        outcomes["noise"], without = stage_under(
+        outcomes["noise"], without_signal = stage_under(
             noise_settings(), nights, networks, seed, clock, progress("noise")
         )
         console.print(report.noise_report(outcomes["noise"], labels))
-        for line in listed(without):
-            typer.echo(line)
-        found["noise_left_out"] = [asdict(each) for each in without]
+        _print_left_out(without_signal)
+        content["noise_left_out"] = [asdict(each) for each in without_signal]
     if gains:
         outcomes["gains"], _ = stage_under(
             gain_settings(), nights, networks, seed, clock, progress("gains")
@@ -146,11 +143,33 @@ def evaluate(
     peak_mb = peak_memory_mb()
     console.print("", report.cost_report(networks, results.timings, peak_mb))
     if out is not None:
-        found |= {"wake_min": wake, "left_out": [asdict(each) for each in left_out]}
-        found |= files.results_json(results, networks, peak_mb)
-        found |= {name: files.outcomes_json(each) for name, each in outcomes.items()}
-        _write(out, results, labels, outcomes, found)
+        content |= {"wake_min": wake, "left_out": [asdict(each) for each in left_out]}
+        content |= files.results_json(results, networks, peak_mb)
+        content |= {name: files.outcomes_json(each) for name, each in outcomes.items()}
+        _write(out, results, labels, outcomes, content)
         typer.echo(f"Written to {out}", err=True)
+
+
+def _console() -> Console:
+    """Return a console for stdout; into a file or pipe it prints `PIPED_WIDTH` columns."""
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPED_WIDTH)
+
+
+def _print_left_out(left_out: Sequence[LeftOut]) -> None:
+    for line in left_out_lines(left_out):
+        typer.echo(line)
+
+
+def _print_scores(
+    results: Results, wake_min: float | None, warnings: dict[str, str | None], console: Console
+) -> None:
+    """Print each network's scores over all recordings and, if there are several, on each."""
+    console.print(report.scope_report([result.night for result in results.nights], wake_min))
+    for label, warning in warnings.items():
+        console.print(report.network_report(label, results.pooled[label], warning))
+        if len(results.nights) > 1:
+            console.print("", report.recordings_report(label, results.by_night[label]))
 
 
 def _networks(weights: Path, baseline: Path | None) -> list[Network]:
@@ -163,26 +182,26 @@ def _networks(weights: Path, baseline: Path | None) -> list[Network]:
     return [network, other]
 
 
-def _peers(spoken: Sequence[str], nights: Sequence[ScoredNight]) -> list[Peer]:
-    if spoken and len(nights) > 1:
+def _peers(options: Sequence[str], nights: Sequence[ScoredNight]) -> list[Peer]:
+    if options and len(nights) > 1:
         raise InputError(f"--peer belongs to one recording, {len(nights)} are given")
-    return [Peer.read(each, nights[0]) for each in spoken]
+    return [Peer.read(option, nights[0]) for option in options]
 
 
 def _compare(results: Results, peers: Sequence[Peer], console: Console) -> dict[str, Any]:
-    """Networks and peers on the epochs that all of them scored."""
+    """Compare networks and peers on the epochs that all of them scored; return it as JSON."""
     stagers = {
         f"{label}, {track}": [stages_of(one.staged[label].track(track)) for one in results.nights]
         for label in results.timings
         for track in Track
     }
-    for peer in peers:  # then there is one night
+    for peer in peers:  # With a peer there is exactly one night.
         (only,) = results.nights
         stagers[peer.name] = [only.counted(peer.stages(only.night))]
-    n_common, found = on_common_epochs(
+    n_common, compared = on_common_epochs(
         [result.truth for result in results.nights], list(stagers.values())
     )
-    agreements = dict(zip(stagers, found, strict=True))
+    agreements = dict(zip(stagers, compared, strict=True))
     console.print("", report.stagers_report(n_common, agreements))
     return {
         "epochs": n_common,
@@ -191,7 +210,7 @@ def _compare(results: Results, peers: Sequence[Peer], console: Console) -> dict[
 
 
 def _make_folder(out: Path) -> None:
-    """Find out before the work, not after it."""
+    """Create ``out`` and test that it can be written to, before hours of work."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=out):
@@ -201,6 +220,7 @@ def _make_folder(out: Path) -> None:
 
 
 def _origin(seed: int) -> dict[str, Any]:
+    """Return the command, seed and versions that made the results."""
     return {
         "command": shlex.join(["sleep-train", *sys.argv[1:]]),
         "seed": seed,
@@ -217,11 +237,12 @@ def _write(
     results: Results,
     labels: Sequence[str],
     outcomes: dict[str, Outcomes],
-    found: dict[str, Any],
+    content: dict[str, Any],
 ) -> None:
-    from offline_training.evaluation import figures  # matplotlib takes a second to import
+    # Imported here because matplotlib takes a second to import.
+    from offline_training.evaluation import figures
 
-    files.write_json(out / "results.json", found)
+    files.write_json(out / "results.json", content)
     for result in results.nights:
         files.write_epochs(out / "epochs" / f"{result.night.name}.csv", result)
     figures.confusion_png(out / "confusion.png", results.pooled)
@@ -230,4 +251,4 @@ def _write(
     if "noise" in outcomes:
         figures.noise_png(out / "noise.png", outcomes["noise"], labels)
     for name in outcomes:
-        files.write_outcomes(out / f"{name}.csv", found[name])
+        files.write_outcomes(out / f"{name}.csv", content[name])

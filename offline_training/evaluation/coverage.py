@@ -1,4 +1,4 @@
-"""What abstaining buys: the error among the epochs one keeps when the least confident are left out.
+"""Abstention: the error rate that remains if the least confident epochs are not staged.
 
 Risk-coverage curve and the area under it: El-Yaniv & Wiener 2010 (JMLR 11:1605), Geifman &
 El-Yaniv 2017 (arXiv:1705.08500).
@@ -19,21 +19,31 @@ THRESHOLDS = (0.0, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Confidences below which one could abstain."""
 
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-"""Shares of the epochs whose error rate is reported."""
+"""Shares of the epochs for which the error rate is reported."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RiskCoverage:
-    """``risk[k]`` is the error rate among the ``k + 1`` most confident epochs, ``coverage[k]``
-    their share of all; both (n,). Epochs of equal confidence count as equally often wrong."""
+    """Error rate against the share of epochs kept, most confident first; both arrays are (n,).
+
+    - ``risk[k]`` is the error rate among the ``k + 1`` most confident epochs, ``coverage[k]`` their
+      share of all.
+    - Epochs of equal confidence share their errors evenly, so their order does not matter.
+    """
 
     coverage: F64
     risk: F64
 
     @classmethod
     def of(cls, correct: Bool, confidence: npt.NDArray[np.floating]) -> RiskCoverage:
-        """From whether each stage was right, (n,), and its confidence, (n,)."""
-        _, at = np.unique(-confidence, return_inverse=True)  # 0 is the most confident
+        """Compute the curve of n epochs.
+
+        Parameters
+        ----------
+        correct : bool (n,), True if the epoch's stage is correct.
+        confidence : (n,), the probability of that stage.
+        """
+        _, at = np.unique(-confidence, return_inverse=True)  # 0 is the most confident.
         count = np.bincount(at)
         tied_risk = np.bincount(at, ~correct) / count
         kept = np.arange(1, correct.size + 1)
@@ -45,14 +55,20 @@ class RiskCoverage:
         return float(self.risk.mean()) if self.risk.size else None
 
     def at(self, coverage: float) -> float | None:
-        """Error rate among the most confident ``coverage`` (0 to 1) of the epochs."""
+        """Return the error rate among the most confident ``coverage`` (0 to 1) of the epochs.
+
+        None if that share holds no epoch.
+        """
         kept = round(coverage * self.risk.size)
         return float(self.risk[kept - 1]) if kept else None
 
 
 @dataclass(frozen=True, slots=True)
 class Abstention:
-    """What is left when epochs with a confidence below ``threshold`` are not staged."""
+    """Scores of the epochs that remain if those with confidence below ``threshold`` are not staged.
+
+    ``coverage`` is the remaining share. ``accuracy`` and ``kappa`` are None if undefined.
+    """
 
     threshold: float
     n_kept: int
@@ -62,7 +78,7 @@ class Abstention:
 
 
 def abstentions(truth: I64, probabilities: npt.NDArray[np.floating]) -> list[Abstention]:
-    """`THRESHOLDS` tried on stages (n,) and probabilities (n, 5)."""
+    """Score every one of `THRESHOLDS` on the expert's stages (n,) and probabilities (n, 5)."""
     stage, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     rows = []
     for threshold in THRESHOLDS:

@@ -1,4 +1,7 @@
-"""What was found, as pictures. Imports matplotlib: import this module only where one is drawn."""
+"""Results as pictures.
+
+Matplotlib takes a second to import: import this module only if a picture is drawn.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,19 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
 
 from models.contract import STAGES
 from monitor.types import Track
 from offline_training.arrays import I64
+from offline_training.evaluation.calibration import Reliability
 from offline_training.evaluation.noise import NoiseKind
 from offline_training.evaluation.robustness import CLEAN, SNRS_DB, Outcomes, Setting
 from offline_training.evaluation.track import TrackScores
 
-_COLOURS = ("#0072b2", "#d55e00")  # of the networks; told apart by colour-blind people (Okabe, Ito)
-_WIDTHS = (2.8, 1.4)  # so that one curve on top of the other hides nothing
+# One colour for each network; colour-blind people can distinguish them (Okabe & Ito 2008).
+_COLOURS = ("#0072b2", "#d55e00")
+_WIDTHS = (2.8, 1.4)  # With two widths a curve on top of the other does not hide it.
 _LINES = {Track.LIVE: "-", Track.REVISED: "--"}
 _GREY = "#888888"
 _STYLE: dict[Any, Any] = {
@@ -35,7 +41,7 @@ Pooled = Mapping[str, Mapping[Track, TrackScores]]
 
 
 def confusion_png(path: Path, pooled: Pooled) -> None:
-    """Shares of the expert's stages as colours, counts of epochs as numbers."""
+    """Draw confusion matrices: shares of the expert's stages as colours, counts as numbers."""
     with rc_context(_STYLE):
         figure = Figure(figsize=(7.6, 3.8 * len(pooled)), layout="constrained")
         grid = figure.subplots(len(pooled), len(Track), squeeze=False)
@@ -71,7 +77,7 @@ def _draw_confusion(axes: Axes, counts: I64) -> AxesImage:
 
 
 def reliability_png(path: Path, pooled: Pooled) -> None:
-    """Accuracy in each bin of confidence, and below how many epochs lie in it."""
+    """Draw the accuracy in each bin of confidence, and below it the bin's number of epochs."""
     with rc_context(_STYLE):
         figure = Figure(figsize=(7.6, 4.4 * len(pooled)), layout="constrained")
         grid = figure.subplots(
@@ -83,33 +89,35 @@ def reliability_png(path: Path, pooled: Pooled) -> None:
         )
         for place, (label, tracks) in enumerate(pooled.items()):
             for column, (track, scores) in enumerate(tracks.items()):
-                found, upper = scores.reliability, grid[2 * place, column]
-                (ideal,) = upper.plot([0, 1], [0, 1], ":", color=_GREY, linewidth=1)
-                filled = found.count > 0
-                upper.plot(
-                    found.confidence[filled],
-                    found.accuracy[filled],
-                    color=_COLOURS[place],
-                    marker="o",
-                    markersize=4,
-                )
+                upper, lower = grid[2 * place : 2 * place + 2, column]
+                found, colour = scores.reliability, _COLOURS[place]
+                ideal = _draw_reliability(upper, lower, found, colour)
                 error = "-" if found.error is None else f"{found.error:.3f}"
                 upper.set_title(f"{label}\n{track}, calibration error {error}")
-                upper.set_ylabel("accuracy")
-                upper.set_ylim(-0.03, 1.03)
-                lower, bins = grid[2 * place + 1, column], found.count.size
-                centres = (np.arange(bins) + 0.5) / bins
-                lower.bar(centres, found.count, width=0.9 / bins, color=_COLOURS[place])
-                lower.set_ylabel("epochs")
-                lower.set_xlabel("confidence")
-                lower.set_xlim(0, 1.02)
-                lower.tick_params(labelbottom=True)
         figure.legend([ideal], ["confidence = accuracy"], loc="outside upper left", frameon=False)
         figure.savefig(path, dpi=150)
 
 
+def _draw_reliability(upper: Axes, lower: Axes, found: Reliability, colour: str) -> Line2D:
+    """Draw accuracy over confidence above, counts below; return the line of perfect calibration."""
+    (ideal,) = upper.plot([0, 1], [0, 1], ":", color=_GREY, linewidth=1)
+    filled = found.count > 0
+    upper.plot(
+        found.confidence[filled], found.accuracy[filled], color=colour, marker="o", markersize=4
+    )
+    upper.set_ylabel("accuracy")
+    upper.set_ylim(-0.03, 1.03)
+    bins = found.count.size
+    lower.bar((np.arange(bins) + 0.5) / bins, found.count, width=0.9 / bins, color=colour)
+    lower.set_ylabel("epochs")
+    lower.set_xlabel("confidence")
+    lower.set_xlim(0, 1.02)
+    lower.tick_params(labelbottom=True)
+    return ideal
+
+
 def risk_coverage_png(path: Path, pooled: Pooled) -> None:
-    """Error rate among the most confident epochs."""
+    """Draw the error rate among the most confident epochs over their share."""
     with rc_context(_STYLE):
         figure = Figure(figsize=(6, 4), layout="constrained")
         axes = figure.subplots()
@@ -134,7 +142,7 @@ def risk_coverage_png(path: Path, pooled: Pooled) -> None:
 
 
 def noise_png(path: Path, outcomes: Outcomes, networks: Sequence[str]) -> None:
-    """Live kappa, accuracy and share of scored epochs over the SNR, one column a kind of noise."""
+    """Draw live kappa, accuracy and share of scored epochs over the SNR; a column is a noise."""
     with rc_context(_STYLE):
         figure = Figure(figsize=(11, 6.6), layout="constrained")
         grid = figure.subplots(
@@ -181,7 +189,7 @@ def _draw_curves(
 
 
 def _values(outcomes: Outcomes, setting: Setting, label: str) -> tuple[float, float, float]:
-    """Kappa, accuracy, share of the expert's epochs that were scored; NaN where undefined."""
+    """Return kappa, accuracy and the share of the expert's epochs scored; NaN if undefined."""
     found = outcomes[setting, label, Track.LIVE].agreement
     kappa, accuracy = (np.nan if v is None else v for v in (found.kappa, found.accuracy))
     return kappa, accuracy, found.n_scored / max(1, found.n_expert)

@@ -1,4 +1,4 @@
-"""What was found, for programs: JSON and CSV files in the folder of ``--out``."""
+"""Results for programs: JSON and CSV files in the folder of ``--out``."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from monitor.night.agreement import Agreement
 from monitor.sinks.epochs_csv import UNSCORED
 from monitor.types import Track
 from offline_training.arrays import F64, I64
-from offline_training.evaluation.familiar import familiar
 from offline_training.evaluation.networks import Network
 from offline_training.evaluation.nights import stages_of
 from offline_training.evaluation.robustness import Outcomes
 from offline_training.evaluation.run import NightResult, Results, Tracks
+from offline_training.evaluation.trained_on import trained_on
 
 OUTCOME_COLUMNS = (
     "kind",
@@ -38,7 +38,7 @@ OUTCOME_COLUMNS = (
 def results_json(
     results: Results, networks: Sequence[Network], peak_memory_mb: float | None
 ) -> dict[str, Any]:
-    """Everything that was found about recordings and networks, ready for `write_json`."""
+    """Return all results about recordings and networks, in the form that `write_json` writes."""
     labels = [network.label for network in networks]
     return {
         "networks": {network.label: _network(network, results) for network in networks},
@@ -68,7 +68,7 @@ def results_json(
 
 
 def outcomes_json(outcomes: Outcomes) -> list[dict[str, Any]]:
-    """One entry for every setting, network and track; the clean recording has no value."""
+    """Return one entry for each setting, network and track; the value of `CLEAN` is None."""
     return [
         {
             "kind": setting.kind,
@@ -93,12 +93,12 @@ def agreement_json(found: Agreement) -> dict[str, Any]:
     }
 
 
-def write_json(path: Path, found: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def write_outcomes(path: Path, outcomes: Iterable[Mapping[str, Any]]) -> None:
-    """`outcomes_json` as a table, undefined scores empty."""
+    """Write the entries of `outcomes_json` as a table; undefined scores are empty."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, OUTCOME_COLUMNS, extrasaction="ignore")
         writer.writeheader()
@@ -106,17 +106,22 @@ def write_outcomes(path: Path, outcomes: Iterable[Mapping[str, Any]]) -> None:
 
 
 def write_epochs(path: Path, result: NightResult) -> None:
-    """One row for each epoch that counts: the expert, then stage and probabilities of each network
-    and track."""
+    """Write one row for each epoch that counts.
+
+    Columns: the expert's stage, then stage and probabilities of each network and track.
+    """
     columns = ["epoch", "start_s", "expert"]
-    parts: list[Sequence[Sequence[object]]] = [_texts(result.truth)]
+    parts: list[Sequence[Sequence[object]]] = [_stage_cells(result.truth)]
     for label, staged in result.staged.items():
         columns += [f"{label} reason"]
         parts.append([[reason or ""] for reason in staged.reasons])
         for track in Track:
             names = ("stage", *(f"p_{stage.lower()}" for stage in STAGES))
             columns += [f"{label} {track} {name}" for name in names]
-            parts += [_texts(stages_of(staged.track(track))), _rounded(staged.track(track))]
+            parts += [
+                _stage_cells(stages_of(staged.track(track))),
+                _probability_cells(staged.track(track)),
+            ]
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -133,7 +138,7 @@ def _network(network: Network, results: Results) -> dict[str, Any]:
         "weights": str(network.weights),
         "weights_sha256": contract.weights_sha256,
         "gain": contract.gain,
-        "trained_on": familiar(network, [result.night for result in results.nights]),
+        "trained_on": trained_on(network, [result.night for result in results.nights]),
         **asdict(network.cost),
         **asdict(results.timings[network.label]),
     }
@@ -144,13 +149,14 @@ def _tracks(scores: Tracks) -> dict[str, Any]:
 
 
 def _reasons(result: NightResult, label: str) -> dict[str, int]:
-    given = [reason for reason in result.staged[label].reasons if reason is not None]
-    return {reason: given.count(reason) for reason in sorted(set(given))}
+    """Count the epochs that are unscored for each reason."""
+    reasons = [reason for reason in result.staged[label].reasons if reason is not None]
+    return {reason: reasons.count(reason) for reason in sorted(set(reasons))}
 
 
-def _texts(stages: I64) -> list[list[str]]:
+def _stage_cells(stages: I64) -> list[list[str]]:
     return [[UNSCORED if at < 0 else STAGES[at].value] for at in stages]
 
 
-def _rounded(probabilities: F64) -> list[list[float | str]]:
+def _probability_cells(probabilities: F64) -> list[list[float | str]]:
     return [["" if np.isnan(p) else round(float(p), 6) for p in row] for row in probabilities]

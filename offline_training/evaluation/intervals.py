@@ -1,12 +1,13 @@
-"""Bootstrap intervals of anything that is computed from sums over epochs.
+"""Bootstrap intervals of any statistic that is computed from sums over epochs.
 
-Epochs of a night are no independent draws, so whole units are drawn with replacement (Efron 1979):
-recordings where there are several, else blocks of consecutive epochs (moving-block bootstrap,
-Künsch 1989, doi:10.1214/aos/1176347265), which keep the dependence within a block. Intervals are
-the percentiles of 1000 resamples.
+The epochs of a night are not independent, so whole units are drawn with replacement (Efron 1979).
+With several recordings the units are recordings. With one they are blocks of consecutive epochs
+(moving-block bootstrap, Künsch 1989, doi:10.1214/aos/1176347265), which keep the dependence within
+a block. An interval lies between percentiles of 1000 resamples.
 
-What they tell: over recordings, how the figure varies from night to night; over blocks, within this
-one night, and nothing about other people. With fewer than about ten recordings they are too short.
+Over recordings an interval shows the variation from night to night. Over blocks it shows the
+variation within this one night; it does not apply to other people. With fewer than about ten
+recordings the intervals are too short.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from offline_training.arrays import F64
 
 BLOCK_EPOCHS = 10
-"""Length of a block, 5 min: our choice between keeping bouts whole and having enough blocks."""
+"""Length of a block: 5 min. Our choice: longer blocks keep bouts whole, shorter ones are more."""
 
 N_RESAMPLES = 1000
 LEVEL = 0.95
@@ -27,16 +28,16 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Where `LEVEL` of the resamples lie."""
+    """The range that holds `LEVEL` of the resamples."""
 
     low: float
     high: float
 
     @classmethod
     def of(cls, resampled: npt.ArrayLike) -> Interval | None:
-        """Percentile interval of a statistic's resamples, (r,); NaN where it was undefined.
+        """Return the percentile interval of a statistic's resamples, (r,), NaN if undefined.
 
-        None where there are no resamples, or the statistic was undefined in more than half.
+        Returns None if there are no resamples, or if more than half are undefined.
         """
         values = np.asarray(resampled, np.float64)
         values = values[~np.isnan(values)]
@@ -46,8 +47,8 @@ class Interval:
         return cls(float(low), float(high))
 
 
-def method(groups: npt.ArrayLike) -> str:
-    """What `resampled_sums` draws, in words."""
+def describe_method(groups: npt.ArrayLike) -> str:
+    """Describe the units that `resampled_sums` draws for these ``groups``."""
     n_groups = np.unique(groups).size
     if n_groups > 1:
         return f"{n_groups} recordings drawn with replacement"
@@ -57,17 +58,17 @@ def method(groups: npt.ArrayLike) -> str:
 def resampled_sums(
     values: npt.NDArray[np.generic], groups: npt.ArrayLike, seed: int = 0, n: int = N_RESAMPLES
 ) -> F64:
-    """Sums over epochs in ``n`` bootstrap resamples.
+    """Sum ``values`` over the epochs of each of ``n`` bootstrap resamples.
 
     Parameters
     ----------
-    values : (epochs, d), additive: counts, sums. Epochs in time order; one that does not count is
-        a row of zeros, so that blocks keep their length in time.
-    groups : (epochs,), which recording (or person) each epoch is of.
+    values : (epochs, d), additive quantities such as counts, in order of time. An epoch that does
+        not count is a row of zeros: removing it would change the length of its block in time.
+    groups : (epochs,), the recording (or person) of each epoch.
 
     Returns
     -------
-    (n, d), or (0, d) where there is but one unit to draw.
+    float64 (n, d), or (0, d) if there is only one unit to draw.
     """
     units, n_drawn = _units(values.astype(np.float64), np.asarray(groups))
     if len(units) < 2:
@@ -79,11 +80,12 @@ def resampled_sums(
 
 
 def _units(values: F64, groups: npt.NDArray[np.generic]) -> tuple[F64, int]:
-    """What is drawn, (units, d), and how many of them make a resample."""
+    """Return the sums of the units to draw, (units, d), and the number that makes a resample."""
     names, of_group = np.unique(groups, return_inverse=True)
     if names.size > 1:
         units = np.zeros((names.size, values.shape[1]))
         np.add.at(units, of_group, values)
         return units, names.size
+    # The difference of two cumulative sums is the sum of a block, for every start of a block.
     ends = np.cumsum(np.concatenate([np.zeros((1, values.shape[1])), values]), axis=0)
     return ends[BLOCK_EPOCHS:] - ends[:-BLOCK_EPOCHS], -(-len(values) // BLOCK_EPOCHS)

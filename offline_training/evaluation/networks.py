@@ -1,4 +1,4 @@
-"""The networks that are measured, and what each of them costs."""
+"""The networks to measure, and the cost of each."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from monitor.staging.torch_backend import TorchBackend
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a network takes.
+    """The size of a network and the work of one epoch.
 
-    - ``encode_macs``, ``sequence_macs``: multiply-adds of one epoch's encoder pass and of the one
-      sequence pass that follows it (full context, both tracks), counted in the matrix products,
-      convolutions and attention that really run; transforms and element-wise steps are not.
-    - ``training_s``: as the card states it, None where it does not.
+    - ``encode_macs``: multiply-adds of one epoch's encoder pass. ``sequence_macs``: those of the
+      sequence pass that follows, with full context and both tracks. Counted are the matrix
+      products, convolutions and attention that really run, not transforms and element-wise steps.
+    - ``training_s``: as the card states it; None if it does not.
     """
 
     parameters: int
@@ -33,6 +33,7 @@ class Cost:
 
     @classmethod
     def of(cls, weights: Path) -> Cost:
+        """Count the operations of one pass through the network in ``weights``."""
         network, contract = load(weights)
         context = contract.context_epochs
         with torch.inference_mode():
@@ -44,6 +45,7 @@ class Cost:
                     torch.ones(1, context, dtype=torch.bool),
                     n_open(contract, context),
                 )
+        # PyTorch counts a multiply-add as two operations.
         return cls(
             parameters=sum(parameter.numel() for parameter in network.parameters()),
             encode_macs=encoding.get_total_flops() // 2,
@@ -54,8 +56,12 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """Weights ready to stage. ``label`` tells it from the others of the run; ``subjects`` are those
-    that it was trained on, calibrated and stopped by, as its card names them."""
+    """Weights that are ready to stage.
+
+    - ``label`` is unique among the networks of a run.
+    - ``subjects``: the people whose nights trained, stopped or calibrated it, as its card lists
+      them.
+    """
 
     label: str
     weights: Path
@@ -65,7 +71,10 @@ class Network:
 
     @classmethod
     def open(cls, weights: Path, label: str | None = None) -> Network:
-        """Raises `InputError` where the weights cannot be used. ``label`` None takes their name."""
+        """Load ``weights``; without a ``label`` use their name and version.
+
+        Raises InputError if the weights cannot be used.
+        """
         backend = TorchBackend(weights)
         contract = backend.contract
         data = read_card(weights).get("data", {})
@@ -83,10 +92,11 @@ class Network:
 
 
 def peak_memory_mb() -> float | None:
-    """The most memory this process has held, in MiB; None where the system does not say."""
+    """Return this process's peak memory in MiB; None if the system does not report it."""
     if sys.platform == "win32":
         return None
-    import resource  # not on Windows
+    import resource  # Does not exist on Windows.
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS reports bytes, Linux KiB.
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -1,4 +1,4 @@
-"""What the stager says of a night: both tracks, as in the monitor."""
+"""Stage a night with the monitor's own stager, on both tracks."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ from offline_training.arrays import F64, I64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Staged:
-    """What left the stager. ``live`` and ``revised``: probabilities float64 (n, 5) of both tracks,
-    rows of NaN where unscored; ``reasons`` (n) why. The revised ones are final."""
+    """The stager's predictions of n epochs.
+
+    - ``live`` and ``revised``: probabilities of each track, float64 (n, 5); a row is NaN if the
+      epoch is unscored. The revised ones are final.
+    - ``reasons``: n reasons why an epoch is unscored, None if it is scored.
+    """
 
     live: F64
     revised: F64
@@ -32,7 +36,7 @@ class Staged:
 
 
 def stage_epochs(epochs: Sequence[Epoch], backend: Backend, clock: Clock) -> Staged:
-    """Stage a whole night as a live night comes: the live track sees the past alone."""
+    """Stage a whole night as if it came live: the live track uses past epochs only."""
     stager = Stager(backend, clock)
     predictions = [each for step in stager.push(epochs) for each in step] + stager.finish()
     staged = Staged(
@@ -47,7 +51,7 @@ def stage_epochs(epochs: Sequence[Epoch], backend: Backend, clock: Clock) -> Sta
 
 
 def stages_of(probabilities: F64) -> I64:
-    """The most probable stage of each row, (n,), index into `STAGES`; -1 where unscored."""
+    """Return the most probable stage of each row (n, 5): index into `STAGES`, -1 if unscored."""
     unscored = np.isnan(probabilities).any(axis=1)
     return np.where(unscored, -1, np.nan_to_num(probabilities).argmax(axis=1))
 

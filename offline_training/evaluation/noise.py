@@ -1,14 +1,14 @@
-"""Noise as recorders meet it, added to a recording at a stated signal-to-noise ratio.
+"""Make noise that is typical of recordings, at a given signal-to-noise ratio.
 
     SNR in dB = 10 log10(P_signal / P_noise)
 
-``P_signal`` is the power of the clean recording from 0.5 to 30 Hz, where the stages are, in the
-median 30-s epoch: one number a night, so that deep sleep is as noisy as light sleep. ``P_noise`` is
-the mean square of all the noise over the whole recording, quiet stretches included: bursts and
-pops are far above it while they last. Mixing x + lambda n to a target ratio is the practice of
-EEGdenoiseNet (Zhang et al. 2021, doi:10.1088/1741-2552/ac2bf8), which scales each segment alone.
+``P_signal`` is the power of the clean recording in the median 30-s epoch, from 0.5 to 30 Hz, the
+band that stages depend on. It is one number per night, so that deep sleep gets as much noise as
+light sleep. ``P_noise`` is the mean square of the noise over the whole recording, including quiet
+stretches: bursts and pops are far above it while they last. EEGdenoiseNet also mixes x + lambda n
+to a target ratio, but scales each segment alone (Zhang et al. 2021, doi:10.1088/1741-2552/ac2bf8).
 
-Broadband noise ends at 50 Hz, so that a ratio means the same at every sampling rate.
+Broadband noise ends at 50 Hz, so that a ratio has the same meaning at every sampling rate.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ from offline_training.arrays import F32, F64
 SIGNAL_BAND_HZ = (0.5, 30.0)
 BROADBAND_HZ = 50.0
 MUSCLE_BAND_HZ = (20.0, 45.0)
-"""Scalp EMG begins near 20 Hz, over frontal sites it peaks between 20 and 30 Hz (Goncharova et al.
-2003, doi:10.1016/S1388-2457(03)00093-2); the monitor's low-pass ends what lies above 45 Hz."""
+"""Scalp EMG begins near 20 Hz and, over frontal sites, peaks between 20 and 30 Hz (Goncharova et
+al. 2003, doi:10.1016/S1388-2457(03)00093-2). The monitor's low-pass removes power above 45 Hz."""
 
 MAINS_HZ = 50.0
 MAINS_WANDER_HZ = 0.02
-"""Mains frequency is never quite nominal; at 100 Hz sampling it would else be one constant."""
+"""The mains frequency is never exactly nominal. At 100 Hz sampling, exactly 50 Hz would be sampled
+at the same phase each time, so its amplitude would depend on that phase alone."""
 
 
 class NoiseKind(StrEnum):
@@ -44,7 +45,7 @@ class NoiseKind(StrEnum):
 
 
 def signal_power_uv2(samples_uv: F32, sfreq_hz: float) -> float:
-    """``P_signal`` of a clean recording (n,), in uV^2; at least one epoch long."""
+    """Return ``P_signal``, in uV^2, of a clean recording (n,) of at least one epoch."""
     length = round(EPOCH_S * sfreq_hz)
     epochs = samples_uv[: samples_uv.size // length * length].reshape(-1, length)
     freqs_hz, density = welch(epochs, sfreq_hz, nperseg=round(4 * sfreq_hz))
@@ -54,7 +55,7 @@ def signal_power_uv2(samples_uv: F32, sfreq_hz: float) -> float:
 
 
 def noise(kind: NoiseKind, n_samples: int, sfreq_hz: float, random: np.random.Generator) -> F32:
-    """Noise of ``kind``, float32 (n_samples,), with a mean square of 1."""
+    """Make noise of ``kind``: float32 (n_samples,) with a mean square of 1."""
     made = _MAKERS[kind](n_samples, sfreq_hz, random)
     power = float(np.mean(made**2))
     unit: F32 = (made / np.sqrt(power or 1.0)).astype(np.float32)
@@ -62,14 +63,14 @@ def noise(kind: NoiseKind, n_samples: int, sfreq_hz: float, random: np.random.Ge
 
 
 def amplitude_uv(power_uv2: float, snr_db: float) -> float:
-    """What unit noise is multiplied with, in uV, for this ratio to a signal of ``power_uv2``."""
+    """Return the factor, in uV, that gives unit noise this ratio to a signal of ``power_uv2``."""
     return float(np.sqrt(power_uv2 / 10 ** (snr_db / 10)))
 
 
 def _shaped(
     n: int, sfreq_hz: float, random: np.random.Generator, low_hz: float, high_hz: float, fall: float
 ) -> F64:
-    """Gaussian noise between two frequencies; its power falls with 1 / f^``fall``."""
+    """Make Gaussian noise between two frequencies; its power falls with 1 / f^``fall``."""
     length = next_fast_len(n, real=True)
     spectrum = rfft(random.standard_normal(length))
     freqs_hz = rfftfreq(length, 1 / sfreq_hz)
@@ -89,8 +90,10 @@ def _pink(n: int, sfreq_hz: float, random: np.random.Generator) -> F64:
 
 
 def _mains(n: int, sfreq_hz: float, random: np.random.Generator) -> F64:
-    """50 Hz and the harmonics that the rate can hold, falling with their order; the frequency
-    wanders by 0.02 Hz within 5 min."""
+    """Make 50 Hz and its harmonics up to half the sampling rate; amplitude falls with the order.
+
+    The frequency wanders by 0.02 Hz within 5 min.
+    """
     time_s = np.arange(n) / sfreq_hz
     wander_s = 300.0
     start, drift = random.uniform(0, 2 * np.pi, 2)
@@ -102,7 +105,7 @@ def _mains(n: int, sfreq_hz: float, random: np.random.Generator) -> F64:
 
 
 def _muscle(n: int, sfreq_hz: float, random: np.random.Generator) -> F64:
-    """Bursts of 0.5 to 5 s, on average 10 s apart."""
+    """Make bursts of 0.5 to 5 s, on average 10 s apart."""
     envelope = np.zeros(n)
     at_s = random.exponential(10.0)
     while (start := round(at_s * sfreq_hz)) < n:
@@ -115,7 +118,7 @@ def _muscle(n: int, sfreq_hz: float, random: np.random.Generator) -> F64:
 
 
 def _pops(n: int, sfreq_hz: float, random: np.random.Generator) -> F64:
-    """Steps to either side, four a minute on average, that decay within 0.1 to 1 s (to 1 / e)."""
+    """Make steps up or down, four a minute on average, that decay to 1 / e within 0.1 to 1 s."""
     pops = np.zeros(n)
     for start in np.sort(random.integers(0, n, random.poisson(4 / 60 * n / sfreq_hz) + 1)):
         decay_s, step = random.uniform(0.1, 1.0), random.choice([-1.0, 1.0])

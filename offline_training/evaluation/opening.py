@@ -1,4 +1,4 @@
-"""The recordings to measure on, opened before anything is computed."""
+"""Open the recordings to measure, before anything is computed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from offline_training.data.scored import ScoredNight
 def open_nights(
     paths: Sequence[Path], hypnogram: Path | None, channel: str | None, wake_min: float | None
 ) -> tuple[list[ScoredNight], list[LeftOut]]:
-    """Every recording of ``paths``, files and folders, and those that cannot be used.
+    """Open every recording of ``paths``, files and folders; return also those left out.
 
-    Raises InputError for a folder without recordings, two recordings of one name, a ``hypnogram``
-    for more than one, and where the only recording that was named cannot be used.
+    Raises InputError if a folder holds no recording, if two recordings have the same name, if a
+    ``hypnogram`` is given for more than one recording, or if ``paths`` is one file and that cannot
+    be used.
     """
     alone = len(paths) == 1 and not paths[0].is_dir()
     if hypnogram is not None and not alone:
@@ -29,7 +30,7 @@ def open_nights(
             nights.append(
                 ScoredNight.open(pair.recording, pair.hypnogram, channels, wake_min, pair.name)
             )
-        except Exception as exc:  # one odd file must not cost the others
+        except Exception as exc:  # One odd file must not end the run.
             if alone:
                 raise
             left_out.append(LeftOut.because_of(exc, pair.name, pair.recording))

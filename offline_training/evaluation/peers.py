@@ -1,8 +1,8 @@
-"""Another stager's hypnogram of the same recording, on the same epochs.
+"""Read another stager's hypnogram of the same recording and compare it on the same epochs.
 
-Read are EDF+ and XML hypnograms, the monitor's own ``--output`` table, and plain text with one
-stage a line, the first one of the 30 s that begin with the recording. Digits are refused in the
-latter: 4 is R to some tools and N3 to others.
+Formats: EDF+ and XML hypnograms, the monitor's own ``--output`` table, and plain text with one
+stage a line. The first line is the stage of the recording's first 30 s. Plain text with digits is
+refused: 4 is R in some tools and N3 in others.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from offline_training.data.expert import expert_stages
 from offline_training.data.scored import ScoredNight, stage_indices
 from offline_training.evaluation.scores import confusion
 
-_WORDS: dict[str, Stage | None] = {
+_STAGES: dict[str, Stage | None] = {
     **{stage.value: stage for stage in Stage},
     "WAKE": Stage.W,
     "REM": Stage.R,
@@ -38,53 +38,60 @@ _WORDS: dict[str, Stage | None] = {
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A stager and its hypnogram, on the recording's time."""
+    """Another stager's name and its hypnogram, on the recording's time."""
 
     name: str
     hypnogram: Hypnogram
 
     @classmethod
-    def read(cls, spoken: str, night: ScoredNight) -> Peer:
-        """From ``NAME=FILE``. Raises `InputError`: not that, not readable, another recording's."""
-        name, equals, file = spoken.partition("=")
+    def read(cls, option: str, night: ScoredNight) -> Peer:
+        """Read the hypnogram that ``option``, NAME=FILE, names.
+
+        Raises InputError if the option has another form, or if the file cannot be read or is of
+        another recording.
+        """
+        name, equals, file = option.partition("=")
         if not (name and equals and file):
-            raise InputError(f"--peer must be NAME=FILE, got '{spoken}'")
+            raise InputError(f"--peer must be NAME=FILE, got '{option}'")
         path = Path(file)
         if path.suffix.lower() in (".edf", ".bdf", ".xml"):
             return cls(name, expert_stages(night.recording, path))
         return cls(name, Hypnogram(path, _spans(path, night), None))
 
     def stages(self, night: ScoredNight) -> I64:
-        """Of each of the night's n epochs, (n,), -1 where unscored."""
+        """Return the stage of each of the night's n epochs, (n,), -1 if unscored."""
         return stage_indices(stages_on_grid(self.hypnogram, night.origin_s, night.stage.size))
 
 
 def on_common_epochs(
     truth: Sequence[I64], stagers: Sequence[Sequence[I64]]
 ) -> tuple[int, list[Agreement]]:
-    """How many epochs the expert and all ``stagers`` scored, and each stager's agreement there.
+    """Compare stagers on the epochs that the expert and all of them scored.
 
-    ``truth`` and each of ``stagers`` are one array (n,) for each recording, -1 where unscored.
+    ``truth`` and each of ``stagers`` are one array (n,) for each recording, -1 if unscored. Returns
+    the number of common epochs and each stager's agreement with the expert there.
     """
     expert = np.concatenate(truth)
-    said = [np.concatenate(stages) for stages in stagers]
-    common = np.all([expert >= 0, *(stages >= 0 for stages in said)], axis=0)
+    pooled = [np.concatenate(stages) for stages in stagers]
+    common = np.all([expert >= 0, *(stages >= 0 for stages in pooled)], axis=0)
     n_common = int(common.sum())
     return n_common, [
-        Agreement.of(confusion(expert[common], stages[common]), n_common) for stages in said
+        Agreement.of(confusion(expert[common], stages[common]), n_common) for stages in pooled
     ]
 
 
 def _spans(path: Path, night: ScoredNight) -> tuple[StageSpan, ...]:
+    """Read the stages of a table or plain text file."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as exc:
-        why = exc.strerror if isinstance(exc, OSError) else "it is not text"
-        raise InputError(f"{path} cannot be read: {why}") from exc
+        reason = exc.strerror if isinstance(exc, OSError) else "it is not text"
+        raise InputError(f"{path} cannot be read: {reason}") from exc
     if lines and lines[0].split(",")[: len(COLUMNS)] == list(COLUMNS):
         return _table_spans(path, lines, night)
     words = [line.strip() for line in lines if line.strip()]
     recorded = (night.recording.duration_s - night.recording.first_sample_s) / EPOCH_S
+    # Stagers differ in whether they score a part of an epoch at the end.
     if not math.floor(recorded) - 1 <= len(words) <= math.ceil(recorded) + 1:
         raise InputError(
             f"{path} does not belong to {night.recording.path}: it has {len(words)} lines, the "
@@ -100,9 +107,10 @@ def _spans(path: Path, night: ScoredNight) -> tuple[StageSpan, ...]:
 
 def _table_spans(path: Path, lines: list[str], night: ScoredNight) -> tuple[StageSpan, ...]:
     try:
-        rows = list(csv.DictReader(lines, restval=""))  # of a row that was cut short, too
+        # ``restval`` keeps a row that was cut short: its missing cells are reported below.
+        rows = list(csv.DictReader(lines, restval=""))
     except csv.Error as exc:
-        raise InputError(f"{path} is no table: {exc}") from exc
+        raise InputError(f"{path} is not a table: {exc}") from exc
     spans = [
         StageSpan(_seconds(path, row["start_s"]), EPOCH_S, _stage(path, row["stage"]))
         for row in rows
@@ -123,8 +131,8 @@ def _seconds(path: Path, text: str) -> float:
 
 def _stage(path: Path, word: str) -> Stage | None:
     try:
-        return _WORDS[word.strip().upper()]
+        return _STAGES[word.strip().upper()]
     except KeyError as exc:
         raise InputError(
-            f"{path}: '{word}' is no stage; use W, N1, N2, N3, R, or {UNSCORED} for unscored"
+            f"{path}: '{word}' is not a stage; use W, N1, N2, N3, R, or {UNSCORED} for unscored"
         ) from exc

@@ -1,4 +1,4 @@
-"""What was found, for people: tables on a terminal."""
+"""Results for people: tables on a terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.contract import STAGES
 from monitor.night.agreement import Agreement
 from monitor.types import Track
 from offline_training.data.scored import ScoredNight
-from offline_training.data.trim import spoken_trim
+from offline_training.data.trim import describe_trim
 from offline_training.evaluation.coverage import COVERAGES
 from offline_training.evaluation.intervals import Interval
 from offline_training.evaluation.networks import Network
@@ -23,13 +23,13 @@ from offline_training.evaluation.run import Timing, Tracks
 
 
 def scope_report(nights: Sequence[ScoredNight], wake_min: float | None) -> Text:
-    """What was scored: the share of easy wake decides much of accuracy and kappa."""
+    """Name the recordings and the wake that counts: much easy wake raises accuracy and kappa."""
     names = nights[0].name if len(nights) == 1 else f"{len(nights)} recordings"
-    return Text(f"\n{names}, {spoken_trim(wake_min)}")
+    return Text(f"\n{names}, {describe_trim(wake_min)}")
 
 
 def network_report(label: str, pooled: Tracks, warning: str | None) -> RenderableType:
-    """One network over all recordings, both tracks beside each other."""
+    """Show one network's scores over all recordings, both tracks side by side."""
     warned: list[RenderableType] = [] if warning is None else ["", Text(warning)]
     return Group(
         *warned, "", _scores(label, pooled), "", _confusions(pooled), "", _abstention(label, pooled)
@@ -84,7 +84,7 @@ def _confusions(pooled: Tracks) -> RenderableType:
 
 
 def _abstention(label: str, pooled: Tracks) -> Table:
-    names = [f"{track} {what}" for track in pooled for what in ("kept", "accuracy", "kappa")]
+    names = [f"{track} {name}" for track in pooled for name in ("kept", "accuracy", "kappa")]
     table = _table(f"{label}: abstaining below a confidence", "below", *names)
     for rows in zip(*(scores.abstentions for scores in pooled.values()), strict=True):
         cells = [
@@ -97,8 +97,8 @@ def _abstention(label: str, pooled: Tracks) -> Table:
 
 
 def recordings_report(label: str, nights: Mapping[str, Tracks]) -> Table:
-    """One network, each recording by itself."""
-    columns = [f"{track} {what}" for track in Track for what in ("accuracy", "macro-F1", "kappa")]
+    """Show one network's scores on each recording alone."""
+    columns = [f"{track} {name}" for track in Track for name in ("accuracy", "macro-F1", "kappa")]
     table = _table(f"{label}: each recording", "recording", "compared", "epochs", *columns)
     for name, tracks in nights.items():
         counts = tracks[Track.LIVE].counts
@@ -113,7 +113,7 @@ def recordings_report(label: str, nights: Mapping[str, Tracks]) -> Table:
 
 
 def stagers_report(n_common: int, stagers: Mapping[str, Agreement]) -> Table:
-    """Everyone on the same epochs."""
+    """Show all networks and peers on the same epochs."""
     table = _table(
         f"On the {n_common} epochs that the expert and all of these scored",
         "stager",
@@ -131,8 +131,8 @@ def stagers_report(n_common: int, stagers: Mapping[str, Agreement]) -> Table:
 def cost_report(
     networks: Sequence[Network], timings: Mapping[str, Timing], peak_mb: float | None
 ) -> Table:
-    """What each network takes."""
-    table = _table("What it takes", "", *(network.label for network in networks))
+    """Show the size, time and memory of each network."""
+    table = _table("Cost", "", *(network.label for network in networks))
     costs = [network.cost for network in networks]
     times = [timings[network.label] for network in networks]
     table.add_row("parameters", *(f"{cost.parameters:,}" for cost in costs))
@@ -149,7 +149,7 @@ def cost_report(
 
 
 def noise_report(outcomes: Outcomes, networks: Sequence[str]) -> RenderableType:
-    """Kappa of the live track, and the share of epochs that were scored at all."""
+    """Show the live track's kappa, and the share of the expert's epochs that it scored."""
     parts: list[RenderableType] = []
     for label in networks:
         table = _table(
@@ -172,10 +172,10 @@ def _noisy_cell(outcomes: Outcomes, kind: str, value: float, label: str) -> str:
 
 
 def gains_report(outcomes: Outcomes, networks: Sequence[str]) -> RenderableType:
-    """Scores at every gain, both tracks."""
+    """Show both tracks' scores at every gain."""
     parts: list[RenderableType] = []
     for label in networks:
-        columns = [f"{track} {what}" for track in Track for what in ("accuracy", "F1", "kappa")]
+        columns = [f"{track} {name}" for track in Track for name in ("accuracy", "F1", "kappa")]
         table = _table(f"{label}: the recording at other gains", "gain", "compared", *columns)
         for gain in GAINS:
             found = [outcomes[Setting("gain", gain), label, track].agreement for track in Track]

@@ -1,4 +1,4 @@
-"""How scores hold when the recording gets worse: noise at falling ratios, other gains, flipped."""
+"""Score changed recordings: with noise at falling ratios, at other gains, and flipped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from offline_training.progress import Report
 
 SNRS_DB = (20.0, 15.0, 10.0, 5.0, 0.0, -5.0)
 GAINS = (0.5, 0.7, 1.0, 1.4, 2.0, -1.0)
-"""The last one is the recording flipped."""
+"""Factors of the samples; -1 flips the recording."""
 
 CLEAN = "clean"
 GAIN = "gain"
@@ -32,8 +32,11 @@ GAIN = "gain"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What was done to every recording: ``kind`` `CLEAN`, `GAIN` or a `NoiseKind`; ``value`` the
-    factor or the SNR in dB, infinite when clean."""
+    """A change of every recording.
+
+    ``kind`` is `CLEAN`, `GAIN` or a `NoiseKind`. ``value`` is the factor or the SNR in dB; it is
+    infinite for `CLEAN`.
+    """
 
     kind: str
     value: float
@@ -41,8 +44,11 @@ class Setting:
 
 @dataclass(slots=True, eq=False)
 class Outcome:
-    """Pooled over recordings: ``confusion`` (5, 5), expert by row, of the epochs both scored;
-    ``n_expert`` epochs that the expert scored."""
+    """Scores pooled over recordings.
+
+    - ``confusion``: int64 (5, 5), rows the expert, of the epochs that both scored.
+    - ``n_expert``: number of epochs that the expert scored.
+    """
 
     confusion: I64 = field(default_factory=lambda: np.zeros((len(STAGES), len(STAGES)), np.int64))
     n_expert: int = 0
@@ -53,11 +59,11 @@ class Outcome:
 
 
 Outcomes = dict[tuple[Setting, str, Track], Outcome]
-"""By what was done, the network's label and the track."""
+"""Outcomes by setting, the network's label and track."""
 
 
 def noise_settings() -> list[Setting]:
-    """Clean first."""
+    """Return the clean recording first, then every kind of noise at every ratio."""
     noisy = [Setting(kind, snr_db) for kind in NoiseKind for snr_db in SNRS_DB]
     return [Setting(CLEAN, np.inf), *noisy]
 
@@ -76,9 +82,9 @@ def stage_under(
 ) -> tuple[Outcomes, list[LeftOut]]:
     """Stage every night under every setting with every network.
 
-    The noise of a recording depends on ``seed``, its kind and the recording's content alone; only
-    its amplitude changes with the ratio. A recording without signal to compare noise with is left
-    out. Raises `InputError` where none is left.
+    The noise of a recording depends only on ``seed``, the kind of noise and the recording's
+    content; the ratio changes only its amplitude. A recording that is flat most of the time has no
+    signal power to compare noise with; it is left out. Raises InputError if none is left.
     """
     outcomes: Outcomes = defaultdict(Outcome)
     left_out: list[LeftOut] = []
@@ -88,7 +94,7 @@ def stage_under(
             for setting, change in _changes(settings, night, seed):
                 _stage(outcomes, setting, change, night, networks, clock)
                 done += 1
-                report(done, len(settings) * len(nights), f"{night.name}, {_words(setting)}")
+                report(done, len(settings) * len(nights), f"{night.name}, {_describe(setting)}")
         except _NoSignalError as exc:
             left_out.append(LeftOut(night.name, str(exc)))
     if not outcomes:
@@ -97,7 +103,7 @@ def stage_under(
 
 
 class _NoSignalError(Exception):
-    """Told before anything of the recording is counted."""
+    """The recording has no signal. Raised before any of its epochs is counted."""
 
 
 def _stage(
@@ -113,8 +119,8 @@ def _stage(
         staged = stage_epochs(epochs[network.gain], network.backend, clock)
         truth = night.stage[: len(staged.live)][night.kept]
         for track in Track:
-            said = staged.track(track)[night.kept]
-            _add(outcomes[setting, network.label, track], truth, said)
+            probabilities = staged.track(track)[night.kept]
+            _add(outcomes[setting, network.label, track], truth, probabilities)
 
 
 def _add(outcome: Outcome, truth: I64, probabilities: np.ndarray) -> None:
@@ -127,6 +133,10 @@ def _add(outcome: Outcome, truth: I64, probabilities: np.ndarray) -> None:
 def _changes(
     settings: Sequence[Setting], night: ScoredNight, seed: int
 ) -> Iterator[tuple[Setting, Change | None]]:
+    """Yield each setting and its change of the samples.
+
+    Noise is made once for each kind, so settings of one kind should follow one another.
+    """
     samples_uv, power_uv2, kind = np.empty(0, np.float32), 0.0, None
     if any(setting.kind not in (CLEAN, GAIN) for setting in settings):
         samples_uv = night.samples_uv()
@@ -146,7 +156,7 @@ def _changes(
             if setting.kind != kind:
                 kind = setting.kind
                 random = np.random.default_rng(
-                    [seed, list(NoiseKind).index(NoiseKind(kind)), _number(night)]
+                    [seed, list(NoiseKind).index(NoiseKind(kind)), _seed_of(night)]
                 )
                 unit_noise = noise(
                     NoiseKind(kind), samples_uv.size, night.derivation.sfreq_hz, random
@@ -154,7 +164,8 @@ def _changes(
             yield setting, _noisy(unit_noise, amplitude_uv(power_uv2, setting.value))
 
 
-def _number(night: ScoredNight) -> int:
+def _seed_of(night: ScoredNight) -> int:
+    """Return a number that depends on the recording's content, not on its name or place."""
     return int(night.recording.fingerprint[:8], 16)
 
 
@@ -168,7 +179,7 @@ def _noisy(unit_noise: F32, amplitude: float) -> Change:
     )
 
 
-def _words(setting: Setting) -> str:
+def _describe(setting: Setting) -> str:
     if setting.kind == CLEAN:
         return CLEAN
     if setting.kind == GAIN:

@@ -1,4 +1,4 @@
-"""Recordings streamed through networks and scored: each by itself and pooled."""
+"""Stream recordings through networks and score them, each alone and all pooled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from offline_training.progress import Report
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Wall time an epoch took, in ms: reading and conditioning it, and staging it."""
+    """Mean wall time of an epoch, in ms: for reading and conditioning it, and for staging it."""
 
     condition_ms: float
     stage_ms: float
@@ -29,9 +29,11 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NightResult:
-    """The m epochs of a recording that count, and what each network, by its label, said of them.
+    """The m epochs of a recording that count, as the expert and each network scored them.
 
-    ``truth`` is (m,). Its first epoch is the recording's ``night.kept.start``.
+    - ``truth``: the expert's stages, int64 (m,), -1 if unscored. Its first epoch is epoch
+      ``night.kept.start`` of the recording.
+    - ``staged``: the predictions for the same epochs, by the network's label.
     """
 
     night: ScoredNight
@@ -39,13 +41,13 @@ class NightResult:
     staged: dict[str, Staged]
 
     def counted(self, stages: I64) -> I64:
-        """Of something said of each epoch of the recording, what was said of those, (m,)."""
+        """Cut ``stages`` of all the recording's epochs, (n,), to the epochs that count, (m,)."""
         return stages[self.night.kept][: self.truth.size]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Staging:
-    """Recordings staged, and those that could not be; ``timings`` by the network's label."""
+    """The staged recordings and those left out; ``timings`` by the network's label."""
 
     nights: list[NightResult]
     timings: dict[str, Timing]
@@ -55,7 +57,10 @@ class Staging:
 def stage_nights(
     nights: Sequence[ScoredNight], networks: Sequence[Network], clock: Clock, report: Report
 ) -> Staging:
-    """Condition each night once for each gain that a network wants, and stage it with each."""
+    """Stage every night with every network.
+
+    A night is conditioned once for each gain that a network needs. A night that fails is left out.
+    """
     results: list[NightResult] = []
     left_out: list[LeftOut] = []
     seconds = {network.label: np.zeros(2) for network in networks}
@@ -63,7 +68,7 @@ def stage_nights(
     for done, night in enumerate(nights, 1):
         try:
             result, spent_s = _stage(night, networks, clock)
-        except Exception as exc:  # one odd file must not cost the others
+        except Exception as exc:  # One odd file must not end the run.
             left_out.append(LeftOut.because_of(exc, night.name, night.recording.path))
             report(done, len(nights), f"{night.name} is left out")
             continue
@@ -81,7 +86,7 @@ def stage_nights(
 def _stage(
     night: ScoredNight, networks: Sequence[Network], clock: Clock
 ) -> tuple[NightResult, dict[str, tuple[float, float]]]:
-    """And the seconds that conditioning and staging took, by the network's label."""
+    """Stage one night; return also the seconds of conditioning and staging, by network label."""
     epochs, condition_s = {}, {}
     for gain in {network.gain for network in networks}:
         began_s = clock.monotonic_s()
@@ -104,10 +109,10 @@ Tracks = dict[Track, TrackScores]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Results:
-    """Everything by the network's label.
+    """The scores of a run; ``timings``, ``pooled`` and ``by_night`` are by the network's label.
 
-    - ``pooled``: all recordings' scores, intervals over recordings where there are several.
-    - ``by_night``: each recording's scores by its name, intervals over blocks of epochs.
+    - ``pooled``: scores over all recordings; intervals are over recordings if there are several.
+    - ``by_night``: scores of each recording, by its name; intervals are over blocks of epochs.
     """
 
     nights: list[NightResult]
@@ -117,7 +122,7 @@ class Results:
 
     @classmethod
     def of(cls, staging: Staging, seed: int) -> Results:
-        """Scores of one recording or more."""
+        """Score ``staging``, which holds at least one recording; ``seed`` is of the bootstrap."""
         nights, timings = staging.nights, staging.timings
         return cls(
             nights,

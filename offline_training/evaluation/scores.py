@@ -1,4 +1,4 @@
-"""How well stages agree with the expert's: accuracy, macro-F1, Cohen's kappa, calibration."""
+"""Agreement with the expert's stages: accuracy, macro-F1, Cohen's kappa, calibration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _N = len(STAGES)
 
 
 def confusion(truth: I64, stage: I64) -> I64:
-    """(5, 5) counts, expert by row. Epochs with a negative ``truth`` do not count."""
+    """Count pairs of stages, (n,) each: int64 (5, 5), rows the expert.
+
+    Epochs with a negative ``truth`` do not count.
+    """
     counted = truth >= 0
     pairs = truth[counted] * _N + stage[counted]
     return np.bincount(pairs, minlength=_N * _N).reshape(_N, _N)
@@ -24,14 +27,14 @@ def confusion(truth: I64, stage: I64) -> I64:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """``calibration_error`` is the expected calibration error (`Reliability`)."""
+    """Agreement with the expert, and the expected calibration error (`Reliability.error`)."""
 
     agreement: Agreement
     calibration_error: float | None
 
     @classmethod
     def of(cls, truth: I64, probabilities: F32) -> Scores:
-        """Score probabilities (n, 5) against stages (n,), -1 where the expert gave none."""
+        """Score probabilities (n, 5) against stages (n,), -1 if the expert scored none."""
         probabilities, truth = probabilities[truth >= 0], truth[truth >= 0]
         stage = probabilities.argmax(axis=1)
         return cls(

@@ -1,4 +1,4 @@
-"""Stage whole nights as the monitor would: one epoch at a time, with the context it would have."""
+"""Stage whole nights in batches, with the context that the monitor has at each epoch."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from offline_training.arrays import F32, I64, Bool
 class EmbeddedNight:
     """A night whose n epochs have been encoded.
 
-    - ``embeddings``: float32 (n, E), on the CPU. What stands at an unscored epoch is never read.
-    - ``stage``: int64 (n,), -1 where the expert or the monitor scored none.
-    - ``scored``: bool (n,), False where the monitor would leave the epoch unscored.
+    - ``embeddings``: float32 (n, E), on the CPU. The row of an unscored epoch is never read.
+    - ``stage``: int64 (n,), index into `STAGES`; -1 if the expert or the monitor scored none.
+    - ``scored``: bool (n,), False if the monitor would leave the epoch unscored.
     """
 
     embeddings: Tensor
@@ -30,7 +30,11 @@ class EmbeddedNight:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Streamed:
-    """Logits of a night, float32 (n, 5), before temperature, as they would have left the stager."""
+    """Logits of n epochs, before they are divided by the temperature.
+
+    - ``live`` and ``revised``: float32 (n, 5), as the monitor's stager computes them.
+    - ``truth``: int64 (n,), the stage of the same epochs, -1 if unscored.
+    """
 
     truth: I64
     live: F32
@@ -46,10 +50,12 @@ def stream(
     stride: int = 1,
     batch: int = 256,
 ) -> Streamed:
-    """Live logits of every ``stride``-th epoch from at most ``context_epochs`` epochs ending at
-    it; revised logits of it once ``revision_epochs`` later epochs (or the night's end) are seen.
+    """Compute the live and revised logits of every ``stride``-th epoch.
 
-    The network is put in eval mode and runs where its parameters are.
+    The live logits see at most ``context_epochs`` epochs, the last of which is the epoch itself.
+    The revised ones also see ``revision_epochs`` later epochs, or as many as the night has.
+
+    Side effect: the network is put in eval mode. It runs on the device of its parameters.
     """
     network.eval()
     device = network.temperature.device
@@ -59,14 +65,18 @@ def stream(
     scored = F.pad(torch.from_numpy(night.scored).to(device), (padding, 0))
 
     def logits(newest: Tensor, wanted: Tensor, causal: bool) -> Tensor:
-        """At epoch ``wanted``, from the window that ends at ``newest``; both (m,)."""
-        found = []
+        """Return the logits (m, 5) of epochs ``wanted``, from the windows ending at ``newest``.
+
+        ``newest`` and ``wanted`` are (m,). ``embeddings`` is padded by ``context_epochs - 1``, so
+        the window that ends at epoch e begins at row e.
+        """
+        batches = []
         for end, at in zip(torch.split(newest, batch), torch.split(wanted, batch), strict=True):
             window = end.unsqueeze(1) + torch.arange(context_epochs, device=device)  # (b, L)
             view = network.staging_view(embeddings[window], scored[window], causal).prediction
             rows = torch.arange(len(at), device=device)
-            found.append(view[rows, context_epochs - 1 - (end - at)].cpu())
-        return torch.cat(found)
+            batches.append(view[rows, context_epochs - 1 - (end - at)].cpu())
+        return torch.cat(batches)
 
     at = torch.arange(0, n, stride, device=device)
     return Streamed(
@@ -83,7 +93,7 @@ def stream_all(
     revision_epochs: int,
     stride: int = 1,
 ) -> Streamed:
-    """`stream` over several nights, end to end; each starts without history."""
+    """Apply `stream` to several nights and join the results; each night starts without history."""
     streamed = [stream(network, night, context_epochs, revision_epochs, stride) for night in nights]
     return Streamed(
         truth=np.concatenate([one.truth for one in streamed]),
@@ -93,7 +103,7 @@ def stream_all(
 
 
 def probabilities(network: MC2SleepNet, streamed: Streamed) -> tuple[F32, F32]:
-    """Calibrated live and revised probabilities, (n, 5) each."""
+    """Return the calibrated live and revised probabilities, float32 (n, 5) each."""
     live, revised = (
         (torch.from_numpy(logits) / temperature).softmax(dim=1).numpy()
         for logits, temperature in zip(

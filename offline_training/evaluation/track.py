@@ -1,6 +1,7 @@
-"""Everything that is reported of one track: scores with intervals, calibration, risk-coverage.
+"""The scores of one track: agreement with intervals, calibration, risk-coverage.
 
-Works on arrays, whoever made them: a streamed recording, or the folds of a cross-validation.
+They are computed from arrays, so they serve a streamed recording and the folds of a
+cross-validation alike.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from monitor.night.agreement import Agreement
 from offline_training.arrays import I64, Bool
 from offline_training.evaluation.calibration import Reliability
 from offline_training.evaluation.coverage import COVERAGES, Abstention, RiskCoverage, abstentions
-from offline_training.evaluation.intervals import LEVEL, Interval, method, resampled_sums
+from offline_training.evaluation.intervals import LEVEL, Interval, describe_method, resampled_sums
 from offline_training.evaluation.scores import confusion
 
 _N = len(STAGES)
@@ -24,8 +25,10 @@ _N = len(STAGES)
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Where every epoch went: ``compared + unscored_by_monitor + unscored_by_expert
-    - unscored_by_both == epochs``."""
+    """The number of epochs of each kind.
+
+    ``compared + unscored_by_monitor + unscored_by_expert - unscored_by_both == epochs``.
+    """
 
     epochs: int
     compared: int
@@ -36,12 +39,12 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackScores:
-    """One track against the expert, over the epochs that both scored.
+    """The scores of one track against the expert, over the epochs that both scored.
 
     - ``intervals``: 95 % bootstrap intervals of ``accuracy``, ``macro_f1``, ``kappa`` and of each
-      stage's F1 (under its name); None where they cannot be told. Calibration has none: resampling
-      noise adds to every bin's distance, so that its resamples lie above the figure itself.
-    - ``interval_method``: what was drawn with replacement.
+      stage's F1 (under the stage's name); None if undefined. Calibration has none: resampling noise
+      increases every bin's distance, so its resamples lie above the figure itself.
+    - ``interval_method``: the units that were drawn with replacement.
     """
 
     counts: Counts
@@ -60,14 +63,14 @@ class TrackScores:
         groups: npt.ArrayLike,
         seed: int = 0,
     ) -> TrackScores:
-        """Score a track.
+        """Score a track of n epochs. Raises ValueError if the shapes do not match.
 
         Parameters
         ----------
-        truth : int64 (n,), index into `STAGES`, -1 where the expert scored none.
-        probabilities : (n, 5), rows that sum to 1, NaN rows where the monitor scored none.
-        groups : (n,), which recording (or person) an epoch is of; within one, in time order.
-        seed : of the bootstrap.
+        truth : int64 (n,), index into `STAGES`, -1 if the expert scored none.
+        probabilities : (n, 5), rows that sum to 1; a row is NaN if the monitor scored none.
+        groups : (n,), the recording (or person) of each epoch; within one, in order of time.
+        seed : seed of the bootstrap.
         """
         if probabilities.shape != (truth.size, _N) or np.shape(groups) != truth.shape:
             raise ValueError(
@@ -91,7 +94,7 @@ class TrackScores:
                 confusion(truth[compared], stage[compared]), int(by_expert.sum())
             ),
             intervals=_intervals(truth, stage, compared, groups, seed),
-            interval_method=method(groups),
+            interval_method=describe_method(groups),
             reliability=Reliability.of(correct, confidence),
             risk_coverage=RiskCoverage.of(correct, confidence),
             abstentions=abstentions(truth[compared], probabilities[compared]),
@@ -99,7 +102,7 @@ class TrackScores:
 
     @property
     def positives(self) -> dict[Stage, int]:
-        """The expert's epochs of each stage, of those compared."""
+        """Number of compared epochs that the expert scored as each stage."""
         counts = self.agreement.confusion.sum(axis=1)
         return {stage: int(counts[i]) for i, stage in enumerate(STAGES)}
 
@@ -121,7 +124,7 @@ class TrackScores:
             },
             "calibration_error": self.reliability.error,
             "reliability": {
-                name: _listed(getattr(self.reliability, name))
+                name: _json_list(getattr(self.reliability, name))
                 for name in ("count", "confidence", "accuracy")
             },
             "risk_coverage": {
@@ -135,7 +138,8 @@ class TrackScores:
 def _intervals(
     truth: I64, stage: I64, compared: Bool, groups: npt.ArrayLike, seed: int
 ) -> dict[str, Interval | None]:
-    cells = np.zeros((truth.size, _N * _N), np.float32)  # one 1 in each compared epoch's row
+    # Each compared epoch has a single 1, at its cell of the confusion matrix.
+    cells = np.zeros((truth.size, _N * _N), np.float32)
     at = np.flatnonzero(compared)
     cells[at, truth[at] * _N + stage[at]] = 1
     resampled = [
@@ -149,10 +153,10 @@ def _intervals(
         **{name.value: [one.f1[name] for one in resampled] for name in STAGES},
     }
     return {
-        name: Interval.of(np.array(values, np.float64))  # None becomes NaN
+        name: Interval.of(np.array(values, np.float64))  # None becomes NaN.
         for name, values in statistics.items()
     }
 
 
-def _listed(values: npt.NDArray[Any]) -> list[float | None]:
+def _json_list(values: npt.NDArray[Any]) -> list[float | None]:
     return [None if np.isnan(value) else value for value in values.tolist()]

@@ -17,7 +17,7 @@ from offline_training.bandpower.fit import fit, mutual_loss
 from offline_training.bandpower.noisy import NoisyWindows
 from offline_training.bandpower.recipe import BandPowerRecipe
 from offline_training.bandpower.staging import stream_nights
-from offline_training.data.bandpowers import Night, hold_out, in_microvolts, load_nights
+from offline_training.data.bandpowers import BandPowerNight, hold_out, in_microvolts, load_nights
 from offline_training.evaluation.scores import Scores
 from offline_training.training.tracks import stage_weights, weighted_loss
 from tests.offline_training.data.measured import write_data
@@ -41,13 +41,13 @@ RECIPE = BandPowerRecipe(
 
 
 @pytest.fixture(scope="module")
-def nights(tmp_path_factory: pytest.TempPathFactory) -> list[Night]:
+def nights(tmp_path_factory: pytest.TempPathFactory) -> list[BandPowerNight]:
     directory = tmp_path_factory.mktemp("sleep-edf")
     write_data(directory, subjects=6)
     return in_microvolts(load_nights(directory), directory)
 
 
-def test_training_learns_and_repeats_bit_for_bit(nights: list[Night]) -> None:
+def test_training_learns_and_repeats_bit_for_bit(nights: list[BandPowerNight]) -> None:
     train, held_out = hold_out(nights)
     lines: list[str] = []
     first, again = (
@@ -68,7 +68,7 @@ def test_training_learns_and_repeats_bit_for_bit(nights: list[Night]) -> None:
     assert token.mean[3] != 0 and token.std[3] != 1  # type: ignore[union-attr, index]
 
 
-def test_streamed_logits_equal_the_network_s_own_staging(nights: list[Night]) -> None:
+def test_streamed_logits_equal_the_network_s_own_staging(nights: list[BandPowerNight]) -> None:
     night = nights[0]
     torch.manual_seed(0)
     network = MC2SleepNet(RECIPE.network_config(gain_free=True)).eval().requires_grad_(False)
@@ -90,7 +90,7 @@ EXACT = replace(RECIPE, noise=0, offset=0, gain=0, between=0, floor=0, batch=200
 """A recipe that leaves log powers unchanged."""
 
 
-def test_windows_lie_between_the_two_derivations(nights: list[Night]) -> None:
+def test_windows_lie_between_the_two_derivations(nights: list[BandPowerNight]) -> None:
     marked = [
         replace(night, log_power=np.zeros_like(night.log_power), parietal=night.parietal * 0 + 1)
         for night in nights
@@ -101,7 +101,9 @@ def test_windows_lie_between_the_two_derivations(nights: list[Night]) -> None:
     assert 0.3 < (shares == 0).float().mean() < 0.7
 
 
-def test_a_noise_floor_adds_power_and_most_to_the_weakest_band(nights: list[Night]) -> None:
+def test_a_noise_floor_adds_power_and_most_to_the_weakest_band(
+    nights: list[BandPowerNight],
+) -> None:
     clean, noisy = (
         NoisyWindows(nights, replace(EXACT, floor=floor), seed=0).draw()[0] for floor in (0.0, 1.0)
     )
@@ -111,7 +113,7 @@ def test_a_noise_floor_adds_power_and_most_to_the_weakest_band(nights: list[Nigh
     assert added.gather(2, quiet).mean() > added.gather(2, clean.argmax(dim=2, keepdim=True)).mean()
 
 
-def test_a_window_never_holds_two_nights(nights: list[Night]) -> None:
+def test_a_window_never_holds_two_nights(nights: list[BandPowerNight]) -> None:
     marked = [
         replace(night, log_power=np.full_like(night.log_power, i)) for i, night in enumerate(nights)
     ]
@@ -124,7 +126,9 @@ def test_a_window_never_holds_two_nights(nights: list[Night]) -> None:
     assert lengths.min() < 6 and lengths.max() == 12
 
 
-def test_stage_weights_are_square_roots_of_inverse_frequencies(nights: list[Night]) -> None:
+def test_stage_weights_are_square_roots_of_inverse_frequencies(
+    nights: list[BandPowerNight],
+) -> None:
     stage = np.concatenate([night.stage for night in nights])
     share = np.bincount(stage[stage >= 0]) / (stage >= 0).sum()
     weight = stage_weights(nights).numpy()
@@ -146,7 +150,7 @@ def test_mutual_loss_goes_from_cross_entropy_to_the_shared_answer() -> None:
 
 
 def test_cross_validation_pools_every_epoch_once_and_reuses_finished_folds(
-    nights: list[Night], tmp_path: Path
+    nights: list[BandPowerNight], tmp_path: Path
 ) -> None:
     recipe, seen = replace(RECIPE, steps=2), list[tuple[int, int]]()
 

@@ -1,4 +1,4 @@
-"""Files shaped like the band powers and amplitudes of Sleep-EDF, made up and easy to stage."""
+"""Made-up files in the format of the Sleep-EDF band powers and amplitudes, easy to stage."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ LOG_POWER = np.array(
     [[1, 2, 4, 0, 3], [2, 3, 1, 0, 2], [4, 2, 1, 3, 0], [7, 3, 1, 1, 0], [2, 4, 2, 0, 1]],
     dtype=np.float32,
 )
-"""Of the five stages, by band."""
+"""ln power of each stage (row) in each band (column)."""
 
 
 def write_data(directory: Path, subjects: int, z_score: tuple[float, float] = (0.0, 0.5)) -> None:
-    """Two nights a subject of 60 epochs, in bouts of 6; each night's level off by ``z_score``.
+    """Write two nights of 60 epochs for each subject, in bouts of 6 epochs of one stage.
 
-    The two nights of a subject are the same sleep. The last epoch of each is not scored.
+    Both nights of a subject are the same sleep; night i is shifted down by ``z_score[i]``. The last
+    epoch of each night is not scored.
     """
     stages, powers, names = [], [], []
     for subject in range(subjects):
@@ -46,7 +47,7 @@ def write_data(directory: Path, subjects: int, z_score: tuple[float, float] = (0
 
 
 def write_timedomain(directory: Path, epochs: int) -> None:
-    """Kurtosis of every other epoch."""
+    """Write a kurtosis for every other epoch; the rest is NaN."""
     features = np.full((epochs, 2), np.nan, np.float32)
     features[::2] = 0.5
     np.savez(directory / TIMEDOMAIN_FILE, features=features, names=["std_uv", "kurtosis"])

@@ -1,4 +1,4 @@
-"""Small recordings shaped like those of Sleep-EDF and SHHS, with noise for EEG."""
+"""Small recordings in the format of Sleep-EDF and SHHS, with noise instead of EEG."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ STEP_UV = 0.1
 
 
 def eeg(label: str, n_epochs: int, sfreq_hz: float = 100.0, seed: int = 1) -> Signal:
-    """``n_epochs`` of noise that the monitor finds worth scoring."""
+    """Make ``n_epochs`` of noise that the monitor scores."""
     uv = pink_noise_uv(round(30 * n_epochs * sfreq_hz), seed)[0]
     return Signal(label, np.round(uv / STEP_UV).astype(np.int64), sfreq_hz, step=STEP_UV)
 
 
 def stages(*bouts: tuple[int, str]) -> list[tuple[float, float | None, str]]:
-    """Annotations for bouts of (epochs, text), one after the other."""
+    """Make annotations for consecutive bouts of (epochs, text)."""
     annotations: list[tuple[float, float | None, str]] = []
     onset_s = 0.0
     for n_epochs, text in bouts:
@@ -40,14 +40,14 @@ NIGHT = (
     (1, "Sleep stage 4"),
     (1, "Sleep stage R"),
     (3, "Sleep stage W"),
-    (40, "Sleep stage ?"),  # hypnograms of Sleep-EDF last 24 h, recordings less
+    (40, "Sleep stage ?"),  # Hypnograms of Sleep-EDF last 24 h, longer than the recording.
 )
 NIGHT_EPOCHS = 13
 NIGHT_STAGES = [0, 0, 0, 0, 1, 2, -1, 3, 3, 4, 0, 0, 0]
 
 
 def sleep_edf_night(root: Path, psg: str = "SC4001E0", scorer: str = "C", seed: int = 1) -> None:
-    """One night as PhysioNet has it: recording and hypnogram in the folder of their study."""
+    """Write one night as PhysioNet does: recording and hypnogram in the folder of their study."""
     folder = root / ("sleep-cassette" if psg.startswith("SC") else "sleep-telemetry")
     folder.mkdir(parents=True, exist_ok=True)
     slow = Signal("Resp oro-nasal", np.arange(30 * NIGHT_EPOCHS), 1)
@@ -62,7 +62,7 @@ def sleep_edf_night(root: Path, psg: str = "SC4001E0", scorer: str = "C", seed: 
 
 
 def write_checksums(root: Path, path: Path) -> Path:
-    """The table of everything below ``root``, as `sleep-train prepare sleep-edf` reads it."""
+    """Write the checksums of all files below ``root``, as `prepare sleep-edf` reads them."""
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["path", "sha256", "bytes"])
@@ -88,7 +88,7 @@ _CONCEPTS = {
 
 
 def nsrr_xml(codes: Sequence[int] = SHHS_STAGES) -> str:
-    """NSRR annotations: bouts of stages, and events of other kinds between them."""
+    """Make NSRR annotations: bouts of stages, and events of other kinds between them."""
     events = [
         _event("", "Recording Start Time", 0, 30.0 * len(codes)),
         _event("Respiratory|Respiratory", "SpO2 desaturation|SpO2 desaturation", 31.4, 20.5),
@@ -116,12 +116,12 @@ def _event(kind: str, concept: str, start_s: float, duration_s: float) -> str:
 
 
 def profusion_xml(codes: Sequence[int] = SHHS_STAGES) -> str:
-    """A Compumedics Profusion export."""
-    listed = "".join(f"<SleepStage>{code}</SleepStage>" for code in codes)
+    """Make a Compumedics Profusion export."""
+    elements = "".join(f"<SleepStage>{code}</SleepStage>" for code in codes)
     return (
         '<?xml version="1.0"?><CMPStudyConfig><EpochLength>30</EpochLength>'
         "<ScoredEvents><ScoredEvent><Name>Arousal</Name></ScoredEvent></ScoredEvents>"
-        f"<SleepStages>{listed}</SleepStages></CMPStudyConfig>"
+        f"<SleepStages>{elements}</SleepStages></CMPStudyConfig>"
     )
 
 
@@ -132,13 +132,13 @@ def shhs_night(
     nsrr: bool = True,
     profusion: bool = False,
 ) -> None:
-    """One night as the NSRR stores it; channel k is noise of seed k + 1."""
+    """Write one night as the NSRR stores it; channel k is noise of seed k + 1."""
     base, visit = root / "polysomnography", name.partition("-")[0]
     folders = {kind: base / f"annotations-events-{kind}" / visit for kind in ("nsrr", "profusion")}
     for folder in (base / "edfs" / visit, *folders.values()):
         folder.mkdir(parents=True, exist_ok=True)
     signals = [eeg(label, len(SHHS_STAGES), 125.0, k + 1) for k, label in enumerate(channels)]
-    percent = sum(name.encode()) % 100  # so that no two files are the same
+    percent = sum(name.encode()) % 100  # Makes every file's content different.
     oxygen = Signal("SaO2", np.full(30 * len(SHHS_STAGES), percent), 1, unit="%")
     write_edf(base / "edfs" / visit / f"{name}.edf", [oxygen, *signals], start=None)
     if nsrr:

@@ -1,4 +1,4 @@
-"""Nights from files: what is read, refused, raised to microvolts and kept apart."""
+"""Band-power nights: reading files, refusing bad ones, scaling to microvolts, splitting."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from offline_training.data.recordings import split_subjects
 from tests.offline_training.data.measured import STD_UV, write_data
 
 
-def test_nights_are_cut_where_they_end(tmp_path: Path) -> None:
+def test_each_recording_becomes_one_night(tmp_path: Path) -> None:
     write_data(tmp_path, subjects=3)
     nights = load_nights(tmp_path)
     assert [night.recording for night in nights] == [
@@ -37,8 +37,8 @@ def test_nights_are_cut_where_they_end(tmp_path: Path) -> None:
     assert all((night.stage == -1).sum() == 1 for night in nights)
 
 
-def test_amplitude_undoes_the_z_score(tmp_path: Path) -> None:
-    """Two recordings of the same sleep, z-scored by different constants, become equal."""
+def test_amplitudes_undo_the_z_score(tmp_path: Path) -> None:
+    """Two recordings of the same sleep, z-scored with different constants, become equal."""
     write_data(tmp_path, subjects=1, z_score=(0.0, 3.0))
     before = load_nights(tmp_path)
     after = in_microvolts(before, tmp_path)
@@ -50,7 +50,7 @@ def test_amplitude_undoes_the_z_score(tmp_path: Path) -> None:
     assert np.mean(levels) == pytest.approx(expected, abs=1e-4)
 
 
-def test_no_subject_is_on_both_sides_and_all_are_held_out_once(tmp_path: Path) -> None:
+def test_folds_share_no_subject_and_cover_every_night_once(tmp_path: Path) -> None:
     write_data(tmp_path, subjects=7)
     nights = load_nights(tmp_path)
     held_out: list[str] = []
@@ -63,7 +63,7 @@ def test_no_subject_is_on_both_sides_and_all_are_held_out_once(tmp_path: Path) -
         split_subjects(nights, 8, seed=0)
 
 
-def test_missing_and_foreign_files_are_named(tmp_path: Path) -> None:
+def test_errors_name_missing_and_damaged_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=BANDPOWER_FILE):
         load_nights(tmp_path)
     write_data(tmp_path, subjects=1)

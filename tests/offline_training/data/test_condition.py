@@ -1,4 +1,4 @@
-"""Training sees what the monitor sees: the same samples, bit for bit."""
+"""Training reads the same samples as the monitor, bit for bit."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from monitor.config import ReplayOptions
 from monitor.replay import Replay
 from monitor.staging.stager import Stager
 from monitor.types import F32, Bool, Montage, Reason
-from offline_training.data.condition import ConditionedNight, Source, condition
+from offline_training.data.condition import ConditionedNight, SourceRecording, condition
 from offline_training.data.licences import PRIVATE
 from tests.edf_files import Signal, make_discontinuous, write_edf
 from tests.nights import EXCERPT, backend
 from tests.offline_training.data.nights import eeg, stages
 
 
-class Listener:
-    """The default backend, which keeps what it is asked to encode."""
+class RecordingBackend:
+    """The default backend; it keeps every epoch that it encodes."""
 
     def __init__(self) -> None:
         self._backend = backend()
@@ -38,7 +38,7 @@ class Listener:
 
 
 def staged(recording: Path, hypnogram: Path | None) -> list[F32 | Reason]:
-    """What the network is fed in a replay at 60x, or why an epoch is not staged."""
+    """Replay at 60x; return each epoch's network input, or the reason why it is not staged."""
     clock = ManualClock()
     run = Replay.prepare(ReplayOptions(recording, hypnogram=hypnogram, speed=60.0))
     session = run.session
@@ -49,34 +49,34 @@ def staged(recording: Path, hypnogram: Path | None) -> list[F32 | Reason]:
         session.start_utc,
         run.options.gain,
     )
-    listener = Listener()
-    stager = Stager(listener, clock)
-    seen: list[F32 | Reason] = []
+    recorder = RecordingBackend()
+    stager = Stager(recorder, clock)
+    inputs: list[F32 | Reason] = []
     epochs = [e for chunk in run.chunks(clock, from_s=0.0) for e in conditioner.push(chunk)]
     for epoch in epochs + conditioner.finish():
         stager.push([epoch])
-        seen.append(epoch.quality.reason or listener.encoded[-1])
-    return seen
+        inputs.append(epoch.quality.reason or recorder.encoded[-1])
+    return inputs
 
 
 def prepared(
     recording: Path, hypnogram: Path | None = None, wake_min: float | None = None
 ) -> ConditionedNight:
     return condition(
-        Source("folder", "night", "folder-1", PRIVATE, recording, hypnogram, (), wake_min)
+        SourceRecording("folder", "night", "folder-1", PRIVATE, recording, hypnogram, (), wake_min)
     )
 
 
-def assert_same(night: ConditionedNight, seen: list[F32 | Reason]) -> None:
-    assert len(night.epochs_uv) == len(night.stages) == len(seen)
+def assert_same(night: ConditionedNight, replayed: list[F32 | Reason]) -> None:
+    assert len(night.epochs_uv) == len(night.stages) == len(replayed)
     reasons = {epoch: reason for reason, epochs in night.unusable.items() for epoch in epochs}
-    for epoch, told in enumerate(seen):
-        if isinstance(told, Reason):
-            assert reasons[epoch] == told.value
+    for epoch, expected in enumerate(replayed):
+        if isinstance(expected, Reason):
+            assert reasons[epoch] == expected.value
             assert not night.epochs_uv[epoch].any()
         else:
             assert epoch not in reasons
-            assert np.array_equal(night.epochs_uv[epoch], told)
+            assert np.array_equal(night.epochs_uv[epoch], expected)
 
 
 def test_real_sleep() -> None:
@@ -87,8 +87,10 @@ def test_real_sleep() -> None:
 
 @pytest.mark.parametrize("sfreq_hz", [100.0, 125.0, 256.0])
 def test_any_rate_with_losses_and_a_dead_electrode(tmp_path: Path, sfreq_hz: float) -> None:
-    """Gaps of 6 s (bridged) and 20 s (unusable), a flat stretch, one beyond 500 uV, and a
-    hypnogram whose grid does not begin with the recording."""
+    """The recording has two gaps and two bad stretches, and another grid than its hypnogram.
+
+    The gaps last 6 s (bridged) and 20 s (unusable). One stretch is flat, one is beyond 500 uV.
+    """
     signal = eeg("EEG Fpz-Cz", 10, sfreq_hz)
     signal.digital[round(130 * sfreq_hz) : round(165 * sfreq_hz)] = 3
     signal.digital[round(240 * sfreq_hz) : round(280 * sfreq_hz)] *= 15
@@ -109,7 +111,7 @@ def test_any_rate_with_losses_and_a_dead_electrode(tmp_path: Path, sfreq_hz: flo
     assert_same(night, staged(path, None))
 
 
-def test_a_trimmed_night_is_a_part_of_the_whole(tmp_path: Path) -> None:
+def test_a_trimmed_night_is_a_slice_of_the_whole(tmp_path: Path) -> None:
     annotations = stages((4, "Sleep stage W"), (2, "Sleep stage 2"), (4, "Sleep stage W"))
     signal: Signal = eeg("EEG Fpz-Cz", 10)
     path = write_edf(tmp_path / "night.edf", [signal], annotations=annotations)
@@ -119,7 +121,7 @@ def test_a_trimmed_night_is_a_part_of_the_whole(tmp_path: Path) -> None:
     assert np.array_equal(trimmed.epochs_uv, whole.epochs_uv[3:7])
 
 
-def test_a_hypnogram_may_cover_a_part_on_its_own_clock(tmp_path: Path) -> None:
+def test_a_hypnogram_may_cover_a_part_and_start_later(tmp_path: Path) -> None:
     night = write_edf(tmp_path / "a.edf", [eeg("EEG Fpz-Cz", 10)])
     scored = write_edf(
         tmp_path / "a-Hypnogram.edf",

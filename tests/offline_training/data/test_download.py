@@ -1,4 +1,4 @@
-"""Downloads from a real server: resumed, refetched, reported, never trusted."""
+"""Downloads from a real server: resume, repeat, report, and check every file."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class Mirror:
         (self.root / path).write_bytes(content)
 
     def fetched(self, path: str) -> bool:
-        """Whether the file is there and right, and nothing half-done beside it."""
-        here = self.root / path
+        """True if the file has the published content and no partial file is left."""
+        local = self.root / path
         parts = list(self.root.rglob("*.part"))
-        return not parts and here.read_bytes() == self.content(path)
+        return not parts and local.read_bytes() == self.content(path)
 
     def fetch(self, url: str | None = None) -> tuple[int, str, str]:
         return self._program(
@@ -65,7 +65,7 @@ def mirror(
         yield Mirror(tmp_path, url, web, sleep_train)
 
 
-def test_everything_is_fetched_once(mirror: Mirror) -> None:
+def test_each_file_is_fetched_once(mirror: Mirror) -> None:
     mirror.publish("SC4001E0", "SC4002E0")
     code, stdout, stderr = mirror.fetch()
     assert code == 0
@@ -73,17 +73,17 @@ def test_everything_is_fetched_once(mirror: Mirror) -> None:
     assert "0 min left" in stderr
     assert [night.name for night in load_prepared(mirror.out)] == ["SC4001", "SC4002"]
     assert mirror.fetched(PSG)
-    assert len(mirror.web.asked) == 4
+    assert len(mirror.web.requests) == 4
     assert "(0 prepared now, 2 already there)" in mirror.fetch()[1]
-    assert len(mirror.web.asked) == 4
+    assert len(mirror.web.requests) == 4
 
 
-def test_a_file_cut_short_is_gone_on_with(mirror: Mirror) -> None:
+def test_a_partial_file_is_completed(mirror: Mirror) -> None:
     mirror.publish("SC4001E0")
     mirror.put(PSG, mirror.content(PSG)[:1000])
     mirror.put(HYPNOGRAM + ".part", mirror.content(HYPNOGRAM)[:500])
     assert mirror.fetch()[0] == 0
-    assert mirror.web.asked == [(f"/{PSG}", "bytes=1000-"), (f"/{HYPNOGRAM}", "bytes=500-")]
+    assert mirror.web.requests == [(f"/{PSG}", "bytes=1000-"), (f"/{HYPNOGRAM}", "bytes=500-")]
     assert mirror.fetched(PSG)
     assert mirror.fetched(HYPNOGRAM)
 
@@ -91,18 +91,18 @@ def test_a_file_cut_short_is_gone_on_with(mirror: Mirror) -> None:
 def test_a_server_without_ranges_sends_the_whole_file_again(mirror: Mirror) -> None:
     mirror.publish("SC4001E0")
     mirror.web.ranges = False
-    there = len(mirror.content(PSG)) - 10
-    mirror.put(PSG, mirror.content(PSG)[:there])
+    size = len(mirror.content(PSG)) - 10
+    mirror.put(PSG, mirror.content(PSG)[:size])
     assert mirror.fetch()[0] == 0
-    assert mirror.web.asked == [(f"/{PSG}", f"bytes={there}-"), (f"/{HYPNOGRAM}", None)]
+    assert mirror.web.requests == [(f"/{PSG}", f"bytes={size}-"), (f"/{HYPNOGRAM}", None)]
     assert mirror.fetched(PSG)
 
 
-def test_a_connection_closed_midway_is_taken_up_where_it_ended(mirror: Mirror) -> None:
+def test_a_closed_connection_is_resumed_at_the_last_byte(mirror: Mirror) -> None:
     mirror.publish("SC4001E0")
     mirror.web.close_after = [3000, 5000]
     assert mirror.fetch()[0] == 0
-    assert [range_ for path, range_ in mirror.web.asked if path == f"/{PSG}"] == [
+    assert [range_ for path, range_ in mirror.web.requests if path == f"/{PSG}"] == [
         None,
         "bytes=3000-",
         "bytes=8000-",
@@ -110,7 +110,7 @@ def test_a_connection_closed_midway_is_taken_up_where_it_ended(mirror: Mirror) -
     assert mirror.fetched(PSG)
 
 
-def test_a_busy_server_is_asked_again(mirror: Mirror) -> None:
+def test_a_request_to_a_busy_server_is_repeated(mirror: Mirror) -> None:
     mirror.publish("SC4001E0")
     mirror.web.status = [503]
     assert mirror.fetch()[0] == 0
@@ -118,20 +118,20 @@ def test_a_busy_server_is_asked_again(mirror: Mirror) -> None:
 
 
 @pytest.mark.parametrize("longer", [b"", b"more"])
-def test_a_corrupted_file_is_fetched_anew(mirror: Mirror, longer: bytes) -> None:
+def test_a_corrupted_file_is_fetched_again(mirror: Mirror, longer: bytes) -> None:
     mirror.publish("SC4001E0")
     content = mirror.content(PSG)
     mirror.put(PSG, content[:-1] + bytes([content[-1] ^ 1]) + longer)
     assert mirror.fetch()[0] == 0
-    assert mirror.web.asked[0] == (f"/{PSG}", None)
+    assert mirror.web.requests[0] == (f"/{PSG}", None)
     assert mirror.fetched(PSG)
 
 
-def test_a_corrupted_beginning_is_found_out(mirror: Mirror) -> None:
+def test_a_corrupted_partial_file_is_detected(mirror: Mirror) -> None:
     mirror.publish("SC4001E0")
     mirror.put(PSG + ".part", bytes(1000))
     assert mirror.fetch()[0] == 0
-    assert [range_ for path, range_ in mirror.web.asked if path == f"/{PSG}"] == [
+    assert [range_ for path, range_ in mirror.web.requests if path == f"/{PSG}"] == [
         "bytes=1000-",
         None,
     ]
@@ -158,22 +158,22 @@ def test_a_missing_file_is_reported_at_once(mirror: Mirror) -> None:
     code, stdout, stderr = mirror.fetch()
     assert code == 0
     assert f"not fetched: {mirror.url}/{PSG} cannot be fetched: 404 Not Found" in stderr
-    assert len(mirror.web.asked) == 4
+    assert len(mirror.web.requests) == 4
     assert "1 recording of 1 subject in" in stdout
 
 
-def test_a_server_that_has_nothing_is_given_up(mirror: Mirror) -> None:
+def test_a_server_without_the_files_is_given_up(mirror: Mirror) -> None:
     mirror.publish("SC4001E0", "SC4002E0")
     code, stdout, stderr = mirror.fetch(mirror.url + "/elsewhere")
     assert code == 1
-    assert len(mirror.web.asked) == stderr.count("not fetched:") == 3
+    assert len(mirror.web.requests) == stderr.count("not fetched:") == 3
     assert "4 of 4 files are missing" in stderr
-    assert "give the same command again" in stderr
+    assert "run the same command again" in stderr
     assert "error: no recording was prepared" in stderr
     assert "Traceback" not in stdout + stderr
 
 
-def test_a_server_that_is_away_is_asked_again_and_again_then_given_up(
+def test_requests_to_an_unreachable_server_are_repeated_then_given_up(
     mirror: Mirror,
 ) -> None:
     mirror.publish("SC4001E0", "SC4002E0")
@@ -187,7 +187,7 @@ def test_a_server_that_is_away_is_asked_again_and_again_then_given_up(
     assert 0.5 * 7.5 <= clock.monotonic_s() / GIVE_UP_AFTER <= 7.5
 
 
-def test_a_full_disk_is_told_before_anything_is_fetched(mirror: Mirror) -> None:
+def test_too_little_disk_space_is_reported_before_any_request(mirror: Mirror) -> None:
     mirror.publish("SC4001E0")
     lines = mirror.table.read_text().splitlines()
     lines[1] = lines[1].rpartition(",")[0] + f",{10**18}"
@@ -195,4 +195,4 @@ def test_a_full_disk_is_told_before_anything_is_fetched(mirror: Mirror) -> None:
     code, _, stderr = mirror.fetch()
     assert code == 2
     assert "1000000000.0 GB are to be fetched" in stderr
-    assert not mirror.web.asked
+    assert not mirror.web.requests

@@ -44,7 +44,7 @@ def lab(tmp_path: Path, sleep_train: Program) -> Lab:
     return Lab(tmp_path, sleep_train)
 
 
-def test_stages_come_from_the_recording_or_from_beside_it(lab: Lab) -> None:
+def test_stages_come_from_the_recording_or_a_file_beside_it(lab: Lab) -> None:
     lab.record("own.edf")
     lab.record("beside.bdf", scored=False, bdf=True)
     write_edf(lab.root / "beside-Hypnogram.edf", [], annotations=SCORED)
@@ -61,7 +61,7 @@ def test_stages_come_from_the_recording_or_from_beside_it(lab: Lab) -> None:
     assert (lab.out / "folder" / "site" / "xml.npy").is_file()
     assert "none" in stdout
     assert "no hypnogram beside it and no stages in its annotations" in stdout
-    assert "say so with --subject-pattern" in stderr
+    assert "add --subject-pattern" in stderr
     assert {night.licence for night in lab.nights().values()} == {PRIVATE}
     assert not may_ship(PRIVATE)
 
@@ -77,7 +77,7 @@ def test_nights_of_one_person_share_a_subject(lab: Lab) -> None:
     }
 
 
-def test_a_renamed_recording_counts_once_and_the_old_name_is_told(lab: Lab) -> None:
+def test_a_renamed_recording_counts_once_and_its_old_name_is_reported(lab: Lab) -> None:
     for name in ("a.edf", "b.edf", "c.edf"):
         lab.record(name)
     lab.prepare()
@@ -97,7 +97,7 @@ def test_a_renamed_recording_counts_once_and_the_old_name_is_told(lab: Lab) -> N
 def test_a_copy_under_another_name_is_left_out(lab: Lab) -> None:
     lab.record("a.edf")
     (lab.root / "b.edf").write_bytes((lab.root / "a.edf").read_bytes())
-    for _ in range(2):  # and it stays so
+    for _ in range(2):  # A second run has the same result.
         code, stdout, stderr = lab.prepare()
         assert code == 0 and list(lab.nights()) == ["a"] and "warning" not in stderr
         assert "1 recording of 1 subject" in stdout
@@ -105,7 +105,7 @@ def test_a_copy_under_another_name_is_left_out(lab: Lab) -> None:
 
 
 def test_recordings_without_microvolts_need_an_unknown_gain(lab: Lab) -> None:
-    """A hundredth of the true amplitude is flat for a monitor that believes it."""
+    """With a known gain, a hundredth of the true amplitude counts as flat."""
     signal = eeg("C4-M1", 3)
     write_edf(lab.root / "a.edf", [replace(signal, step=signal.step / 100)], annotations=SCORED)
     assert lab.prepare()[0] == 0
@@ -118,7 +118,7 @@ def test_recordings_without_microvolts_need_an_unknown_gain(lab: Lab) -> None:
     assert "(1 prepared now, 0 already there)" in lab.prepare()[1]
 
 
-def test_the_licence_is_what_the_user_says(lab: Lab) -> None:
+def test_the_licence_option_is_stored(lab: Lab) -> None:
     lab.record("a.edf")
     lab.prepare("--licence", "consent form 7")
     assert lab.nights()["a"].licence == "consent form 7"
@@ -126,18 +126,18 @@ def test_the_licence_is_what_the_user_says(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (("--subject-pattern", "("), "--subject-pattern is not a regular expression"),
-        (("--subject-pattern", "X"), "tells no subject of 'a'"),
-        (("--subject-pattern", "(X)?"), "tells no subject of 'a'"),
+        (("--subject-pattern", "X"), "finds no subject in 'a'"),
+        (("--subject-pattern", "(X)?"), "finds no subject in 'a'"),
     ],
 )
-def test_a_pattern_that_tells_nothing_is_refused(
-    lab: Lab, options: tuple[str, ...], said: str
+def test_a_pattern_that_finds_no_subject_is_refused(
+    lab: Lab, options: tuple[str, ...], message: str
 ) -> None:
     lab.record("a.edf")
     code, _, stderr = lab.prepare(*options)
     assert code == 2
-    assert said in stderr
+    assert message in stderr
     assert stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Saved arrays: read back as they were, and every damage is one line."""
+"""Saved arrays: read back unchanged; any damage is an error of one line."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "saved.npz"
 
 
-def test_arrays_come_back(path: Path) -> None:
+def test_arrays_are_read_back(path: Path) -> None:
     found = read_npz(path, ("name", "stage"))
     assert found["name"].tolist() == ["a", "bc"] and found["stage"].tolist() == list(range(40))
 
 
 @pytest.mark.parametrize("names", [("stage", "absent"), ("odd",)])
-def test_what_the_file_does_not_hold_is_told(path: Path, names: tuple[str, ...]) -> None:
-    with pytest.raises(InputError, match="is damaged, or no") as error:
+def test_missing_and_pickled_arrays_are_reported(path: Path, names: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match="is damaged, or not") as error:
         read_npz(path, names)
     assert "\n" not in str(error.value) and str(path) in str(error.value)
 
 
-def test_no_file_and_a_folder_cannot_be_read(path: Path) -> None:
+def test_a_missing_file_and_a_folder_cannot_be_read(path: Path) -> None:
     for each in (path.with_name("missing.npz"), path.parent):
         with pytest.raises(InputError, match="cannot be read"):
             read_npz(each, ("stage",))
 
 
-def test_every_damaged_byte_is_told_or_harmless(path: Path) -> None:
+def test_every_damaged_byte_is_reported_or_harmless(path: Path) -> None:
     whole, whole_stage = path.read_bytes(), read_npz(path, ("stage",))["stage"]
     for at in range(0, len(whole), 3):
         for content in (whole[:at], whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :]):

@@ -1,4 +1,4 @@
-"""Recordings find their hypnograms by name."""
+"""Pairing of recordings and hypnograms by file name."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_sleep_edf_names_share_six_characters(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "message"),
     [
         ((), "holds no EDF or BDF"),
         (("a.edf", "a.bdf"), "would both be called a"),
@@ -76,9 +76,9 @@ def test_sleep_edf_names_share_six_characters(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_told_is_said(tmp_path: Path, names: tuple[str, ...], said: str) -> None:
+def test_ambiguous_names_are_refused(tmp_path: Path, names: tuple[str, ...], message: str) -> None:
     touch(tmp_path, *names)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         find_pairs(tmp_path)
 
 

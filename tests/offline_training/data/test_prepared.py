@@ -1,4 +1,4 @@
-"""The prepared folder: read back, and damage told before training starts."""
+"""The prepared folder: reading it back, and reporting damage before training starts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.offline_training.program import Program
 
 @pytest.fixture
 def out(tmp_path: Path, sleep_train: Program) -> Path:
-    """Two nights of four epochs; the second one of each is flat."""
+    """Prepare two nights of four epochs; the second epoch of each is flat."""
     for seed, name in enumerate(("a", "b")):
         signal = eeg("Fpz-Cz", 4, seed=seed)
         signal.digital[3000:6000] = 0
@@ -39,7 +39,7 @@ def prepare(program: Program, folder: Path) -> tuple[int, str, str]:
     return program("prepare", "folder", *folders)
 
 
-def test_recordings_are_what_training_reads(out: Path) -> None:
+def test_recordings_follow_the_protocol_that_training_reads(out: Path) -> None:
     recordings: list[Recording] = list(load_prepared(out))
     a, b = recordings
     assert a.stage.dtype == np.int64
@@ -50,14 +50,14 @@ def test_recordings_are_what_training_reads(out: Path) -> None:
     assert not epochs_uv[0].any()
     assert epochs_uv[1:].std() > 1.0
     assert a.epochs_uv(2, 2).shape == (0, 3000)
-    epochs_uv[:] = np.nan  # a copy: the file is not written to
+    epochs_uv[:] = np.nan  # The array is a copy: this must not change the file.
     assert np.isfinite(a.epochs_uv(0, 4)).all()
     with pytest.raises(ValueError, match="within 0 to 4"):
         a.epochs_uv(0, 5)
     assert len(split_subjects([a, b], 2, seed=0)) == 2
 
 
-def test_recordings_travel_to_other_processes(out: Path) -> None:
+def test_recordings_can_be_pickled_for_other_processes(out: Path) -> None:
     recording = load_prepared(out)[0]
     copy = pickle.loads(pickle.dumps(recording))
     assert np.array_equal(copy.epochs_uv(0, 4), recording.epochs_uv(0, 4))
@@ -72,14 +72,16 @@ def test_recordings_travel_to_other_processes(out: Path) -> None:
         lambda path: path.write_bytes(b""),
     ],
 )
-def test_damage_after_opening_is_told_when_read(out: Path, damage: Callable[[Path], None]) -> None:
+def test_damage_after_opening_is_reported_when_read(
+    out: Path, damage: Callable[[Path], None]
+) -> None:
     recording = load_prepared(out)[0]
     damage(recording.path)
     with pytest.raises(InputError, match=r"a\.npy is damaged"):
         recording.epochs_uv(0, 1)
 
 
-def test_single_epochs_are_those_of_the_whole(out: Path) -> None:
+def test_single_epochs_equal_those_of_the_whole_file(out: Path) -> None:
     recording = load_prepared(out)[0]
     whole = np.load(recording.path)
     for epoch in range(4):
@@ -111,7 +113,7 @@ def _wrong_header(out: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lambda out: (out / "index.json").unlink(), "holds no prepared recordings"),
         (_rewrite("index.json", recordings=[]), "holds no prepared recordings"),
@@ -132,13 +134,15 @@ def _wrong_header(out: Path) -> None:
         ),
     ],
 )
-def test_damage_is_told_when_opened(out: Path, damage: Callable[[Path], None], said: str) -> None:
+def test_damage_is_reported_when_opened(
+    out: Path, damage: Callable[[Path], None], message: str
+) -> None:
     damage(out)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         load_prepared(out)
 
 
-def test_another_conditioning_is_prepared_again(
+def test_a_recording_conditioned_differently_is_prepared_again(
     out: Path, tmp_path: Path, sleep_train: Program
 ) -> None:
     _rewrite("folder/a.json", conditioning={**CONDITIONING, "version": 0})(out)
@@ -163,7 +167,7 @@ def test_check_reads_every_sample(out: Path, tmp_path: Path, sleep_train: Progra
     assert sleep_train("prepare", "check", "--out", str(out))[0] == 0
 
 
-def test_two_runs_do_not_write_to_one_folder(
+def test_two_runs_cannot_write_to_one_folder(
     out: Path, tmp_path: Path, sleep_train: Program
 ) -> None:
     with FileLock(out / ".lock"):
@@ -172,10 +176,10 @@ def test_two_runs_do_not_write_to_one_folder(
     assert "another sleep-train prepare is writing" in stderr
 
 
-def test_a_disk_that_takes_no_more_fails_in_one_line_and_is_taken_up_later(
+def test_a_full_disk_is_one_error_line_and_the_next_run_continues(
     out: Path, tmp_path: Path, sleep_train: Program
 ) -> None:
-    """The limit on file sizes stands in for a full disk: the same write fails."""
+    """A limit on file sizes replaces the full disk: the same write fails."""
     resource = pytest.importorskip("resource")
     _rewrite("folder/b.json", subject="folder-other")(out)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -1,4 +1,4 @@
-"""Who is held out."""
+"""The subjects that are held out."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from offline_training.data.recordings import hold_out_subjects, split_subjects
 
 
 @dataclass(frozen=True)
-class One:
+class OneNight:
     subject: str
     night: int
 
 
-ALL = [One(f"{subject:02}", night) for subject in range(20) for night in (1, 2)]
+ALL = [OneNight(f"{subject:02}", night) for subject in range(20) for night in (1, 2)]
 
 
 def held_out(known: set[str]) -> set[str]:
@@ -28,7 +28,7 @@ def test_the_first_fold_is_held_out() -> None:
     assert hold_out_subjects(ALL[:6], 10) == split_subjects(ALL[:6], 3, 2025)[0]
 
 
-def test_known_subjects_are_held_out_only_where_there_are_no_others() -> None:
+def test_known_subjects_are_held_out_only_if_there_are_no_others() -> None:
     first = held_out(set())
     assert len(first) == 2
     others = held_out(first)

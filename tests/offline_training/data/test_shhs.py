@@ -1,4 +1,4 @@
-"""`sleep-train prepare shhs` on nights of its shape: annotations, channels, visits."""
+"""`sleep-train prepare shhs` on nights in its format: annotations, channels, visits."""
 
 from __future__ import annotations
 
@@ -42,9 +42,7 @@ def study(tmp_path: Path, sleep_train: Program) -> Study:
 
 
 @pytest.mark.parametrize(("nsrr", "profusion"), [(True, False), (False, True)])
-def test_either_kind_of_annotation_scores_a_night(
-    study: Study, nsrr: bool, profusion: bool
-) -> None:
+def test_both_kinds_of_annotations_are_read(study: Study, nsrr: bool, profusion: bool) -> None:
     shhs_night(study.root, nsrr=nsrr, profusion=profusion)
     code, stdout, _ = study.prepare()
     assert code == 0
@@ -61,7 +59,7 @@ def test_either_kind_of_annotation_scores_a_night(
 
 
 @pytest.mark.parametrize(
-    ("recorded", "taken"),
+    ("recorded", "used"),
     [
         (("EEG(sec)", "EEG"), "C4-A1"),
         (("EEG 2", "eeg"), "C4-A1"),
@@ -70,15 +68,15 @@ def test_either_kind_of_annotation_scores_a_night(
         (("EOG(L)", "EEG(SEC)"), "C3-A2"),
     ],
 )
-def test_c4_is_taken_and_c3_where_there_is_no_c4(
-    study: Study, recorded: tuple[str, ...], taken: str
+def test_c4_is_used_or_c3_if_there_is_no_c4(
+    study: Study, recorded: tuple[str, ...], used: str
 ) -> None:
     shhs_night(study.root, channels=recorded)
     assert study.prepare()[0] == 0
-    assert study.nights()["shhs1-200001"].card.channel == taken
+    assert study.nights()["shhs1-200001"].card.channel == used
 
 
-def test_weights_say_the_channel_of_most_recordings(study: Study) -> None:
+def test_the_channel_of_most_recordings_is_stated(study: Study) -> None:
     for number in (1, 2):
         shhs_night(study.root, f"shhs1-20000{number}")
     shhs_night(study.root, "shhs1-200003", channels=("EEG(sec)",))
@@ -97,14 +95,14 @@ def test_both_visits_of_one_person_are_one_subject(study: Study) -> None:
     assert {night.subject for night in study.nights().values()} == {"shhs-200077"}
 
 
-def test_one_visit_is_prepared_where_one_is_asked_for(study: Study) -> None:
+def test_only_the_requested_visit_is_prepared(study: Study) -> None:
     shhs_night(study.root, "shhs1-200077")
     shhs_night(study.root, "shhs2-200077")
     assert study.prepare("--visit", "2")[0] == 0
     assert list(study.nights()) == ["shhs2-200077"]
 
 
-def test_bad_recordings_are_told_and_left_out(study: Study) -> None:
+def test_bad_recordings_are_listed_and_left_out(study: Study) -> None:
     shhs_night(study.root, "shhs1-200001")
     shhs_night(study.root, "shhs1-200002", channels=("EOG(L)",))
     shhs_night(study.root, "shhs1-200003", nsrr=False)
@@ -123,7 +121,7 @@ def test_bad_recordings_are_told_and_left_out(study: Study) -> None:
     assert "does not belong to" in reasons["shhs1-200005"]
 
 
-def test_a_folder_without_shhs_is_told(study: Study, tmp_path: Path) -> None:
+def test_a_folder_without_shhs_is_refused(study: Study, tmp_path: Path) -> None:
     study.root = tmp_path
     code, _, stderr = study.prepare()
     assert code == 2
@@ -131,7 +129,7 @@ def test_a_folder_without_shhs_is_told(study: Study, tmp_path: Path) -> None:
     assert stderr.count("\n") == 1
 
 
-def test_trimming_is_possible(study: Study) -> None:
+def test_wake_can_be_trimmed(study: Study) -> None:
     shhs_night(study.root)
     study.prepare("--wake-min", "0")
     assert study.nights()["shhs1-200001"].stage.tolist() == SHHS_EXPECTED[2:7]
@@ -141,7 +139,7 @@ _BOMB = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (_BOMB + nsrr_xml().partition("?>")[2], "declares a document type"),
         ("<a>", "is not XML"),
@@ -157,15 +155,15 @@ _BOMB = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
         (nsrr_xml().replace("<Duration>60.0<", "<Duration>-1<"), "Duration of a stage is '-1'"),
     ],
 )
-def test_malformed_annotations_are_told(tmp_path: Path, text: str, said: str) -> None:
+def test_malformed_annotations_are_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "x-nsrr.xml"
     path.write_text(text)
     with pytest.raises(InputError, match=str(path.name)) as error:
         read_xml_stages(path)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
-def test_the_samples_are_of_the_channel_that_was_taken(study: Study) -> None:
+def test_the_samples_are_those_of_the_used_channel(study: Study) -> None:
     shhs_night(study.root, "shhs1-200001", channels=("EEG(sec)", "EEG"))
     shhs_night(study.root, "shhs1-200002", channels=("EEG(sec)",))
     study.prepare()

@@ -1,4 +1,4 @@
-"""`sleep-train prepare sleep-edf` on nights of its shape: pairs, stages, trim, checks, resuming."""
+"""`sleep-train prepare sleep-edf` on nights in its format: pairs, trim, checks, resuming."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def data(tmp_path: Path, sleep_train: Program) -> DataSet:
     return DataSet(tmp_path, sleep_train)
 
 
-def test_the_table_is_of_the_whole_data_set() -> None:
+def test_the_table_covers_the_whole_data_set() -> None:
     table = read_checksums(CHECKSUMS)
     by_set = {s: [f for f in table if f.dataset == s] for s in {f.dataset for f in table}}
     assert {name: len(files) for name, files in by_set.items()} == {
@@ -68,7 +68,7 @@ def test_nights_are_paired_scored_and_untouched_without_trim(data: DataSet) -> N
     assert "13 epochs: W 7, N1 1, N2 1, N3 2, R 1, not scored 1; unusable 0" in stdout
 
 
-def test_wake_around_sleep_is_cut_to_what_is_asked_for(data: DataSet) -> None:
+def test_wake_around_sleep_is_cut_to_the_requested_minutes(data: DataSet) -> None:
     data.publish("SC4001E0")
     data.prepare("--wake-min", "all")
     (whole,) = load_prepared(data.out)
@@ -96,29 +96,28 @@ def test_the_same_number_in_both_studies_is_two_people(data: DataSet) -> None:
     assert {night.licence for night in load_prepared(data.out)} == {ODC_BY}
 
 
-def test_only_the_asked_study_is_prepared(data: DataSet) -> None:
+def test_only_the_requested_study_is_prepared(data: DataSet) -> None:
     data.publish("SC4001E0", "ST7011J0")
     assert data.prepare("--set", "telemetry")[0] == 0
     assert [night.name for night in load_prepared(data.out)] == ["ST7011"]
 
 
-def test_what_is_there_is_kept_until_input_or_options_change(data: DataSet) -> None:
+def test_a_prepared_night_is_kept_until_input_or_options_change(data: DataSet) -> None:
     data.publish("SC4001E0", "SC4002E0")
     assert "(2 prepared now, 0 already there)" in data.prepare()[1]
     assert "(0 prepared now, 2 already there)" in data.prepare()[1]
-    os.utime(
-        data.root / "sleep-cassette" / "SC4001E0-PSG.edf"
-    )  # copied: another time, same content
+    # As after copying the file: another modification time, the same content.
+    os.utime(data.root / "sleep-cassette" / "SC4001E0-PSG.edf")
     assert "(0 prepared now, 2 already there)" in data.prepare()[1]
     assert "(2 prepared now, 0 already there)" in data.prepare("--channel", "EEG Pz-Oz")[1]
     assert {night.card.channel for night in load_prepared(data.out)} == {"EEG Pz-Oz"}
-    # Interrupted between samples and card: only that one is prepared again.
+    # As after an interruption between samples and card: only that night is prepared again.
     (data.out / "sleep-edf-cassette" / "SC4002.json").unlink()
     again = data.prepare("--channel", "EEG Pz-Oz")
     assert "(1 prepared now, 1 already there)" in again[1]
 
 
-def test_of_two_files_of_one_name_the_right_one_is_taken(data: DataSet) -> None:
+def test_the_published_file_is_chosen_among_files_of_one_name(data: DataSet) -> None:
     data.publish("SC4001E0")
     for file in sorted((data.root / "sleep-cassette").iterdir()):
         wrong = bytearray(file.read_bytes())
@@ -129,7 +128,7 @@ def test_of_two_files_of_one_name_the_right_one_is_taken(data: DataSet) -> None:
     assert "(1 prepared now, 0 already there)" in data.prepare()[1]
 
 
-def test_bad_nights_are_told_and_left_out(data: DataSet) -> None:
+def test_bad_nights_are_listed_and_left_out(data: DataSet) -> None:
     data.publish("SC4001E0", "SC4002E0", "SC4011E0", "SC4012E0", "SC4021E0")
     folder = data.root / "sleep-cassette"
     changed = bytearray((folder / "SC4002E0-PSG.edf").read_bytes())
@@ -152,7 +151,7 @@ def test_bad_nights_are_told_and_left_out(data: DataSet) -> None:
     assert "SC4012EC-Hypnogram.edf is missing" in reasons["SC4012"]
 
 
-def test_a_night_that_was_published_otherwise_is_left_out(data: DataSet) -> None:
+def test_a_night_with_another_published_checksum_is_left_out(data: DataSet) -> None:
     data.publish("SC4001E0", "SC4002E0")
     data.prepare()
     lines = data.table.read_text().splitlines()
@@ -162,7 +161,7 @@ def test_a_night_that_was_published_otherwise_is_left_out(data: DataSet) -> None
     assert [night.name for night in load_prepared(data.out)] == ["SC4002"]
 
 
-def test_a_night_gone_bad_is_no_longer_listed(data: DataSet) -> None:
+def test_a_prepared_night_whose_source_is_damaged_is_no_longer_listed(data: DataSet) -> None:
     data.publish("SC4001E0", "SC4002E0")
     data.prepare()
     path = data.root / "sleep-cassette" / "SC4002EC-Hypnogram.edf"
@@ -180,23 +179,23 @@ def test_nothing_prepared_fails(data: DataSet) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (("--wake-min", "-1"), "--wake-min must be minutes of 0 or more, or all, got '-1'"),
         (("--wake-min", "some"), "--wake-min must be minutes of 0 or more, or all, got 'some'"),
-        (("--root", "nowhere"), "--root nowhere is no folder: add --download"),
+        (("--root", "nowhere"), "--root nowhere is not a folder: add --download"),
         (("--set", "telemetry"), "lists no file of --set telemetry"),
         (("--checksums", "nowhere.csv"), "nowhere.csv cannot be read"),
         (("--download", "--base-url", "ftp://host/"), "--base-url must begin with https://"),
     ],
 )
-def test_wrong_use_is_one_line(data: DataSet, options: tuple[str, ...], said: str) -> None:
+def test_wrong_use_is_one_line(data: DataSet, options: tuple[str, ...], message: str) -> None:
     data.publish("SC4001E0")
     code, _, stderr = data.prepare(*options)
     assert code == 2
     assert stderr.startswith("error: ")
     assert stderr.count("\n") == 1
-    assert said in stderr
+    assert message in stderr
 
 
 def test_a_table_cannot_reach_outside_its_folder(data: DataSet, tmp_path: Path) -> None:
@@ -205,10 +204,10 @@ def test_a_table_cannot_reach_outside_its_folder(data: DataSet, tmp_path: Path) 
     table.write_text("path,sha256,bytes\n../SC4001E0-PSG.edf,00,1\n")
     assert "outside the data set's folder" in data.prepare("--checksums", str(table))[2]
     table.write_text("name,md5\na,b\n")
-    assert "is no table of path,sha256,bytes" in data.prepare("--checksums", str(table))[2]
+    assert "is not a table of path,sha256,bytes" in data.prepare("--checksums", str(table))[2]
 
 
-def test_processes_give_what_one_gives(data: DataSet) -> None:
+def test_several_processes_give_the_same_result_as_one(data: DataSet) -> None:
     data.publish("SC4001E0", "SC4002E0")
     data.prepare()
     alone = {night.name: night.card.sha256 for night in load_prepared(data.out)}
@@ -218,7 +217,7 @@ def test_processes_give_what_one_gives(data: DataSet) -> None:
     assert {night.name: night.card.sha256 for night in load_prepared(data.out)} == alone
 
 
-def test_an_out_folder_that_cannot_be_made_is_one_line(data: DataSet, tmp_path: Path) -> None:
+def test_an_out_folder_that_cannot_be_created_is_one_line(data: DataSet, tmp_path: Path) -> None:
     data.publish("SC4001E0")
     (tmp_path / "file").write_text("")
     code, _, stderr = data.prepare("--out", str(tmp_path / "file" / "out"))

@@ -1,4 +1,4 @@
-"""Surrogate EEG has the band powers and the kurtosis that were measured, and repeats itself."""
+"""Surrogate EEG: measured band powers and kurtosis, reproducible samples."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from offline_training.data.surrogates import TIMEDOMAIN_FILE, surrogate_recordin
 from tests.offline_training.data.measured import write_data, write_timedomain
 
 N2_AND_W = np.array([[5.05, 3.2, 2.4, 2.1, 1.6], [4.0, 2.6, 3.4, 1.9, 2.8]])
-"""ln uV^2, about what a real N2 and a real W epoch have."""
+"""ln uV^2, close to those of a real N2 and a real W epoch."""
 
 
-def test_band_powers_are_those_asked_for() -> None:
+def test_band_powers_match_the_request() -> None:
     wanted = np.repeat(N2_AND_W, 20, axis=0)
     epochs = synthesise(wanted, np.zeros(40), np.random.default_rng(0))
     assert epochs.shape == (40, 3000) and epochs.dtype == np.float32
@@ -30,7 +30,7 @@ def test_band_powers_are_those_asked_for() -> None:
     assert np.abs(got - wanted).max() < 0.5
 
 
-def test_kurtosis_follows_what_is_asked() -> None:
+def test_kurtosis_follows_the_request() -> None:
     powers = np.repeat(N2_AND_W[:1], 60, axis=0)
     found = [
         np.median(kurtosis(synthesise(powers, np.full(60, k), np.random.default_rng(1)), axis=1))
@@ -40,13 +40,13 @@ def test_kurtosis_follows_what_is_asked() -> None:
     assert found[0] + 0.3 < found[1] < found[2] - 0.5
 
 
-def test_nothing_is_left_above_the_low_pass() -> None:
+def test_no_power_is_left_above_the_low_pass() -> None:
     epochs = synthesise(N2_AND_W, np.zeros(2), np.random.default_rng(2))
     frequency_hz, density = periodogram(epochs, SFREQ_HZ)
     assert density[:, frequency_hz > 45].max() < 1e-3 * density.max()
 
 
-def test_a_stretch_repeats_itself_and_no_other_stretch_shares_its_samples(tmp_path: Path) -> None:
+def test_a_stretch_is_reproducible_and_shares_no_samples_with_another(tmp_path: Path) -> None:
     write_data(tmp_path, subjects=2)
     write_timedomain(tmp_path, 240)
     nights = in_microvolts(load_nights(tmp_path), tmp_path)
@@ -61,7 +61,7 @@ def test_a_stretch_repeats_itself_and_no_other_stretch_shares_its_samples(tmp_pa
     assert not night.usable[-1] and not night.epochs_uv(58, 60)[1].any()
 
 
-def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
+def test_errors_name_missing_and_unmatched_files(tmp_path: Path) -> None:
     write_data(tmp_path, subjects=2)
     nights = in_microvolts(load_nights(tmp_path), tmp_path)
     with pytest.raises(InputError, match=TIMEDOMAIN_FILE):

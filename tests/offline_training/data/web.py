@@ -1,4 +1,4 @@
-"""A web server on this machine that serves a folder, ranges too, and fails when told to."""
+"""A local web server that serves a folder, with ranges, and fails as a test requests."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from pathlib import Path
 
 @dataclass
 class Behaviour:
-    """How the server answers; each list is used up from the front, one entry a request.
+    """The server's replies. Each request uses up the first entry of a list.
 
-    - ``close_after``: this many bytes of the body are sent, then the connection is closed.
-    - ``status``: this status is sent and no file.
-    - ``ranges``: False ignores the Range header, as simple servers do.
-    - ``asked``: (path, Range header) of every request so far.
+    - ``close_after``: the server sends this many bytes of the body and closes the connection.
+    - ``status``: the server sends this error status and no file.
+    - ``ranges``: if False, the server ignores the Range header, as simple servers do.
+    - ``requests``: (path, Range header) of every request so far.
     """
 
     close_after: list[int] = field(default_factory=list)
     status: list[int] = field(default_factory=list)
     ranges: bool = True
-    asked: list[tuple[str, str | None]] = field(default_factory=list)
+    requests: list[tuple[str, str | None]] = field(default_factory=list)
 
 
 @contextmanager
 def serve(root: Path) -> Iterator[tuple[str, Behaviour]]:
-    """The address under which ``root`` can be fetched, and how to make that fail."""
+    """Serve ``root``; yield its address and the `Behaviour` that makes requests fail."""
     behaviour = Behaviour()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked = self.headers.get("Range")
-            behaviour.asked.append((self.path, asked))
+            requested = self.headers.get("Range")
+            behaviour.requests.append((self.path, requested))
             if behaviour.status:
                 self.send_error(behaviour.status.pop(0))
                 return
@@ -44,7 +44,7 @@ def serve(root: Path) -> Iterator[tuple[str, Behaviour]]:
                 self.send_error(404)
                 return
             content = path.read_bytes()
-            start = re.fullmatch(r"bytes=(\d+)-", asked or "") if behaviour.ranges else None
+            start = re.fullmatch(r"bytes=(\d+)-", requested or "") if behaviour.ranges else None
             first = int(start[1]) if start else 0
             if first and first >= len(content):
                 self.send_error(416)
@@ -59,7 +59,7 @@ def serve(root: Path) -> Iterator[tuple[str, Behaviour]]:
             self.wfile.write(content[first:stop])
 
         def log_message(self, format: str, *args: object) -> None:
-            """The tests look at ``asked``."""
+            """Print nothing: the tests read ``Behaviour.requests``."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))

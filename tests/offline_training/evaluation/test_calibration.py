@@ -1,4 +1,4 @@
-"""Calibration on confidences whose meaning is known."""
+"""Calibration of confidences with a known accuracy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from offline_training.evaluation.calibration import Reliability
 
 
 def test_bins_and_error_by_hand() -> None:
-    # Ten at 0.95, eight right; ten at 0.55, five right: (10 * 0.15 + 10 * 0.05) / 20.
+    # Ten at 0.95, eight correct; ten at 0.55, five correct: (10 * 0.15 + 10 * 0.05) / 20.
     confidence = np.repeat([0.95, 0.55], 10)
     correct = np.r_[np.arange(10) < 8, np.arange(10) < 5]
     found = Reliability.of(correct, confidence, bins=10)
@@ -28,6 +28,6 @@ def test_honest_confidence_has_almost_no_error() -> None:
     assert overconfident.error == pytest.approx(0.1, abs=0.01)
 
 
-def test_certainty_is_in_the_last_bin_and_nothing_is_none() -> None:
+def test_certainty_is_in_the_last_bin_and_no_epochs_have_no_error() -> None:
     assert Reliability.of(np.array([True]), np.array([1.0])).count[-1] == 1
     assert Reliability.of(np.empty(0, bool), np.empty(0)).error is None

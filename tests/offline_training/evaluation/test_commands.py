@@ -1,4 +1,4 @@
-"""sleep-train evaluate as a user meets it."""
+"""`sleep-train evaluate` as a user runs it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def table(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
-def test_recording_in_numbers_tables_and_pictures(tmp_path: Path, sleep_train: Program) -> None:
+def test_a_recording_gives_numbers_tables_and_pictures(
+    tmp_path: Path, sleep_train: Program
+) -> None:
     path, out = write_night(tmp_path / "night.edf", NIGHT, flat=(3,)), tmp_path / "out"
     (tmp_path / "peer.txt").write_text("\n".join(NIGHT))
     code, printed, err = sleep_train(
@@ -33,8 +35,8 @@ def test_recording_in_numbers_tables_and_pictures(tmp_path: Path, sleep_train: P
         *("--gains", "--baseline", str(default_weights(Gain.UNKNOWN))),
     )
     assert code == 0 and "min left" in err
-    for said in ("unscored by the monitor", "blocks of 10", "training time", "other", "flipped"):
-        assert said in printed
+    for text in ("unscored by the monitor", "blocks of 10", "training time", "other", "flipped"):
+        assert text in printed
     found = json.loads((out / "results.json").read_text())
     assert found["command"].startswith("sleep-train evaluate") and found["seed"] == 0
     first, second = found["networks"]
@@ -65,7 +67,7 @@ def test_noise_curves(tmp_path: Path, sleep_train: Program) -> None:
     assert (out / "noise.png").read_bytes().startswith(PNG)
 
 
-def test_folder_is_pooled_and_seeded(tmp_path: Path, sleep_train: Program) -> None:
+def test_a_folder_is_pooled_and_reproducible(tmp_path: Path, sleep_train: Program) -> None:
     for name, seed in (("a", 1), ("sub/b", 2)):
         write_night(tmp_path / "nights" / f"{name}.edf", ["W", "N2", "N2", "R"], seed=seed)
     pooled = []
@@ -102,10 +104,10 @@ def test_bad_recordings_of_a_folder_are_listed_and_left_out(
     assert err == "error: no recording was evaluated: see above for what is wrong\n"
 
 
-def test_a_recording_that_fails_while_it_is_staged_is_left_out(
+def test_a_recording_that_fails_during_staging_is_left_out(
     tmp_path: Path, sleep_train: Program
 ) -> None:
-    """Its clock jumps by more than a day, which the conditioner refuses."""
+    """The conditioner refuses it because its clock jumps by more than a day."""
     write_night(tmp_path / "b.edf", ["W", "N2"])
     signal = Signal("EEG Fpz-Cz", np.arange(6000) % 100, 100.0)
     stages = [(0.0, 60.0, "Sleep stage N2")]
@@ -115,7 +117,7 @@ def test_a_recording_that_fails_while_it_is_staged_is_left_out(
     assert code == 0 and "left out 1:\n  a  " in printed and "\nb, nothing cut off" in printed
 
 
-def test_wake_far_from_sleep_need_not_count(tmp_path: Path, sleep_train: Program) -> None:
+def test_wake_far_from_sleep_can_be_excluded(tmp_path: Path, sleep_train: Program) -> None:
     texts = [*["W"] * 4, "N2", "?", "R", *["W"] * 3]
     path = write_night(tmp_path / "night.edf", texts)
     (tmp_path / "peer.txt").write_text("\n".join(texts))
@@ -127,8 +129,8 @@ def test_wake_far_from_sleep_need_not_count(tmp_path: Path, sleep_train: Program
             *("--wake-min", wake, "--gains", "--out", str(out)),
         )
         assert code == 0
-        said = "nothing cut off" if wake == "all" else "1 min of wake kept around sleep"
-        assert f"night, {said}" in printed
+        trim = "nothing cut off" if wake == "all" else "1 min of wake kept around sleep"
+        assert f"night, {trim}" in printed
         found[wake] = json.loads((out / "results.json").read_text())
     assert (found["all"]["wake_min"], found["1"]["wake_min"]) == (None, 1.0)
     (label,) = found["1"]["networks"]
@@ -143,10 +145,10 @@ def test_wake_far_from_sleep_need_not_count(tmp_path: Path, sleep_train: Program
     assert part == whole[2:9] and part[0]["epoch"] == "2"
 
 
-def test_people_that_the_weights_were_trained_on_are_told(
+def test_recordings_of_people_in_the_training_set_are_reported(
     tmp_path: Path, sleep_train: Program
 ) -> None:
-    weights = tmp_path / "mine.safetensors"
+    weights = tmp_path / "own.safetensors"
     weights.write_bytes(default_weights(Gain.UNKNOWN).read_bytes())
     card = json.loads(default_weights(Gain.UNKNOWN).with_suffix(".json").read_text())
     card["data"] = {
@@ -159,9 +161,9 @@ def test_people_that_the_weights_were_trained_on_are_told(
         write_night(tmp_path / "nights" / f"{name}.edf", ["W", "N2"], seed=seed)
     arguments = ("evaluate", str(tmp_path / "nights"), "--weights", str(weights))
     code, printed, err = sleep_train(*arguments, "--out", str(tmp_path / "out"))
-    said = "was trained on people of 3 of these 5 recordings (SC4001E0, ST7011J0, shhs1-200001)"
-    assert code == 0 and err.startswith("warning: ") and said in err
-    assert said in " ".join(printed.split())
+    message = "was trained on people of 3 of these 5 recordings (SC4001E0, ST7011J0, shhs1-200001)"
+    assert code == 0 and err.startswith("warning: ") and message in err
+    assert message in " ".join(printed.split())
     (network,) = json.loads((tmp_path / "out" / "results.json").read_text())["networks"].values()
     assert network["trained_on"] == ["SC4001E0", "ST7011J0", "shhs1-200001"]
     card["data"] = {"train_subjects": ["sleep-edf-cassette-02"]}
@@ -175,7 +177,7 @@ def test_bad_input_is_one_line_and_exit_2(tmp_path: Path, sleep_train: Program) 
     broken = tmp_path / "broken.edf"
     broken.write_bytes(b"no recording")
     weights = str(default_weights(Gain.KNOWN))
-    for arguments, said in (
+    for arguments, message in (
         ([str(tmp_path / "missing.edf")], "missing.edf"),
         ([str(broken)], "broken.edf"),
         ([night, "--channel", "EEG Cz"], "EEG Cz"),
@@ -190,7 +192,7 @@ def test_bad_input_is_one_line_and_exit_2(tmp_path: Path, sleep_train: Program) 
     ):
         code, out, err = sleep_train("evaluate", *arguments)
         assert (code, out, err.count("\n")) == (2, "", 1), err
-        assert said in err
+        assert message in err
 
 
 def test_help_shows_an_example(sleep_train: Program) -> None:
@@ -200,7 +202,7 @@ def test_help_shows_an_example(sleep_train: Program) -> None:
 
 
 @pytest.mark.parametrize("gain", Gain)
-def test_costs_are_counted_from_the_real_modules(gain: Gain) -> None:
+def test_costs_are_counted_in_the_real_network(gain: Gain) -> None:
     cost = Cost.of(default_weights(gain))
     assert cost.parameters > 0 and cost.encode_macs > 0 and cost.sequence_macs > 0
     peak_mb = peak_memory_mb()

@@ -1,4 +1,4 @@
-"""Risk-coverage on cases worked out by hand."""
+"""Risk-coverage on cases calculated by hand."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ def test_ties_do_not_depend_on_the_order() -> None:
     assert RiskCoverage.of(correct[::-1], np.full(4, 0.7)).risk == pytest.approx(one.risk)
 
 
-def test_nothing_scored() -> None:
+def test_without_epochs_risk_is_undefined() -> None:
     found = RiskCoverage.of(np.empty(0, bool), np.empty(0))
     assert found.area is None and found.at(1.0) is None
 
 
-def test_abstaining_keeps_what_is_confident() -> None:
+def test_abstaining_keeps_the_confident_epochs() -> None:
     probabilities = np.array(
         [[0.92, 0.02, 0.02, 0.02, 0.02], [0.1, 0.1, 0.6, 0.1, 0.1], [0.55, 0.15, 0.1, 0.1, 0.1]]
     )
     rows = {row.threshold: row for row in abstentions(np.array([0, 2, 2]), probabilities)}
     assert (rows[0.0].n_kept, rows[0.0].accuracy) == (3, pytest.approx(2 / 3))
-    # Two epochs kept, W and N2 both right: kappa 1. One stage only: kappa undefined.
+    # At 0.6 two epochs are kept, W and N2, both correct: kappa is 1. At 0.9 only one stage is left:
+    # kappa is undefined.
     assert (rows[0.6].n_kept, rows[0.6].coverage, rows[0.6].kappa) == (2, pytest.approx(2 / 3), 1)
     assert (rows[0.9].n_kept, rows[0.9].accuracy, rows[0.9].kappa) == (1, 1, None)
     assert (rows[0.95].n_kept, rows[0.95].accuracy) == (0, None)

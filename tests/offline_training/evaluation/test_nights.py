@@ -1,4 +1,4 @@
-"""What is measured is what the monitor says: both tracks, bit for bit."""
+"""Evaluation measures the monitor's own predictions: both tracks, bit for bit."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def test_same_probabilities_as_the_monitor(tmp_path: Path, gain: Gain) -> None:
         state = run.state(pipeline, run.end_utc, ended=True)
     night = ScoredNight.open(path)
     staged = stage_epochs(list(night.epochs(gain)), run.backend, clock)
-    for track, said in ((Track.LIVE, state.live), (Track.REVISED, state.revised)):
-        rows = [one.probabilities or [math.nan] * 5 for one in said]
+    for track, predictions in ((Track.LIVE, state.live), (Track.REVISED, state.revised)):
+        rows = [each.probabilities or [math.nan] * 5 for each in predictions]
         np.testing.assert_array_equal(staged.track(track), np.array(rows))
     assert np.isnan(staged.live[4]).all() and staged.reasons[4] == "flat"
     assert night.stage.tolist() == [0, *[2] * 12, -1, 4]
@@ -47,7 +47,7 @@ def test_most_probable_stage() -> None:
     assert stages_of(probabilities).tolist() == [1, -1]
 
 
-def test_what_cannot_be_compared(tmp_path: Path) -> None:
+def test_recordings_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
     whole = write_night(tmp_path / "night.edf", ["W"])
     with pytest.raises(InputError, match="there is no channel 'EEG Cz'"):
         ScoredNight.open(whole, channels=["EEG Cz"])

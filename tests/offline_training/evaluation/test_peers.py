@@ -1,4 +1,4 @@
-"""Other stagers' hypnograms, from every format, on the recording's epochs."""
+"""Other stagers' hypnograms in every format, on the recording's epochs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_table_with_a_damaged_row(night: ScoredNight, tmp_path: Path, row: str) 
     path = tmp_path / "peer.csv"
     header = "epoch,start_s,stage,live_stage,p_w,p_n1,p_n2,p_n3,p_r,confidence,reason"
     path.write_text(f"{header}\n0,30.0,N2,W,,,,,,,\n{row}")
-    with pytest.raises(InputError, match=r"'' is no stage|must be a number, got '(nan)?'"):
+    with pytest.raises(InputError, match=r"'' is not a stage|must be a number, got '(nan)?'"):
         stages(night, path)
 
 
@@ -55,29 +55,30 @@ def test_edf_hypnogram(night: ScoredNight, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
-    [("0\n1\n2\n3\n4\n-1\n", "is no stage"), ("W\nW\n", "2 lines"), ("", "0 lines")],
+    ("content", "message"),
+    [("0\n1\n2\n3\n4\n-1\n", "is not a stage"), ("W\nW\n", "2 lines"), ("", "0 lines")],
 )
-def test_what_is_no_hypnogram_of_this_night(
-    night: ScoredNight, tmp_path: Path, content: str, said: str
+def test_a_hypnogram_of_another_night_is_refused(
+    night: ScoredNight, tmp_path: Path, content: str, message: str
 ) -> None:
     path = tmp_path / "peer.txt"
     path.write_text(content)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         stages(night, path)
 
 
-def test_spoken_wrongly(night: ScoredNight) -> None:
+def test_a_malformed_option_and_a_missing_file_are_refused(night: ScoredNight) -> None:
     with pytest.raises(InputError, match="NAME=FILE"):
         Peer.read("peer.txt", night)
     with pytest.raises(InputError, match="cannot be read"):
         Peer.read("peer=missing.txt", night)
 
 
-def test_all_are_compared_on_the_same_epochs() -> None:
+def test_all_stagers_are_compared_on_the_same_epochs() -> None:
     truth = [np.array([0, 2, 2, -1]), np.array([3, 3])]
-    ours = [np.array([0, 2, 1, 1]), np.array([3, -1])]
-    theirs = [np.array([-1, 2, 2, 1]), np.array([0, 3])]
-    n_common, (first, second) = on_common_epochs(truth, [ours, theirs])
-    assert n_common == 3  # the expert, we and they: epochs 1 and 2 of the first, 0 of the second
-    assert first.accuracy == pytest.approx(2 / 3) and second.accuracy == pytest.approx(2 / 3)
+    first = [np.array([0, 2, 1, 1]), np.array([3, -1])]
+    second = [np.array([-1, 2, 2, 1]), np.array([0, 3])]
+    n_common, found = on_common_epochs(truth, [first, second])
+    # Scored by the expert and both: epochs 1 and 2 of the first recording, 0 of the second.
+    assert n_common == 3
+    assert [each.accuracy for each in found] == pytest.approx([2 / 3, 2 / 3])

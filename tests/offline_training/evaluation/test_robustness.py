@@ -1,4 +1,4 @@
-"""Noise and gain reach the samples before anything else does, the same way every time."""
+"""Noise and gain change the samples before conditioning, reproducibly."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def staged(night: ScoredNight, gain: Gain, *settings: Setting, seed: int = 0) ->
     return found
 
 
-def test_change_is_made_before_conditioning(night: ScoredNight) -> None:
+def test_samples_are_changed_before_conditioning(night: ScoredNight) -> None:
     plain = list(night.epochs(Gain.KNOWN))
     at = []
 
@@ -57,29 +57,30 @@ def test_change_is_made_before_conditioning(night: ScoredNight) -> None:
 def test_every_setting_is_scored_and_unscored_epochs_are_counted(night: ScoredNight) -> None:
     found = staged(night, Gain.KNOWN, CLEAN_SETTING, Setting(GAIN, 1e-4))
     clean = found[CLEAN_SETTING, "net", Track.LIVE].agreement
-    assert (clean.n_expert, clean.n_scored) == (3, 3)  # one of four epochs the expert left out
-    still = found[Setting(GAIN, 1e-4), "net", Track.LIVE].agreement
-    assert (still.n_expert, still.n_scored) == (3, 0)  # so small that every epoch is flat
+    # The expert left one of four epochs unscored.
+    assert (clean.n_expert, clean.n_scored) == (3, 3)
+    flat = found[Setting(GAIN, 1e-4), "net", Track.LIVE].agreement
+    assert (flat.n_expert, flat.n_scored) == (3, 0)  # The gain makes every epoch flat.
 
 
-def test_flipped_is_staged_alike_and_gain_free_at_any_gain(night: ScoredNight) -> None:
+def test_weights_for_unknown_gain_stage_every_gain_and_sign_alike(night: ScoredNight) -> None:
     settings = [Setting(GAIN, gain) for gain in (1.0, 2.0, -1.0)]
     found = staged(night, Gain.UNKNOWN, *settings)
     confusions = [found[each, "net", Track.REVISED].confusion.tolist() for each in settings]
     assert confusions[0] == confusions[1] == confusions[2]
 
 
-def test_noise_is_the_same_for_the_same_seed_alone(night: ScoredNight) -> None:
-    def probabilities(seed: int, setting: Setting) -> list[int]:
+def test_noise_is_reproducible_and_changes_stages_only_if_loud(night: ScoredNight) -> None:
+    def confusion(seed: int, setting: Setting) -> list[list[int]]:
         found = staged(night, Gain.KNOWN, setting, seed=seed)
         return found[setting, "net", Track.LIVE].confusion.tolist()
 
     clean = staged(night, Gain.KNOWN, CLEAN_SETTING)[CLEAN_SETTING, "net", Track.LIVE]
-    assert probabilities(0, QUIET) == clean.confusion.tolist()
-    assert probabilities(0, LOUD) == probabilities(0, LOUD) != clean.confusion.tolist()
+    assert confusion(0, QUIET) == clean.confusion.tolist()
+    assert confusion(0, LOUD) == confusion(0, LOUD) != clean.confusion.tolist()
 
 
-def test_no_signal_no_ratio(tmp_path: Path, night: ScoredNight) -> None:
+def test_a_recording_without_signal_is_left_out(tmp_path: Path, night: ScoredNight) -> None:
     flat = ScoredNight.open(
         write_night(tmp_path / "flat.edf", ["W", "W", "W"], flat=(0, 1, 2)), name="flat"
     )
@@ -90,4 +91,4 @@ def test_no_signal_no_ratio(tmp_path: Path, night: ScoredNight) -> None:
         settings, [flat, night], networks, 0, SystemClock(), lambda step, steps, line: None
     )
     assert [each.name for each in left_out] == ["flat"]
-    assert {outcome.n_expert for outcome in found.values()} == {3}  # of the other one alone
+    assert {outcome.n_expert for outcome in found.values()} == {3}  # Those of the other night.

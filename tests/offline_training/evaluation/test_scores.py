@@ -1,4 +1,4 @@
-"""Scores against numbers worked out by hand."""
+"""Scores against numbers calculated by hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def one_hot(stages: list[int], confidence: float = 1.0) -> np.ndarray:
     return np.where(np.eye(5)[stages] == 1, confidence, rest).astype(np.float32)
 
 
-def test_perfect_and_unscored() -> None:
+def test_perfect_agreement_ignores_unscored_epochs() -> None:
     truth = np.array([0, 1, 2, 3, 4, -1])
     scores = Scores.of(truth, one_hot([0, 1, 2, 3, 4, 0]))
     found = scores.to_json()
@@ -22,12 +22,13 @@ def test_perfect_and_unscored() -> None:
 
 
 def test_kappa_and_macro_f1_by_hand() -> None:
-    # Expert W W N2 N2, we say W N2 N2 N2: agreement 3/4, by chance (2*1 + 2*3)/16 = 1/2.
+    # Expert W W N2 N2, network W N2 N2 N2: agreement 3/4, by chance (2*1 + 2*3)/16 = 1/2.
     scores = Scores.of(np.array([0, 0, 2, 2]), one_hot([0, 2, 2, 2], confidence=0.95))
     found = scores.to_json()
     assert (found["accuracy"], found["kappa"]) == (0.75, 0.5)
     assert found["f1"] == {"W": 0.667, "N1": None, "N2": 0.8, "N3": None, "R": None}
-    assert scores.calibration_error == pytest.approx(0.2)  # says 0.95, is right 0.75 of the time
+    # Confidence 0.95, accuracy 0.75.
+    assert scores.calibration_error == pytest.approx(0.2)
 
 
 def test_confusion_has_the_expert_by_row() -> None:

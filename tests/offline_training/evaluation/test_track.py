@@ -1,4 +1,4 @@
-"""A track's scores: every epoch counted, known agreement, intervals around it."""
+"""A track's scores: counts of epochs, known agreement, intervals around it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ F64 = np.ndarray
 
 
 def certain(stages: list[int]) -> F64:
-    """Probabilities (n, 5) of these stages; NaN for -1."""
+    """Make probabilities (n, 5) whose top stages are ``stages``; NaN for -1."""
     rows = np.full((len(stages), 5), 0.05)
     rows[np.arange(len(stages)), stages] = 0.8
     rows[np.array(stages) < 0] = np.nan
@@ -27,19 +27,19 @@ def test_every_epoch_is_counted() -> None:
     assert (counts.epochs, counts.compared) == (7, 4)
     assert (counts.unscored_by_monitor, counts.unscored_by_expert) == (2, 2)
     assert counts.unscored_by_both == 1
-    # Expert W W N2 N2, we say W N2 N2 N2: agreement 3/4, by chance 1/2.
+    # Expert W W N2 N2, monitor W N2 N2 N2: agreement 3/4, by chance 1/2.
     assert found.agreement.accuracy == 0.75 and found.agreement.kappa == 0.5
     assert found.agreement.n_expert == 5
     assert found.reliability.error == pytest.approx(0.05)
     assert found.positives == {"W": 2, "N1": 0, "N2": 2, "N3": 0, "R": 0}
 
 
-def test_intervals_enclose_the_figures_and_json_is_json() -> None:
+def test_intervals_enclose_the_scores_and_the_json_is_valid() -> None:
     random = np.random.default_rng(0)
     truth = np.repeat(random.integers(0, 5, 100), 5)
-    said = np.where(random.random(500) < 0.8, truth, random.integers(0, 5, 500))
+    staged = np.where(random.random(500) < 0.8, truth, random.integers(0, 5, 500))
     for groups in (np.zeros(500), np.repeat(np.arange(20), 25)):
-        found = TrackScores.of(truth, certain(said.tolist()), groups)
+        found = TrackScores.of(truth, certain(staged.tolist()), groups)
         for name, value in (
             ("accuracy", found.agreement.accuracy),
             ("kappa", found.agreement.kappa),
@@ -57,7 +57,7 @@ def test_a_stage_that_nobody_used_has_no_interval() -> None:
     assert found.intervals["accuracy"] is not None
 
 
-def test_nothing_compared_is_no_error() -> None:
+def test_no_compared_epoch_is_not_an_error() -> None:
     found = TrackScores.of(np.full(3, -1), certain([-1, 1, 1]), np.zeros(3))
     assert found.agreement.accuracy is None and found.risk_coverage.area is None
     json.dumps(found.to_json(), allow_nan=False)
