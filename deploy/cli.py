@@ -10,7 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
-# Before torch is imported, as the monitor itself does.
+# These must be set before torch is imported, as in `monitor.cli`: with more threads than free
+# cores, one matrix product can take seconds, and threads that spin take cores from other programs.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -24,8 +25,8 @@ from monitor.errors import InputError, MonitorError
 from monitor.staging.chain import AUTO, BACKENDS
 
 if TYPE_CHECKING:
-    # Imported where it is used, like all that takes long.
-    from deploy.parity import Parity, Verdict
+    # At run time, functions import what takes long to import, so that --help is quick.
+    from deploy.parity import Parity, ParityVerdict
 
 app = typer.Typer(
     help="Bring the monitor to the hardware it runs on.",
@@ -37,15 +38,19 @@ app = typer.Typer(
 benchmark = typer.Typer(help="Measure the monitor on this machine.", no_args_is_help=True)
 app.add_typer(benchmark, name="benchmark")
 
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")]
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", help="Also write the figures to this file.")
+]
 WeightsOption = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Other weights than the two that ship (.safetensors)."),
+    typer.Option(metavar="FILE", help="Weights (.safetensors) instead of the default ones."),
 ]
-GainOption = Annotated[Gain | None, typer.Option(help="Only these of the two that ship.")]
+GainOption = Annotated[Gain | None, typer.Option(help="Only the default weights for this gain.")]
 ExportedOption = Annotated[
     Path | None,
-    typer.Option(metavar="FOLDER", help="Where sleep-monitor looks. Default: its own setting."),
+    typer.Option(
+        metavar="FOLDER", help="Folder for the files. Default: where sleep-monitor looks for them."
+    ),
 ]
 
 
@@ -53,7 +58,7 @@ ExportedOption = Annotated[
 def export(
     weights: WeightsOption = None, gain: GainOption = None, exported: ExportedOption = None
 ) -> None:
-    """Export the network to ONNX, so that it runs without PyTorch. Kept only if it stages alike.
+    """Export the network to ONNX, so that it runs without PyTorch. Kept only if it stages the same.
 
     Example: sleep-deploy export
     """
@@ -61,9 +66,9 @@ def export(
 
     console, folder = _console(), _exported(exported)
     for each in _weights(weights, gain):
-        console.print(f"Exporting {each.name} to {folder}: some 20 s", soft_wrap=True)
-        _tell_parity(console, export_onnx(each, folder))
-    console.print("sleep-monitor uses it from its next start on, unless a GPU is faster")
+        console.print(f"Exporting {each.name} to {folder}: about 20 s", soft_wrap=True)
+        _print_parity(console, export_onnx(each, folder))
+    console.print("sleep-monitor uses the export from its next start, unless it finds a GPU")
 
 
 @app.command("build-engine")
@@ -71,9 +76,9 @@ def build_engine(
     weights: WeightsOption = None,
     gain: GainOption = None,
     exported: ExportedOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Also where there is one.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Build again what is up to date.")] = False,
 ) -> None:
-    """Build what an NVIDIA GPU runs: CUDA, and TensorRT engines. Kept only if they stage alike.
+    """Prepare an NVIDIA GPU: half precision, TensorRT engines. Kept only if they stage the same.
 
     Example: sleep-deploy build-engine
     """
@@ -83,7 +88,7 @@ def build_engine(
     for each in _weights(weights, gain):
         console.print(f"Building for {each.name} in {folder}", soft_wrap=True)
         for parity in build_engines(each, folder, force, console.print):
-            _tell_parity(console, parity)
+            _print_parity(console, parity)
 
 
 @app.command()
@@ -93,7 +98,7 @@ def parity(
     exported: ExportedOption = None,
     json_path: JsonOption = None,
 ) -> None:
-    """Does every backend stage real sleep as PyTorch does? Exit status 1 if one does not.
+    """Compare every backend with PyTorch on real sleep. Exit status 1 if one stages differently.
 
     Example: sleep-deploy parity --json parity.json
     """
@@ -109,7 +114,7 @@ def parity(
         failed |= any(verdict.failed for verdict in verdicts)
     _write(figures, json_path)
     if failed:
-        raise MonitorError("not every backend stages as PyTorch does: see the table")
+        raise MonitorError("a backend stages differently from PyTorch: see FAILED in the table")
 
 
 @benchmark.command()
@@ -117,11 +122,11 @@ def night(
     hours: Annotated[float, typer.Option(min=0.01, help="Length of the night.")] = 8.0,
     sfreq: Annotated[int, typer.Option(metavar="HZ", min=80, help="Its sampling rate.")] = 100,
     backend: Annotated[
-        str, typer.Option(metavar="NAME", help="What runs the network, as sleep-monitor has it.")
+        str, typer.Option(metavar="NAME", help="Backend, as in sleep-monitor --backend.")
     ] = "auto",
     json_path: JsonOption = None,
 ) -> None:
-    """Time a whole night at --speed max: seconds, peak memory, staging per epoch.
+    """Time a whole night at --speed max: seconds, peak memory, staging of an epoch.
 
     Example: sleep-deploy benchmark night --hours 8 --sfreq 256
     """
@@ -138,7 +143,7 @@ def latency(
     epochs: Annotated[int, typer.Option(min=1, help="How many epochs to time.")] = 60,
     json_path: JsonOption = None,
 ) -> None:
-    """Time an epoch's way from its last sample to another app. At --speed 1 an epoch takes 30 s.
+    """Time an epoch's delay from its last sample to another app. --speed 1 takes 30 s an epoch.
 
     Example: sleep-deploy benchmark latency --speed 1 --epochs 60
     """
@@ -151,12 +156,12 @@ def latency(
 @benchmark.command()
 def live(
     sleepers: Annotated[
-        str, typer.Option(metavar="N,N,...", help="How many people at once; each is measured.")
+        str, typer.Option(metavar="N,N,...", help="Numbers of people; each number is measured.")
     ] = "1,4,16,64",
-    minutes: Annotated[float, typer.Option(min=0.6, help="How long each is measured.")] = 5.0,
+    minutes: Annotated[float, typer.Option(min=0.6, help="Duration of each measurement.")] = 5.0,
     json_path: JsonOption = None,
 ) -> None:
-    """Monitor several people live over LSL: how late a stage is, CPU, memory, handles, threads.
+    """Monitor several people live over LSL: delay of a stage, CPU, memory, handles, threads.
 
     Example: sleep-deploy benchmark live --sleepers 1,4,16,64 --minutes 5
     """
@@ -166,7 +171,8 @@ def live(
     counts = _numbers("--sleepers", sleepers)
     results = [asdict(benchmark_live(count, minutes)) for count in counts]
     table = Table("figure", *(["value"] * len(results)))
-    for name in results[0]:
+    # The number of people first: it heads its column.
+    for name in sorted(results[0], key=lambda name: name != "sleepers"):
         table.add_row(name, *(_text(result[name]) for result in results))
     Console().print(table)
     _write(results, json_path)
@@ -174,29 +180,30 @@ def live(
 
 @benchmark.command()
 def soak(
-    minutes: Annotated[float, typer.Option(min=0.6, help="How long.")] = 60.0,
+    minutes: Annotated[float, typer.Option(min=0.6, help="Duration of the measurement.")] = 60.0,
     plot: Annotated[
         Path | None, typer.Option(help="Draw memory, handles and threads to this PNG file.")
     ] = None,
     json_path: JsonOption = None,
 ) -> None:
-    """Monitor one person live for long: does memory grow, are handles or threads left behind?
+    """Monitor one person live for a long time, to see if memory, handles or threads grow.
 
     Example: sleep-deploy benchmark soak --minutes 60 --plot soak.png
     """
-    from deploy.live_benchmark import Usage, benchmark_soak, draw_soak
+    from deploy.live_benchmark import benchmark_soak, draw_soak
+    from deploy.usage import Usage
 
     _check_file("--json", json_path)
     _check_file("--plot", plot)
     console = Console()
 
-    def tell(usage: Usage) -> None:
+    def report(usage: Usage) -> None:
         console.print(
             f"{usage.rss_mb:.1f} MB, {usage.handles} handles, {usage.threads} threads, "
             f"{usage.cpu_s:.1f} s of CPU"
         )
 
-    result = benchmark_soak(minutes, tell)
+    result = benchmark_soak(minutes, report)
     if plot is not None:
         draw_soak(result, plot)
     figures = asdict(result)
@@ -214,13 +221,13 @@ def backends(
         list[str] | None, typer.Option(metavar="NAME", help="Only this one; can be repeated.")
     ] = None,
     batches: Annotated[
-        str, typer.Option(metavar="N,N,...", help="How many epochs at once; each is measured.")
+        str, typer.Option(metavar="N,N,...", help="Batch sizes in epochs; each size is measured.")
     ] = "1,4,16,64",
     weights: WeightsOption = None,
     exported: ExportedOption = None,
     json_path: JsonOption = None,
 ) -> None:
-    """Time every backend on this machine, beside what the machine can do at best.
+    """Time every backend on this machine, and compare it with the machine's best rates.
 
     Example: sleep-deploy benchmark backends --backend onnx --backend torch --batches 1,16
     """
@@ -247,16 +254,16 @@ def _check_backends(names: Sequence[str], known: Sequence[str]) -> None:
 
 
 def _console() -> Console:
-    """What is in square brackets is what it is: a path may hold them."""
+    """Return a console without markup, because a path may contain square brackets."""
     return Console(markup=False, highlight=False)
 
 
 def _weights(weights: Path | None, gain: Gain | None) -> list[Path]:
-    """Those that were asked for or are configured, else all that ship."""
+    """Return the weights of the options or the settings; if there are none, all default ones."""
     from monitor.config import read_settings
 
     if weights is not None and gain is not None:
-        raise InputError("--weights and --gain: give one of them, weights are for one gain")
+        raise InputError("--weights and --gain: use only one of them, weights are for one gain")
     if gain is None and (weights := weights or read_settings().weights) is not None:
         return [weights]
     return [default_weights(each) for each in ([gain] if gain is not None else Gain)]
@@ -268,14 +275,14 @@ def _exported(exported: Path | None) -> Path:
     return exported or read_settings().exported or default_exported_folder()
 
 
-def _tell_parity(console: Console, parity: Parity) -> None:
+def _print_parity(console: Console, parity: Parity) -> None:
     console.print(
-        f"  {parity.backend}: {parity.label_agreement:.2%} of the labels as by PyTorch, "
-        f"probabilities within {parity.largest_difference:.1e}"
+        f"  {parity.backend}: {parity.label_agreement:.2%} of the labels are PyTorch's, "
+        f"probabilities differ by at most {parity.largest_difference:.1e}"
     )
 
 
-def _parity_table(weights: Path, verdicts: list[Verdict]) -> Table:
+def _parity_table(weights: Path, verdicts: list[ParityVerdict]) -> Table:
     from deploy.parity import MAX_DIFFERENCE, MIN_AGREEMENT
 
     contract = read_contract(weights)
@@ -283,19 +290,19 @@ def _parity_table(weights: Path, verdicts: list[Verdict]) -> Table:
         "backend",
         "runs on, or why not",
         title=f"{contract.full_name} against PyTorch in float32",
-        caption=f"Must: {MIN_AGREEMENT:.1%} of the labels the same, no probability off by more "
-        f"than {MAX_DIFFERENCE:g}",
+        caption=f"To pass: {MIN_AGREEMENT:.1%} of the labels the same, no probability different by "
+        f"more than {MAX_DIFFERENCE:g}",
     )
     for column in ("labels", "difference", ""):
         table.add_column(column, justify="right")
     for each in verdicts:
-        word = "FAILED" if each.failed else "passed" if each.available else "not here"
+        verdict = "FAILED" if each.failed else "passed" if each.available else "not here"
         if (parity := each.parity) is None:
-            table.add_row(each.backend, each.trouble, "-", "-", word)
+            table.add_row(each.backend, each.trouble, "-", "-", verdict)
         else:
             difference = f"{parity.largest_difference:.1e}"
             labels = f"{parity.label_agreement:.2%}"
-            table.add_row(each.backend, parity.runs_on, labels, difference, word)
+            table.add_row(each.backend, parity.runs_on, labels, difference, verdict)
     return table
 
 
@@ -305,12 +312,12 @@ def _numbers(option: str, text: str) -> list[int]:
     except ValueError:
         numbers = []
     if not numbers or min(numbers) < 1:
-        raise InputError(f"{option} {text}: write numbers from 1 on, such as 1,4,16")
+        raise InputError(f"{option} {text}: must be whole numbers of at least 1, such as 1,4,16")
     return numbers
 
 
 def _check_file(option: str, path: Path | None) -> None:
-    """Before anything is measured."""
+    """Check that ``path`` can be written, before a long measurement and not after it."""
     if path is None:
         return
     existed = path.exists()
