@@ -18,7 +18,7 @@ MEASURE, MEASURED, STOP = "measure", "measured", "stop"
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class StageArrival:
     """A live stage that arrived. ``delay_s`` counts from the epoch's end by its own timestamps."""
 
     session: str
@@ -30,7 +30,7 @@ class Arrival:
 class Received:
     """The live stages that arrived, and the lost samples of each session that ended."""
 
-    stages: list[Arrival]
+    stages: list[StageArrival]
     lost_by_session: dict[str, int]
 
     @property
@@ -68,7 +68,7 @@ def listen(parent: Connection, url: str) -> None:
 
     parent.send("ready")
     threading.Thread(target=obey, daemon=True).start()
-    stages: list[Arrival] = []
+    stages: list[StageArrival] = []
     lost: dict[str, int] = {}
     for event, _ in Follower(url, notice=lambda text: None, stop=stop):
         now_s, session = time.time(), session_id_of(event)
@@ -78,5 +78,5 @@ def listen(parent: Connection, url: str) -> None:
             lost[session] = event.data["samples"]["lost"]
         elif event.data.get("track") == Track.LIVE and measuring.is_set():
             delay_s = now_s - event.time.timestamp()
-            stages.append(Arrival(session, event.data["epoch_index"], delay_s))
+            stages.append(StageArrival(session, event.data["epoch_index"], delay_s))
     parent.send(Received(stages, lost))
