@@ -13,9 +13,9 @@ from monitor.types import F32, Bool
 
 
 class EagerBackend:
-    """One thread, no slices, every epoch of the context revised, PyTorch's defaults for the rest.
+    """The network in one thread, without slices, with PyTorch's defaults for the rest.
 
-    ``revised`` is (n, L, 5): unlike other backends, it also has the epochs that are final.
+    ``revised`` is (n, L, 5): unlike other backends, it revises the epochs that are final too.
     """
 
     name = "eager"

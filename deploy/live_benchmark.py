@@ -51,7 +51,7 @@ class StageDelays:
 
 @dataclass(frozen=True, slots=True)
 class LiveBenchmark(StageDelays):
-    """``sleepers`` people who are monitored by one process.
+    """Several people, ``sleepers`` in all, who are monitored by one process.
 
     - ``monitor_cpu``, ``headbands_cpu``: seconds of CPU a second; two busy cores are 2.0.
     - Other resources are those of the monitor at the end. None if they could not be measured.
@@ -68,7 +68,7 @@ class LiveBenchmark(StageDelays):
 
 @dataclass(frozen=True, slots=True)
 class SoakBenchmark(StageDelays):
-    """One person who is monitored for a long time, to see whether any resource grows.
+    """A person who is monitored for a long time, to see whether any resource grows.
 
     ``by_minute`` has the usage of every minute. ``first`` is that after the second minute, when
     every part of the monitor has run once. None if nothing could be measured.

@@ -425,7 +425,7 @@ def attention_mask(scored: Tensor, causal: bool) -> Tensor:
 
 
 class SequenceStack(nn.Module):
-    """One stream's cross-encoder layers over a sequence of epoch embeddings (B, L, D).
+    """The cross-encoder layers of one stream, over a sequence of epoch embeddings (B, L, D).
 
     With ``other``, every layer makes its cross-attention's keys and values from that sequence
     itself, not from another layer's output.

@@ -105,7 +105,7 @@ def padded(n: int) -> int:
 
 
 class _Batch:
-    """One batch size: the buffers of its inputs and outputs and, on a GPU, the captured graph."""
+    """A batch size: the buffers of its inputs and outputs and, on a GPU, the captured graph."""
 
     def __init__(
         self, function: TensorFunction, device: torch.device, inputs: _Inputs, size: int
