@@ -14,6 +14,7 @@ import pytest
 from deploy import cli
 from deploy.live_benchmark import SoakBenchmark, benchmark_live, draw_soak
 from deploy.live_headbands import confined_lsl
+from deploy.live_listener import Received, StageArrival
 from deploy.usage import Usage, usage
 
 needs_unix = pytest.mark.skipif(sys.platform == "win32", reason="needs the commands sleep and true")
@@ -46,6 +47,14 @@ def test_lsl_is_confined_to_this_machine(tmp_path: Path) -> None:
     texts = [Path(confined_lsl(tmp_path)["LSLAPICFG"]).read_text() for _ in range(2)]
     assert all("ResolveScope = machine" in text for text in texts)
     assert texts[0] != texts[1]
+
+
+def test_missing_epochs_and_lost_samples_are_counted_for_each_session() -> None:
+    arrivals = [("a", 3), ("a", 6), ("b", 0), ("b", 1)]  # Epochs 4 and 5 of session a are missing.
+    stages = [StageArrival(session, index, 0.05) for session, index in arrivals]
+    received = Received(stages, {"a": 7, "b": 2})
+    assert (received.missing, received.lost) == (2, 9)
+    assert received.delay_ms(50) == pytest.approx(50.0)
 
 
 def test_a_soak_is_drawn(tmp_path: Path) -> None:
