@@ -1,4 +1,4 @@
-"""How fast each backend stages on this machine, beside what the machine can do at best."""
+"""Measure the speed of each backend on this machine, next to the machine's best rates."""
 
 from __future__ import annotations
 
@@ -24,17 +24,21 @@ from monitor.errors import MonitorError
 from monitor.staging.backend import checked_contract
 
 ON_GPU = ("cuda", "tensorrt", "eager-cuda")
+
+# As in the monitor: see `monitor.cli`.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 @dataclass(frozen=True, slots=True)
 class BackendBenchmark:
-    """``figures``, or why there are none in ``unavailable``.
+    """A backend's ``figures``; if it could not be measured, the reason in ``unavailable``.
 
-    ``times_floor``: how many times as long as the arithmetic alone an epoch of one sleeper takes;
-    ``gflops`` and ``batch_times_floor`` the arithmetic's rate and the same for each batch. The
-    arithmetic alone runs at the best rate measured for matrix products: of one thread or, where
-    the backend kept more than one busy, of all; on a GPU, of its best dtype.
+    - ``times_floor``: duration of one sleeper's epoch, divided by the floor: the time that its
+      operations need at the machine's best rate of matrix products. This rate is that of one
+      thread; if the backend kept more than one core busy, of all threads; on a GPU, of its fastest
+      dtype.
+    - ``gflops``, ``batch_times_floor``: the rate of operations, and duration over floor, for each
+      batch size.
     """
 
     backend: str
@@ -47,8 +51,10 @@ class BackendBenchmark:
 
 @dataclass(frozen=True, slots=True)
 class BackendsBenchmark:
-    """Every backend on one machine, the plain eager network last. ``load``: the machine's load
-    average before anything was measured, None on Windows."""
+    """Every backend on one machine, the plain network last.
+
+    ``load`` is the machine's load average before the measurement; None on Windows.
+    """
 
     machine: str
     load: float | None
@@ -62,18 +68,18 @@ def benchmark_backends(
     weights: Path,
     exported: Path,
     batches: Sequence[int],
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     seconds: float = 2.0,
 ) -> BackendsBenchmark:
-    """Measure each of ``backends`` and the plain eager network, in a process of its own each.
+    """Measure each of ``backends`` and the plain network, each in a process of its own.
 
     Parameters
     ----------
     backends : any of `monitor.staging.chain.BACKENDS`.
-    weights, exported : as the backends' constructors take them.
-    batches : how many epochs to stage at a time.
-    tell : told what is being measured.
-    seconds : how long each figure is measured.
+    weights, exported : as for `monitor.staging.chain.open_backend`.
+    batches : numbers of epochs to stage at a time.
+    report : called with a line of text before each measurement.
+    seconds : duration of each measurement.
 
     Raises
     ------
@@ -84,19 +90,19 @@ def benchmark_backends(
     """
     contract = checked_contract(weights)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    tell("measuring the machine's ceilings")
-    answer = _run("deploy.ceilings", [str(weights), str(seconds)], {"OMP_NUM_THREADS": None})
-    if isinstance(answer, str):
-        raise MonitorError(f"the machine's ceilings could not be measured: {answer}")
-    ceilings = TypeAdapter(Ceilings).validate_python(answer)
-    tell("conditioning the excerpt")
+    report("measuring the machine's ceilings")
+    result = _run("deploy.ceilings", [str(weights), str(seconds)], {"OMP_NUM_THREADS": None})
+    if isinstance(result, str):
+        raise MonitorError(f"the machine's ceilings could not be measured: {result}")
+    ceilings = TypeAdapter(Ceilings).validate_python(result)
+    report("conditioning the excerpt")
     epochs_uv, scored = excerpt_epochs(contract.gain)
     results = []
     with tempfile.TemporaryDirectory() as folder:
         night = Path(folder) / "night.npz"
         np.savez(night, epochs_uv=epochs_uv, scored=scored)
         for name in [*backends, "eager", *(["eager-cuda"] if ceilings.gpu else [])]:
-            tell(f"measuring {name}")
+            report(f"measuring {name}")
             request = {
                 "name": name,
                 "weights": str(weights),
@@ -104,10 +110,10 @@ def benchmark_backends(
                 "night": str(night),
                 "batches": list(batches),
                 "seconds": seconds,
-                "began_s": time.monotonic(),  # one clock for all processes of the machine
+                "began_s": time.monotonic(),  # All processes of the machine share this clock.
             }
-            answer = _run("deploy.backend_process", [json.dumps(request)], _ONE_THREAD)
-            results.append(_judge(name, answer, ceilings))
+            result = _run("deploy.backend_process", [json.dumps(request)], _ONE_THREAD)
+            results.append(_judge(name, result, ceilings))
     model = contract.full_name
     return BackendsBenchmark(_machine(), load, model, ceilings, results)
 
@@ -115,23 +121,26 @@ def benchmark_backends(
 def _run(
     module: str, arguments: list[str], environment: Mapping[str, str | None]
 ) -> dict[str, Any] | str:
-    """What ``module`` prints as JSON in its last line, or in words why it failed."""
-    settings = {k: v for k, v in {**os.environ, **environment}.items() if v is not None}
+    """Run ``module`` in ``environment``, where None removes a variable.
+
+    Returns the JSON object that it prints in its last line; if it fails, the reason in words.
+    """
+    variables = {k: v for k, v in {**os.environ, **environment}.items() if v is not None}
     command = [sys.executable, "-m", module, *arguments]
-    run = subprocess.run(command, env=settings, capture_output=True, text=True)
+    run = subprocess.run(command, env=variables, capture_output=True, text=True)
     if run.returncode:
-        said = run.stderr.strip().splitlines() or [f"ended with status {run.returncode}"]
-        return said[-1]
-    answer: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-    return answer
+        errors = run.stderr.strip().splitlines() or [f"ended with status {run.returncode}"]
+        return errors[-1]
+    result: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    return result
 
 
-def _judge(name: str, answer: dict[str, Any] | str, ceilings: Ceilings) -> BackendBenchmark:
-    if isinstance(answer, str):
-        return BackendBenchmark(name, f"failed while it was measured: {answer}")
-    if "unavailable" in answer:
-        return BackendBenchmark(name, answer["unavailable"])
-    figures = TypeAdapter(Figures).validate_python(answer["figures"])
+def _judge(name: str, result: dict[str, Any] | str, ceilings: Ceilings) -> BackendBenchmark:
+    if isinstance(result, str):
+        return BackendBenchmark(name, f"failed while it was measured: {result}")
+    if "unavailable" in result:
+        return BackendBenchmark(name, result["unavailable"])
+    figures = TypeAdapter(Figures).validate_python(result["figures"])
     work = ceilings.work
     operations = work.encode + (work.plain_stage if name.startswith("eager") else work.stage)
 
@@ -155,6 +164,7 @@ def _judge(name: str, answer: dict[str, Any] | str, ceilings: Ceilings) -> Backe
 
 def _machine() -> str:
     processor = platform.processor() or platform.machine()
+    # On Linux, platform.processor() is empty or only the architecture; psutil has no name either.
     info = Path("/proc/cpuinfo")
     if info.exists():
         names = [line for line in info.read_text().splitlines() if line.startswith("model name")]

@@ -1,6 +1,6 @@
-"""One backend, measured in a process of its own: start-up, memory and imports are its alone.
+"""Measure one backend in a process of its own, so that start-up, memory and imports are its alone.
 
-Imports nothing that a bedside box would not: what it imports is measured.
+This module imports only what the monitor itself imports: its imports count in the measurement.
 """
 
 from __future__ import annotations
@@ -22,23 +22,28 @@ from monitor.staging.chain import open_backend
 from monitor.types import F32, Bool
 
 SLEEPERS = 16
-"""So many are staged by a thread each and by one batch, to see which serves more."""
+"""Number of sleepers that are staged once by a thread each and once in one batch, to compare."""
 
 MAX_REPEATS = 2000
+"""Maximum number of repetitions of a measurement, however fast the machine is."""
 
 _EAGER = {"eager": "cpu", "eager-cuda": "cuda"}
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
+    """The spread of repeated times."""
+
     median_ms: float
     p99_ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """Of encoding and staging ``batch`` epochs at a time, full context each. ``cores``: CPU time
-    over wall time."""
+    """The rate of encoding and staging ``batch`` epochs at a time, each with full context.
+
+    ``cores`` is CPU time over wall time.
+    """
 
     batch: int
     epochs_per_s: float
@@ -47,8 +52,7 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """Epochs a second for ``sleepers`` at once: a thread each that stages an epoch at a time, or
-    all of them staged in one batch."""
+    """Epochs a second for ``sleepers`` at once: by a thread for each sleeper, or in one batch."""
 
     sleepers: int
     threads_epochs_per_s: float
@@ -57,14 +61,16 @@ class Sharing:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a backend takes.
+    """The time and memory that a backend needs.
 
-    ``startup_s``: from the start of the process, Python included, until its first epoch is staged;
-    ``load_s`` of it for the backend's own imports and loading, ``first_epoch_ms`` for that epoch,
-    whose context is itself alone. ``first_full_ms``: the first staging with full context.
-    ``memory_mb`` and ``peak_mb`` (None outside Linux): memory after one sleeper's epochs, and the
-    most until then. ``encode``, ``stage`` and ``epoch``, which is both: one epoch of one sleeper,
-    full context. ``cores``: CPU time over wall time of these.
+    - ``startup_s``: from the start of the process, Python included, until the first epoch is
+      staged. ``load_s``: the part for the backend's imports and loading. ``first_epoch_ms``: the
+      part for that epoch, whose context is itself alone.
+    - ``first_full_ms``: the first staging with full context.
+    - ``memory_mb``, ``peak_mb``: resident memory after one sleeper's epochs, and its maximum until
+      then. None outside Linux.
+    - ``encode``, ``stage``, ``epoch`` (both): one epoch of one sleeper with full context.
+      ``cores``: CPU time over wall time of these.
     """
 
     runs_on: str
@@ -83,18 +89,18 @@ class Figures:
     sharing: Sharing
 
 
-class _Night:
-    """Consecutive epochs, and full contexts that end with each of them in turn."""
+class _Contexts:
+    """Full contexts of consecutive epochs; each starts one epoch later than the one before."""
 
     def __init__(self, backend: Backend, epochs_uv: F32, scored: Bool) -> None:
         self._epochs_uv, self._scored = epochs_uv, scored
         self._embeddings = np.zeros((scored.size, backend.contract.embedding_dim), np.float32)
-        for at in np.flatnonzero(scored):  # one by one: memory is that of one sleeper
+        for at in np.flatnonzero(scored):  # One by one, as for one sleeper: memory is measured.
             self._embeddings[at] = backend.encode(epochs_uv[at : at + 1])[0]
         self._length = min(scored.size, backend.contract.context_epochs)
 
     def batch(self, n: int, first: int = 0) -> tuple[F32, F32, Bool]:
-        """The newest epoch (n, 3000), embeddings (n, L, E) and scored (n, L) of ``n`` contexts."""
+        """Return ``n`` contexts: newest epochs (n, 3000), embeddings (n, L, E), scored (n, L)."""
         n_contexts = self._scored.size - self._length + 1
         begins = np.arange(first, first + n) % n_contexts
         at = begins[:, np.newaxis] + np.arange(self._length)  # (n, L)
@@ -110,10 +116,19 @@ def measure(
     seconds: float,
     began_s: float,
 ) -> Figures:
-    """Measure the backend ``name`` on ``night`` (.npz of epochs_uv, scored), ``seconds`` a figure.
+    """Measure the backend ``name``.
 
-    ``began_s`` is when the process was started, by `time.monotonic`. Raises
-    `BackendUnavailableError` if this machine does not have the backend.
+    Parameters
+    ----------
+    night : .npz file of ``epochs_uv`` and ``scored``, as `deploy.parity.excerpt_epochs` returns.
+    batches : numbers of epochs to stage at a time.
+    seconds : duration of each measurement.
+    began_s : `time.monotonic` at the start of the process.
+
+    Raises
+    ------
+    BackendUnavailableError
+        This machine cannot run the backend.
     """
     with np.load(night) as arrays:
         epochs_uv, scored = arrays["epochs_uv"], arrays["scored"]
@@ -123,7 +138,7 @@ def measure(
     backend.stage(backend.encode(epochs_uv[:1])[:, np.newaxis], scored[:1, np.newaxis])
     staged_s = time.monotonic()
 
-    contexts = _Night(backend, epochs_uv, scored)
+    contexts = _Contexts(backend, epochs_uv, scored)
     first_full_s = _step_s(backend, *contexts.batch(1))[1]
     steps, cores = _steps_s(backend, contexts, 1, seconds)
     memory_mb, peak_mb = _memory_mb("VmRSS"), _memory_mb("VmHWM")
@@ -148,14 +163,14 @@ def measure(
 
 def _open(name: str, weights: Path, exported: Path) -> Backend:
     if name in _EAGER:
-        from deploy.eager import Eager
+        from deploy.eager import EagerBackend
 
-        return Eager(weights, _EAGER[name])
+        return EagerBackend(weights, _EAGER[name])
     return open_backend(name, weights, exported)
 
 
 def _step_s(backend: Backend, epochs_uv: F32, embeddings: F32, scored: Bool) -> tuple[float, float]:
-    """Seconds to encode and to stage these."""
+    """Return the seconds that encoding and staging took."""
     began_s = time.perf_counter()
     backend.encode(epochs_uv)
     encoded_s = time.perf_counter()
@@ -164,10 +179,10 @@ def _step_s(backend: Backend, epochs_uv: F32, embeddings: F32, scored: Bool) -> 
 
 
 def _steps_s(
-    backend: Backend, contexts: _Night, batch: int, seconds: float
+    backend: Backend, contexts: _Contexts, batch: int, seconds: float
 ) -> tuple[np.ndarray, float]:
-    """Seconds of each encoding and staging, (n, 2), the first left out, and cores busy."""
-    _step_s(backend, *contexts.batch(batch))
+    """Return the seconds of each encoding and staging, (n, 2), and the number of busy cores."""
+    _step_s(backend, *contexts.batch(batch))  # The first step of a batch size includes set-up.
     steps: list[tuple[float, float]] = []
     cpu_s, began_s = time.process_time(), time.perf_counter()
     while not steps or (time.perf_counter() - began_s < seconds and len(steps) < MAX_REPEATS):
@@ -180,15 +195,15 @@ def _spread(times_s: np.ndarray) -> Spread:
     return Spread(1e3 * float(np.median(times_s)), 1e3 * float(np.percentile(times_s, 99)))
 
 
-def _throughput(backend: Backend, contexts: _Night, batch: int, seconds: float) -> Throughput:
+def _throughput(backend: Backend, contexts: _Contexts, batch: int, seconds: float) -> Throughput:
     steps, cores = _steps_s(backend, contexts, batch, seconds)
     return Throughput(batch, batch / float(np.median(steps.sum(axis=1))), cores)
 
 
-def _sharing(backend: Backend, contexts: _Night, seconds: float) -> Sharing:
+def _sharing(backend: Backend, contexts: _Contexts, seconds: float) -> Sharing:
     ready = Barrier(SLEEPERS + 1)
 
-    def one_sleeper(sleeper: int) -> int:
+    def stage_one_sleeper(sleeper: int) -> int:
         inputs = contexts.batch(1, first=sleeper)
         _step_s(backend, *inputs)
         ready.wait()
@@ -199,7 +214,7 @@ def _sharing(backend: Backend, contexts: _Night, seconds: float) -> Sharing:
         return n
 
     with ThreadPoolExecutor(SLEEPERS) as threads:
-        staged = [threads.submit(one_sleeper, sleeper) for sleeper in range(SLEEPERS)]
+        staged = [threads.submit(stage_one_sleeper, sleeper) for sleeper in range(SLEEPERS)]
         ready.wait()
         began_s = time.perf_counter()
         n_epochs = sum(each.result() for each in staged)
@@ -209,7 +224,11 @@ def _sharing(backend: Backend, contexts: _Night, seconds: float) -> Sharing:
 
 
 def _memory_mb(field: str) -> float | None:
-    """From /proc: the peak that getrusage gives may be that of the process before the exec."""
+    """Read ``field`` of this process's status, in MiB; None where there is no /proc.
+
+    psutil would do for VmRSS alone: it has no peak on Linux, and importing it would add 2 MB to the
+    memory that is measured. The peak of getrusage may be that of the process before the exec.
+    """
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -219,12 +238,12 @@ def _memory_mb(field: str) -> float | None:
 
 
 def main(request: str) -> dict[str, Any]:
-    """Answer a request in JSON: what `measure` wants, paths as text."""
-    wanted = json.loads(request)
+    """Run `measure`. ``request`` is a JSON object of its arguments, with paths as text."""
+    arguments = json.loads(request)
     for path in ("weights", "exported", "night"):
-        wanted[path] = Path(wanted[path])
+        arguments[path] = Path(arguments[path])
     try:
-        return {"figures": asdict(measure(**wanted))}
+        return {"figures": asdict(measure(**arguments))}
     except BackendUnavailableError as exc:
         return {"unavailable": str(exc)}
 

@@ -1,4 +1,4 @@
-"""What `benchmark_backends` found, as tables for people, 80 columns wide."""
+"""Tables of the backends' benchmark for people, at most 80 columns wide."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from deploy.backend_process import Spread
 from deploy.ceilings import Ceilings
 
 BUSY_LOAD = 0.5
-"""A load average above this means that something else takes a part of the machine."""
+"""A load average above this means that other programs use a part of the machine."""
 
 
 def tables(result: BackendsBenchmark) -> list[Table]:
-    """What ran; the machine at best; start and memory; one epoch; many; several sleepers."""
+    """Return tables of: backends, machine, start and memory, one epoch, many, several sleepers."""
     return [
-        _what_ran(result),
+        _backends(result),
         _best(result.ceilings),
         _start(result),
         _one_epoch(result),
@@ -24,14 +24,15 @@ def tables(result: BackendsBenchmark) -> list[Table]:
     ]
 
 
-def _what_ran(result: BackendsBenchmark) -> Table:
+def _backends(result: BackendsBenchmark) -> Table:
     table = Table("backend", title=f"{result.model} on {result.machine}")
-    table.add_column("runs on, or why not measured", overflow="fold")  # paths are long words
+    # fold: a path is a long word, which would be cut off.
+    table.add_column("runs on, or why not measured", overflow="fold")
     for each in result.backends:
         table.add_row(each.backend, each.figures.runs_on if each.figures else each.unavailable)
     if result.load is not None and result.load > BUSY_LOAD:
         table.caption = (
-            f"The machine was busy before (load {result.load:.1f}): measure on one that is not"
+            f"The machine was busy before (load {result.load:.1f}): end other programs and repeat"
         )
     return table
 
@@ -49,8 +50,8 @@ def _best(ceilings: Ceilings) -> Table:
     work = ceilings.work
     operations, plain = work.encode + work.stage, work.encode + work.plain_stage
     table.caption = (
-        f"An epoch takes {1e-6 * operations:.0f} million operations (eager: {1e-6 * plain:.0f} "
-        f"million) and {1e-3 * work.epoch_bytes:.0f} kB in and out, a batch "
+        f"An epoch needs {1e-6 * operations:.0f} million operations (eager: {1e-6 * plain:.0f} "
+        f"million) and {1e-3 * work.epoch_bytes:.0f} kB in and out; a batch reads "
         f"{1e-3 * work.weight_bytes:.0f} kB of weights"
     )
     return table
@@ -96,7 +97,7 @@ def _one_epoch(result: BackendsBenchmark) -> Table:
             spreads = map(_spread, (figures.encode, figures.stage, figures.epoch))
             numbers = map(_number, (figures.first_full_ms, each.times_floor))
             table.add_row(each.backend, *spreads, *numbers)
-    table.caption = "x floor: so many times as long as the operations take at the machine's best"
+    table.caption = "x floor: time over the operations' own time at the machine's best rate"
     return table
 
 
@@ -145,7 +146,7 @@ def _spread(spread: Spread) -> str:
 
 
 def _number(value: float | None) -> str:
-    """Three figures or more, so that columns can be compared."""
+    """Format with at least three significant figures, so that columns can be compared."""
     if value is None:
         return "-"
     decimals = sum(value < limit for limit in (1, 10, 100))

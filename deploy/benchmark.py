@@ -1,4 +1,4 @@
-"""How fast the monitor is on this machine: a whole night at once, and one epoch's way to an app."""
+"""Measure the monitor on this machine: a whole night at once, and an epoch's delay to an app."""
 
 from __future__ import annotations
 
@@ -33,8 +33,10 @@ from monitor.staging.chain import AUTO
 from monitor.types import F32, Track
 
 SUBSCRIBER_TIMEOUT_S = 10.0
+"""Maximum wait for the last event after the last epoch."""
 
-# A process starts with the peak memory of the one it was forked from: so a small one in between.
+# A process inherits the peak memory of the process that forked it. This small program starts the
+# monitor, so that the peak is the monitor's own.
 _LAUNCHER = """
 import resource, subprocess, sys, time
 began_s = time.monotonic()
@@ -48,8 +50,8 @@ sys.exit(status)
 class NightBenchmark:
     """A whole night through `sleep-monitor replay --speed max`, in a process of its own.
 
-    ``staging_*`` is the network's time an epoch (of epochs staged together, their share),
-    ``epoch_ms`` all that the process does, start and summary included, divided by the epochs.
+    - ``staging_*``: the network's time for an epoch; of epochs staged together, an equal share.
+    - ``epoch_ms``: the process's whole time, start and summary included, divided by the epochs.
     """
 
     hours: float
@@ -65,10 +67,11 @@ class NightBenchmark:
 
 @dataclass(frozen=True, slots=True)
 class LatencyBenchmark:
-    """From an epoch's last sample to the arrival of its live stage in another process.
+    """Delay from an epoch's last sample to the arrival of its live stage in another process.
 
-    ``recorded``: from the sample's own time on the schedule, waiting for its hand-over included;
-    ``handed_over``: from the moment the monitor got it.
+    - ``recorded``: from the sample's time on the replay's schedule. It includes the wait until the
+      replay hands the sample over.
+    - ``handed_over``: from the moment when the replay hands the sample over to the monitor.
     """
 
     speed: float
@@ -80,18 +83,18 @@ class LatencyBenchmark:
 
 
 def excerpt_path() -> Path:
-    """The real sleep EEG that ships with the monitor: 84 min at 100 Hz."""
+    """Return the recording of real sleep that ships with the monitor: 84 min at 100 Hz."""
     return Path(str(files("monitor") / "demo" / "excerpt.edf"))
 
 
 def benchmark_night(hours: float, sfreq_hz: int, backend: str = AUTO) -> NightBenchmark:
-    """Replay the excerpt, repeated to ``hours`` and resampled to ``sfreq_hz``, as fast as it goes.
+    """Replay the excerpt, repeated to ``hours`` and resampled to ``sfreq_hz``, at maximum speed.
 
-    Start of Python, reading, staging, storing, publishing to the embedded server and the summary
-    are all in the time.
+    The time includes the start of Python, reading, staging, storing, publishing to the embedded
+    server, and the summary. Raises `MonitorError` if the replay fails.
     """
     options = ReplayOptions(excerpt_path(), backend=backend, exported=read_settings().exported)
-    backend = load_backend(options).name  # which of them it is
+    backend = load_backend(options).name  # The backend that "auto" selects.
     with tempfile.TemporaryDirectory() as folder:
         recording, store = Path(folder) / "night.edf", Path(folder) / "night.sqlite"
         _write_night(recording, hours, sfreq_hz)
@@ -122,7 +125,10 @@ def benchmark_night(hours: float, sfreq_hz: int, backend: str = AUTO) -> NightBe
 
 
 def benchmark_latency(speed: float, n_epochs: int) -> LatencyBenchmark:
-    """Replay the excerpt at ``speed`` and time each epoch's way to a subscriber."""
+    """Replay the excerpt at ``speed`` and time each epoch's stage until a subscriber receives it.
+
+    Raises `MonitorError` if a stage does not arrive.
+    """
     clock = SystemClock()
     with tempfile.TemporaryDirectory() as folder, RedisServer(port=0) as server:
         run = Replay.prepare(
@@ -137,7 +143,7 @@ def benchmark_latency(speed: float, n_epochs: int) -> LatencyBenchmark:
             pipeline = run.pipeline(store, clock, publisher.notify)
             handed_over: dict[int, float] = {}
             chunks = run.chunks(clock, from_s=0.0)
-            began_s = clock.monotonic_s()  # the schedule counts from the first chunk asked for
+            began_s = clock.monotonic_s()  # The replay's schedule starts with its first chunk.
             for chunk in chunks:
                 now_s = clock.monotonic_s()
                 for prediction in pipeline.push(chunk):
@@ -146,11 +152,11 @@ def benchmark_latency(speed: float, n_epochs: int) -> LatencyBenchmark:
                 if len(handed_over) >= n_epochs:
                     break
             if not received.poll(SUBSCRIBER_TIMEOUT_S):
-                raise MonitorError("some events did not reach the subscriber: nothing measured")
+                raise MonitorError("some events did not reach the subscriber: nothing was measured")
             try:
                 arrived: dict[int, float] = received.recv()
             except EOFError as exc:
-                raise MonitorError("the subscriber died: nothing measured") from exc
+                raise MonitorError("the subscriber died: nothing was measured") from exc
         first_s = run.recording.first_sample_s
         recorded = {
             index: began_s + (run.session.start_s + EPOCH_S * (index + 1) - first_s) / speed
@@ -183,12 +189,12 @@ def _write_night(path: Path, hours: float, sfreq_hz: int) -> None:
 
 
 def tiled_excerpt(hours: float, sfreq_hz: int) -> F32:
-    """The excerpt's signal, (n_samples,), repeated to ``hours`` and resampled."""
+    """Return the excerpt's signal, (n_samples,), repeated to ``hours`` and resampled."""
     recording = EdfRecording.open(excerpt_path())
     derivation = choose_derivation(recording.channels)
     pieces = [chunk.data_uv[0] for chunk in recording.chunks(derivation, chunk_s=60.0)]
     excerpt = np.concatenate(pieces)
-    # Whole seconds: an EDF data record holds one.
+    # Whole seconds, because an EDF data record holds one.
     at = np.arange(round(hours * 3600) * sfreq_hz) * (derivation.sfreq_hz / sfreq_hz)
     tiled: F32 = np.interp(at, np.arange(excerpt.size), excerpt, period=excerpt.size).astype(
         np.float32
@@ -198,15 +204,16 @@ def tiled_excerpt(hours: float, sfreq_hz: int) -> F32:
 
 @contextmanager
 def _subscriber(url: str, n_epochs: int) -> Iterator[Connection]:
-    """Another process that notes when each live stage arrives; it sends the times when done."""
+    """Start another process that sends the arrival times of ``n_epochs`` live stages."""
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_subscribe, args=(url, n_epochs, theirs), daemon=True)
+    here, child = context.Pipe()
+    process = context.Process(target=_subscribe, args=(url, n_epochs, child), daemon=True)
     process.start()
-    theirs.close()  # so that its death is noticed
+    # With the child's end open here too, `recv` would wait for ever if the child died.
+    child.close()
     try:
-        ours.recv()  # it is listening
-        yield ours
+        here.recv()  # The child is listening.
+        yield here
     finally:
         process.join(timeout=5.0)
         process.kill()
@@ -217,7 +224,7 @@ def _subscribe(url: str, n_epochs: int, parent: Connection) -> None:
     parent.send("listening")
     for event, _ in Follower(url, notice=lambda text: None):
         if event.data.get("track") == Track.LIVE:
-            # One clock for all processes of the machine.
+            # All processes of the machine share this clock.
             arrived[event.data["epoch_index"]] = time.monotonic()
         if len(arrived) == n_epochs:
             break

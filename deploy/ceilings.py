@@ -1,4 +1,7 @@
-"""What the machine can do at best, and what an epoch takes at least."""
+"""The best rates of the machine, and the least work that an epoch needs.
+
+`backend_benchmark` runs this module as a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,18 @@ from pathlib import Path
 _SIZES: tuple[int, ...] = (256, 512, 1024, 2048)
 _GPU_SIZES = (2048, 4096, 8192)
 _TRIAD_FLOATS = 2**25
-"""Of each of three arrays: 128 MiB, more than the caches of most processors."""
+"""Length of each of three arrays: 128 MiB, more than the caches of most processors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
-    """The best rates of a part of the machine, as PyTorch reaches them.
+    """The best rates that PyTorch reaches on a part of the machine.
 
-    ``matmul_gflops``: of square matrix products, the best size counts, by dtype; a multiplication
-    and an addition are two operations. ``memory_gb_s``: of ``a = b + 3 c`` (STREAM's triad), two
-    reads and a write, of arrays that leave the caches.
+    - ``on``: the part, such as "2 threads".
+    - ``matmul_gflops``: rate of square matrix products of the best size, by dtype. A multiplication
+      and an addition count as two operations.
+    - ``memory_gb_s``: memory traffic of ``a = b + 3 c`` (STREAM's triad: two reads and a write) on
+      arrays larger than the caches.
     """
 
     on: str
@@ -31,12 +36,12 @@ class Ceiling:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The least that staging one epoch with full context takes.
+    """The least work that staging one epoch with full context needs.
 
-    ``encode`` and ``stage`` are the operations of the network's matrix products (convolutions and
-    attention included) for what a backend is asked: the epochs still open. ``plain_stage``: of the
-    network as it is, which revises all epochs of the context. ``weight_bytes`` are read once a
-    batch, ``epoch_bytes`` read and written once an epoch.
+    - ``encode``, ``stage``: operations of the network's matrix products, convolutions and attention
+      included, for the output that a `Backend` returns: the epochs that are not final.
+    - ``plain_stage``: the same for the plain network, which revises all epochs of the context.
+    - ``weight_bytes``: read once a batch. ``epoch_bytes``: read and written once an epoch.
     """
 
     encode: int
@@ -48,7 +53,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Ceilings:
-    """``gpu`` is None where there is none that PyTorch can use."""
+    """The ceilings of all parts of the machine. ``gpu`` is None if PyTorch cannot use a GPU."""
 
     one_thread: Ceiling
     all_threads: Ceiling
@@ -57,8 +62,11 @@ class Ceilings:
 
 
 def measure_ceilings(weights: Path, seconds: float) -> Ceilings:
-    """Each rate is looked for for ``seconds``. Sets the number of PyTorch's threads: call it in a
-    process of its own, in which OMP_NUM_THREADS is not set."""
+    """Measure each rate for ``seconds``.
+
+    It sets the number of PyTorch's threads, so it needs a process of its own, in which
+    OMP_NUM_THREADS is not set.
+    """
     import torch
 
     n_threads = torch.get_num_threads()
@@ -82,7 +90,7 @@ def _ceiling(on: str, device: str, seconds: float) -> Ceiling:
             start_s = time.perf_counter()
             run()
             if device == "cuda":
-                torch.cuda.synchronize()
+                torch.cuda.synchronize()  # A launch returns before the GPU has finished.
             times.append(time.perf_counter() - start_s)
         return min(times)
 
@@ -119,7 +127,8 @@ def _work(weights: Path) -> Work:
     newest = n_open(contract, length)
 
     def count(run: Callable[[], object]) -> int:
-        # The counter does not see into the fused attention of the CPU.
+        # MATH splits attention into matrix products: the counter does not see those of the fused
+        # kernel on a CPU.
         with (
             torch.inference_mode(),
             sdpa_kernel(SDPBackend.MATH),
@@ -128,14 +137,15 @@ def _work(weights: Path) -> Work:
             run()
         return int(counter.get_total_flops())
 
-    answers = sum(answer.nbytes for answer in network.stage(embeddings, scored, newest))
+    result_bytes = sum(each.nbytes for each in network.stage(embeddings, scored, newest))
     embedding = embeddings[:, -1]
     return Work(
         encode=count(lambda: network.encode(epoch)),
         stage=count(lambda: network.stage(embeddings, scored, newest)),
         plain_stage=count(lambda: network.stage(embeddings, scored)),
         weight_bytes=sum(tensor.nbytes for tensor in network.state_dict().values()),
-        epoch_bytes=epoch.nbytes + embedding.nbytes + embeddings.nbytes + scored.nbytes + answers,
+        epoch_bytes=sum(each.nbytes for each in (epoch, embedding, embeddings, scored))
+        + result_bytes,
     )
 
 

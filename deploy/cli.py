@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
-# Before torch is imported, as the monitor itself does.
+# These must be set before torch is imported, as in `monitor.cli`: with more threads than free
+# cores, one matrix product can take seconds, and threads that spin take cores from other programs.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -18,14 +17,24 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from models.card import default_weights, read_contract
-from models.contract import Gain
-from monitor.errors import InputError, MonitorError
-from monitor.staging.chain import AUTO, BACKENDS
+from deploy.benchmark_commands import benchmark
+from deploy.options import (
+    ExportedOption,
+    GainOption,
+    JsonOption,
+    WeightsOption,
+    check_writable,
+    plain_console,
+    selected_folder,
+    selected_weights,
+    write_json,
+)
+from models.card import read_contract
+from monitor.errors import MonitorError
 
 if TYPE_CHECKING:
-    # Imported where it is used, like all that takes long.
-    from deploy.parity import Parity, Verdict
+    # At run time, functions import what takes long to import, so that --help is quick.
+    from deploy.parity import Parity, ParityVerdict
 
 app = typer.Typer(
     help="Bring the monitor to the hardware it runs on.",
@@ -34,36 +43,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-benchmark = typer.Typer(help="Measure the monitor on this machine.", no_args_is_help=True)
 app.add_typer(benchmark, name="benchmark")
-
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")]
-WeightsOption = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Other weights than the two that ship (.safetensors)."),
-]
-GainOption = Annotated[Gain | None, typer.Option(help="Only these of the two that ship.")]
-ExportedOption = Annotated[
-    Path | None,
-    typer.Option(metavar="FOLDER", help="Where sleep-monitor looks. Default: its own setting."),
-]
 
 
 @app.command()
 def export(
     weights: WeightsOption = None, gain: GainOption = None, exported: ExportedOption = None
 ) -> None:
-    """Export the network to ONNX, so that it runs without PyTorch. Kept only if it stages alike.
+    """Export the network to ONNX, so that it runs without PyTorch. Kept only if it stages the same.
 
     Example: sleep-deploy export
     """
     from deploy.export import export_onnx
 
-    console, folder = _console(), _exported(exported)
-    for each in _weights(weights, gain):
-        console.print(f"Exporting {each.name} to {folder}: some 20 s", soft_wrap=True)
-        _tell_parity(console, export_onnx(each, folder))
-    console.print("sleep-monitor uses it from its next start on, unless a GPU is faster")
+    console, folder = plain_console(), selected_folder(exported)
+    for each in selected_weights(weights, gain):
+        console.print(f"Exporting {each.name} to {folder}: about 20 s", soft_wrap=True)
+        _print_parity(console, export_onnx(each, folder))
+    console.print("sleep-monitor uses the export from its next start, unless it finds a GPU")
 
 
 @app.command("build-engine")
@@ -71,19 +68,19 @@ def build_engine(
     weights: WeightsOption = None,
     gain: GainOption = None,
     exported: ExportedOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Also where there is one.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Build again what is up to date.")] = False,
 ) -> None:
-    """Build what an NVIDIA GPU runs: CUDA, and TensorRT engines. Kept only if they stage alike.
+    """Prepare an NVIDIA GPU: half precision, TensorRT engines. Kept only if they stage the same.
 
     Example: sleep-deploy build-engine
     """
     from deploy.engine import build_engines
 
-    console, folder = _console(), _exported(exported)
-    for each in _weights(weights, gain):
+    console, folder = plain_console(), selected_folder(exported)
+    for each in selected_weights(weights, gain):
         console.print(f"Building for {each.name} in {folder}", soft_wrap=True)
         for parity in build_engines(each, folder, force, console.print):
-            _tell_parity(console, parity)
+            _print_parity(console, parity)
 
 
 @app.command()
@@ -93,189 +90,33 @@ def parity(
     exported: ExportedOption = None,
     json_path: JsonOption = None,
 ) -> None:
-    """Does every backend stage real sleep as PyTorch does? Exit status 1 if one does not.
+    """Compare every backend with PyTorch on real sleep. Exit status 1 if one stages differently.
 
     Example: sleep-deploy parity --json parity.json
     """
     from deploy.parity import judge_backends
 
-    _check_file("--json", json_path)
-    console, folder = _console(), _exported(exported)
+    check_writable("--json", json_path)
+    console, folder = plain_console(), selected_folder(exported)
     figures, failed = [], False
-    for each in _weights(weights, gain):
+    for each in selected_weights(weights, gain):
         verdicts = judge_backends(each, folder)
         console.print(_parity_table(each, verdicts))
         figures += [{"weights": each.name, **asdict(verdict)} for verdict in verdicts]
         failed |= any(verdict.failed for verdict in verdicts)
-    _write(figures, json_path)
+    write_json(figures, json_path)
     if failed:
-        raise MonitorError("not every backend stages as PyTorch does: see the table")
+        raise MonitorError("a backend stages differently from PyTorch: see FAILED in the table")
 
 
-@benchmark.command()
-def night(
-    hours: Annotated[float, typer.Option(min=0.01, help="Length of the night.")] = 8.0,
-    sfreq: Annotated[int, typer.Option(metavar="HZ", min=80, help="Its sampling rate.")] = 100,
-    backend: Annotated[
-        str, typer.Option(metavar="NAME", help="What runs the network, as sleep-monitor has it.")
-    ] = "auto",
-    json_path: JsonOption = None,
-) -> None:
-    """Time a whole night at --speed max: seconds, peak memory, staging per epoch.
-
-    Example: sleep-deploy benchmark night --hours 8 --sfreq 256
-    """
-    from deploy.benchmark import benchmark_night
-
-    _check_file("--json", json_path)
-    _check_backends([backend], (AUTO, *BACKENDS))
-    _show(asdict(benchmark_night(hours, sfreq, backend)), json_path)
-
-
-@benchmark.command()
-def latency(
-    speed: Annotated[float, typer.Option(min=0.1, help="Recorded seconds per second.")] = 1.0,
-    epochs: Annotated[int, typer.Option(min=1, help="How many epochs to time.")] = 60,
-    json_path: JsonOption = None,
-) -> None:
-    """Time an epoch's way from its last sample to another app. At --speed 1 an epoch takes 30 s.
-
-    Example: sleep-deploy benchmark latency --speed 1 --epochs 60
-    """
-    from deploy.benchmark import benchmark_latency
-
-    _check_file("--json", json_path)
-    _show(asdict(benchmark_latency(speed, epochs)), json_path)
-
-
-@benchmark.command()
-def live(
-    sleepers: Annotated[
-        str, typer.Option(metavar="N,N,...", help="How many people at once; each is measured.")
-    ] = "1,4,16,64",
-    minutes: Annotated[float, typer.Option(min=0.6, help="How long each is measured.")] = 5.0,
-    json_path: JsonOption = None,
-) -> None:
-    """Monitor several people live over LSL: how late a stage is, CPU, memory, handles, threads.
-
-    Example: sleep-deploy benchmark live --sleepers 1,4,16,64 --minutes 5
-    """
-    from deploy.live_benchmark import benchmark_live
-
-    _check_file("--json", json_path)
-    counts = _numbers("--sleepers", sleepers)
-    results = [asdict(benchmark_live(count, minutes)) for count in counts]
-    table = Table("figure", *(["value"] * len(results)))
-    for name in results[0]:
-        table.add_row(name, *(_text(result[name]) for result in results))
-    Console().print(table)
-    _write(results, json_path)
-
-
-@benchmark.command()
-def soak(
-    minutes: Annotated[float, typer.Option(min=0.6, help="How long.")] = 60.0,
-    plot: Annotated[
-        Path | None, typer.Option(help="Draw memory, handles and threads to this PNG file.")
-    ] = None,
-    json_path: JsonOption = None,
-) -> None:
-    """Monitor one person live for long: does memory grow, are handles or threads left behind?
-
-    Example: sleep-deploy benchmark soak --minutes 60 --plot soak.png
-    """
-    from deploy.live_benchmark import Usage, benchmark_soak, draw_soak
-
-    _check_file("--json", json_path)
-    _check_file("--plot", plot)
-    console = Console()
-
-    def tell(usage: Usage) -> None:
-        console.print(
-            f"{usage.rss_mb:.1f} MB, {usage.handles} handles, {usage.threads} threads, "
-            f"{usage.cpu_s:.1f} s of CPU"
-        )
-
-    result = benchmark_soak(minutes, tell)
-    if plot is not None:
-        draw_soak(result, plot)
-    figures = asdict(result)
-    table = Table("figure", "value")
-    for name in figures:
-        if name != "by_minute":
-            table.add_row(name, _text(figures[name]))
-    console.print(table)
-    _write(figures, json_path)
-
-
-@benchmark.command()
-def backends(
-    backend: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only this one; can be repeated.")
-    ] = None,
-    batches: Annotated[
-        str, typer.Option(metavar="N,N,...", help="How many epochs at once; each is measured.")
-    ] = "1,4,16,64",
-    weights: WeightsOption = None,
-    exported: ExportedOption = None,
-    json_path: JsonOption = None,
-) -> None:
-    """Time every backend on this machine, beside what the machine can do at best.
-
-    Example: sleep-deploy benchmark backends --backend onnx --backend torch --batches 1,16
-    """
-    from deploy.backend_benchmark import benchmark_backends
-    from deploy.backend_tables import tables
-
-    _check_file("--json", json_path)
-    counts = _numbers("--batches", batches)
-    chosen = backend or BACKENDS
-    _check_backends(chosen, BACKENDS)
-    console = _console()
-    result = benchmark_backends(
-        chosen, _weights(weights, None)[0], _exported(exported), counts, console.print
-    )
-    for table in tables(result):
-        console.print(table)
-    _write(asdict(result), json_path)
-
-
-def _check_backends(names: Sequence[str], known: Sequence[str]) -> None:
-    for name in names:
-        if name not in known:
-            raise InputError(f"--backend {name}: must be one of {', '.join(known)}")
-
-
-def _console() -> Console:
-    """What is in square brackets is what it is: a path may hold them."""
-    return Console(markup=False, highlight=False)
-
-
-def _weights(weights: Path | None, gain: Gain | None) -> list[Path]:
-    """Those that were asked for or are configured, else all that ship."""
-    from monitor.config import read_settings
-
-    if weights is not None and gain is not None:
-        raise InputError("--weights and --gain: give one of them, weights are for one gain")
-    if gain is None and (weights := weights or read_settings().weights) is not None:
-        return [weights]
-    return [default_weights(each) for each in ([gain] if gain is not None else Gain)]
-
-
-def _exported(exported: Path | None) -> Path:
-    from monitor.config import default_exported_folder, read_settings
-
-    return exported or read_settings().exported or default_exported_folder()
-
-
-def _tell_parity(console: Console, parity: Parity) -> None:
+def _print_parity(console: Console, parity: Parity) -> None:
     console.print(
-        f"  {parity.backend}: {parity.label_agreement:.2%} of the labels as by PyTorch, "
-        f"probabilities within {parity.largest_difference:.1e}"
+        f"  {parity.backend}: {parity.label_agreement:.2%} of the labels are PyTorch's, "
+        f"probabilities differ by at most {parity.largest_difference:.1e}"
     )
 
 
-def _parity_table(weights: Path, verdicts: list[Verdict]) -> Table:
+def _parity_table(weights: Path, verdicts: list[ParityVerdict]) -> Table:
     from deploy.parity import MAX_DIFFERENCE, MIN_AGREEMENT
 
     contract = read_contract(weights)
@@ -283,68 +124,20 @@ def _parity_table(weights: Path, verdicts: list[Verdict]) -> Table:
         "backend",
         "runs on, or why not",
         title=f"{contract.full_name} against PyTorch in float32",
-        caption=f"Must: {MIN_AGREEMENT:.1%} of the labels the same, no probability off by more "
-        f"than {MAX_DIFFERENCE:g}",
+        caption=f"To pass: {MIN_AGREEMENT:.1%} of the labels the same, no probability different by "
+        f"more than {MAX_DIFFERENCE:g}",
     )
     for column in ("labels", "difference", ""):
         table.add_column(column, justify="right")
     for each in verdicts:
-        word = "FAILED" if each.failed else "passed" if each.available else "not here"
+        verdict = "FAILED" if each.failed else "passed" if each.available else "not here"
         if (parity := each.parity) is None:
-            table.add_row(each.backend, each.trouble, "-", "-", word)
+            table.add_row(each.backend, each.trouble, "-", "-", verdict)
         else:
             difference = f"{parity.largest_difference:.1e}"
             labels = f"{parity.label_agreement:.2%}"
-            table.add_row(each.backend, parity.runs_on, labels, difference, word)
+            table.add_row(each.backend, parity.runs_on, labels, difference, verdict)
     return table
-
-
-def _numbers(option: str, text: str) -> list[int]:
-    try:
-        numbers = [int(each) for each in text.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < 1:
-        raise InputError(f"{option} {text}: write numbers from 1 on, such as 1,4,16")
-    return numbers
-
-
-def _check_file(option: str, path: Path | None) -> None:
-    """Before anything is measured."""
-    if path is None:
-        return
-    existed = path.exists()
-    try:
-        path.open("a").close()
-        if not existed:
-            path.unlink()
-    except OSError as exc:
-        raise InputError(
-            f"cannot write {option} {path}: {exc.strerror}; name a file in a folder that exists"
-        ) from exc
-
-
-def _show(figures: dict[str, Any], json_path: Path | None) -> None:
-    table = Table("figure", "value")
-    for name, value in figures.items():
-        table.add_row(name, _text(value))
-    Console().print(table)
-    _write(figures, json_path)
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return "not measured"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
-
-
-def _write(figures: object, json_path: Path | None) -> None:
-    if json_path is None:
-        return
-    try:
-        json_path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    except OSError as exc:
-        raise MonitorError(f"cannot write --json {json_path}: {exc.strerror}") from exc
 
 
 def main() -> NoReturn:

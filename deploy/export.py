@@ -1,4 +1,4 @@
-"""The network as two ONNX graphs, which need no PyTorch: an epoch's embedding, and its stages."""
+"""Export the network as two ONNX graphs, encode an epoch and stage a context: no PyTorch needed."""
 
 from __future__ import annotations
 
@@ -7,50 +7,45 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from deploy.parity import (
-    MAX_DIFFERENCE,
-    MIN_AGREEMENT,
-    Parity,
-    excerpt_epochs,
-    measure_parity,
-)
+from deploy.exporting import first_line, with_replaced, writing_to
+from deploy.parity import Parity, ParityGate
+from models.calibration import calibrated
 from models.contract import EPOCH_SAMPLES, ModelContract
 from models.mc2sleepnet import DistanceBias, MC2SleepNet
 from models.weights import load
-from monitor.errors import InputError, MonitorError
-from monitor.staging.backend import exported_folder
+from monitor.errors import MonitorError
+from monitor.staging.backend import network_folder
 from monitor.staging.onnx_backend import ENCODE, FORMAT, STAGE, OnnxBackend
-from monitor.staging.torch_backend import TorchBackend
 
 if TYPE_CHECKING:
     from torch.onnx import ONNXProgram
 
 OPSET = 23
-"""The first with attention as one operation. onnxruntime knows it since 1.23."""
+"""The first opset with attention as one operation; onnxruntime supports it since 1.23."""
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
-"""What PyTorch's exporter is made of, and what its files are tried with."""
+"""onnx and onnxscript are parts of PyTorch's exporter; onnxruntime checks its files."""
 
 
 def export_onnx(weights: Path, exported: Path) -> Parity:
     """Write `encode.onnx` and `stage.onnx` of ``weights`` into their folder in ``exported``.
 
-    They are put there only if they stage the excerpt as PyTorch does. Takes some 20 s.
+    The files are kept only if they stage the excerpt as PyTorch does. This takes about 20 s.
 
     Raises
     ------
     InputError
         The weights cannot be used, or ``exported`` cannot be written to.
     MonitorError
-        A package is missing, the export failed, or what it made stages otherwise.
+        A package is missing, the export failed, or the exported network stages differently.
     """
     for package in PACKAGES:
         try:
@@ -59,33 +54,25 @@ def export_onnx(weights: Path, exported: Path) -> Parity:
             raise MonitorError(
                 f"exporting needs {package}; pip install {' '.join(PACKAGES)}"
             ) from exc
-    reference = TorchBackend(weights)
-    contract = reference.contract
-    folder = exported_folder(contract, exported)
-    try:
+    gate = ParityGate(weights)
+    folder = network_folder(exported, gate.contract)
+    with writing_to(exported):
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".export-", dir=exported) as made:
-            made_folder = exported_folder(contract, Path(made))
-            made_folder.mkdir()
-            _write_graphs(weights, made_folder)
-            backend = OnnxBackend(weights, Path(made))
-            parity = measure_parity(backend, reference, *excerpt_epochs(contract.gain))
+        # Next to the final folder, so that a file moves there without being copied.
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=exported) as trial:
+            trial_folder = network_folder(Path(trial), gate.contract)
+            trial_folder.mkdir()
+            _write_graphs(weights, trial_folder)
+            parity = gate.parity(OnnxBackend(weights, Path(trial)))
             if not parity.passed:
                 raise MonitorError(
-                    f"the exported network stages otherwise than PyTorch: "
-                    f"{parity.label_agreement:.2%} of the labels agree (at least "
-                    f"{MIN_AGREEMENT:.1%} must), probabilities differ by up to "
-                    f"{parity.largest_difference:.2g} (at most {MAX_DIFFERENCE:g}); nothing was "
-                    "exported"
+                    f"the exported network stages differently from PyTorch: {parity.in_words}; "
+                    "nothing was exported"
                 )
-            # Each file is whole, and any two made of the same weights belong together.
+            # A crash between the two moves does no harm: each file is whole, and an old and a new
+            # file that were made from the same weights work together.
             for name in (ENCODE, STAGE):
-                (made_folder / name).replace(folder / name)
-    except OSError as exc:
-        raise InputError(
-            f"cannot write to {exported}: {exc.strerror or exc}; choose another folder with "
-            "--exported"
-        ) from exc
+                (trial_folder / name).replace(folder / name)
     return parity
 
 
@@ -94,14 +81,14 @@ def _write_graphs(weights: Path, folder: Path) -> None:
     with _quiet():
         try:
             encoder, stager = _export(network, contract)
-        except Exception as exc:  # of the exporter's many kinds
-            said = (str(exc).splitlines() or [""])[0]
+        except Exception as exc:  # The exporter raises exceptions of many classes.
             raise MonitorError(
                 f"PyTorch {torch.__version__} could not export {weights}: "
-                f"{type(exc).__name__}: {said}"
+                f"{type(exc).__name__}: {first_line(exc)}"
             ) from exc
     for program, name in ((encoder, ENCODE), (stager, STAGE)):
-        # Where in this checkout each operation came from.
+        # The exporter notes for each operation the line of Python that it came from. Files must not
+        # contain the paths of this machine.
         for node in program.model.graph.all_nodes():
             node.metadata_props.clear()
         program.model.metadata_props.update(
@@ -111,14 +98,27 @@ def _write_graphs(weights: Path, folder: Path) -> None:
 
 
 def _export(network: MC2SleepNet, contract: ModelContract) -> tuple[ONNXProgram, ONNXProgram]:
-    stager = _Stager(network, contract)
+    """Export `encode` and `stage` of ``network``, built of modules that onnxruntime runs fast."""
+    network = with_replaced(
+        network,
+        {
+            nn.LayerNorm: _ElementaryNorm,
+            DistanceBias: lambda bias: _DistanceTable(bias, contract.context_epochs),
+        },
+    )
     embeddings = torch.zeros(2, contract.context_epochs, contract.embedding_dim)
     scored = torch.ones(2, contract.context_epochs, dtype=torch.bool)
     return (
         _program(
             _Encoder(network), [torch.zeros(2, EPOCH_SAMPLES)], 1, ["epochs_uv"], ["embeddings"]
         ),
-        _program(stager, [embeddings, scored], 2, ["embeddings", "scored"], ["live", "revised"]),
+        _program(
+            _Stager(network, contract.revision_epochs + 1),
+            [embeddings, scored],
+            2,
+            ["embeddings", "scored"],
+            ["live", "revised"],
+        ),
     )
 
 
@@ -129,8 +129,9 @@ def _program(
     inputs: Sequence[str],
     outputs: Sequence[str],
 ) -> ONNXProgram:
-    """``module`` exported; the first ``n_dynamic`` axes of every input may have any length."""
-    # The constants of its transforms are made and kept at the first use, which must be a real one.
+    """Export ``module``. The first ``n_dynamic`` axes of every input may have any length."""
+    # The first call creates the constants of the Fourier transforms, which are then cached. It must
+    # not happen during the export, where tensors are only symbols.
     module(*example)
     axes = dict.fromkeys(range(n_dynamic), torch.export.Dim.DYNAMIC)
     exported = torch.export.export(
@@ -150,6 +151,8 @@ def _program(
 
 
 class _Encoder(nn.Module):
+    """`MC2SleepNet.encode` as the ``forward`` that the exporter needs."""
+
     def __init__(self, network: MC2SleepNet) -> None:
         super().__init__()
         self.network = network
@@ -159,32 +162,21 @@ class _Encoder(nn.Module):
 
 
 class _Stager(nn.Module):
-    """`MC2SleepNet.stage` of the epochs still open, in the shape that onnxruntime runs fastest.
+    """`MC2SleepNet.stage` of the epochs that are not final, at most ``n_open``."""
 
-    Track by track: it finds by itself what both have in common, and of the live one the last layer
-    is needed for the newest epoch alone.
-    """
-
-    def __init__(self, network: MC2SleepNet, contract: ModelContract) -> None:
+    def __init__(self, network: MC2SleepNet, n_open: int) -> None:
         super().__init__()
-        self.network = network
-        self.n_open = contract.revision_epochs + 1
-        _replace(network, nn.LayerNorm, _Norm)
-        _replace(network, DistanceBias, lambda bias: _Distances(bias, contract.context_epochs))
+        self.network, self.n_open = network, n_open
 
     def forward(self, embeddings: Tensor, scored: Tensor) -> tuple[Tensor, Tensor]:
-        network = self.network
-        n_open = torch.sym_min(self.n_open, embeddings.shape[1])  # type: ignore[no-untyped-call]
-        live = network.staging_view(embeddings, scored, True, 1).prediction
-        revised = network.staging_view(embeddings, scored, False, n_open).prediction
-        return (
-            (live[:, -1] / network.temperature[0]).softmax(dim=1),
-            (revised / network.temperature[1]).softmax(dim=2),
-        )
+        # sym_min instead of min: the length is a symbol during the export.
+        newest = torch.sym_min(self.n_open, embeddings.shape[1])  # type: ignore[no-untyped-call]
+        live, revised = self.network.track_logits(embeddings, scored, newest)
+        return calibrated(live, revised, self.network.temperature)
 
 
-class _Norm(nn.Module):
-    """`nn.LayerNorm` in elementary operations: onnxruntime's own takes longer."""
+class _ElementaryNorm(nn.Module):
+    """`nn.LayerNorm` in elementary operations: onnxruntime's own operation is slower."""
 
     def __init__(self, norm: nn.LayerNorm) -> None:
         super().__init__()
@@ -193,35 +185,28 @@ class _Norm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x - x.mean(dim=-1, keepdim=True)
         variance = (x * x).mean(dim=-1, keepdim=True)
-        # Not added: the exporter takes so small a summand for zero.
+        # A minimum instead of a sum: the exporter treats so small a summand as zero.
         return x / variance.clamp_min(self.eps).sqrt() * self.weight + self.bias
 
 
-class _Distances(nn.Module):
-    """`DistanceBias` looked up beforehand, for up to ``context`` epochs."""
+class _DistanceTable(nn.Module):
+    """`DistanceBias` computed in advance, for up to ``context`` epochs."""
 
     bias: Tensor
 
     def __init__(self, distance: DistanceBias, context: int) -> None:
         super().__init__()
-        # One more than is ever asked for: the example would seem to ask for the whole, always.
+        # One row and column more than any context has. Otherwise the example would use the whole
+        # table, and the exporter would conclude that every call does.
         self.register_buffer("bias", distance(context + 1))  # (H, context + 1, context + 1)
 
     def forward(self, length: int) -> Tensor:
         return self.bias[:, :length, :length]
 
 
-def _replace(module: nn.Module, kind: type[Any], replacement: Callable[[Any], nn.Module]) -> None:
-    for name, child in list(module.named_children()):
-        if isinstance(child, kind):
-            setattr(module, name, replacement(child))
-        else:
-            _replace(child, kind, replacement)
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter remarks on a lot that is nothing to the user."""
+    """Suppress the exporter's log and warnings, which are not for users."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

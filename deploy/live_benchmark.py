@@ -1,7 +1,7 @@
-"""The monitor live: how soon an app hears of an epoch, and what it costs, for any number of people.
+"""Measure the monitor live, for any number of people: delay of a stage, CPU, memory.
 
-Real LSL outlets in one process, one `sleep-monitor live` in another, a Redis-compatible server, and
-an app that listens, all on this machine and seen by nobody else.
+Four processes run on this machine, invisible to other machines: LSL outlets (`live_headbands`),
+`sleep-monitor live`, a Redis-compatible server, and an app that receives (`live_listener`).
 """
 
 from __future__ import annotations
@@ -12,61 +12,34 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from deploy.benchmark import tiled_excerpt
-from models.contract import EPOCH_S
+from deploy.live_headbands import confined_lsl, send, source_id
+from deploy.live_listener import MEASURE, MEASURED, STOP, Received, listen
+from deploy.usage import Usage, usage
 from monitor.errors import MonitorError
-from monitor.night.events import EventType, session_id_of
 from monitor.sinks.redis_server import RedisServer
-from monitor.sinks.watch import Follower
-from monitor.types import Track
-
-CHANNELS = ("TP9", "AF7", "AF8", "TP10")
-SFREQ_HZ = 256
-PACKET = 12
-"""Samples a headband sends at once: 12 of a Muse are 47 ms."""
-
-SPREAD_S = EPOCH_S
-"""The people put their headbands on over this time: their epochs end one after the other."""
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """What a process and its children take just now. ``cpu_s`` counts from their start."""
-
-    cpu_s: float
-    rss_mb: float
-    handles: int
-    threads: int
-
-
-@dataclass(frozen=True, slots=True)
-class LiveBenchmark:
-    """So many people monitored by one process for ``minutes``, everybody being there.
+class StageDelays:
+    """Stages that an app received in ``minutes``, while all headbands were sending.
 
     - ``*_ms``: from an epoch's end by its own timestamps to the arrival of its live stage in
-      another process. Up to 47 ms of it are the wait for the headband's packet to fill.
-    - ``monitor_cpu`` and ``headbands_cpu``: seconds of CPU a second; two cores are 2.0.
-    - ``epochs_missing`` never arrived; ``samples_lost`` on the 100 Hz grid, of the whole night.
-    - Resources are None where the system does not tell (they are read from /proc).
+      another process. Up to 47 ms of it are the wait until the headband's packet is full.
+    - ``epochs_missing``: epochs that did not arrive although a later one did.
+    - ``samples_lost``: on the 100 Hz grid, over the whole night.
     """
 
-    sleepers: int
     minutes: float
     n_epochs: int
     epochs_missing: int
@@ -74,6 +47,17 @@ class LiveBenchmark:
     median_ms: float
     p99_ms: float
     max_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class LiveBenchmark(StageDelays):
+    """Several people, ``sleepers`` in all, who are monitored by one process.
+
+    - ``monitor_cpu``, ``headbands_cpu``: seconds of CPU a second; two busy cores are 2.0.
+    - Other resources are those of the monitor at the end. None if they could not be measured.
+    """
+
+    sleepers: int
     monitor_cpu: float | None
     headbands_cpu: float | None
     rss_mb: float | None
@@ -83,79 +67,49 @@ class LiveBenchmark:
 
 
 @dataclass(frozen=True, slots=True)
-class SoakBenchmark:
-    """One person for long: does anything grow? ``by_minute`` has every minute's usage.
+class SoakBenchmark(StageDelays):
+    """A person who is monitored for a long time, to see whether any resource grows.
 
-    ``first``: after the second minute, when everything has been used once.
+    ``by_minute`` has the usage of every minute. ``first`` is that after the second minute, when
+    every part of the monitor has run once. None if nothing could be measured.
     """
 
-    minutes: float
-    n_epochs: int
-    epochs_missing: int
-    samples_lost: int
-    median_ms: float
-    p99_ms: float
-    max_ms: float
     first: Usage | None
     last: Usage | None
     by_minute: list[Usage]
 
 
 @dataclass(frozen=True, slots=True)
-class _Arrival:
-    session: str
-    epoch_index: int
-    delay_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Heard:
-    """What the app got: live stages, the sessions that began, samples lost of those that ended."""
-
-    stages: list[_Arrival]
-    lost: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
 class _Run:
-    heard: _Heard
+    minutes: float
+    received: Received
     usages: list[Usage]
     wall_s: float
     headbands_cpu: float | None
 
-    @property
-    def missing(self) -> int:
-        """Epochs that are not there although a later one of the session is."""
-        indices: dict[str, set[int]] = {}
-        for arrival in self.heard.stages:
-            indices.setdefault(arrival.session, set()).add(arrival.epoch_index)
-        return sum(max(each) - min(each) + 1 - len(each) for each in indices.values())
-
-    @property
-    def lost(self) -> int:
-        return sum(self.heard.lost.values())
-
-    def delay_ms(self, percentile: float) -> float:
-        return float(
-            np.percentile([1000.0 * each.delay_s for each in self.heard.stages], percentile)
+    def delays(self) -> StageDelays:
+        return StageDelays(
+            minutes=self.minutes,
+            n_epochs=len(self.received.stages),
+            epochs_missing=self.received.missing,
+            samples_lost=self.received.lost,
+            median_ms=self.received.delay_ms(50),
+            p99_ms=self.received.delay_ms(99),
+            max_ms=self.received.delay_ms(100),
         )
 
 
 def benchmark_live(sleepers: int, minutes: float) -> LiveBenchmark:
-    """Monitor ``sleepers`` people for ``minutes`` after the last of them is there."""
+    """Monitor ``sleepers`` people; measure for ``minutes`` after the last of them has started.
+
+    Raises `MonitorError` if the monitor or another process fails.
+    """
     run = _run(sleepers, minutes, lambda usage: None)
     first, last = (run.usages[0], run.usages[-1]) if run.usages else (None, None)
-    cpu = (last.cpu_s - first.cpu_s) / run.wall_s if first and last else None
     return LiveBenchmark(
+        **asdict(run.delays()),
         sleepers=sleepers,
-        minutes=minutes,
-        n_epochs=len(run.heard.stages),
-        epochs_missing=run.missing,
-        samples_lost=run.lost,
-        median_ms=run.delay_ms(50),
-        p99_ms=run.delay_ms(99),
-        max_ms=run.delay_ms(100),
-        monitor_cpu=cpu,
+        monitor_cpu=_cpu(first, last, run.wall_s),
         headbands_cpu=run.headbands_cpu,
         rss_mb=last.rss_mb if last else None,
         rss_per_sleeper_mb=last.rss_mb / sleepers if last else None,
@@ -164,17 +118,14 @@ def benchmark_live(sleepers: int, minutes: float) -> LiveBenchmark:
     )
 
 
-def benchmark_soak(minutes: float, tell: Callable[[Usage], None]) -> SoakBenchmark:
-    """Monitor one person for ``minutes``; ``tell`` hears the usage of every minute."""
-    run = _run(1, minutes, tell)
+def benchmark_soak(minutes: float, report: Callable[[Usage], None]) -> SoakBenchmark:
+    """Monitor one person for ``minutes``. ``report`` is called with every minute's usage.
+
+    Raises `MonitorError` if the monitor or another process fails.
+    """
+    run = _run(1, minutes, report)
     return SoakBenchmark(
-        minutes=minutes,
-        n_epochs=len(run.heard.stages),
-        epochs_missing=run.missing,
-        samples_lost=run.lost,
-        median_ms=run.delay_ms(50),
-        p99_ms=run.delay_ms(99),
-        max_ms=run.delay_ms(100),
+        **asdict(run.delays()),
         first=run.usages[min(2, len(run.usages) - 1)] if run.usages else None,
         last=run.usages[-1] if run.usages else None,
         by_minute=run.usages,
@@ -182,7 +133,7 @@ def benchmark_soak(minutes: float, tell: Callable[[Usage], None]) -> SoakBenchma
 
 
 def draw_soak(result: SoakBenchmark, path: Path) -> None:
-    """Memory, handles and threads by the minute, as a picture."""
+    """Draw memory, handles and threads over the minutes to ``path``, a PNG file."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 5), layout="constrained")
@@ -195,98 +146,72 @@ def draw_soak(result: SoakBenchmark, path: Path) -> None:
     figure.savefig(path)
 
 
-def confined_lsl(folder: Path, session: str | None = None) -> dict[str, str]:
-    """The environment in which LSL sees this machine alone, and of it only this ``session``."""
-    config = folder / "lsl_api.cfg"
-    config.write_text(
-        "[ports]\nIPv6 = disable\nPortRange = 512\n"
-        "[multicast]\nResolveScope = machine\n"
-        "[log]\nlevel = -2\n"
-        f"[lab]\nKnownPeers = {{127.0.0.1}}\nSessionID = {session or uuid.uuid4().hex}\n",
-        encoding="ascii",
-    )
-    return {"LSLAPICFG": str(config)}
-
-
-def usage(pid: int) -> Usage | None:
-    """What ``pid`` and its children take; None where there is no /proc, or they are gone."""
-    total = Usage(0.0, 0.0, 0, 0)
-    try:
-        for each in _family(pid):
-            status = dict(
-                line.split(":", 1)
-                for line in Path(f"/proc/{each}/status").read_text(encoding="utf-8").splitlines()
-            )
-            # The name, in brackets, may hold anything: fields are counted from its end.
-            stat = Path(f"/proc/{each}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-            total = Usage(
-                total.cpu_s + (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK"),
-                total.rss_mb + int(status["VmRSS"].split()[0]) / 1024.0,
-                total.handles + sum(1 for _ in Path(f"/proc/{each}/fd").iterdir()),
-                total.threads + int(status["Threads"]),
-            )
-    except (OSError, KeyError):
-        return None
-    return total
-
-
-def _family(pid: int) -> Iterator[int]:
-    yield pid
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in children.read_text(encoding="ascii").split():
-            yield from _family(int(child))
-
-
-def _run(sleepers: int, minutes: float, tell: Callable[[Usage], None]) -> _Run:
+def _run(sleepers: int, minutes: float, report: Callable[[Usage], None]) -> _Run:
     with tempfile.TemporaryDirectory() as name, RedisServer(port=0) as server:
         folder = Path(name)
         environment = confined_lsl(folder)
         with (
-            _child(_listen, server.url) as (listening, _),
-            _child(_send, environment, sleepers) as (headbands, sender),
+            _child(listen, server.url) as (app, _),
+            _child(send, environment, sleepers) as (headbands, sender),
             _monitor(folder, sleepers, server.url, environment) as monitor,
         ):
             headbands.send("go")
-            _wait_for_all(listening, monitor, sleepers)
-            listening.send("measure")
-            began_s, cpu_before = time.monotonic(), usage(sender.pid or 0)
-            usages: list[Usage] = []
-            ends_s = began_s + 60.0 * minutes
-            while True:
-                now = usage(monitor.pid)
-                if now is not None:
-                    usages.append(now)
-                    tell(now)
-                left_s = ends_s - time.monotonic()
-                if left_s <= 0.0:
-                    break
-                _pause(monitor, min(60.0, left_s))
-            wall_s, cpu_after = time.monotonic() - began_s, usage(sender.pid or 0)
-            listening.send("measured")
-            monitor.send_signal(signal.SIGTERM)
-            try:
-                monitor.wait(STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                raise MonitorError(
-                    f"the monitor did not stop within {STOP_TIMEOUT_S:g} s: nothing measured"
-                ) from None
-            listening.send("stop")
-            heard: _Heard = listening.recv()
-    if not heard.stages:
+            _wait_for_all(app, monitor, sleepers)
+            app.send(MEASURE)
+            began_s, sender_before = time.monotonic(), usage(sender.pid or 0)
+            usages = _watch(monitor, minutes, report)
+            wall_s, sender_after = time.monotonic() - began_s, usage(sender.pid or 0)
+            app.send(MEASURED)
+            # The app receives until the monitor has ended: the last events carry the lost samples.
+            _stop(monitor)
+            app.send(STOP)
+            received: Received = app.recv()
+    if not received.stages:
         raise MonitorError(f"no epoch ended in {minutes:g} min: measure for longer")
-    headbands_cpu = (
-        (cpu_after.cpu_s - cpu_before.cpu_s) / wall_s if cpu_before and cpu_after else None
-    )
-    return _Run(heard, usages, wall_s, headbands_cpu)
+    return _Run(minutes, received, usages, wall_s, _cpu(sender_before, sender_after, wall_s))
+
+
+def _cpu(before: Usage | None, after: Usage | None, wall_s: float) -> float | None:
+    """Return seconds of CPU a second; None if the usage could not be measured."""
+    return (after.cpu_s - before.cpu_s) / wall_s if before and after else None
+
+
+def _watch(
+    monitor: subprocess.Popen[bytes], minutes: float, report: Callable[[Usage], None]
+) -> list[Usage]:
+    """Wait for ``minutes``. Return the monitor's usage at the start, each minute and the end."""
+    usages: list[Usage] = []
+    ends_s = time.monotonic() + 60.0 * minutes
+    while True:
+        now = usage(monitor.pid)
+        if now is not None:
+            usages.append(now)
+            report(now)
+        left_s = ends_s - time.monotonic()
+        if left_s <= 0.0:
+            return usages
+        _pause(monitor, min(60.0, left_s))
+
+
+def _stop(monitor: subprocess.Popen[bytes]) -> None:
+    """End the night in order. Raises `MonitorError` if that takes too long."""
+    monitor.send_signal(signal.SIGTERM)
+    try:
+        monitor.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        raise MonitorError(
+            f"the monitor did not stop within {STOP_TIMEOUT_S:g} s: nothing was measured"
+        ) from None
 
 
 @contextmanager
 def _monitor(
     folder: Path, sleepers: int, url: str, environment: dict[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `sleep-monitor live` for the block. A `MonitorError` of the block gets its last line."""
     command = [sys.executable, "-m", "monitor.cli", "live"]
     for number in range(sleepers):
-        source = f"lsl:source_id={_source_id(number)},sleeper=sleeper{number}"
+        source = f"lsl:source_id={source_id(number)},sleeper=sleeper{number}"
         command += ["--source", f"{source},store={folder / f'{number}.sqlite'}"]
     log = folder / "monitor.log"
     with log.open("wb") as output:
@@ -300,20 +225,20 @@ def _monitor(
         yield process
     except MonitorError as exc:
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        said = lines[-1] if lines else "nothing"
-        raise MonitorError(f"{exc} (the monitor's last words: {said})") from exc
+        last = lines[-1] if lines else "nothing"
+        raise MonitorError(f"{exc} (the monitor's last output: {last})") from exc
     finally:
         process.kill()
         process.wait()
 
 
-def _wait_for_all(listening: Connection, monitor: subprocess.Popen[bytes], sleepers: int) -> None:
-    """Until every person's night has begun."""
+def _wait_for_all(app: Connection, monitor: subprocess.Popen[bytes], sleepers: int) -> None:
+    """Wait until the app has received the start of every person's night."""
     deadline_s = time.monotonic() + START_TIMEOUT_S
     began: set[str] = set()
     while len(began) < sleepers:
-        if listening.poll(0.5):
-            began.add(listening.recv())
+        if app.poll(0.5):
+            began.add(app.recv())
         if time.monotonic() > deadline_s:
             raise MonitorError(
                 f"only {len(began)} of {sleepers} nights began in {START_TIMEOUT_S:g} s"
@@ -322,102 +247,34 @@ def _wait_for_all(listening: Connection, monitor: subprocess.Popen[bytes], sleep
 
 
 def _pause(monitor: subprocess.Popen[bytes], duration_s: float) -> None:
-    """Wait, unless the monitor ends before its time."""
+    """Wait. Raises `MonitorError` at once if the monitor ends."""
     try:
         status = monitor.wait(duration_s) if duration_s else monitor.poll()
     except subprocess.TimeoutExpired:
         return
     if status is not None:
-        raise MonitorError(f"the monitor ended with status {status}: nothing measured")
+        raise MonitorError(f"the monitor ended with status {status}: nothing was measured")
 
 
 @contextmanager
 def _child(
     run: Callable[..., None], *arguments: object
 ) -> Iterator[tuple[Connection, BaseProcess]]:
-    """``run(pipe, *arguments)`` in another process, which has said that it is ready."""
+    """Run ``run(connection, *arguments)`` in another process, and wait until it is ready.
+
+    Yields this end of the connection, and the process.
+    """
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=run, args=(theirs, *arguments), daemon=True)
+    here, child = context.Pipe()
+    process = context.Process(target=run, args=(child, *arguments), daemon=True)
     process.start()
-    theirs.close()  # so that its death is noticed
+    # With the child's end open here too, `recv` would wait for ever if the child died.
+    child.close()
     try:
-        ours.recv()
-        yield ours, process
+        here.recv()
+        yield here, process
     except EOFError as exc:
-        raise MonitorError(f"{run.__name__.strip('_')} died: nothing measured") from exc
+        raise MonitorError(f"the process {run.__name__} died: nothing was measured") from exc
     finally:
         process.kill()
         process.join()
-
-
-def _source_id(number: int) -> str:
-    return f"benchmark-{number}"
-
-
-def _send(parent: Connection, environment: dict[str, str], sleepers: int) -> None:
-    """Be ``sleepers`` headbands: real sleep EEG, in packets, on an absolute schedule."""
-    os.environ.update(environment)  # before liblsl is loaded
-    import pylsl
-
-    outlets = [pylsl.StreamOutlet(_stream(pylsl, number)) for number in range(sleepers)]
-    sleep = tiled_excerpt(0.25, SFREQ_HZ)
-    # Each channel its own stretch of sleep, so that a derivation of two is no silence.
-    data = np.stack([np.roll(sleep, 60 * SFREQ_HZ * n) for n in range(len(CHANNELS))], axis=1)
-    data = np.ascontiguousarray(data, np.float32)  # (n_samples, n_channels)
-    parent.send("ready")
-    parent.recv()
-    began_s = pylsl.local_clock()
-    starts_s = began_s + SPREAD_S * np.arange(sleepers) / sleepers
-    period_s = PACKET / SFREQ_HZ
-    sent = np.zeros(sleepers, np.int64)  # packets, of each
-    while True:
-        due = np.floor((pylsl.local_clock() - starts_s) / period_s).astype(np.int64)
-        for number in np.flatnonzero(sent < due):
-            outlet = outlets[number]
-            while sent[number] < due[number]:
-                sent[number] += 1
-                last_s = starts_s[number] + sent[number] * period_s
-                at = int((sent[number] - 1) * PACKET) % (data.shape[0] - PACKET)
-                outlet.push_chunk(data[at : at + PACKET], float(last_s))
-        next_s = float(np.min(starts_s + (np.maximum(sent, 0) + 1) * period_s))
-        time.sleep(max(0.0005, next_s - pylsl.local_clock()))
-
-
-def _stream(pylsl: Any, number: int) -> Any:
-    info = pylsl.StreamInfo(
-        f"Headband {number}", "EEG", len(CHANNELS), SFREQ_HZ, "float32", _source_id(number)
-    )
-    channels = info.desc().append_child("channels")
-    for name in CHANNELS:
-        channel = channels.append_child("channel")
-        channel.append_child_value("label", name)
-        channel.append_child_value("unit", "microvolts")
-    return info
-
-
-def _listen(parent: Connection, url: str) -> None:
-    """Be an app: say which nights begin, then how late each live stage is that is measured."""
-    stop, measuring = threading.Event(), threading.Event()
-
-    def obey() -> None:
-        for event, word in ((measuring.set, "measure"), (measuring.clear, "measured")):
-            assert parent.recv() == word
-            event()
-        parent.recv()
-        stop.set()
-
-    parent.send("ready")
-    threading.Thread(target=obey, daemon=True).start()
-    stages: list[_Arrival] = []
-    lost: dict[str, int] = {}
-    for event, _ in Follower(url, notice=lambda text: None, stop=stop):
-        now_s, session = time.time(), session_id_of(event)
-        if event.type == EventType.SESSION_STARTED:
-            parent.send(session)
-        elif event.type == EventType.SESSION_ENDED:
-            lost[session] = event.data["samples"]["lost"]
-        elif event.data.get("track") == Track.LIVE and measuring.is_set():
-            delay_s = now_s - event.time.timestamp()
-            stages.append(_Arrival(session, event.data["epoch_index"], delay_s))
-    parent.send(_Heard(stages, lost))

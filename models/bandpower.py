@@ -1,4 +1,4 @@
-"""Band powers of an epoch: the fixed path of the network that needs no raw night to be trained.
+"""Band powers of an epoch: a fixed input of the network, which can be trained without raw nights.
 
 Welch's method (Welch 1967): Hamming windows of 4 s, half overlapping, median average over the
 14 segments (robust against a movement inside the epoch), natural log of the power in five bands.
@@ -26,7 +26,8 @@ BANDS_HZ: tuple[tuple[str, float, float], ...] = (
 N_BANDS = len(BANDS_HZ)
 WINDOW_S = 4.0
 POWER_FLOOR_UV2 = 1e-6
-"""Added to every band's power before the log. A flat epoch stays finite; real EEG is 1e5 above."""
+"""Added to every band's power before the log, so that the log power of a flat epoch is finite. The
+power of real EEG is 1e5 times as high."""
 
 _WINDOW = int(WINDOW_S * SFREQ_HZ)
 _HOP = _WINDOW // 2
@@ -34,14 +35,14 @@ _HOP = _WINDOW // 2
 
 @lru_cache(maxsize=8)
 def _constants(device: torch.device) -> tuple[Tensor, Tensor]:
-    """The windowed Fourier transform as a matrix, and what takes its power to band powers.
+    """Return two matrices on ``device``: the windowed Fourier transform, and power to band powers.
 
-    (400, 2 K), cosines then sines, of the K frequencies that lie in a band: as a matrix product
-    it runs wherever the network does, also where there is no Fourier transform (TensorRT).
-    (K, 5), in uV^2: integrates each band by the trapezoidal rule, and carries the one-sided density
-    scaling.
+    The transform is (400, 2 K): cosines, then sines, of the K frequencies that lie in a band. It is
+    a matrix because a matrix product runs everywhere, also in TensorRT, which has no Fourier
+    transform. The second matrix is (K, 5). It integrates each band by the trapezoidal rule and
+    includes the scale of a one-sided density, so that the result is in uV^2.
     """
-    window = np.hamming(_WINDOW + 1)[:-1]  # periodic
+    window = np.hamming(_WINDOW + 1)[:-1]  # periodic: one period of an endless window
     every_hz = np.fft.rfftfreq(_WINDOW, 1 / SFREQ_HZ)
     bins = np.flatnonzero((every_hz >= BANDS_HZ[0][1]) & (every_hz <= BANDS_HZ[-1][2]))
     angle = 2.0 * np.pi * np.outer(np.arange(_WINDOW), bins) / _WINDOW  # (400, K)
@@ -54,7 +55,7 @@ def _constants(device: torch.device) -> tuple[Tensor, Tensor]:
         inside = (frequencies_hz >= low_hz) & (frequencies_hz <= high_hz)
         edge = (frequencies_hz == low_hz) | (frequencies_hz == high_hz)
         bands[inside, column] = step_hz * density
-        bands[edge, column] *= 0.5
+        bands[edge, column] *= 0.5  # trapezoidal rule
     return (
         torch.tensor(transform, dtype=torch.float32, device=device),
         torch.tensor(bands, dtype=torch.float32, device=device),
@@ -62,13 +63,16 @@ def _constants(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def _median_bias(n: int) -> float:
-    """Expected median of ``n`` unit exponentials (Allen et al. 2012; so does scipy)."""
+    """Return the expected median of ``n`` unit exponentials (Allen et al. 2012, as in scipy).
+
+    The median of noise power is below its mean; dividing by this number corrects that.
+    """
     pairs = 2 * np.arange(1, (n - 1) // 2 + 1)
     return float(1 + np.sum(1 / (pairs + 1) - 1 / pairs))
 
 
 def log_band_power(epochs_uv: Tensor) -> Tensor:
-    """Natural log of the power in `BANDS_HZ`, in ln(uV^2).
+    """Compute the natural log of the power in each of `BANDS_HZ`, in ln(uV^2).
 
     Parameters
     ----------
@@ -76,7 +80,13 @@ def log_band_power(epochs_uv: Tensor) -> Tensor:
 
     Returns
     -------
-    float32 (B, 5). Polarity and offset leave it unchanged; a gain g adds 2 ln(g).
+    float32 (B, 5). Inverting the signal or adding an offset does not change it; multiplying the
+    signal by g adds 2 ln(g).
+
+    Raises
+    ------
+    ValueError
+        ``epochs_uv`` has another shape.
     """
     if epochs_uv.ndim != 2 or epochs_uv.shape[1] < _WINDOW:
         raise ValueError(
@@ -94,12 +104,13 @@ def log_band_power(epochs_uv: Tensor) -> Tensor:
 
 
 def band_features(log_power: Tensor, gain_free: bool) -> Tensor:
-    """What the network reads from log powers: the logs, then the five relative powers.
+    """Compute the network's ten features: five log powers, then five relative powers.
 
     Parameters
     ----------
-    log_power : float32 (..., 5), ln(uV^2), or ln of any other unit if ``gain_free``.
-    gain_free : log powers are taken relative to their sum, so that a gain cancels.
+    log_power : float32 (..., 5), ln(uV^2); if ``gain_free``, ln of any unit.
+    gain_free : True subtracts the log of the total power from the log powers, so that a gain
+        cancels.
 
     Returns
     -------

@@ -1,7 +1,9 @@
-"""The card of a weights file: what it holds, for whoever wants to know without loading it.
+"""The card of a weights file: a JSON file beside the tensors that describes them.
 
-absolute.safetensors    the tensors; nothing in them is ever executed
+absolute.safetensors    the tensors; loading them runs no code
 absolute.json           contract, network config, data and licence, command, seeds, figures
+
+The card can be read without loading the tensors, and without PyTorch.
 """
 
 from __future__ import annotations
@@ -14,27 +16,27 @@ from models.contract import Gain, ModelContract
 
 CARD_FORMAT = 1
 VARIANTS = {Gain.KNOWN: "absolute", Gain.UNKNOWN: "gain-free"}
-"""What weights are called, by whether microvolts can be trusted."""
+"""File name of the default weights for each gain, without suffix."""
 
 _DEFAULT = Path(__file__).parent / "default"
 
 
 class WeightsError(ValueError):
-    """The weights or their card are missing, damaged or do not belong together."""
+    """The weights or their card are missing or damaged, or do not belong together."""
 
 
 def default_weights(gain: Gain) -> Path:
-    """The weights that ship: absolute amplitude for KNOWN gain, gain-free for UNKNOWN."""
+    """Return the default weights: absolute amplitude for KNOWN gain, gain-free for UNKNOWN."""
     return _DEFAULT / f"{VARIANTS[gain]}.safetensors"
 
 
 def read_card(path: Path) -> dict[str, Any]:
-    """The card beside the weights at ``path``.
+    """Read the card beside the weights at ``path``.
 
     Raises
     ------
     WeightsError
-        There is none, or it is not one of ours.
+        There is no card, or it is not a card of format `CARD_FORMAT`.
     """
     card_path = path.with_suffix(".json")
     try:
@@ -49,7 +51,7 @@ def read_card(path: Path) -> dict[str, Any]:
 
 
 def read_contract(path: Path) -> ModelContract:
-    """What the network at ``path`` wants to be fed. Raises `WeightsError` as `read_card` does."""
+    """Read the contract of the weights at ``path`` from their card. Raises `WeightsError`."""
     card = read_card(path)
     try:
         return ModelContract.from_json(card["contract"])

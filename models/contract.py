@@ -1,4 +1,4 @@
-"""What a staging network must be fed, and what it answers: the contract its weights carry."""
+"""The contract of a staging network: the input it needs and the output it returns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ SFREQ_HZ = 100.0
 
 HIGHPASS_HZ = 0.3
 LOWPASS_HZ = 40.0
-"""The band of every conditioned signal, in Hz (-3 and -6 dB). The low end is the AASM Manual's."""
+"""Band of every conditioned signal, in Hz: -3 dB at the low edge, which is the AASM Manual's, and
+-6 dB at the high edge."""
 
 EPOCH_SAMPLES = int(EPOCH_S * SFREQ_HZ)
 
@@ -34,7 +35,7 @@ STAGES: tuple[Stage, ...] = tuple(Stage)
 
 
 class Gain(StrEnum):
-    """Whether a source's microvolts can be trusted."""
+    """KNOWN: the source's microvolts are calibrated. UNKNOWN: its amplitude has any scale."""
 
     KNOWN = "known"
     UNKNOWN = "unknown"
@@ -52,15 +53,17 @@ class SpectrogramSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModelContract:
-    """What the network needs to be fed. The monitor checks itself against it before a night starts.
+    """The input and output of one network. Callers are checked against it before a night starts.
 
+    - ``stages`` is `STAGES`, and 0 <= ``revision_epochs`` < ``context_epochs``.
     - An input epoch is float32 microvolts, shape (3000,): 30 s at 100 Hz, conditioned causally.
-    - ``gain`` KNOWN: amplitude carries information. UNKNOWN: the answer does not depend on gain.
-    - The sequence model sees at most ``context_epochs`` epochs, the newest included; a prediction
-      of the revised track is final once ``revision_epochs`` later epochs have been seen.
-    - ``normalisation`` says in words how features are scaled; its constants are in the weights.
-    - ``stages`` is the order of the probabilities; ``embedding_dim`` the length of the cached
-      epoch embedding; ``weights_sha256`` names the exact weights file.
+    - ``gain`` KNOWN: the stages depend on amplitude. UNKNOWN: they do not.
+    - The sequence model reads at most ``context_epochs`` epochs, the newest included. A revised
+      stage is final once ``revision_epochs`` later epochs have been read.
+    - ``normalisation`` describes in words how features are scaled; the constants are in the
+      weights.
+    - ``embedding_dim`` is the length of an epoch's embedding, which callers cache.
+    - ``weights_sha256`` identifies the exact weights file.
     """
 
     name: str
@@ -96,10 +99,12 @@ class ModelContract:
         return f"{self.name}-{self.version}"
 
     def to_json(self) -> dict[str, Any]:
+        """Return the fields as a card stores them."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> ModelContract:
+        """Build a contract from `to_json`'s fields. Raises KeyError, TypeError or ValueError."""
         return cls(
             **{
                 **fields,

@@ -1,8 +1,8 @@
 """MC2SleepNet: two views of every epoch, cross-masked sequence stacks, five sleep stages.
 
-Written afresh after "MC2SleepNet: Multi-modal Cross-masking with Contrastive Learning for Sleep
-Stage Classification" (Na et al. 2025, arXiv:2502.17470); the raw branch is the backbone of
-SleePyCo (Lee et al. 2024), the spectrogram branch follows SleepTransformer (Phan et al. 2022).
+Written from scratch after "MC2SleepNet: Multi-modal Cross-masking with Contrastive Learning for
+Sleep Stage Classification" (Na et al. 2025, arXiv:2502.17470). The raw branch is the backbone of
+SleePyCo (Lee et al. 2024); the spectrogram branch follows SleepTransformer (Phan et al. 2022).
 
     epoch (3000,) --> RawEncoder -----------------------> raw embedding (D,) --.
               '-----> spectrogram 29 x 128 --.                                  >-- cached, one per
@@ -10,10 +10,13 @@ SleePyCo (Lee et al. 2024), the spectrogram branch follows SleepTransformer (Pha
 
     L epochs of embeddings --> raw stack         <-- cross --> spectrogram stack --> five logit sets
 
-Two choices of ours. *Positions*: sequence attention knows epochs by their distance in time alone
-(a learned bias per head and distance), so a short history looks like the end of a long one.
-*Band powers*: ten fixed measurements of the epoch enter as one further token of the spectrogram
-encoder. A config says which inputs exist; a module that an input needs is built only with it.
+Two things differ from the paper. *Positions*: attention over the sequence depends only on the
+distance in time between two epochs (a learned bias per head and distance), so a short history looks
+like the end of a long one. *Band powers*: ten fixed features of the epoch are one more token of the
+spectrogram encoder. `NetworkConfig` selects the inputs; modules of an absent input are not built.
+
+Letters in the shape comments: B batch, L epochs of a sequence, R newest epochs that are returned,
+D model width, E embedding (D for each stream), H heads.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.bandpower import N_BANDS, band_features, log_band_power
+from models.calibration import calibrated
 from models.contract import EPOCH_SAMPLES, STAGES, SpectrogramSpec
 from models.spectrogram import N_BINS, N_FRAMES, log_spectrogram
 
@@ -40,13 +44,14 @@ _AT_LEAST_ONE = (
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
-    """Everything that decides the network's shape. At least one input; defaults are the paper's.
+    """All choices that determine the network's shape. Defaults are the paper's.
 
-    - ``raw``, ``frames``, ``band_power``: which inputs exist. The spectrogram stream carries
-      frames, band powers or both.
-    - ``gain_free``: every input sees the epoch at zero mean and unit RMS; band powers are relative.
-    - ``raw_channels``: channels of the CNN's first stage; the later ones have 2, 3, 4 and 4 times
-      as many. At least 16, since the channel gate reduces 16-fold.
+    - At least one of the inputs ``raw``, ``frames`` and ``band_power`` exists. The spectrogram
+      stream reads frames, band powers or both.
+    - ``gain_free``: every input reads the epoch at zero mean and unit RMS; band powers are
+      relative.
+    - ``raw_channels``: channels of the CNN's first stage. Later stages have 2, 3, 4 and 4 times as
+      many. At least 16, because the channel gate divides them by 16.
     - ``max_distance``: epochs further apart than this share one position bias.
     - ``pretraining``: build the mask tokens and contrastive heads, which staging does not need.
     """
@@ -87,24 +92,26 @@ class NetworkConfig:
 
     @property
     def spectral(self) -> bool:
-        """Whether the spectrogram stream exists."""
+        """True if the spectrogram stream exists."""
         return self.frames or self.band_power
 
     @property
     def two_streams(self) -> bool:
+        """True if both the raw and the spectrogram stream exist."""
         return self.raw and self.spectral
 
     @property
     def embedding_dim(self) -> int:
-        """Length of an epoch's embedding: the streams' embeddings, raw first."""
+        """Length E of an epoch's embedding: the streams' embeddings, the raw stream's first."""
         return self.d_model * (2 if self.two_streams else 1)
 
     def to_json(self) -> dict[str, Any]:
+        """Return the fields as a card stores them."""
         return asdict(self)
 
 
 class EpochInputs(NamedTuple):
-    """What the encoders read of B epochs. None for an input that the network does not have."""
+    """The encoders' inputs for B epochs, float32. None where the network has no such input."""
 
     raw: Tensor | None = None  # (B, 3000), uV or unit RMS
     frames: Tensor | None = None  # (B, 29, 128), dB
@@ -112,7 +119,7 @@ class EpochInputs(NamedTuple):
 
 
 class Logits(NamedTuple):
-    """Five logit sets, each (B, L, 5), at every epoch. None where a stream is absent."""
+    """Five sets of logits, each (B, L, 5). None where a stream is absent or was not computed."""
 
     raw: Tensor | None
     spectral: Tensor | None
@@ -122,7 +129,7 @@ class Logits(NamedTuple):
 
     @property
     def prediction(self) -> Tensor:
-        """The set that stages: joint with two streams, else the single view."""
+        """The logits that stage an epoch: joint with two streams, else those of the one stream."""
         for logits in (self.joint, self.spectral, self.raw):
             if logits is not None:
                 return logits
@@ -133,7 +140,7 @@ class Logits(NamedTuple):
 
 
 class ChannelGate(nn.Module):
-    """Squeeze-and-excitation (Hu et al. 2018): each channel scaled by what all channels hold."""
+    """Squeeze-and-excitation (Hu et al. 2018): scale each channel by a function of all of them."""
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
@@ -142,11 +149,11 @@ class ChannelGate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gate = self.excite(F.relu(self.squeeze(x.mean(dim=2))))  # (B, C)
-        return x * gate.sigmoid().unsqueeze(2)  # type: ignore[no-any-return]
+        return x * gate.sigmoid().unsqueeze(2)  # type: ignore[no-any-return]  # (B, C, T)
 
 
 def conv_stage(channels_in: int, channels: int, n_convs: int) -> nn.Sequential:
-    """Conv-BN-PReLU ``n_convs`` times; the last conv's channels are gated."""
+    """Build Conv-BN-PReLU ``n_convs`` times, with a `ChannelGate` before the last PReLU."""
     layers: list[nn.Module] = []
     for i in range(n_convs):
         layers += [
@@ -173,14 +180,14 @@ class RawBackbone(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for i, stage in enumerate(self.stages):
             if i:
-                # As with ceil_mode, which TensorRT does not take.
+                # The same as ceil_mode=True, which TensorRT does not support.
                 x = F.max_pool1d(F.pad(x, (0, -x.shape[2] % 5), value=-math.inf), 5)
             x = stage(x)
         return x
 
 
 class RawEncoder(nn.Module):
-    """(B, 3000) -> (B, D)."""
+    """The raw stream's encoder of an epoch: (B, 3000) -> (B, D)."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -188,14 +195,15 @@ class RawEncoder(nn.Module):
         self.project = nn.Conv1d(4 * config.raw_channels, config.d_model, kernel_size=1)
 
     def forward(self, raw: Tensor) -> Tensor:
-        return self.project(self.backbone(raw.unsqueeze(1))).mean(dim=2)  # type: ignore[no-any-return]
+        features = self.backbone(raw.unsqueeze(1))  # (B, 4C, 5)
+        return self.project(features).mean(dim=2)  # type: ignore[no-any-return]  # (B, D)
 
 
 # --- attention, as both the spectrogram encoder and the sequence stacks use it ----------------
 
 
 class Attention(nn.Module):
-    """Multi-head attention without biases. Queries from ``x``, keys and values from ``source``."""
+    """Multi-head attention whose projections have no biases."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -207,7 +215,14 @@ class Attention(nn.Module):
         self.out = nn.Linear(d, d, bias=False)
 
     def forward(self, x: Tensor, source: Tensor, bias: Tensor | None) -> Tensor:
-        """``x`` (B, L, D), ``source`` (B, S, D), ``bias`` added to the scores (B or 1, H, L, S)."""
+        """Attend from ``x`` to ``source``; the result has the shape of ``x``.
+
+        Parameters
+        ----------
+        x : (B, L, D), from which the queries are made.
+        source : (B, S, D), from which the keys and values are made.
+        bias : (B or 1, H, L, S), added to the scores.
+        """
 
         def split(y: Tensor) -> Tensor:
             return y.view(*y.shape[:2], self.n_heads, -1).transpose(1, 2)  # (B, H, L, D / H)
@@ -217,13 +232,16 @@ class Attention(nn.Module):
             split(self.key(source)),
             split(self.value(source)),
             attn_mask=bias,
-        )
+        )  # (B, H, L, D / H)
         return self.out(heads.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]  # (B, L, D)
 
 
 class CrossEncoderLayer(nn.Module):
-    """Post-norm: attention over ``x``, then (if built with ``cross``) over the other stream, then
-    the feed-forward part. Without ``other`` the cross-attention is skipped: the single view."""
+    """Self-attention, cross-attention to the other stream, feed-forward; a norm after each.
+
+    A layer that is built without ``cross`` or called without ``other`` skips the cross-attention:
+    this is the single view.
+    """
 
     def __init__(self, config: NetworkConfig, cross: bool) -> None:
         super().__init__()
@@ -245,21 +263,28 @@ class CrossEncoderLayer(nn.Module):
         cross_bias: Tensor | None = None,
         newest: int | None = None,
     ) -> Tensor:
-        """``newest``: only the last so many of ``x`` come out; the biases have as many rows."""
-        asks = x if newest is None else x[:, -newest:]
-        x = self.attention_norm(asks + self.dropout(self.attention(asks, x, bias)))
+        """Return the layer's output at the R = ``newest`` last positions of ``x``, or at all.
+
+        Parameters
+        ----------
+        x : (B, L, D).
+        bias, cross_bias : (B or 1, H, R, S), added to the scores of self- and cross-attention.
+        other : (B, S, D), the other stream.
+        """
+        queries = x if newest is None else x[:, -newest:]  # (B, R, D)
+        x = self.attention_norm(queries + self.dropout(self.attention(queries, x, bias)))
         if other is not None:
             assert self.cross is not None and self.cross_norm is not None
             x = self.cross_norm(x + self.dropout(self.cross(x, other, cross_bias)))
-        fed = self.contract(F.gelu(self.expand(x)))
-        return self.feed_norm(x + self.dropout(fed))  # type: ignore[no-any-return]
+        forwarded = self.contract(F.gelu(self.expand(x)))  # (B, R, D)
+        return self.feed_norm(x + self.dropout(forwarded))  # type: ignore[no-any-return]
 
 
 # --- spectrogram stream -------------------------------------------------------------------------
 
 
 class Standardise(nn.Module):
-    """(x - mean) / std with the training set's constants, kept in the weights."""
+    """(x - mean) / std with the training set's constants, which are part of the weights."""
 
     mean: Tensor
     std: Tensor
@@ -273,13 +298,16 @@ class Standardise(nn.Module):
         return (x - self.mean) / self.std
 
     def fit(self, samples: Tensor) -> None:
-        """Take the constants of ``samples`` (n, size); one that never varies stays finite."""
+        """Set the constants to those of ``samples`` (n, size).
+
+        The standard deviation is at least 1e-6, so that a constant feature stays finite.
+        """
         self.mean.copy_(samples.mean(dim=0))
         self.std.copy_(samples.std(dim=0).clamp_min(1e-6))
 
 
 class BandPowerToken(nn.Module):
-    """Log powers (B, 5) -> one token (B, D) from the ten band features."""
+    """The band-power token: log powers (B, 5) -> ten band features -> (B, D)."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -290,22 +318,22 @@ class BandPowerToken(nn.Module):
 
     def forward(self, log_power: Tensor) -> Tensor:
         features = self.standardise(band_features(log_power, self.gain_free))  # (B, 10)
-        return self.project(F.gelu(self.expand(features)))  # type: ignore[no-any-return]
+        return self.project(F.gelu(self.expand(features)))  # type: ignore[no-any-return]  # (B, D)
 
 
 def sinusoids(length: int, d_model: int) -> Tensor:
-    """Positions of Vaswani et al. 2017, (length, d_model)."""
+    """Compute the position encodings of Vaswani et al. 2017, (length, d_model)."""
     rate = torch.exp(torch.arange(0, d_model, 2) * (-math.log(10000.0) / d_model))
     angle = torch.arange(length).unsqueeze(1) * rate  # (length, D / 2)
-    return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)
+    return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)  # (length, D)
 
 
 class SpectrogramEncoder(nn.Module):
     """Frames (B, 29, 128) and the band-power token -> (B, D), by Transformer and attention pooling.
 
-    With band powers alone there is nothing to attend to: their token is the embedding. With both,
-    what the pooled frames say is added to the token, nothing at first: a network that knows band
-    powers can be given frames and goes on from where it was.
+    With band powers alone, their token is the embedding. With both inputs, the encoder adds the
+    pooled frames to the token through a matrix that is zero before training. So a network that was
+    trained on band powers can get frames as well, and at first its output does not change.
     """
 
     positions: Tensor
@@ -342,7 +370,7 @@ class SpectrogramEncoder(nn.Module):
             x = torch.cat([token.unsqueeze(1), x], dim=1)  # (B, 30, D)
         for layer in self.layers:
             x = layer(x)
-        weight = self.pool_score(self.pool(x).tanh()).softmax(dim=1)  # (B, 30, 1)
+        weight = self.pool_score(self.pool(x).tanh()).softmax(dim=1)  # (B, 29 or 30, 1)
         pooled = (weight * x).sum(dim=1)  # (B, D)
         return pooled if token is None else token + self.add(pooled)  # type: ignore[no-any-return]
 
@@ -351,9 +379,9 @@ class SpectrogramEncoder(nn.Module):
 
 
 class DistanceBias(nn.Module):
-    """What attention adds to a score for the distance in epochs from query to key, per head.
+    """A learned bias of the attention score, per head and distance in epochs from query to key.
 
-    Starts as a gentle preference for near epochs, steeper in later heads (Press et al. 2022).
+    It starts as a weak preference for near epochs, stronger in later heads (Press et al. 2022).
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -364,30 +392,43 @@ class DistanceBias(nn.Module):
         self.table = nn.Parameter(-slope.unsqueeze(1) * distance)  # (H, 2 max_distance + 1)
 
     def forward(self, length: int) -> Tensor:
-        """(H, L, L)."""
+        """Return the biases of a sequence of L = ``length`` epochs, (H, L, L)."""
         at = torch.arange(length, device=self.table.device)
         distance = (at.unsqueeze(0) - at.unsqueeze(1)).clamp(-self.max_distance, self.max_distance)
         return self.table[:, distance + self.max_distance]
 
 
-def attention_mask(scored: Tensor, causal: bool) -> Tensor:
-    """Which epochs may be looked at: bool (B, 1, L, L), query by key.
+def hide_unscored(embeddings: Tensor, scored: Tensor) -> Tensor:
+    """Return ``embeddings`` (B, L, E) with zeros where ``scored`` (B, L) is False.
 
-    Unscored epochs are never looked at, except by themselves (so that every row has a key);
-    with ``causal``, no epoch looks at a later one.
+    The attention mask is not enough: a NaN that is multiplied by a weight of zero is still NaN.
+    """
+    return torch.where(scored.unsqueeze(2), embeddings, 0.0)
+
+
+def attention_mask(scored: Tensor, causal: bool) -> Tensor:
+    """Return the keys that each query may attend to: bool (B, 1, L, L), query by key.
+
+    No epoch attends to an unscored epoch other than itself. Every epoch attends to itself, because
+    the softmax of a row without keys is NaN. If ``causal``, no epoch attends to a later one.
+
+    Parameters
+    ----------
+    scored : bool (B, L).
     """
     length = scored.shape[1]
     itself = torch.eye(length, dtype=torch.bool, device=scored.device)
     allowed = scored.unsqueeze(1) | itself  # (B, L, L)
     if causal:
         allowed = allowed & torch.ones_like(itself).tril()
-    return allowed.unsqueeze(1)
+    return allowed.unsqueeze(1)  # (B, 1, L, L)
 
 
 class SequenceStack(nn.Module):
-    """One stream's cross-encoder layers over a sequence of epoch embeddings (B, L, D).
+    """The cross-encoder layers of one stream, over a sequence of epoch embeddings (B, L, D).
 
-    Given ``other``, every layer takes keys and values from that same unchanged sequence.
+    With ``other``, every layer makes its cross-attention's keys and values from that sequence
+    itself, not from another layer's output.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -406,33 +447,55 @@ class SequenceStack(nn.Module):
         other: Tensor | None = None,
         newest: int | None = None,
     ) -> Tensor:
-        """``newest``: only the last so many epochs come out, (B, newest, D)."""
+        """Return the output at the R = ``newest`` last epochs, (B, R, D), or at all.
+
+        Parameters
+        ----------
+        x : (B, L, D), one stream.
+        allowed : bool (B, 1, L, L), see `attention_mask`.
+        other : (B, L, D), the other stream; None for the single view.
+        newest : the last layer computes these epochs alone.
+        """
         length = x.shape[1]
-        # Added: a masked fill takes longer. In the precision of what it is added to.
-        shut = torch.where(allowed, 0.0, -math.inf).to(x.dtype)
-        bias = self.distance(length) + shut  # (B, H, L, L)
+        # Adding -inf is faster than a masked fill. It has x's dtype, so that half stays half.
+        mask = torch.where(allowed, 0.0, -math.inf).to(x.dtype)  # (B, 1, L, L)
+        bias = self.distance(length) + mask  # (B, H, L, L)
         cross_bias = None
         if other is not None:
             assert self.cross_distance is not None
-            cross_bias = self.cross_distance(length) + shut
+            cross_bias = self.cross_distance(length) + mask  # (B, H, L, L)
         *earlier, last = self.layers
         for layer in earlier:
-            x = layer(x, bias, other, cross_bias)
+            x = layer(x, bias, other, cross_bias)  # (B, L, D)
         if newest is not None:
-            bias = bias[:, :, -newest:]
+            bias = bias[:, :, -newest:]  # (B, H, R, L)
             cross_bias = None if cross_bias is None else cross_bias[:, :, -newest:]
         return last(x, bias, other, cross_bias, newest)  # type: ignore[no-any-return]
 
 
 def projection_head(d_model: int) -> nn.Sequential:
-    """Head of the contrastive loss; used in pre-training only."""
+    """Build a head of the contrastive loss, which pre-training alone uses."""
     return nn.Sequential(nn.Linear(d_model, d_model), nn.ReLU(), nn.Linear(d_model, d_model))
 
 
-class MC2SleepNet(nn.Module):
-    """The whole network. See the module's docstring for the flow and `NetworkConfig` for the parts.
+# --- the whole ------------------------------------------------------------------------------------
 
-    `encode` an epoch once and keep its embedding; `stage` the newest L embeddings.
+
+class MC2SleepNet(nn.Module):
+    """The whole network: `NetworkConfig` selects its parts, `forward` runs them all.
+
+    Callers that stage epoch after epoch call its two steps, and keep each epoch's embedding:
+
+        `encode`   epochs_uv (B, 3000) --`measure`--> `EpochInputs` --`embed`--> embeddings (B, E)
+        `stage`    embeddings (B, L, E) --> logits (B, L, 5) --`calibrated`--> both tracks
+
+    ``staging_view``, ``track_logits``, ``views`` and ``single_views`` return the logits in between,
+    for exports and for training. In all of them
+
+    - ``embeddings`` is float32 (B, L, E): consecutive epochs, the newest last;
+    - ``scored`` is bool (B, L): False keeps an epoch's place in time and hides its content;
+    - ``causal`` True: no epoch attends to a later one (live track); False: to all (revised track);
+    - ``newest`` R: only the last R epochs are returned, and the last layer computes only these.
     """
 
     temperature: Tensor
@@ -459,10 +522,18 @@ class MC2SleepNet(nn.Module):
             self.spectral_projection = projection_head(d)
         self.register_buffer("temperature", torch.ones(2))  # live, revised
 
-    # --- epochs
+    def forward(self, epochs_uv: Tensor, scored: Tensor) -> tuple[Tensor, Tensor]:
+        """Stage windows of L epochs, float32 (B, L, 3000) in microvolts. Returns as `stage`."""
+        embeddings = self.encode(epochs_uv.flatten(0, 1))  # (B L, E)
+        return self.stage(embeddings.view(*scored.shape, -1), scored)  # (B, 5), (B, L, 5)
+
+    # --- one epoch
 
     def measure(self, epochs_uv: Tensor, raw: bool = True, spectral: bool = True) -> EpochInputs:
-        """Epochs (B, 3000) in microvolts -> what the encoders read, or that of one stream alone."""
+        """Compute the encoders' inputs of epochs (B, 3000) in microvolts. No weights are involved.
+
+        ``raw`` or ``spectral`` False leaves out the inputs of that stream.
+        """
         if epochs_uv.ndim != 2 or epochs_uv.shape[1] != EPOCH_SAMPLES:
             raise ValueError(
                 f"epochs_uv must be (B, {EPOCH_SAMPLES}), 30 s at 100 Hz, "
@@ -471,7 +542,7 @@ class MC2SleepNet(nn.Module):
         config = self.config
         if config.gain_free:
             epochs_uv = epochs_uv - epochs_uv.mean(dim=1, keepdim=True)
-            rms = epochs_uv.square().mean(dim=1, keepdim=True).sqrt()
+            rms = epochs_uv.square().mean(dim=1, keepdim=True).sqrt()  # (B, 1)
             epochs_uv = epochs_uv / rms.clamp_min(torch.finfo(torch.float32).tiny)
         return EpochInputs(
             raw=epochs_uv if raw and config.raw else None,
@@ -482,40 +553,61 @@ class MC2SleepNet(nn.Module):
         )
 
     def embed(self, inputs: EpochInputs) -> Tensor:
-        """Measured epochs -> embeddings (B, E), the raw stream's D numbers first."""
+        """Encode measured epochs: embeddings (B, E), the raw stream's D numbers first."""
         parts = []
         if self.config.raw:
             assert inputs.raw is not None
-            parts.append(self.raw_encoder(inputs.raw))
+            parts.append(self.raw_encoder(inputs.raw))  # (B, D)
         if self.config.spectral:
-            parts.append(self.spectral_encoder(inputs.frames, inputs.log_power))
+            parts.append(self.spectral_encoder(inputs.frames, inputs.log_power))  # (B, D)
         return torch.cat(parts, dim=1)  # (B, E)
 
     def encode(self, epochs_uv: Tensor) -> Tensor:
-        """Epochs float32 (B, 3000), microvolts at 100 Hz, conditioned causally -> (B, E)."""
+        """Encode epochs float32 (B, 3000), microvolts at 100 Hz, conditioned causally: (B, E)."""
         return self.embed(self.measure(epochs_uv))
 
-    # --- sequences
+    # --- a sequence of epochs
 
-    def views(self, embeddings: Tensor, scored: Tensor, causal: bool) -> Logits:
-        """Single view of each stream and, with two streams, the multi view: all logit sets.
+    def stage(
+        self, embeddings: Tensor, scored: Tensor, newest: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Compute the calibrated probabilities of the five stages.
 
-        Parameters
-        ----------
-        embeddings : float32 (B, L, E), consecutive epochs, newest last.
-        scored : bool (B, L); False keeps an epoch's place in time but hides its content.
-        causal : no epoch sees a later one.
+        Returns
+        -------
+        live : float32 (B, 5), the newest epoch, given itself and the past.
+        revised : float32 (B, R, 5), the newest R epochs, given all L.
         """
-        logits = self.staging_view(embeddings, scored, causal)
-        if not self.config.two_streams:
-            return logits
-        single = self.single_views(embeddings, scored, causal)
-        return logits._replace(raw=single.raw, spectral=single.spectral)
+        # One pass for both tracks: every sequence is twice in the batch, once under each mask.
+        hidden = hide_unscored(embeddings, scored).repeat(2, 1, 1)  # (2B, L, E)
+        allowed = torch.cat([attention_mask(scored, causal) for causal in (True, False)])
+        logits = self._predict(hidden, allowed, newest).prediction  # (2B, R, 5)
+        live, revised = logits.chunk(2)  # (B, R, 5) each
+        return calibrated(live[:, -1], revised, self.temperature)  # (B, 5), (B, R, 5)
+
+    def track_logits(
+        self, embeddings: Tensor, scored: Tensor, newest: int
+    ) -> tuple[Tensor, Tensor]:
+        """Compute the logits behind `stage`: live (B, 5) and revised (B, R, 5).
+
+        Each track has a pass of its own, so the live one ends with a layer for one epoch: faster
+        than `stage` in a compiled graph, which finds the work that both passes share.
+        """
+        live = self.staging_view(embeddings, scored, True, 1).prediction  # (B, 1, 5)
+        revised = self.staging_view(embeddings, scored, False, newest).prediction  # (B, R, 5)
+        return live[:, -1], revised
+
+    def staging_view(
+        self, embeddings: Tensor, scored: Tensor, causal: bool, newest: int | None = None
+    ) -> Logits:
+        """Compute the logits that staging needs: the multi view, or the only stream's view."""
+        hidden = hide_unscored(embeddings, scored)  # (B, L, E)
+        return self._predict(hidden, attention_mask(scored, causal), newest)
 
     def single_views(self, embeddings: Tensor, scored: Tensor, causal: bool) -> Logits:
-        """Each stream by itself, without cross-attention. Arguments as of `views`."""
-        hidden = torch.where(scored.unsqueeze(2), embeddings, 0.0)
-        allowed = attention_mask(scored, causal)
+        """Compute each stream's logits by itself, without cross-attention."""
+        hidden = hide_unscored(embeddings, scored)  # (B, L, E)
+        allowed = attention_mask(scored, causal)  # (B, 1, L, L)
         if not self.config.two_streams:
             return self._predict(hidden, allowed)
         raw, spectral = hidden.chunk(2, dim=2)  # (B, L, D) each
@@ -524,25 +616,25 @@ class MC2SleepNet(nn.Module):
             spectral=self.spectral_head(self.spectral_stack(spectral, allowed)),
         )
 
-    def staging_view(
-        self, embeddings: Tensor, scored: Tensor, causal: bool, newest: int | None = None
-    ) -> Logits:
-        """The logit sets that staging needs, `Logits.prediction` among them. Arguments as of
-        `views` and `stage`."""
-        hidden = torch.where(scored.unsqueeze(2), embeddings, 0.0)
-        return self._predict(hidden, attention_mask(scored, causal), newest)
+    def views(self, embeddings: Tensor, scored: Tensor, causal: bool) -> Logits:
+        """Compute all logits: `single_views` and, with two streams, `staging_view`."""
+        logits = self.staging_view(embeddings, scored, causal)
+        if not self.config.two_streams:
+            return logits
+        single = self.single_views(embeddings, scored, causal)
+        return logits._replace(raw=single.raw, spectral=single.spectral)
 
     def _predict(self, embeddings: Tensor, allowed: Tensor, newest: int | None = None) -> Logits:
-        """The multi view, or the one stream there is; of the ``newest`` epochs, or of all."""
+        """Compute the multi view, or the only stream's view, at the newest R epochs or at all."""
         if not self.config.two_streams:
             if self.config.raw:
-                hidden = self.raw_stack(embeddings, allowed, newest=newest)
+                hidden = self.raw_stack(embeddings, allowed, newest=newest)  # (B, R, D)
                 return Logits(self.raw_head(hidden), None)
-            hidden = self.spectral_stack(embeddings, allowed, newest=newest)
+            hidden = self.spectral_stack(embeddings, allowed, newest=newest)  # (B, R, D)
             return Logits(None, self.spectral_head(hidden))
         raw, spectral = embeddings.chunk(2, dim=2)  # (B, L, D) each
-        raw_multi = self.raw_stack(raw, allowed, spectral, newest)
-        spectral_multi = self.spectral_stack(spectral, allowed, raw, newest)
+        raw_multi = self.raw_stack(raw, allowed, spectral, newest)  # (B, R, D)
+        spectral_multi = self.spectral_stack(spectral, allowed, raw, newest)  # (B, R, D)
         return Logits(
             raw=None,
             spectral=None,
@@ -551,45 +643,21 @@ class MC2SleepNet(nn.Module):
             joint=self.joint_head(torch.cat([raw_multi, spectral_multi], dim=2)),
         )
 
-    def stage(
-        self, embeddings: Tensor, scored: Tensor, newest: int | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Calibrated probabilities of the five stages.
-
-        Parameters
-        ----------
-        embeddings : float32 (B, L, E), consecutive epochs, newest last.
-        scored : bool (B, L). False: could not be scored or does not exist; its content is ignored.
-        newest : of how many of the newest epochs revised stages are wanted; None: of all L. The
-            last layer is computed for these alone.
-
-        Returns
-        -------
-        live : float32 (B, 5), the newest epoch from itself and the past.
-        revised : float32 (B, newest, 5), the newest epochs given all L.
-        """
-        # One pass for both tracks: every sequence stands in the batch twice, once under each mask.
-        hidden = torch.where(scored.unsqueeze(2), embeddings, 0.0).repeat(2, 1, 1)  # (2B, L, E)
-        allowed = torch.cat([attention_mask(scored, causal) for causal in (True, False)])
-        logits = self._predict(hidden, allowed, newest).prediction
-        live, revised = logits.chunk(2)  # (B, newest, 5) each
-        return (
-            (live[:, -1] / self.temperature[0]).softmax(dim=1),
-            (revised / self.temperature[1]).softmax(dim=2),
-        )
-
     # --- pre-training
 
     def reconstruct(
         self, embeddings: Tensor, scored: Tensor, raw_masked: Tensor, spectral_masked: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Cross-masked pass: each stream, its masked epochs replaced by the mask token, attends to
-        the other stream's *unmasked* sequence. Returns both streams' outputs, (B, L, D) each."""
+        """Run the cross-masked pass and return both streams' outputs, (B, L, D) each.
+
+        In each stream the mask token replaces the masked epochs (bool (B, L)). The stream attends
+        to the other stream's sequence *without* masks.
+        """
         if not self.config.pretraining:
             raise ValueError("reconstruct needs a network built with pretraining=True")
-        embeddings = torch.where(scored.unsqueeze(2), embeddings, 0.0)
-        allowed = attention_mask(scored, causal=False)
-        raw, spectral = embeddings.chunk(2, dim=2)  # (B, L, D) each
+        hidden = hide_unscored(embeddings, scored)  # (B, L, E)
+        allowed = attention_mask(scored, causal=False)  # (B, 1, L, L)
+        raw, spectral = hidden.chunk(2, dim=2)  # (B, L, D) each
         raw_hidden = torch.where(raw_masked.unsqueeze(2), self.raw_mask_token, raw)
         spectral_hidden = torch.where(
             spectral_masked.unsqueeze(2), self.spectral_mask_token, spectral
@@ -600,10 +668,10 @@ class MC2SleepNet(nn.Module):
         )
 
     def contrast(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Unit vectors (B, D) of both streams for the contrastive (InfoNCE) loss."""
+        """Project embeddings (B, E) to unit vectors (B, D) of both streams for the InfoNCE loss."""
         if not self.config.pretraining:
             raise ValueError("contrast needs a network built with pretraining=True")
-        raw, spectral = embeddings.chunk(2, dim=1)
+        raw, spectral = embeddings.chunk(2, dim=1)  # (B, D) each
         return (
             F.normalize(self.raw_projection(raw), dim=1),
             F.normalize(self.spectral_projection(spectral), dim=1),

@@ -1,6 +1,6 @@
 """Spectrogram of an epoch as SleepTransformer and XSleepNet use it: 29 frames x 128 bins in dB.
 
-Hamming window of 2 s, hop 1 s, 256-point transform, 20 log10 |X|, the constant bin dropped
+Hamming window of 2 s, hop 1 s, 256-point transform, 20 log10 |X|, without the bin at 0 Hz
 (Phan et al. 2022, doi:10.1109/TBME.2022.3147187). An epsilon before the log keeps silence finite.
 """
 
@@ -20,8 +20,11 @@ N_BINS = 128
 
 @lru_cache(maxsize=8)
 def _transform(samples: int, n_fft: int, device: torch.device) -> Tensor:
-    """The windowed Fourier transform as a matrix, (samples, 2 K): cosines, then sines, of the
-    frequencies above zero. See `models.bandpower`."""
+    """Return the windowed Fourier transform as a matrix, (samples, 2 K).
+
+    Its columns are the cosines, then the sines, of the K frequencies above zero. `models.bandpower`
+    explains why the transform is a matrix.
+    """
     bins = np.arange(1, n_fft // 2 + 1)
     angle = 2.0 * np.pi * np.outer(np.arange(samples), bins) / n_fft  # (samples, K)
     transform = np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
@@ -30,15 +33,21 @@ def _transform(samples: int, n_fft: int, device: torch.device) -> Tensor:
 
 
 def log_spectrogram(epochs_uv: Tensor, spec: SpectrogramSpec) -> Tensor:
-    """Short-time spectrum in dB: 20 log10(|X| + epsilon).
+    """Compute the short-time spectrum in dB: 20 log10(|X| + epsilon).
 
     Parameters
     ----------
     epochs_uv : float32 (B, 3000), microvolts at 100 Hz. Not written to.
+    spec : window, hop and transform.
 
     Returns
     -------
-    float32 (B, 29, 128) with the default ``spec``. Polarity leaves it unchanged.
+    float32 (B, 29, 128) with the default ``spec``. Inverting the signal does not change it.
+
+    Raises
+    ------
+    ValueError
+        ``epochs_uv`` has another shape.
     """
     if epochs_uv.ndim != 2 or epochs_uv.shape[1] != EPOCH_SAMPLES:
         raise ValueError(

@@ -1,6 +1,6 @@
-"""Weights on disk: a safetensors file and, beside it, a JSON card that says what they are.
+"""Weights on disk: a safetensors file, and a JSON card beside it that describes the tensors.
 
-A card names the sha256 of its tensors; a pair that does not match is refused.
+A card holds the sha256 of its tensors. `load` refuses a pair that does not match.
 """
 
 from __future__ import annotations
@@ -16,15 +16,29 @@ import safetensors.torch
 
 from models.card import CARD_FORMAT, WeightsError, read_card, read_contract
 from models.contract import ModelContract
+from models.files import whole_file
 from models.mc2sleepnet import MC2SleepNet, NetworkConfig
 
 
 def save(
     path: Path, network: MC2SleepNet, contract: ModelContract, card: dict[str, Any]
 ) -> ModelContract:
-    """Write ``path`` (.safetensors) and its card; returns the contract with the sha256 filled in.
+    """Write ``path`` (.safetensors) and its card, each whole or not at all.
 
-    ``card`` holds what a reader should know besides (data, licence, command, figures, limits).
+    Parameters
+    ----------
+    card : further fields for readers of the card (data, licence, command, figures, limits).
+
+    Returns
+    -------
+    The contract with the sha256 of the tensors.
+
+    Raises
+    ------
+    ValueError
+        ``path`` has another suffix, or ``contract.embedding_dim`` is not the network's.
+    OSError
+        A file cannot be written.
     """
     if path.suffix != ".safetensors":
         raise ValueError(f"path must end in .safetensors, got {path}")
@@ -44,18 +58,20 @@ def save(
         **card,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    path.with_suffix(".json").write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
+    with whole_file(path) as file:
+        file.write(data)
+    with whole_file(path.with_suffix(".json")) as file:
+        file.write((json.dumps(fields, indent=2) + "\n").encode())
     return contract
 
 
 def load(path: Path) -> tuple[MC2SleepNet, ModelContract]:
-    """The network at ``path`` (.safetensors), ready to stage: eval mode, no gradients.
+    """Load the network at ``path`` (.safetensors) for staging: eval mode, no gradients.
 
     Raises
     ------
     WeightsError
-        A file is missing or damaged, or the tensors are not the ones the card describes.
+        A file is missing or damaged, or the card does not describe these tensors.
     """
     path = Path(path)
     contract = read_contract(path)
@@ -70,8 +86,8 @@ def load(path: Path) -> tuple[MC2SleepNet, ModelContract]:
     digest = hashlib.sha256(data).hexdigest()
     if digest != contract.weights_sha256:
         raise WeightsError(
-            f"{path} is damaged or not the file its card describes: sha256 is {digest}, "
-            f"the card says {contract.weights_sha256}"
+            f"{path} is damaged or not the file its card describes: its sha256 is {digest}, "
+            f"the card names {contract.weights_sha256}"
         )
     network = MC2SleepNet(config, contract.spectrogram)
     try:
@@ -80,7 +96,7 @@ def load(path: Path) -> tuple[MC2SleepNet, ModelContract]:
         raise WeightsError(f"{path} does not hold the network its card describes: {exc}") from exc
     if contract.embedding_dim != config.embedding_dim:
         raise WeightsError(
-            f"the card of {path} gives embedding_dim {contract.embedding_dim}, "
-            f"its network has {config.embedding_dim}"
+            f"the card of {path} names embedding_dim {contract.embedding_dim}, "
+            f"but its network has {config.embedding_dim}"
         )
     return network.eval().requires_grad_(False), contract

@@ -32,7 +32,7 @@ from tests.nights import (
     whole_chunks,
 )
 from tests.signals import START, chunk
-from tests.staging.breakdown import BreaksDown, chain
+from tests.staging.breakdown import FailingBackend, chain
 
 QUARTER = slice(0, 125_000)  # 41 epochs of the excerpt
 
@@ -218,7 +218,7 @@ def test_a_night_cut_short_continues_as_if_nothing_had_happened(
 
 
 def test_a_backend_that_breaks_down_at_the_very_end_is_told_too(tmp_path: Path) -> None:
-    staging = chain(cuda=BreaksDown("cuda", good=4), torch=backend())
+    staging = chain(cuda=FailingBackend("cuda", good=4), torch=backend())
     with closing(NightStore.open(tmp_path / "night.sqlite")) as store:
         pipeline = open_pipeline(store, staging=staging)
         for each in whole_chunks(excerpt_uv()[:, :8000], 3000):  # two epochs
@@ -233,7 +233,7 @@ def test_a_backend_that_breaks_down_at_the_very_end_is_told_too(tmp_path: Path) 
 def test_a_backend_that_breaks_down_in_mid_night_costs_no_epoch(
     quarter: NightStore, tmp_path: Path, asked_before: int
 ) -> None:
-    staging = chain(cuda=BreaksDown("cuda", good=asked_before), torch=backend())
+    staging = chain(cuda=FailingBackend("cuda", good=asked_before), torch=backend())
     with closing(NightStore.open(tmp_path / "night.sqlite")) as store:
         pipeline = open_pipeline(store, staging=staging)
         for each in whole_chunks(excerpt_uv()[:, QUARTER], 3000):

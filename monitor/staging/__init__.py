@@ -1,1 +1,1 @@
-"""From epochs to stages: a backend that runs the network, a stager that keeps its context."""
+"""From epochs to stages: a backend runs the network, a stager keeps the context of the night."""

@@ -1,4 +1,4 @@
-"""The best backend that works here; and when it fails in mid-night, the next one."""
+"""The chain of backends: it opens the best one that works, and replaces one that fails."""
 
 from __future__ import annotations
 
@@ -12,29 +12,40 @@ from pathlib import Path
 import numpy as np
 
 from models.contract import ModelContract
-from monitor.errors import InputError, MonitorError
+from monitor.errors import InputError, MonitorError, one_line
 from monitor.staging.backend import Backend, BackendUnavailableError, checked_contract
 from monitor.types import F32, Bool
 
 AUTO = "auto"
 BACKENDS = ("tensorrt", "cuda", "onnx", "torch")
-"""The fastest first. Of the two for the CPU, onnx starts sooner and takes less memory."""
+"""The fastest first. Of the two that run on a CPU, onnx starts sooner and needs less memory."""
 
 _log = logging.getLogger(__name__)
 
 
 def open_backend(name: str, weights: Path, exported: Path) -> Backend:
-    """One of `BACKENDS`. Raises `BackendUnavailableError` if it cannot be had on this machine,
-    `InputError` if the weights cannot be used."""
+    """Open one of `BACKENDS`.
+
+    Each backend's module is imported here, because it imports libraries that may be missing.
+
+    Raises
+    ------
+    BackendUnavailableError
+        This machine cannot run the backend.
+    InputError
+        The weights cannot be used.
+    ValueError
+        ``name`` is not one of `BACKENDS`.
+    """
     match name:
         case "tensorrt":
-            from monitor.staging.tensorrt_backend import TensorRtBackend
+            from monitor.staging.tensorrt_backend import open_tensorrt
 
-            return TensorRtBackend(weights, exported)
+            return open_tensorrt(weights, exported)
         case "cuda":
-            from monitor.staging.cuda_backend import CudaBackend
+            from monitor.staging.cuda_backend import open_cuda
 
-            return CudaBackend(weights, exported)
+            return open_cuda(weights, exported)
         case "onnx":
             from monitor.staging.onnx_backend import OnnxBackend
 
@@ -47,36 +58,43 @@ def open_backend(name: str, weights: Path, exported: Path) -> Backend:
 
 
 class BackendChain:
-    """A `Backend` that is always the best of those that still work.
+    """A `Backend` that uses the best backend that still works.
 
-    One that raises, or answers with what is no number, is replaced by the next for the rest of the
-    run, and that is asked again: no epoch is missed. The last one is kept, whatever it does.
+    If a backend raises or returns NaN, the chain switches to the next one for the rest of the run
+    and repeats the call, so that no epoch is missed. If none is left, the chain keeps the last one:
+    its exception is raised, and its NaN is returned.
     """
 
     def __init__(
         self,
         weights: Path,
         exported: Path,
-        asked: str = AUTO,
+        requested: str = AUTO,
         open_one: Callable[[str, Path, Path], Backend] = open_backend,
     ) -> None:
-        """``asked``: `AUTO`, or the one of `BACKENDS` to begin with.
+        """Open a backend.
 
-        Raises `InputError` if the weights cannot be used, if the backend that is asked for cannot
-        be had, or none.
+        Parameters
+        ----------
+        requested : `AUTO`, or one of `BACKENDS`: the one to start with.
+        open_one : opens a backend by name, as `open_backend` does.
+
+        Raises
+        ------
+        InputError
+            The weights cannot be used; this machine cannot run the requested backend, or any.
         """
         self._contract = checked_contract(weights)
         self._open_one: Callable[[str], Backend] = lambda name: open_one(name, weights, exported)
         self._lock = threading.Lock()
         self.trouble = ""
-        wanted = BACKENDS if asked == AUTO else (asked,)
-        backend, skipped = self._first_of(wanted)
+        backend, skipped = self._first_of(BACKENDS if requested == AUTO else (requested,))
         if backend is None:
             raise InputError(f"the network cannot be run here: {skipped}")
         self._backend = backend
-        why = f" (not {skipped})" if skipped else ""
-        self.note = f"Staging with {backend.name}: {backend.runs_on}{why}"
-        """Which backend it began with, and why none before it, in one line for people."""
+        reasons = f" (not {skipped})" if skipped else ""
+        self.note = f"Staging with {backend.name}: {backend.runs_on}{reasons}"
+        """The first backend, and why the better ones are not used, in one line for people."""
 
     @property
     def name(self) -> str:
@@ -91,48 +109,53 @@ class BackendChain:
         return self._contract
 
     def encode(self, epochs_uv: F32) -> F32:
-        return self._ask(lambda backend: (backend.encode(epochs_uv),))[0]
+        return self._call(lambda backend: (backend.encode(epochs_uv),))[0]
 
     def stage(self, embeddings: F32, scored: Bool) -> tuple[F32, F32]:
-        live, revised = self._ask(lambda backend: backend.stage(embeddings, scored))
+        live, revised = self._call(lambda backend: backend.stage(embeddings, scored))
         return live, revised
 
-    def _ask(self, question: Callable[[Backend], tuple[F32, ...]]) -> tuple[F32, ...]:
+    def _call(self, function: Callable[[Backend], tuple[F32, ...]]) -> tuple[F32, ...]:
+        """Return ``function`` of the current backend; if that fails, of the next one."""
         while True:
             backend = self._backend
             try:
-                answers = question(backend)
+                results = function(backend)
             except Exception as exc:
-                if why := self._replace(backend, _sentence(exc)):
+                if failure := self._replace(backend, one_line(exc)):
                     raise MonitorError(
-                        f"an epoch could not be staged, and nothing else can: {why}"
+                        "an epoch could not be staged, and no other backend can take over: "
+                        f"{failure}"
                     ) from exc
                 continue
-            # Where there is no other, a strange signal may be the reason: then it is the answer.
-            if all(np.isfinite(each).all() for each in answers) or self._replace(
-                backend, "it answered with what is no number"
-            ):
-                return answers
+            if all(np.isfinite(each).all() for each in results):
+                return results
+            # NaN may come from an unusual signal instead of a broken backend. So if no other
+            # backend is left to compare with, the NaN is the result and nothing is raised.
+            if self._replace(backend, "it returned NaN or infinity"):
+                return results
 
     def _replace(self, failed: Backend, reason: str) -> str:
-        """Empty once it is replaced; else what failed, and why nothing can take its place."""
+        """Switch from ``failed`` to the next backend that works, and return "".
+
+        If there is none, keep ``failed`` and return in words what failed.
+        """
         with self._lock:
             if self._backend is not failed:
-                return ""  # another sleeper's epoch has had it replaced
+                return ""  # Another sleeper's thread has replaced it in the meantime.
             trouble = f"{failed.name}: {reason}"
             try:
-                later = BACKENDS[BACKENDS.index(failed.name) + 1 :]
-                backend, skipped = self._first_of(later)
+                backend, skipped = self._first_of(BACKENDS[BACKENDS.index(failed.name) + 1 :])
             except InputError as exc:
                 backend, skipped = None, str(exc)
             if backend is None:
                 return f"{trouble}; {skipped}" if skipped else trouble
             self.trouble, self._backend = trouble, backend
-            _log.warning("%s; from here on %s stages", trouble, backend.runs_on)
+            _log.warning("%s; %s stages from now on", trouble, backend.runs_on)
             return ""
 
     def _first_of(self, names: Sequence[str]) -> tuple[Backend | None, str]:
-        """The first of ``names`` that can be had, and why those before it cannot, in words."""
+        """Open the first of ``names`` that works. Also return why those before it do not."""
         skipped: list[tuple[str, str]] = []  # name and reason
         for name in names:
             try:
@@ -140,17 +163,13 @@ class BackendChain:
             except BackendUnavailableError as exc:
                 skipped.append((name, str(exc)))
             except InputError:
-                raise  # the weights: no backend can mend them
+                raise  # The weights are wrong: no other backend could use them either.
             except Exception as exc:
-                skipped.append((name, _sentence(exc)))
+                skipped.append((name, one_line(exc)))
         return None, _in_words(skipped)
 
 
 def _in_words(skipped: Sequence[tuple[str, str]]) -> str:
-    alike = groupby(skipped, itemgetter(1))
-    return "; ".join(f"{', '.join(n for n, _ in names)}: {reason}" for reason, names in alike)
-
-
-def _sentence(exc: Exception) -> str:
-    text = " ".join(str(exc).split())
-    return text if isinstance(exc, MonitorError) else f"{type(exc).__name__}: {text}"
+    """Join names and reasons; neighbours with the same reason share it."""
+    groups = groupby(skipped, itemgetter(1))
+    return "; ".join(f"{', '.join(n for n, _ in names)}: {reason}" for reason, names in groups)

@@ -1,7 +1,7 @@
-"""PyTorch on an NVIDIA GPU, launched as CUDA graphs; in half precision where that was approved.
+"""The backend for PyTorch on an NVIDIA GPU, with CUDA graphs, in half precision if approved.
 
-Not run on hardware yet: there was no GPU where this was written. What is not a GPU's alone is in
-`monitor.staging.device_network`, and tested on a CPU.
+It has not run on hardware yet: no GPU was available where it was written. The code that needs no
+GPU is in `monitor.staging.device_backend` and is tested on a CPU.
 """
 
 from __future__ import annotations
@@ -10,60 +10,56 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.contract import ModelContract
-from monitor.staging.backend import BackendUnavailableError, checked_contract, exported_folder
+from monitor.staging.backend import BackendUnavailableError, checked_contract, network_folder
 from monitor.staging.gpu import BUILD, Gpu, Sidecar, nvidia_gpu
-from monitor.types import F32, Bool
 
 if TYPE_CHECKING:
     import torch
 
+    from monitor.staging.device_backend import DeviceBackend
+
 SIDECAR = "cuda.json"
 HALF, FULL = "float16", "float32"
 REFUSED = "none"
-"""The precision of a sidecar that says: this GPU stages otherwise in any."""
+"""The precision in a sidecar if this GPU stages differently from PyTorch's CPU in any precision."""
 
 
-class CudaBackend:
-    """PyTorch on the first NVIDIA GPU."""
+def open_cuda(weights: Path, exported: Path, precision: str | None = None) -> DeviceBackend:
+    """Load ``weights`` onto the first NVIDIA GPU.
 
-    name = "cuda"
-    trouble = ""
+    Parameters
+    ----------
+    precision : `HALF` or `FULL`; None for the one that `sleep-deploy build-engine` approved for
+        these weights on this GPU, or `FULL` if it was not run.
 
-    def __init__(self, weights: Path, exported: Path, precision: str | None = None) -> None:
-        """Load ``weights`` onto the GPU. ``precision``: None for the one that `sleep-deploy
-        build-engine` approved for them on this GPU, `FULL` if it did not look.
+    Raises
+    ------
+    BackendUnavailableError
+        There is no NVIDIA GPU that PyTorch can use.
+    InputError
+        The weights cannot be used.
+    """
+    gpu = nvidia_gpu()
+    contract = checked_contract(weights)
+    device = cuda_device(gpu)
+    import torch
 
-        Raises `BackendUnavailableError` without an NVIDIA GPU that PyTorch can use, `InputError`
-        if the weights cannot be used.
-        """
-        gpu = nvidia_gpu()
-        contract = checked_contract(weights)
-        device = cuda_device(gpu)
-        import torch
+    from monitor.staging.device_backend import DeviceBackend
+    from monitor.staging.network_parts import load_parts
 
-        from monitor.staging.device_network import DeviceNetwork
-
-        remark = ""
-        if precision is None:
-            sidecar = Sidecar.read(exported_folder(contract, exported) / SIDECAR)
-            precision, remark = approved(sidecar, made_for(gpu, contract))
-        self._network = DeviceNetwork(weights, device, getattr(torch, precision))
-        self._network.warm_up()
-        self.runs_on = f"CUDA, {precision}, {gpu.name}{remark and f' ({remark})'}"
-
-    @property
-    def contract(self) -> ModelContract:
-        return self._network.contract
-
-    def encode(self, epochs_uv: F32) -> F32:
-        return self._network.encode(epochs_uv)
-
-    def stage(self, embeddings: F32, scored: Bool) -> tuple[F32, F32]:
-        return self._network.stage(embeddings, scored)
+    remark = ""
+    if precision is None:
+        sidecar = Sidecar.read(network_folder(exported, contract) / SIDECAR)
+        precision, remark = approved(sidecar, made_for(gpu, contract))
+    runs_on = f"CUDA, {precision}, {gpu.name}{remark and f' ({remark})'}"
+    return DeviceBackend("cuda", runs_on, load_parts(weights, device, getattr(torch, precision)))
 
 
 def cuda_device(gpu: Gpu) -> torch.device:
-    """The GPU as PyTorch's device. Raises `BackendUnavailableError` if PyTorch cannot use it."""
+    """Return ``gpu`` as PyTorch's device.
+
+    Raises `BackendUnavailableError` if PyTorch cannot use it.
+    """
     try:
         import torch
     except ImportError as exc:
@@ -82,7 +78,7 @@ def cuda_device(gpu: Gpu) -> torch.device:
 
 
 def made_for(gpu: Gpu, contract: ModelContract) -> dict[str, str]:
-    """All that decides how half precision stages."""
+    """Return everything that decides how half precision stages, for `Sidecar.made_for`."""
     import torch
 
     return {
@@ -94,14 +90,16 @@ def made_for(gpu: Gpu, contract: ModelContract) -> dict[str, str]:
 
 
 def approved(sidecar: Sidecar | None, here: dict[str, str]) -> tuple[str, str]:
-    """The precision that ``sidecar`` approves ``here``, and a remark if it is not the faster.
-    Raises `BackendUnavailableError` if it refuses every one."""
+    """Return the precision that ``sidecar`` approves ``here``, and a remark if it is not half.
+
+    Raises `BackendUnavailableError` if the sidecar refuses every precision.
+    """
     if sidecar is None:
         return FULL, f"half precision was not tried; {BUILD}"
     if difference := sidecar.difference(here):
-        return FULL, f"half precision was tried elsewhere: {difference}; {BUILD}"
+        return FULL, f"half precision was tried on another setup: {difference}; {BUILD}"
     if sidecar.precision == REFUSED:
-        raise BackendUnavailableError("this GPU stages otherwise than PyTorch does on the CPU")
+        raise BackendUnavailableError("this GPU stages differently from PyTorch on the CPU")
     if sidecar.precision == HALF:
         return HALF, ""
-    return FULL, "half precision stages otherwise"
+    return FULL, "half precision stages differently"

@@ -1,5 +1,7 @@
-"""What the two backends for NVIDIA's GPUs share, as far as it needs no PyTorch: is there a GPU, and
-what was made for it by `sleep-deploy build-engine`?"""
+"""The part of both GPU backends that needs no PyTorch.
+
+`nvidia_gpu` finds the GPU. A `Sidecar` describes what `sleep-deploy build-engine` made for it.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +12,29 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from models.files import whole_file
 from monitor.staging.backend import BackendUnavailableError
 
 BUILD = "run sleep-deploy build-engine"
 
 _DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # Linux, Windows
-_CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76  # CUdevice_attribute
+_CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76  # CUdevice_attribute in CUDA's driver API
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """``capability``: its compute capability, such as 9.0."""
+    """An NVIDIA GPU. ``capability`` is its compute capability, such as 9.0."""
 
     name: str
     capability: str
 
 
 def nvidia_gpu() -> Gpu:
-    """The GPU that CUDA would use first, asked of NVIDIA's driver itself: where there is none, that
-    costs nothing. Raises `BackendUnavailableError` without one."""
+    """Find the GPU that CUDA would use first.
+
+    It asks NVIDIA's driver directly, so that a machine without a GPU does not load PyTorch for it.
+    Raises `BackendUnavailableError` if there is no GPU.
+    """
     driver = _driver()
     if driver is None or driver.cuInit(0) != 0:
         raise BackendUnavailableError("there is no NVIDIA GPU here, or its driver is not installed")
@@ -56,10 +62,11 @@ def _driver() -> ctypes.CDLL | None:
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """What was made for one machine, as the file beside it says.
+    """A JSON file that describes what was made for one machine, beside the files it describes.
 
-    ``made_for`` names all that, changed, asks for making it again: GPU, versions, weights.
-    ``parity`` says how it stages, against PyTorch in float32; ``files`` has the sha256 of each.
+    - ``made_for``: GPU, versions and weights. If any of them changes, it must be made again.
+    - ``parity``: how closely it stages as PyTorch does in float32 (`deploy.parity`).
+    - ``files``: the sha256 of each file, by name.
     """
 
     made_for: dict[str, str]
@@ -69,20 +76,19 @@ class Sidecar:
 
     @classmethod
     def read(cls, path: Path) -> Sidecar | None:
-        """None if there is none, or not a whole one."""
+        """Read ``path``; None if it is missing or damaged."""
         try:
             return TypeAdapter(cls).validate_json(path.read_bytes(), extra="forbid")
         except (OSError, ValueError):
             return None
 
     def write(self, path: Path) -> None:
-        """Whole or not at all."""
-        part = path.with_name(path.name + ".part")
-        part.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-        part.replace(path)
+        """Write ``path``, whole or not at all. Raises OSError."""
+        with whole_file(path) as file:
+            file.write((json.dumps(asdict(self), indent=2) + "\n").encode())
 
     def difference(self, here: dict[str, str]) -> str:
-        """What is otherwise ``here``, in words; empty if it was made for this."""
+        """Return in words how ``here`` differs from ``made_for``; empty if it does not."""
         return ", ".join(
             f"{name.replace('_', ' ')} is {here[name]} and was {self.made_for.get(name)}"
             for name in here

@@ -1,4 +1,7 @@
-"""onnxruntime on the CPU, from what `sleep-deploy export` made: no PyTorch, for a small box."""
+"""The backend for onnxruntime on the CPU. It runs the graphs that `sleep-deploy export` wrote.
+
+It needs no PyTorch, so it suits a small box.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.contract import ModelContract
-from monitor.staging.backend import BackendUnavailableError, checked_contract, exported_folder
+from monitor.errors import one_line
+from monitor.staging.backend import BackendUnavailableError, checked_contract, network_folder
 from monitor.staging.slices import WINDOWS, Slices
 from monitor.types import F32, Bool
 
@@ -16,20 +20,26 @@ if TYPE_CHECKING:
 
 ENCODE, STAGE = "encode.onnx", "stage.onnx"
 FORMAT = "1"
-"""Of the exported graphs: another one when the network computes anything else from its weights."""
+"""Version of the exported graphs. It changes when a graph computes something else from the same
+weights, so that older exports are refused."""
 
 
 class OnnxBackend:
-    """onnxruntime on the CPU. An epoch is staged by one thread: others share the machine."""
+    """onnxruntime on the CPU. One thread stages an epoch, because others share the machine."""
 
     name = "onnx"
     trouble = ""
 
     def __init__(self, weights: Path, exported: Path) -> None:
-        """Load what was exported of ``weights``, whose card alone is read.
+        """Load the graphs that were exported from ``weights``. Of these only the card is read.
 
-        Raises `BackendUnavailableError` without onnxruntime, or if what is in ``exported`` is
-        missing, damaged or was made of other weights; `InputError` for an unusable card.
+        Raises
+        ------
+        BackendUnavailableError
+            onnxruntime is not installed, or the graphs in ``exported`` are missing, damaged or made
+            from other weights.
+        InputError
+            The card cannot be used.
         """
         self._contract = checked_contract(weights)
         try:
@@ -38,8 +48,8 @@ class OnnxBackend:
             raise BackendUnavailableError(
                 "onnxruntime is not installed; pip install onnxruntime"
             ) from exc
-        folder = exported_folder(self._contract, exported)
-        # Its remarks, such as that it found no GPU, are not for the user.
+        folder = network_folder(exported, self._contract)
+        # 3: errors only. It warns, for example, that it found no GPU, which users need not know.
         onnxruntime.set_default_logger_severity(3)
         self._encoder = self._load(folder / ENCODE)
         self._stager = self._load(folder / STAGE)
@@ -51,7 +61,7 @@ class OnnxBackend:
         return self._contract
 
     def encode(self, epochs_uv: F32) -> F32:
-        # One by one, as `TorchBackend` does, and for the same reason.
+        # One epoch at a time, for the reason given in `TorchBackend.encode`.
         return self._slices.run(self._encode, epochs_uv, length=1)[0]
 
     def stage(self, embeddings: F32, scored: Bool) -> tuple[F32, F32]:
@@ -77,30 +87,30 @@ class OnnxBackend:
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.intra_op_num_threads = options.inter_op_num_threads = 1
+        # A thread that waits must sleep: spinning would take the core from other sleepers.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             session = onnxruntime.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]
             )
-        except Exception as exc:  # its errors have no common base
-            said = " ".join(str(exc).split())
+        except Exception as exc:  # onnxruntime's exceptions have no common base class.
             raise BackendUnavailableError(
                 f"onnxruntime {onnxruntime.__version__} cannot load {path}; run sleep-deploy "
-                f"export again ({said})"
+                f"export again ({one_line(exc)})"
             ) from exc
         if _contract_in(session) != self._contract:
             raise BackendUnavailableError(
-                f"{path} was made of other weights, or by another version; run sleep-deploy export "
-                "again"
+                f"{path} was made from other weights, or by another version; run sleep-deploy "
+                "export again"
             )
         return session
 
 
 def _contract_in(session: InferenceSession) -> ModelContract | None:
-    """The contract that the export put into the file; None if it is of another format."""
+    """Read the contract that the export wrote into the file; None if the format is another."""
     try:
-        said = session.get_modelmeta().custom_metadata_map
-        contract = ModelContract.from_json(json.loads(said["contract"]))
-        return contract if said["format"] == FORMAT else None
+        metadata = session.get_modelmeta().custom_metadata_map
+        contract = ModelContract.from_json(json.loads(metadata["contract"]))
+        return contract if metadata["format"] == FORMAT else None
     except (KeyError, TypeError, ValueError):
         return None

@@ -1,4 +1,7 @@
-"""Stages epochs in two tracks from cached embeddings: one encoder pass, one sequence pass each."""
+"""The stager: it stages a night epoch by epoch, on two tracks, from cached embeddings.
+
+Each epoch costs one pass of the encoder and one pass of the sequence model.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from monitor.types import F32, Epoch, Reason, StagePrediction, Track
 
 @dataclass(slots=True)
 class _ContextEpoch:
-    """An epoch in the sequence model's reach. ``latest`` is what was last said about it."""
+    """An epoch that the sequence model still reads, with its latest prediction."""
 
     index: int
     embedding: F32  # (embedding_dim,), zeros if unscored
@@ -27,11 +30,13 @@ class _ContextEpoch:
 
 
 class Stager:
-    """Gives every epoch its live stage at once, and its revised stages as later epochs come.
+    """Predicts every epoch's live stage at once, and its revised stages as later epochs arrive.
 
-    The live track sees the past alone and is never changed. On the revised track an epoch gets a
-    new revision when later epochs change its stage, and a final one once ``revision_epochs`` of
-    the contract have followed (or the night is over). Unscored epochs keep their place in time.
+    - The live track reads the past alone. A live prediction never changes.
+    - On the revised track, an epoch gets a new revision when later epochs change its stage. Its
+      last revision is final: after the contract's ``revision_epochs`` later epochs, or when the
+      night ends.
+    - An unscored epoch keeps its place in time, and its content is ignored.
     """
 
     def __init__(self, backend: Backend, clock: Clock) -> None:
@@ -47,30 +52,34 @@ class Stager:
 
     @property
     def context_epochs(self) -> int:
-        """How many of the newest epochs `resume` needs."""
+        """Number of newest epochs that `resume` needs."""
         return self._backend.contract.context_epochs
 
     def push(self, epochs: Sequence[Epoch]) -> list[list[StagePrediction]]:
-        """Stage the next epochs: of each its live prediction first, then revisions of earlier ones.
+        """Stage the next epochs.
 
-        All at once or one by one, the answer is the same: on a CPU bit for bit.
+        One call for several epochs returns the same as one call for each: on a CPU bit for bit.
+
+        Returns
+        -------
+        For each epoch its live prediction, then the new revisions of earlier epochs.
         """
         started_s = self._clock.monotonic_s()
         windows = []
         for entry in self._entries(epochs):
             self._context.append(entry)
             windows.append(list(self._context))
-        answers = self._run(windows)
+        results = self._run(windows)
         latency_s = (self._clock.monotonic_s() - started_s) / max(1, len(epochs))
         steps = []
-        for window, (live, revised) in zip(windows, answers, strict=True):
+        for window, (live, revised) in zip(windows, results, strict=True):
             newest = window[-1]
             newest.latest = self._prediction(newest, Track.LIVE, 0, True, live, latency_s)
             steps.append([newest.latest, *self._revise(window, revised, latency_s)])
         return steps
 
     def finish(self) -> list[StagePrediction]:
-        """The night is over: every epoch still open gets its final revision."""
+        """End the night: return the final revision of every epoch that has none yet."""
         if not self._context:
             return []
         started_s = self._clock.monotonic_s()
@@ -80,14 +89,17 @@ class Stager:
         return self._revise(window, revised, latency_s, ended=True)
 
     def resume(self, stored: Sequence[tuple[Epoch, StagePrediction]]) -> None:
-        """Take up a night: its newest `context_epochs` epochs, each with what was last said."""
+        """Continue a stored night.
+
+        ``stored`` are its newest `context_epochs` epochs, each with its latest prediction.
+        """
         entries = self._entries([epoch for epoch, _ in stored])
         for entry, (_, latest) in zip(entries, stored, strict=True):
             entry.latest = latest
             self._context.append(entry)
 
     def _entries(self, epochs: Sequence[Epoch]) -> list[_ContextEpoch]:
-        """Epochs with their embeddings; unscored ones have none."""
+        """Encode ``epochs``. The embedding of an unscored epoch is zeros."""
         scored = [epoch for epoch in epochs if epoch.quality.reason is None]
         embeddings: Iterator[F32] = iter(())
         if scored:
@@ -104,16 +116,21 @@ class Stager:
         ]
 
     def _run(self, windows: Sequence[Sequence[_ContextEpoch]]) -> list[tuple[F32, F32]]:
-        """Of each window of context, newest epoch last: probabilities of the newest, (5,), and
-        revised ones of those still open, (R, 5)."""
-        answers: list[tuple[F32, F32]] = []
-        # At the start of a night each window is longer than the one before.
-        for _, alike in groupby(windows, len):
-            group = list(alike)
-            embeddings = np.array([[entry.embedding for entry in window] for window in group])
+        """Stage windows of context, each with its newest epoch last.
+
+        Returns for each window the live probabilities of its newest epoch, (5,), and the revised
+        ones of its R epochs that are not final, (R, 5).
+        """
+        results: list[tuple[F32, F32]] = []
+        # A batch has windows of one length; at the start of a night each is longer than the last.
+        for _, same_length in groupby(windows, len):
+            group = list(same_length)
+            embeddings = np.array(
+                [[entry.embedding for entry in window] for window in group]
+            )  # (n, L, E)
             scored = np.array([[entry.reason is None for entry in window] for window in group])
-            answers += zip(*self._backend.stage(embeddings, scored), strict=True)  # (n, L, E)
-        return answers
+            results += zip(*self._backend.stage(embeddings, scored), strict=True)
+        return results
 
     def _revise(
         self,
@@ -122,21 +139,26 @@ class Stager:
         latency_s: float,
         ended: bool = False,
     ) -> list[StagePrediction]:
+        """Return new revisions of the window's last epochs: those that are final or changed.
+
+        ``ended`` makes all of them final, the newest epoch included.
+        """
         newest = window[-1].index
         horizon = self._backend.contract.revision_epochs
         revisions = []
         for entry, probabilities in zip(window[-len(revised) :], revised, strict=True):
-            said = entry.latest
+            previous = entry.latest
             final = ended or newest - entry.index >= horizon
-            closed = said.track is Track.REVISED and said.final
+            closed = previous.track is Track.REVISED and previous.final
+            # The newest epoch has just got its live prediction from the same epochs.
             if closed or (entry.index == newest and not ended):
                 continue
-            better = self._prediction(
-                entry, Track.REVISED, said.revision + 1, final, probabilities, latency_s
+            newer = self._prediction(
+                entry, Track.REVISED, previous.revision + 1, final, probabilities, latency_s
             )
-            if final or better.stage != said.stage:
-                entry.latest = better
-                revisions.append(better)
+            if final or newer.stage != previous.stage:
+                entry.latest = newer
+                revisions.append(newer)
         return revisions
 
     def _prediction(

@@ -1,74 +1,71 @@
-"""TensorRT on an NVIDIA GPU: engines that `sleep-deploy build-engine` built for it.
+"""The backend for TensorRT: it runs engines that `sleep-deploy build-engine` built for this GPU.
 
-Not run on hardware yet: there was neither a GPU nor TensorRT where this was written. An engine is
-TensorRT's own serialised form, run by its own Python API: nothing in it is ever unpickled, and
-torch-tensorrt, which built it, is not loaded. Epochs are measured by PyTorch, in float32.
+It has not run on hardware yet: neither a GPU nor TensorRT was available where it was written.
+
+An engine is TensorRT's own serialised form, run by TensorRT's Python API. Nothing is unpickled, and
+torch-tensorrt, which builds engines, is not loaded. PyTorch measures the epochs, in float32.
 """
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.contract import ModelContract
-from monitor.staging.backend import BackendUnavailableError, checked_contract, exported_folder
+from monitor.errors import one_line
+from monitor.staging.backend import BackendUnavailableError, checked_contract, network_folder
 from monitor.staging.cuda_backend import cuda_device
 from monitor.staging.gpu import BUILD, Gpu, Sidecar, nvidia_gpu
-from monitor.types import F32, Bool
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from monitor.staging.device_backend import DeviceBackend
 
 SIDECAR = "tensorrt.json"
 EMBED, STAGE = "embed.engine", "stage.engine"
 INSTALL = "pip install --extra-index-url https://pypi.nvidia.com 'torch-tensorrt<2.14'"
 
 
-class TensorRtBackend:
-    """TensorRT on the first NVIDIA GPU."""
+def open_tensorrt(weights: Path, exported: Path) -> DeviceBackend:
+    """Load the engines that were built from ``weights``. Never build them: that takes minutes.
 
-    name = "tensorrt"
-    trouble = ""
+    Raises
+    ------
+    BackendUnavailableError
+        There is no NVIDIA GPU, no PyTorch for it, or no TensorRT; or the engines are missing,
+        damaged, or built for another GPU, version or network.
+    InputError
+        The weights cannot be used.
+    """
+    gpu = nvidia_gpu()
+    contract = checked_contract(weights)
+    folder = network_folder(exported, contract)
+    sidecar, engines = read_engines(folder, made_for(gpu, contract))
+    device = cuda_device(gpu)
+    trt = _tensorrt()
+    import torch
 
-    def __init__(self, weights: Path, exported: Path) -> None:
-        """Load the engines built of ``weights``; never build them, which takes minutes.
+    from monitor.staging.device_backend import DeviceBackend
+    from monitor.staging.network_parts import load_parts
 
-        Raises `BackendUnavailableError` without an NVIDIA GPU, PyTorch for it or TensorRT, or if
-        the engines are missing, damaged or were built for anything else than what is here;
-        `InputError` if the weights cannot be used.
-        """
-        gpu = nvidia_gpu()
-        contract = checked_contract(weights)
-        folder = exported_folder(contract, exported)
-        sidecar, engines = read_engines(folder, made_for(gpu, contract))
-        device = cuda_device(gpu)
-        trt = _tensorrt()
-        import torch
-
-        from monitor.staging.device_network import DeviceNetwork
-
-        network = DeviceNetwork(weights, device, getattr(torch, sidecar.precision))
-        network.embedder = _Engine(trt, engines[EMBED])
-        network.stager = _Engine(trt, engines[STAGE])
-        network.warm_up()
-        self._network = network
-        self.runs_on = f"TensorRT {trt.__version__}, {sidecar.precision}, {gpu.name}"
-
-    @property
-    def contract(self) -> ModelContract:
-        return self._network.contract
-
-    def encode(self, epochs_uv: F32) -> F32:
-        return self._network.encode(epochs_uv)
-
-    def stage(self, embeddings: F32, scored: Bool) -> tuple[F32, F32]:
-        return self._network.stage(embeddings, scored)
+    parts = replace(
+        load_parts(weights, device, getattr(torch, sidecar.precision)),
+        embed=_Engine(trt, engines[EMBED]),
+        stage=_Engine(trt, engines[STAGE]),
+    )
+    runs_on = f"TensorRT {trt.__version__}, {sidecar.precision}, {gpu.name}"
+    return DeviceBackend("tensorrt", runs_on, parts)
 
 
 def made_for(gpu: Gpu, contract: ModelContract) -> dict[str, str]:
-    """All that an engine depends on. Raises `BackendUnavailableError` if a package is missing."""
+    """Return everything that an engine depends on, for `Sidecar.made_for`.
+
+    Raises `BackendUnavailableError` if a package is missing.
+    """
     try:
         versions = {name: version(name) for name in ("torch", "torch-tensorrt", "tensorrt")}
     except PackageNotFoundError as exc:
@@ -82,13 +79,17 @@ def made_for(gpu: Gpu, contract: ModelContract) -> dict[str, str]:
 
 
 def read_engines(folder: Path, here: dict[str, str]) -> tuple[Sidecar, dict[str, bytes]]:
-    """The engines in ``folder``, by name, and what is said of them. Raises
-    `BackendUnavailableError` if they are not what ``here`` needs."""
+    """Read the sidecar in ``folder`` and the engines it describes, by file name.
+
+    Raises `BackendUnavailableError` if they are missing, damaged, or not made for ``here``.
+    """
     sidecar = Sidecar.read(folder / SIDECAR)
     if sidecar is None:
         raise BackendUnavailableError(f"there are no engines for these weights yet; {BUILD}")
     if difference := sidecar.difference(here):
-        raise BackendUnavailableError(f"the engines were built elsewhere: {difference}; {BUILD}")
+        raise BackendUnavailableError(
+            f"the engines were built for another setup: {difference}; {BUILD}"
+        )
     engines = {}
     for name in (EMBED, STAGE):
         try:
@@ -105,16 +106,18 @@ def read_engines(folder: Path, here: dict[str, str]) -> tuple[Sidecar, dict[str,
 def _tensorrt() -> Any:
     try:
         import tensorrt
-    except Exception as exc:  # of any kind, if its libraries are missing
-        raise BackendUnavailableError(f"TensorRT cannot be loaded ({exc}); {INSTALL}") from exc
+    except Exception as exc:  # If its libraries are missing, it raises more than ImportError.
+        raise BackendUnavailableError(
+            f"TensorRT cannot be loaded ({one_line(exc)}); {INSTALL}"
+        ) from exc
     return tensorrt
 
 
 class _Engine:
-    """A TensorRT engine as a function of tensors on the GPU; what comes out is float32.
+    """A TensorRT engine as a function of tensors on the GPU. It returns float32.
 
-    CUDA graphs can be captured of it, as NVIDIA has it: with a context of its own for each, run
-    once with the shapes it is to have.
+    A CUDA graph can capture it under NVIDIA's conditions: each graph has an execution context of
+    its own, which ran once with the graph's shapes before the capture.
     """
 
     def __init__(self, trt: Any, serialised: bytes) -> None:
@@ -131,7 +134,8 @@ class _Engine:
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         import torch
 
-        # A captured graph is bound to its context, and that to the shapes it was captured with.
+        # A captured graph keeps using its context, and the context the shapes of the capture. So
+        # every batch size has its own context.
         batch = len(inputs[0])
         if batch not in self._contexts:
             self._contexts[batch] = self._engine.create_execution_context()

@@ -1,4 +1,4 @@
-"""PyTorch on the CPU, in float32: what every other backend is compared with."""
+"""The backend for PyTorch on the CPU in float32: the reference for every other backend."""
 
 from __future__ import annotations
 
@@ -13,22 +13,28 @@ from monitor.types import F32, Bool
 
 
 class TorchBackend:
-    """PyTorch on the CPU. An epoch is staged by one thread: others share the machine."""
+    """PyTorch on the CPU. One thread stages an epoch, because others share the machine."""
 
     name = "torch"
     trouble = ""
 
     def __init__(self, weights: Path) -> None:
-        """Load ``weights`` (safetensors, its card beside it). Raises `InputError` if they are
-        damaged or want a signal that the conditioning does not make, `BackendUnavailableError`
-        without PyTorch."""
+        """Load ``weights`` (safetensors, with the card beside it).
+
+        Raises
+        ------
+        InputError
+            The weights are damaged, or need a signal that the monitor does not condition.
+        BackendUnavailableError
+            PyTorch is not installed.
+        """
         try:
             import torch
         except ImportError as exc:
             raise BackendUnavailableError("PyTorch is not installed") from exc
         from models.weights import load
 
-        # Of the pool's threads as well: OpenMP counts for each thread by itself.
+        # In the pool's threads too: OpenMP keeps this number separately for each thread.
         one_thread = partial(torch.set_num_threads, 1)
         one_thread()
         self._slices = Slices(one_thread)
@@ -45,12 +51,13 @@ class TorchBackend:
         return self._contract
 
     def encode(self, epochs_uv: F32) -> F32:
-        # One by one: a single row is multiplied otherwise than several, and rounds otherwise. So an
-        # epoch has the same embedding, bit for bit, whatever it is encoded with.
+        # One epoch at a time: a matrix library multiplies a single row by another routine than
+        # several rows, and the routines round differently. This way an epoch's embedding is the
+        # same, bit for bit, whatever other epochs are encoded with it.
         return self._slices.run(self._encode, epochs_uv, length=1)[0]
 
     def stage(self, embeddings: F32, scored: Bool) -> tuple[F32, F32]:
-        length = WINDOWS if scored.shape[1] > 1 else 1  # a single row again
+        length = WINDOWS if scored.shape[1] > 1 else 1  # A window of one epoch is a single row too.
         live, revised = self._slices.run(self._stage, embeddings, scored, length=length)
         return live, revised
 

@@ -1,4 +1,4 @@
-"""The benchmark of backends measures what it says; how much it is depends on the machine."""
+"""The backends' benchmark fills every figure. Few values are checked, since the machine matters."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from models.card import default_weights
 from models.contract import Gain
 from monitor.errors import InputError
 
-# An export and five processes, most of which import torch, before the first test.
+# The fixtures export the network and run five processes, most of which import torch.
 pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
-def told() -> list[str]:
+def messages() -> list[str]:
     return []
 
 
 @pytest.fixture(scope="module")
-def result(told: list[str], tmp_path_factory: pytest.TempPathFactory) -> BackendsBenchmark:
-    """No engine was built here: of these three, TensorRT cannot be had on any machine."""
+def result(messages: list[str], tmp_path_factory: pytest.TempPathFactory) -> BackendsBenchmark:
+    """TensorRT is unavailable on every machine, because no engine is built here."""
     weights, exported = default_weights(Gain.KNOWN), tmp_path_factory.mktemp("exported")
     export_onnx(weights, exported)
     backends = ["tensorrt", "onnx", "torch"]
-    return benchmark_backends(backends, weights, exported, [1, 9], told.append, 0.01)
+    return benchmark_backends(backends, weights, exported, [1, 9], messages.append, 0.01)
 
 
 def test_every_figure_is_measured(result: BackendsBenchmark) -> None:
@@ -62,7 +62,7 @@ def test_onnx_stages_without_torch(result: BackendsBenchmark) -> None:
         assert onnx.memory_mb < torch.memory_mb
 
 
-def test_the_plain_network_is_measured_beside_them(result: BackendsBenchmark) -> None:
+def test_the_plain_network_is_measured_after_the_backends(result: BackendsBenchmark) -> None:
     names = [each.backend for each in result.backends[:4]]
     assert names == ["tensorrt", "onnx", "torch", "eager"]
     eager = result.backends[3].figures
@@ -70,29 +70,31 @@ def test_the_plain_network_is_measured_beside_them(result: BackendsBenchmark) ->
     assert "plain" in eager.runs_on
 
 
-def test_a_backend_that_is_not_there_says_why_and_stops_no_other(
-    result: BackendsBenchmark, told: list[str]
+def test_an_unavailable_backend_has_a_reason_and_stops_no_other(
+    result: BackendsBenchmark, messages: list[str]
 ) -> None:
     tensorrt = result.backends[0]
     assert tensorrt.figures is None
     assert tensorrt.unavailable is not None
     assert not tensorrt.unavailable.startswith("failed")
     assert tensorrt.unavailable.split()[0] in shown_in_80_columns(result)
-    assert "measuring torch" in told
+    assert "measuring torch" in messages
 
 
 def test_operations_are_those_of_the_matrix_products(result: BackendsBenchmark) -> None:
-    """Counted by hand for the default weights: D 64, feed-forward 256, 4 layers, 120 epochs of
-    context of which 11 are open, both tracks."""
-    d, feed, length, newest, tracks = 64, 256, 120, 11, 2
+    """Counted by hand for the default weights: D 64, feed-forward 256, 4 layers, both tracks.
 
-    def layer(asks: int) -> int:
-        query_and_out, key_and_value = 2 * asks * d * d, 2 * length * d * d
-        attention, fed = 2 * asks * length * d, 2 * asks * d * feed
-        return 2 * tracks * (query_and_out + key_and_value + attention + fed)
+    The context has 120 epochs, of which 11 are not final.
+    """
+    d, d_ff, length, newest, tracks = 64, 256, 120, 11, 2
 
-    def head(asks: int) -> int:
-        return 2 * tracks * asks * d * 5
+    def layer(queries: int) -> int:
+        query_and_out, key_and_value = 2 * queries * d * d, 2 * length * d * d
+        attention, feed_forward = 2 * queries * length * d, 2 * queries * d * d_ff
+        return 2 * tracks * (query_and_out + key_and_value + attention + feed_forward)
+
+    def head(queries: int) -> int:
+        return 2 * tracks * queries * d * 5
 
     work = result.ceilings.work
     assert work.stage == 3 * layer(length) + layer(newest) + head(newest)
@@ -100,7 +102,7 @@ def test_operations_are_those_of_the_matrix_products(result: BackendsBenchmark) 
     assert 0 < work.encode < work.stage
 
 
-def test_rates_belong_to_the_operations(result: BackendsBenchmark) -> None:
+def test_rates_are_operations_over_time(result: BackendsBenchmark) -> None:
     work, torch, eager = result.ceilings.work, *result.backends[2:4]
     for each, stage in ((torch, work.stage), (eager, work.plain_stage)):
         assert each.figures is not None
@@ -111,7 +113,7 @@ def test_rates_belong_to_the_operations(result: BackendsBenchmark) -> None:
     assert best.matmul_gflops["float32"] > 0.0
     assert best.memory_gb_s > 0.0
     assert eager.figures is not None
-    assert eager.figures.cores < 1.1  # so its floor is that of one thread
+    assert eager.figures.cores < 1.1  # So its floor is that of one thread.
     epoch_ms = 1e-6 * (work.encode + work.plain_stage) / best.matmul_gflops["float32"]
     assert eager.times_floor == pytest.approx(eager.figures.epoch.median_ms / epoch_ms)
 
@@ -123,7 +125,7 @@ def test_the_result_is_written_as_json(result: BackendsBenchmark) -> None:
 
 
 def test_on_a_gpu_the_floor_is_that_of_its_fastest_dtype(result: BackendsBenchmark) -> None:
-    """As if torch's figures were those of a GPU."""
+    """The figures are torch's, used as if a GPU had made them."""
     torch = result.backends[2]
     assert torch.figures is not None
     rates = {"float32": 50_000.0, "float16": 600_000.0, "bfloat16": 700_000.0}
@@ -138,7 +140,7 @@ def test_on_a_gpu_the_floor_is_that_of_its_fastest_dtype(result: BackendsBenchma
 def test_tables_fit_a_terminal(result: BackendsBenchmark) -> None:
     shown = shown_in_80_columns(result)
     assert max(map(len, shown.splitlines())) <= 80
-    assert "\u2026" not in shown, "something was cut off"
+    assert "\u2026" not in shown, "a cell was cut off"
     assert all(each.backend in shown for each in result.backends)
 
 
@@ -150,8 +152,8 @@ def shown_in_80_columns(result: BackendsBenchmark) -> str:
     return capture.get()
 
 
-def test_weights_that_cannot_be_used_are_told_before_anything_is_measured(tmp_path: Path) -> None:
-    told: list[str] = []
+def test_unusable_weights_are_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    messages: list[str] = []
     with pytest.raises(InputError, match="has no card"):
-        benchmark_backends(["torch"], tmp_path / "no.safetensors", tmp_path, [1], told.append)
-    assert told == []
+        benchmark_backends(["torch"], tmp_path / "no.safetensors", tmp_path, [1], messages.append)
+    assert messages == []

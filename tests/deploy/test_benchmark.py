@@ -1,4 +1,4 @@
-"""The benchmarks measure what they say; how much it is depends on the machine."""
+"""The benchmarks fill every figure. Their values depend on the machine, so few are checked."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from deploy import cli
 from deploy.benchmark import benchmark_latency, benchmark_night
 
 
-def test_a_night_is_replayed_whole_and_measured(tmp_path: Path) -> None:
-    ballast = np.ones(80_000_000)  # 640 MB here must not count as the monitor's
+def test_a_whole_night_is_replayed_and_measured(tmp_path: Path) -> None:
+    ballast = np.ones(80_000_000)  # 640 MB in this process must not count as the monitor's.
     result = benchmark_night(hours=0.05, sfreq_hz=128, backend="torch")
     assert result.peak_memory_mb < ballast.nbytes / 1e6
     assert result.n_epochs == 6
     assert 0.0 < result.staging_median_ms <= result.staging_p99_ms < result.epoch_ms
-    assert result.peak_memory_mb > 150.0  # torch alone takes more
+    assert result.peak_memory_mb > 150.0  # PyTorch alone needs more.
 
 
 def test_latency_counts_from_the_last_sample(tmp_path: Path) -> None:
-    """The hand-over takes at most 50 ms; what comes after it cannot take longer than the whole."""
+    """The delay after the hand-over cannot be longer than the whole delay."""
     result = benchmark_latency(speed=100.0, n_epochs=5)
     assert result.n_epochs == 5
     assert 0.0 < result.handed_over_median_ms < result.recorded_median_ms
@@ -43,7 +43,7 @@ def test_figures_are_written_as_json(
 
 
 @pytest.mark.parametrize("option", [["--hours", "0"], ["--json", "/no/such/folder/x.json"]])
-def test_bad_options_are_told_before_anything_is_measured(
+def test_bad_options_are_refused_before_anything_is_measured(
     option: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["sleep-deploy", "benchmark", "night", *option])

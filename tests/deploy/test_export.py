@@ -1,4 +1,4 @@
-"""Every network there can be is exported whole, or nothing is."""
+"""The export writes whole files of a network that stages as PyTorch's does, or nothing."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from deploy import cli
-from deploy.export import export_onnx
+from deploy.export import _export, export_onnx
 from models.card import default_weights
 from models.contract import Gain, ModelContract
 from models.mc2sleepnet import MC2SleepNet, NetworkConfig
-from models.weights import save
+from models.weights import load, save
 from monitor.errors import InputError, MonitorError
-from monitor.staging.backend import exported_folder
+from monitor.staging.backend import network_folder
 from monitor.staging.onnx_backend import ENCODE, STAGE, OnnxBackend
 from monitor.staging.torch_backend import TorchBackend
 from tests.nights import backend, excerpt_uv
@@ -67,17 +67,27 @@ def check_export(folder: Path, inputs: dict[str, bool]) -> None:
     for length in range(1, 7):
         embeddings = rng.normal(size=(5, length, made.contract.embedding_dim)).astype(np.float32)
         scored = rng.random((5, length)) < 0.5
-        answers = made.stage(embeddings, scored)
-        for answer, expected in zip(answers, reference.stage(embeddings, scored), strict=True):
-            assert answer.shape == expected.shape
-            assert answer == pytest.approx(expected, abs=1e-5)
+        results = made.stage(embeddings, scored)
+        for result, expected in zip(results, reference.stage(embeddings, scored), strict=True):
+            assert result.shape == expected.shape
+            assert result == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_networks_context_and_revisions_are_its_own(
+def test_a_network_with_another_context_is_exported(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     check_export(tmp_path, BANDS)
-    assert capfd.readouterr() == ("", "")  # nothing of what the exporter remarks
+    assert capfd.readouterr() == ("", "")  # The exporter's remarks are suppressed.
+
+
+@pytest.mark.filterwarnings("ignore")  # Of the exporter.
+def test_an_export_does_not_change_its_network(tmp_path: Path) -> None:
+    network, contract = load(tiny_weights(tmp_path, BANDS))
+    before = str(network), {name: each.clone() for name, each in network.state_dict().items()}
+    _export(network, contract)
+    assert str(network) == before[0]
+    assert network.state_dict().keys() == before[1].keys()
+    assert all(torch.equal(each, before[1][name]) for name, each in network.state_dict().items())
 
 
 @pytest.mark.slow
@@ -86,10 +96,10 @@ def test_every_kind_of_network_is_exported(tmp_path: Path, inputs: dict[str, boo
     check_export(tmp_path, inputs)
 
 
-def test_a_file_is_whole_and_says_what_it_is(exported: Path) -> None:
-    folder = exported_folder(backend().contract, exported)
+def test_a_file_is_whole_and_its_metadata_describe_it(exported: Path) -> None:
+    folder = network_folder(exported, backend().contract)
     assert sorted(path.name for path in folder.iterdir()) == [ENCODE, STAGE]
-    assert list(exported.iterdir()) == [folder]  # nothing is left of how they were made
+    assert list(exported.iterdir()) == [folder]  # The temporary folder is gone.
     for name, inputs in ((ENCODE, ["epochs_uv"]), (STAGE, ["embeddings", "scored"])):
         model = onnx.load(folder / name, load_external_data=False)
         onnx.checker.check_model(model)
@@ -100,15 +110,15 @@ def test_a_file_is_whole_and_says_what_it_is(exported: Path) -> None:
         assert str(Path(cli.__file__).parent).encode() not in (folder / name).read_bytes()
 
 
-def test_a_network_that_stages_otherwise_is_not_kept(tmp_path: Path) -> None:
-    """What is no number is not the same as itself."""
+def test_a_network_that_stages_differently_is_not_kept(tmp_path: Path) -> None:
+    """This network returns NaN, which differs from every number and from NaN."""
     weights = tiny_weights(tmp_path, BANDS, broken=True)
-    with pytest.raises(MonitorError, match="stages otherwise than PyTorch"):
+    with pytest.raises(MonitorError, match="stages differently from PyTorch"):
         export_onnx(weights, tmp_path / "exported")
     assert not list((tmp_path / "exported").rglob("*.onnx"))
 
 
-def test_bad_input_is_told_before_anything_is_exported(tmp_path: Path) -> None:
+def test_bad_input_is_refused_before_anything_is_exported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no card"):
         export_onnx(tmp_path / "none.safetensors", tmp_path)
     file = tmp_path / "file"
@@ -117,7 +127,7 @@ def test_bad_input_is_told_before_anything_is_exported(tmp_path: Path) -> None:
         export_onnx(default_weights(Gain.KNOWN), file)
 
 
-def test_without_the_exporters_packages_it_says_how_to_get_them(
+def test_without_the_exporters_packages_the_error_names_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)

@@ -1,4 +1,4 @@
-"""The service, the containers and the light requirements say what the rest of the project says."""
+"""The service, the containers and the light requirements agree with the rest of the project."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ def project() -> dict[str, Any]:
 
 
 def test_the_light_requirements_are_those_of_the_project_without_pytorch() -> None:
-    heavy = ("torch", "safetensors")
+    heavy = ("torch", "safetensors")  # safetensors is only used by code that imports torch.
     of_project = [each for each in project()["dependencies"] if not each.startswith(heavy)]
     light = [line for line in (DEPLOY / "light.txt").read_text().splitlines() if line[0] != "#"]
     assert light == sorted(of_project + project()["optional-dependencies"]["onnx"])
 
 
-def test_the_unit_has_no_mistake_that_systemd_sees(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
-        pytest.skip("systemd-analyze is not there")
+        pytest.skip("systemd-analyze is not installed")
     program = tmp_path / ".local/share/sleep-monitor/venv/bin/sleep-monitor"
     program.parent.mkdir(parents=True)
     program.symlink_to(sys.executable)
-    said = subprocess.run(
+    run = subprocess.run(
         [analyze, "verify", "--user", str(UNIT)],
         env=os.environ | {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)},
         capture_output=True,
         text=True,
     )
-    assert (said.returncode, said.stderr) == (0, "")
+    assert (run.returncode, run.stderr) == (0, "")
 
 
-def test_compose_has_no_mistake_that_docker_sees() -> None:
+def test_docker_compose_accepts_the_file() -> None:
     compose = shutil.which("docker-compose")
     if compose is None:
-        pytest.skip("docker-compose is not there")
+        pytest.skip("docker-compose is not installed")
     subprocess.run(
         [compose, "-f", str(DEPLOY / "compose.yaml"), "--profile", "nvidia", "config", "--quiet"],
         check=True,
@@ -61,33 +61,33 @@ def test_compose_has_no_mistake_that_docker_sees() -> None:
 
 
 def commands() -> list[list[str]]:
-    """The arguments of `sleep-monitor` in the unit and in each image's CMD."""
-    (started,) = re.findall(r"^ExecStart=\S+/sleep-monitor (.*)$", UNIT.read_text(), re.M)
-    found = [started.split()]
+    """Return the arguments of `sleep-monitor` in the unit and in each image's CMD."""
+    (unit_command,) = re.findall(r"^ExecStart=\S+/sleep-monitor (.*)$", UNIT.read_text(), re.M)
+    found = [unit_command.split()]
     for path in DOCKERFILES:
-        (told,) = re.findall(r"^CMD \[(.*)\]$", path.read_text(), re.M)
-        found.append([word.strip(' "') for word in told.split(",")])
+        (image_command,) = re.findall(r"^CMD \[(.*)\]$", path.read_text(), re.M)
+        found.append([word.strip(' "') for word in image_command.split(",")])
     return found
 
 
 @pytest.mark.parametrize("arguments", commands(), ids=["unit", "Dockerfile", "Dockerfile.nvidia"])
-def test_what_is_started_is_a_command(arguments: list[str]) -> None:
+def test_the_command_line_accepts_the_started_command(arguments: list[str]) -> None:
     command = [sys.executable, "-m", "monitor.cli", *arguments, "--help"]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert said.returncode == 0, said.stderr
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
 
 
-def test_variables_of_containers_are_settings() -> None:
-    told = {
+def test_the_variables_of_the_containers_are_settings() -> None:
+    variables = {
         name.lower()
         for path in [*DOCKERFILES, DEPLOY / "compose.yaml"]
         for name in re.findall(r"SLEEP_MONITOR_(\w+)", path.read_text())
     }
-    assert told == {"exported", "config", "redis"}
-    assert told <= {*Settings.model_fields, "config"}
+    assert variables == {"exported", "config", "redis"}
+    assert variables <= {*Settings.model_fields, "config"}
 
 
-def test_the_image_has_a_python_that_the_project_takes() -> None:
+def test_the_project_supports_the_python_of_the_image() -> None:
     versions = re.findall(r"^FROM python:([\d.]+)", DOCKERFILES[0].read_text(), re.M)
-    taken = SpecifierSet(project()["requires-python"])
-    assert versions and all(taken.contains(version) for version in versions)
+    supported = SpecifierSet(project()["requires-python"])
+    assert versions and all(supported.contains(version) for version in versions)

@@ -1,4 +1,4 @@
-"""The live benchmarks measure what they say; how much it is depends on the machine."""
+"""The live benchmarks fill every figure. Their values depend on the machine, so few are checked."""
 
 from __future__ import annotations
 
@@ -12,20 +12,16 @@ import numpy as np
 import pytest
 
 from deploy import cli
-from deploy.live_benchmark import (
-    SoakBenchmark,
-    Usage,
-    benchmark_live,
-    confined_lsl,
-    draw_soak,
-    usage,
-)
+from deploy.live_benchmark import SoakBenchmark, benchmark_live, draw_soak
+from deploy.live_headbands import confined_lsl
+from deploy.live_listener import Received, StageArrival
+from deploy.usage import Usage, usage
 
-on_linux = pytest.mark.skipif(sys.platform != "linux", reason="resources are read from /proc")
+needs_unix = pytest.mark.skipif(sys.platform == "win32", reason="needs the commands sleep and true")
 
 
-@on_linux
-def test_usage_sees_memory_handles_threads_and_children(tmp_path: Path) -> None:
+@needs_unix
+def test_usage_includes_memory_handles_threads_and_children(tmp_path: Path) -> None:
     before = usage(os.getpid())
     ballast = np.ones(8_000_000)
     with (tmp_path / "file").open("w"), subprocess.Popen(["sleep", "60"]) as child:
@@ -34,23 +30,31 @@ def test_usage_sees_memory_handles_threads_and_children(tmp_path: Path) -> None:
     assert before is not None
     assert after is not None
     assert after.rss_mb > before.rss_mb + 0.9 * ballast.nbytes / 2**20
-    assert after.handles > before.handles + 1  # the file, and those of the child
+    assert after.handles > before.handles + 1  # The file, and the handles of the child.
     assert after.threads > before.threads
     assert after.cpu_s >= before.cpu_s
 
 
-@on_linux
-def test_a_process_that_is_gone_is_not_measured() -> None:
+@needs_unix
+def test_a_process_that_has_ended_is_not_measured() -> None:
     child = subprocess.Popen(["true"])
     child.wait()
     assert usage(child.pid) is None
 
 
-def test_lsl_is_kept_to_this_machine(tmp_path: Path) -> None:
-    """Two benchmarks at once do not see each other's headbands."""
+def test_lsl_is_confined_to_this_machine(tmp_path: Path) -> None:
+    """Two benchmarks at the same time do not find each other's headbands."""
     texts = [Path(confined_lsl(tmp_path)["LSLAPICFG"]).read_text() for _ in range(2)]
     assert all("ResolveScope = machine" in text for text in texts)
     assert texts[0] != texts[1]
+
+
+def test_missing_epochs_and_lost_samples_are_counted_for_each_session() -> None:
+    arrivals = [("a", 3), ("a", 6), ("b", 0), ("b", 1)]  # Epochs 4 and 5 of session a are missing.
+    stages = [StageArrival(session, index, 0.05) for session, index in arrivals]
+    received = Received(stages, {"a": 7, "b": 2})
+    assert (received.missing, received.lost) == (2, 9)
+    assert received.delay_ms(50) == pytest.approx(50.0)
 
 
 def test_a_soak_is_drawn(tmp_path: Path) -> None:
@@ -70,7 +74,7 @@ def test_a_soak_is_drawn(tmp_path: Path) -> None:
         ["soak", "--plot", "/no/such/folder/x.png"],
     ],
 )
-def test_bad_options_are_told_before_anything_is_measured(
+def test_bad_options_are_refused_before_anything_is_measured(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["sleep-deploy", "benchmark", *command])
@@ -87,12 +91,12 @@ def test_several_people_are_monitored_and_measured() -> None:
     assert result.n_epochs >= 4
     assert result.epochs_missing == result.samples_lost == 0
     assert 0.0 < result.median_ms <= result.p99_ms <= result.max_ms < 2000.0
-    assert result.rss_mb is None or result.rss_mb > 150.0  # torch alone takes more
+    assert result.rss_mb is None or result.rss_mb > 150.0  # PyTorch alone needs more.
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_soak_tells_every_minute(
+def test_a_soak_reports_every_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "soak.json"

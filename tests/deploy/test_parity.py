@@ -1,4 +1,4 @@
-"""The gate: what it looks at, and what it lets pass."""
+"""The parity gate: the predictions that it compares, and the differences that pass."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from monitor.replay import Replay
 from monitor.types import F32, Bool
 from tests.nights import EXCERPT, backend
 
-Answers = tuple[F32, F32]
+Tracks = tuple[F32, F32]
 
 
-class Differs:
-    """PyTorch, but ``change`` is made to what it says; it remembers what it was asked."""
+class ChangedBackend:
+    """PyTorch on the CPU, with ``change`` applied to its results. It records its inputs."""
 
-    name = "differs"
+    name = "changed"
     runs_on = "the CPU"
     trouble = ""
 
-    def __init__(self, change: Callable[[F32, F32, Bool], Answers] | None = None) -> None:
+    def __init__(self, change: Callable[[F32, F32, Bool], Tracks] | None = None) -> None:
         self.change = change
         self.encoded: list[F32] = []
         self.lengths: list[int] = []
@@ -44,24 +44,22 @@ class Differs:
         self.encoded.append(epochs_uv)
         return backend().encode(epochs_uv)
 
-    def stage(self, embeddings: F32, scored: Bool) -> Answers:
+    def stage(self, embeddings: F32, scored: Bool) -> Tracks:
         self.lengths += [embeddings.shape[1]] * len(embeddings)
         live, revised = backend().stage(embeddings, scored)
         return (live, revised) if self.change is None else self.change(live, revised, scored)
 
 
-def parity_of(
-    change: Callable[[F32, F32, Bool], Answers], unscored: tuple[int, ...] = ()
-) -> Parity:
+def parity_of(change: Callable[[F32, F32, Bool], Tracks], unscored: tuple[int, ...] = ()) -> Parity:
     epochs_uv, scored = (each[:20] for each in excerpt_epochs(Gain.KNOWN))
     scored = scored.copy()
     scored[list(unscored)] = False
-    return measure_parity(Differs(change), backend(), epochs_uv, scored)
+    return measure_parity(ChangedBackend(change), backend(), epochs_uv, scored)
 
 
-def test_the_excerpt_is_what_a_replay_feeds_the_network(tmp_path: Path) -> None:
-    clock, listens = ManualClock(), Differs()
-    run = replace(Replay.prepare(ReplayOptions(EXCERPT)), backend=listens)
+def test_the_excerpts_epochs_are_those_that_a_replay_encodes(tmp_path: Path) -> None:
+    clock, recorder = ManualClock(), ChangedBackend()
+    run = replace(Replay.prepare(ReplayOptions(EXCERPT)), backend=recorder)
     store = NightStore.open(tmp_path / "night.sqlite", durable=False)
     pipeline = run.pipeline(store, clock)
     for chunk in run.chunks(clock, from_s=0.0):
@@ -70,45 +68,45 @@ def test_the_excerpt_is_what_a_replay_feeds_the_network(tmp_path: Path) -> None:
     store.close()
     epochs_uv, scored = excerpt_epochs(Gain.KNOWN)
     assert len(scored) == run.n_epochs
-    assert np.array_equal(np.concatenate(listens.encoded), epochs_uv[scored])
+    assert np.array_equal(np.concatenate(recorder.encoded), epochs_uv[scored])
 
 
-def test_the_whole_night_is_staged_with_the_context_that_it_would_have() -> None:
-    asked = Differs()
-    parity = measure_parity(asked, backend(), *excerpt_epochs(Gain.KNOWN))
-    assert asked.lengths == [*range(1, 120), *[120] * 48]
-    assert parity == Parity("differs", "the CPU", 167, 1.0, 0.0)
+def test_each_epoch_is_staged_with_the_context_that_it_has_in_a_night() -> None:
+    recorder = ChangedBackend()
+    parity = measure_parity(recorder, backend(), *excerpt_epochs(Gain.KNOWN))
+    assert recorder.lengths == [*range(1, 120), *[120] * 48]
+    assert parity == Parity("changed", "the CPU", 167, 1.0, 0.0)
     assert parity.passed
 
 
 def test_one_revised_probability_of_one_epoch_decides() -> None:
-    def off(by: float) -> Callable[[F32, F32, Bool], Answers]:
-        def change(live: F32, revised: F32, scored: Bool) -> Answers:
+    def change_by(difference: float) -> Callable[[F32, F32, Bool], Tracks]:
+        def change(live: F32, revised: F32, scored: Bool) -> Tracks:
             if scored.shape[1] == 20:
-                revised[0, 3, 0] += by
+                revised[0, 3, 0] += difference
             return live, revised
 
         return change
 
-    assert parity_of(off(0.9 * MAX_DIFFERENCE)).passed
-    assert not parity_of(off(1.1 * MAX_DIFFERENCE)).passed
+    assert parity_of(change_by(0.9 * MAX_DIFFERENCE)).passed
+    assert not parity_of(change_by(1.1 * MAX_DIFFERENCE)).passed
 
 
-def test_labels_decide_where_the_difference_is_small() -> None:
-    """Two stages as probable as each other: nothing is off by much, but other labels come out."""
+def test_different_labels_fail_even_if_probabilities_hardly_differ() -> None:
+    """If two stages are almost equally probable, a small difference changes the label."""
     parity = Parity("cuda", "a card", 167, label_agreement=0.99, largest_difference=0.01)
     assert not parity.passed
 
 
-def test_what_is_no_number_fails() -> None:
-    def change(live: F32, revised: F32, scored: Bool) -> Answers:
+def test_nan_fails() -> None:
+    def change(live: F32, revised: F32, scored: Bool) -> Tracks:
         return np.full_like(live, np.nan), revised
 
     assert not parity_of(change).passed
 
 
 def test_unscored_epochs_do_not_count() -> None:
-    def change(live: F32, revised: F32, scored: Bool) -> Answers:
+    def change(live: F32, revised: F32, scored: Bool) -> Tracks:
         live[~scored[:, -1]] = np.nan
         revised[~scored[:, -revised.shape[1] :]] = np.nan
         return live, revised
@@ -125,7 +123,7 @@ def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str |
     return stop.value.code
 
 
-def test_every_backend_is_judged_or_its_absence_explained(
+def test_every_backend_is_judged_or_has_a_reason_why_not(
     exported: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -146,4 +144,4 @@ def test_weights_are_for_one_gain(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command(monkeypatch, "parity", "--weights", "x", "--gain", "known") == 2
-    assert "give one of them" in capsys.readouterr().err
+    assert "use only one of them" in capsys.readouterr().err

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from edfio import Bdf, BdfSignal, Edf, EdfSignal, read_edf
 
-from deploy.live_benchmark import usage
+from deploy.usage import usage
 from models.contract import SFREQ_HZ, Gain
 from monitor.conditioning.conditioner import Conditioner
 from monitor.night.store import NightStore

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from deploy.live_benchmark import confined_lsl
+from deploy.live_headbands import confined_lsl
 
 ROOT = Path(__file__).parent.parent.parent
 END_TIMEOUT_S = 60.0

@@ -1,4 +1,4 @@
-"""The contract survives its card and refuses what no stager could keep."""
+"""A contract is unchanged by its card, and refuses values that no stager could keep."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ FIELDS: dict[str, Any] = {
 }
 
 
-def test_contract_survives_json() -> None:
+def test_a_contract_is_unchanged_by_json() -> None:
     contract = ModelContract(**FIELDS)
     assert ModelContract.from_json(json.loads(json.dumps(contract.to_json()))) == contract
 
 
 @pytest.mark.parametrize("change", [{"revision_epochs": 20}, {"stages": ("R", "W")}])
-def test_what_cannot_be_kept_is_refused(change: dict[str, Any]) -> None:
+def test_a_contract_that_no_stager_could_keep_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):
         ModelContract(**{**FIELDS, **change})

@@ -1,4 +1,4 @@
-"""The network's parts, counts and masks: what it must be and what must not leak."""
+"""The network's parts, parameter counts and masks: no epoch reads what is hidden from it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.calibration import calibrated
 from models.mc2sleepnet import MC2SleepNet, NetworkConfig, RawBackbone
 
 SMALL = {"d_model": 16, "n_heads": 4, "d_ff": 32, "frame_layers": 1, "sequence_layers": 2}
@@ -36,7 +37,7 @@ def history(network: MC2SleepNet, length: int, batch: int = 2) -> tuple[Tensor, 
     return embeddings, torch.ones(batch, length, dtype=torch.bool)
 
 
-def test_the_papers_network_has_the_parameters_it_should() -> None:
+def test_the_papers_network_has_the_papers_number_of_parameters() -> None:
     network = MC2SleepNet(NetworkConfig(band_power=False))
     assert count(network.raw_encoder.backbone) == 1_543_621
     assert count(network.raw_encoder) == 1_543_621 + 256 * 128 + 128
@@ -49,7 +50,7 @@ def test_the_papers_network_has_the_parameters_it_should() -> None:
     assert count(network) == pytest.approx(6.0e6, rel=0.02)
 
 
-def test_backbone_keeps_five_samples() -> None:
+def test_the_backbone_returns_five_samples() -> None:
     assert RawBackbone(64)(torch.zeros(1, 1, 3000)).shape == (1, 256, 5)
 
 
@@ -70,7 +71,7 @@ def test_every_combination_of_inputs_stages(inputs: dict[str, bool]) -> None:
 @pytest.mark.parametrize(
     "inputs", INPUTS, ids=lambda inputs: "+".join(k for k in inputs if inputs[k])
 )
-def test_no_dead_weights(inputs: dict[str, bool]) -> None:
+def test_every_weight_gets_a_gradient(inputs: dict[str, bool]) -> None:
     network = build(**inputs).train().requires_grad_(True)
     embeddings = network.encode(20 * torch.randn(6, 3000)).view(2, 3, -1)
     logits = network.views(embeddings, torch.ones(2, 3, dtype=torch.bool), causal=False)
@@ -78,7 +79,7 @@ def test_no_dead_weights(inputs: dict[str, bool]) -> None:
     assert [name for name, p in network.named_parameters() if p.grad is None] == []
 
 
-def test_five_logit_sets_with_two_streams() -> None:
+def test_two_streams_give_five_sets_of_logits() -> None:
     network = build()
     logits = network.views(*history(network, 4), causal=False)
     assert [each is not None and each.shape == (2, 4, 5) for each in logits] == [True] * 5
@@ -88,7 +89,7 @@ def test_five_logit_sets_with_two_streams() -> None:
     assert logits.prediction is logits.spectral and logits.joint is None
 
 
-def test_single_view_ignores_the_other_stream_and_multi_view_does_not() -> None:
+def test_the_single_view_ignores_the_other_stream_and_the_multi_view_does_not() -> None:
     network = build()
     embeddings, scored = history(network, 4)
     other = embeddings.clone()
@@ -113,7 +114,7 @@ def test_every_layer_attends_to_the_same_unmasked_other_sequence() -> None:
     assert raw.shape == spectral.shape
 
 
-def test_masked_epoch_is_rebuilt_without_its_own_stream() -> None:
+def test_a_masked_epoch_is_reconstructed_without_its_own_stream() -> None:
     network = build(pretraining=True)
     embeddings, scored = history(network, 5)
     masked, nothing = torch.zeros(2, 5, dtype=torch.bool), torch.zeros(2, 5, dtype=torch.bool)
@@ -129,7 +130,7 @@ def test_masked_epoch_is_rebuilt_without_its_own_stream() -> None:
     assert not torch.allclose(a, c)
 
 
-def test_contrastive_heads_give_unit_vectors_and_only_pretraining_has_them() -> None:
+def test_contrastive_heads_return_unit_vectors_and_exist_only_for_pretraining() -> None:
     network = build(pretraining=True)
     for vectors in network.contrast(torch.randn(4, 32)):
         torch.testing.assert_close(vectors.norm(dim=1), torch.ones(4))
@@ -142,7 +143,7 @@ def test_contrastive_heads_give_unit_vectors_and_only_pretraining_has_them() -> 
 
 
 @pytest.mark.parametrize("raw", [True, False])
-def test_live_sees_no_future_and_revised_does(raw: bool) -> None:
+def test_the_live_track_reads_no_later_epoch_and_the_revised_track_does(raw: bool) -> None:
     network = build(raw=raw)
     embeddings, scored = history(network, 6)
     changed = embeddings.clone()
@@ -156,7 +157,7 @@ def test_live_sees_no_future_and_revised_does(raw: bool) -> None:
 
 
 @pytest.mark.parametrize("raw", [True, False])
-def test_padding_in_front_changes_nothing(raw: bool) -> None:
+def test_unscored_epochs_in_front_do_not_change_the_stages(raw: bool) -> None:
     network = build(raw=raw, max_distance=4)
     embeddings, scored = history(network, 4)
     padded = torch.cat([torch.full((2, 7, embeddings.shape[2]), 1e3), embeddings], dim=1)
@@ -168,7 +169,7 @@ def test_padding_in_front_changes_nothing(raw: bool) -> None:
 
 
 @pytest.mark.parametrize("content", [0.0, 1e4, float("nan")])
-def test_content_of_an_unscored_epoch_does_not_matter(content: float) -> None:
+def test_the_content_of_an_unscored_epoch_does_not_change_the_stages(content: float) -> None:
     network = build()
     embeddings, scored = history(network, 6)
     scored[0, 2] = scored[1, 5] = False
@@ -191,7 +192,7 @@ def test_an_unscored_epoch_keeps_its_place_in_time() -> None:
     assert not torch.allclose(live_gap, live_closed)
 
 
-def test_gain_free_network_does_not_see_gain_nor_any_network_polarity_of_spectra() -> None:
+def test_gain_does_not_change_a_gain_free_network_nor_polarity_a_spectral_one() -> None:
     network = build(gain_free=True)
     epochs_uv = 20 * torch.randn(2, 3000)
     for gain in (0.5, 0.7, 2.0):
@@ -202,7 +203,7 @@ def test_gain_free_network_does_not_see_gain_nor_any_network_polarity_of_spectra
     assert torch.equal(spectral.encode(-epochs_uv), spectral.encode(epochs_uv))
 
 
-def test_wrong_input_is_named() -> None:
+def test_an_error_names_a_wrong_input() -> None:
     with pytest.raises(ValueError, match=r"\(B, 3000\)"):
         build().encode(torch.zeros(1, 2999))
     with pytest.raises(ValueError, match="at least one"):
@@ -214,7 +215,7 @@ def test_wrong_input_is_named() -> None:
 @pytest.mark.parametrize(
     "inputs", [{}, {"raw": False}, {"frames": False, "band_power": False}], ids=str
 )
-def test_staging_is_the_causal_and_the_whole_view_calibrated(inputs: dict[str, bool]) -> None:
+def test_staging_is_the_calibrated_causal_and_whole_view(inputs: dict[str, bool]) -> None:
     network = build(**inputs)
     network.temperature.copy_(torch.tensor([2.0, 0.5]))
     embeddings, scored = history(network, 6)
@@ -226,7 +227,29 @@ def test_staging_is_the_causal_and_the_whole_view_calibrated(inputs: dict[str, b
     torch.testing.assert_close(revised, (whole / 0.5).softmax(dim=2))
 
 
-def test_frames_beside_band_powers_say_nothing_until_they_are_trained() -> None:
+@pytest.mark.parametrize("inputs", [{}, {"raw": False}], ids=str)
+def test_logits_track_by_track_are_those_of_both_tracks_at_once(inputs: dict[str, bool]) -> None:
+    network = build(**inputs)
+    network.temperature.copy_(torch.tensor([2.0, 0.5]))
+    embeddings, scored = history(network, 6)
+    live, revised = calibrated(*network.track_logits(embeddings, scored, 3), network.temperature)
+    expected_live, expected_revised = network.stage(embeddings, scored, 3)
+    assert revised.shape == (2, 3, 5)
+    torch.testing.assert_close(live, expected_live)
+    torch.testing.assert_close(revised, expected_revised)
+
+
+def test_the_whole_network_encodes_every_epoch_and_stages_the_sequence() -> None:
+    network = build()
+    epochs_uv, scored = 20 * torch.randn(2, 3, 3000), torch.ones(2, 3, dtype=torch.bool)
+    embeddings = torch.stack([network.encode(window) for window in epochs_uv])
+    for ours, expected in zip(
+        network(epochs_uv, scored), network.stage(embeddings, scored), strict=True
+    ):
+        torch.testing.assert_close(ours, expected)
+
+
+def test_untrained_frames_beside_band_powers_do_not_change_the_embedding() -> None:
     epochs_uv = 20 * torch.randn(2, 3000)
     alone = build(raw=False, frames=False)
     grown = build(raw=False)

@@ -1,8 +1,10 @@
-"""Weights on disk: what is saved is what is loaded, and nothing damaged is."""
+"""Weights on disk: `load` returns what `save` wrote, and refuses a damaged file."""
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -37,7 +39,7 @@ def saved(tmp_path: Path) -> tuple[Path, MC2SleepNet, ModelContract]:
     return path, network, save(path, network, contract, {"licence": "none"})
 
 
-def test_saved_is_loaded(saved: tuple[Path, MC2SleepNet, ModelContract]) -> None:
+def test_load_returns_what_save_wrote(saved: tuple[Path, MC2SleepNet, ModelContract]) -> None:
     path, network, contract = saved
     loaded, loaded_contract = load(path)
     assert loaded_contract == contract and len(contract.weights_sha256) == 64
@@ -61,7 +63,7 @@ def test_damaged_tensors_are_refused(saved: tuple[Path, MC2SleepNet, ModelContra
         load(path)
 
 
-def test_a_card_that_does_not_belong_is_refused(
+def test_a_card_of_other_tensors_is_refused(
     saved: tuple[Path, MC2SleepNet, ModelContract],
 ) -> None:
     path, _, _ = saved
@@ -84,8 +86,27 @@ def test_a_card_that_does_not_belong_is_refused(
         load(path)
 
 
+def test_weights_that_cannot_be_written_leave_the_old_ones(
+    saved: tuple[Path, MC2SleepNet, ModelContract], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, network, contract = saved
+
+    def full_disk(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    network.temperature.fill_(2.0)
+    with pytest.raises(OSError, match="No space left"):
+        save(path, network, contract, {})
+    assert load(path)[1] == contract
+    assert sorted(each.name for each in path.parent.iterdir()) == [
+        "test.json",
+        "test.safetensors",
+    ]
+
+
 @pytest.mark.parametrize("gain", list(Gain))
-def test_default_weights_ship_and_say_what_they_are(gain: Gain) -> None:
+def test_the_cards_of_the_default_weights_describe_them(gain: Gain) -> None:
     path = default_weights(gain)
     network, contract = load(path)
     assert contract.gain is gain
@@ -104,8 +125,8 @@ def test_default_weights_ignore_polarity_and_unknown_gain(gain: Gain) -> None:
     epochs_uv = walk_uv - walk_uv.mean(dim=1, keepdim=True)
     scored = torch.ones(1, contract.context_epochs, dtype=torch.bool)
     live, revised = network.stage(network.encode(epochs_uv)[None], scored)
-    turned, _ = network.stage(network.encode(-epochs_uv)[None], scored)
-    assert torch.equal(turned, live)
+    inverted, _ = network.stage(network.encode(-epochs_uv)[None], scored)
+    assert torch.equal(inverted, live)
     for factor in (0.5, 2.0):
         other, other_revised = network.stage(network.encode(factor * epochs_uv)[None], scored)
         same = torch.allclose(other, live, atol=1e-4) and torch.allclose(

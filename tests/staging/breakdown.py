@@ -1,4 +1,4 @@
-"""Backends that break down, and the chain they are part of."""
+"""A backend that fails after some calls, and a chain of given backends."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from monitor.types import F32, Bool
 from tests.nights import backend
 
 
-class BreaksDown:
-    """A backend whose hardware fails after ``good`` questions; then every time."""
+class FailingBackend:
+    """A backend whose hardware fails in every call after the first ``good`` calls."""
 
     runs_on = "a card that overheats"
     trouble = ""
@@ -26,11 +26,15 @@ class BreaksDown:
         name: str,
         good: int,
         wrong: float | None = None,
-        after: Callable[[], object] = lambda: None,
+        before_failure: Callable[[], object] = lambda: None,
     ) -> None:
-        """``wrong``: it answers so instead of raising. ``after``: what it waits for before."""
+        """Create it.
+
+        ``wrong``: a failing call returns this value everywhere; None: it raises. A failing call
+        calls ``before_failure`` first.
+        """
         self.name = name
-        self._after = after
+        self._before_failure = before_failure
         self._left = good
         self._wrong = wrong
 
@@ -39,28 +43,28 @@ class BreaksDown:
         return backend().contract
 
     def encode(self, epochs_uv: F32) -> F32:
-        return self._answer(backend().encode(epochs_uv))
+        return self._result(backend().encode(epochs_uv))
 
     def stage(self, embeddings: F32, scored: Bool) -> tuple[F32, F32]:
         live, revised = backend().stage(embeddings, scored)
-        return self._answer(live), revised
+        return self._result(live), revised
 
-    def _answer(self, right: F32) -> F32:
+    def _result(self, correct: F32) -> F32:
         self._left -= 1
         if self._left >= 0:
-            return right
-        self._after()
+            return correct
+        self._before_failure()
         if self._wrong is not None:
-            return np.full_like(right, self._wrong)
+            return np.full_like(correct, self._wrong)
         raise RuntimeError("CUDA error: unspecified\n  launch failure")
 
 
-def chain(asked: str = "auto", **there: Backend) -> BackendChain:
-    """A chain on a machine that has these backends."""
+def chain(requested: str = "auto", **installed: Backend) -> BackendChain:
+    """Open a chain on a machine on which only the backends ``installed`` work."""
 
     def open_one(name: str, weights: Path, exported: Path) -> Backend:
-        if name not in there:
+        if name not in installed:
             raise BackendUnavailableError("it is not installed")
-        return there[name]
+        return installed[name]
 
-    return BackendChain(default_weights(Gain.KNOWN), Path("none"), asked, open_one)
+    return BackendChain(default_weights(Gain.KNOWN), Path("none"), requested, open_one)

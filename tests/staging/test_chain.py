@@ -1,4 +1,4 @@
-"""The best backend that works, and what happens when it no longer does."""
+"""The chain opens the best backend that works, and replaces one that fails."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from monitor.staging.backend import Backend, BackendUnavailableError
 from monitor.staging.chain import BACKENDS, BackendChain, open_backend
 from monitor.types import F32
 from tests.nights import backend, excerpt_uv
-from tests.staging.breakdown import BreaksDown, chain
+from tests.staging.breakdown import FailingBackend, chain
 
 WEIGHTS = default_weights(Gain.KNOWN)
 
@@ -34,34 +34,34 @@ def assert_staged(by: Backend) -> None:
         np.testing.assert_array_equal(ours, expected)
 
 
-def test_it_begins_with_the_first_that_can_be_had_and_says_why_not_another() -> None:
-    found = chain(onnx=BreaksDown("onnx", good=9), torch=backend())
+def test_it_starts_with_the_first_that_works_and_notes_why_not_a_better_one() -> None:
+    found = chain(onnx=FailingBackend("onnx", good=9), torch=backend())
     assert (found.name, found.trouble) == ("onnx", "")
     assert found.note == (
         "Staging with onnx: a card that overheats (not tensorrt, cuda: it is not installed)"
     )
-    assert chain("torch", onnx=BreaksDown("onnx", good=9), torch=backend()).name == "torch"
+    assert chain("torch", onnx=FailingBackend("onnx", good=9), torch=backend()).name == "torch"
 
 
 @pytest.mark.parametrize("good", [0, 1])
-def test_one_that_fails_is_replaced_and_the_question_answered(good: int) -> None:
-    found = chain(cuda=BreaksDown("cuda", good), torch=backend())
+def test_a_backend_that_fails_is_replaced_and_the_call_is_repeated(good: int) -> None:
+    found = chain(cuda=FailingBackend("cuda", good), torch=backend())
     assert_staged(found)
     assert found.name == "torch"
     assert found.trouble == "cuda: RuntimeError: CUDA error: unspecified launch failure"
 
 
-def test_what_is_no_number_is_no_answer() -> None:
-    found = chain(cuda=BreaksDown("cuda", good=1, wrong=np.nan), torch=backend())
+def test_a_backend_that_returns_nan_is_replaced() -> None:
+    found = chain(cuda=FailingBackend("cuda", good=1, wrong=np.nan), torch=backend())
     assert_staged(found)
     assert found.name == "torch"
 
 
-def test_the_next_may_fail_too() -> None:
+def test_the_next_backend_may_fail_too() -> None:
     found = chain(
         "cuda",
-        cuda=BreaksDown("cuda", good=1),
-        onnx=BreaksDown("onnx", good=0),
+        cuda=FailingBackend("cuda", good=1),
+        onnx=FailingBackend("onnx", good=0),
         torch=backend(),
     )
     assert_staged(found)
@@ -69,32 +69,32 @@ def test_the_next_may_fail_too() -> None:
     assert found.trouble.startswith("onnx: RuntimeError")
 
 
-def test_where_there_is_no_other_what_is_no_number_is_the_answer() -> None:
-    found = chain(onnx=BreaksDown("onnx", good=0, wrong=np.nan))
+def test_nan_is_returned_if_no_other_backend_is_left() -> None:
+    found = chain(onnx=FailingBackend("onnx", good=0, wrong=np.nan))
     assert np.isnan(found.encode(epochs_uv())).all()
     assert found.trouble == ""
 
 
-def test_the_last_one_is_asked_again_next_time() -> None:
-    found = chain(onnx=BreaksDown("onnx", good=0))
+def test_the_last_backend_is_used_again_in_the_next_call() -> None:
+    found = chain(onnx=FailingBackend("onnx", good=0))
     for _ in range(2):
         with pytest.raises(MonitorError, match=r"could not be staged.*onnx: Runtime.*torch: it is"):
             found.encode(epochs_uv())
 
 
-def test_sleepers_that_share_it_have_it_replaced_once() -> None:
+def test_a_backend_that_fails_for_several_sleepers_is_replaced_once() -> None:
     together = threading.Barrier(8)
-    there = {
-        "cuda": BreaksDown("cuda", good=0, after=together.wait),
-        "onnx": BreaksDown("onnx", good=100),
+    installed = {
+        "cuda": FailingBackend("cuda", good=0, before_failure=together.wait),
+        "onnx": FailingBackend("onnx", good=100),
     }
     opened: list[str] = []
 
     def open_one(name: str, weights: Path, exported: Path) -> Backend:
-        if name not in there:
+        if name not in installed:
             raise BackendUnavailableError("it is not installed")
         opened.append(name)
-        return there[name]
+        return installed[name]
 
     found = BackendChain(WEIGHTS, Path("none"), "cuda", open_one)
     threads = [threading.Thread(target=found.encode, args=(epochs_uv(),)) for _ in range(8)]
@@ -106,7 +106,7 @@ def test_sleepers_that_share_it_have_it_replaced_once() -> None:
     assert (found.name, found.trouble[:5]) == ("onnx", "cuda:")
 
 
-def test_what_cannot_be_had_is_one_line(tmp_path: Path) -> None:
+def test_an_error_has_the_reasons_of_all_backends_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="onnx: it is not installed"):
         chain("onnx", torch=backend())
     with pytest.raises(InputError, match=r"here: tensorrt, cuda, onnx, torch: it is not"):
@@ -115,8 +115,8 @@ def test_what_cannot_be_had_is_one_line(tmp_path: Path) -> None:
         BackendChain(tmp_path / "none.safetensors", tmp_path)
 
 
-def test_every_backend_says_for_itself_why_it_cannot_be_had(tmp_path: Path) -> None:
-    """On any machine: each works, or is told to be unavailable in a sentence."""
+def test_every_backend_works_or_names_the_reason_why_not(tmp_path: Path) -> None:
+    """On any machine, in one line."""
     for name in BACKENDS:
         try:
             assert open_backend(name, WEIGHTS, tmp_path).name == name

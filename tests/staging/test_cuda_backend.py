@@ -1,6 +1,6 @@
-"""The network as a GPU runs it: padded, in pieces, in half precision where that was approved.
+"""The network as a GPU runs it: padded, in pieces, in half precision if that was approved.
 
-All but the captured graphs themselves runs on a CPU as well, and is tested there.
+Everything but the captured graphs also runs on a CPU, and is tested there.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from models.mc2sleepnet import MC2SleepNet, NetworkConfig
 from models.weights import save
 from monitor.errors import InputError
 from monitor.staging.backend import BackendUnavailableError
-from monitor.staging.cuda_backend import FULL, HALF, CudaBackend, approved
-from monitor.staging.device_network import LARGEST_BATCH, DeviceNetwork, fill, padded
+from monitor.staging.cuda_backend import FULL, HALF, approved, open_cuda
+from monitor.staging.device_backend import LARGEST_BATCH, DeviceBackend, fill, padded
 from monitor.staging.gpu import Sidecar, nvidia_gpu
+from monitor.staging.network_parts import load_parts
 from monitor.staging.torch_backend import TorchBackend
 from monitor.types import F32, Bool
 from tests.nights import backend, excerpt_uv
@@ -36,9 +37,13 @@ CPU = torch.device("cpu")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 
 
+def open_cpu(weights: Path, dtype: torch.dtype) -> DeviceBackend:
+    return DeviceBackend("cuda", "the CPU", load_parts(weights, CPU, dtype))
+
+
 @cache
-def network(dtype: torch.dtype = torch.float32) -> DeviceNetwork:
-    return DeviceNetwork(WEIGHTS, CPU, dtype)
+def device_backend(dtype: torch.dtype = torch.float32) -> DeviceBackend:
+    return open_cpu(WEIGHTS, dtype)
 
 
 def epochs(n: int) -> F32:
@@ -52,25 +57,25 @@ def history(n: int, length: int) -> tuple[F32, Bool]:
 
 
 @pytest.mark.parametrize("length", [1, 2, 10, 11, 12, 60, 120])
-def test_padding_in_front_to_the_full_context_changes_nothing(length: int) -> None:
+def test_padding_in_front_to_the_full_context_does_not_change_the_stages(length: int) -> None:
     embeddings, scored = history(3, length)
-    scored[0] = False  # nothing at all can be scored
-    answers = network().stage(embeddings, scored)
-    for answer, expected in zip(answers, backend().stage(embeddings, scored), strict=True):
-        assert answer.shape == expected.shape
-        assert answer == pytest.approx(expected, abs=1e-6)
+    scored[0] = False  # A window without any scored epoch.
+    results = device_backend().stage(embeddings, scored)
+    for result, expected in zip(results, backend().stage(embeddings, scored), strict=True):
+        assert result.shape == expected.shape
+        assert result == pytest.approx(expected, abs=1e-6)
 
 
-def test_what_the_memory_held_before_changes_nothing() -> None:
+def test_the_previous_content_of_the_buffers_does_not_change_the_stages() -> None:
     embeddings, scored = history(2, 9)
-    before = network().stage(embeddings, scored)
+    before = device_backend().stage(embeddings, scored)
     full, all_scored = history(2, 120)
-    network().stage(np.full_like(full, np.nan), ~np.zeros_like(all_scored))
-    for after, answer in zip(network().stage(embeddings, scored), before, strict=True):
-        np.testing.assert_array_equal(after, answer)
+    device_backend().stage(np.full_like(full, np.nan), ~np.zeros_like(all_scored))
+    for after, expected in zip(device_backend().stage(embeddings, scored), before, strict=True):
+        np.testing.assert_array_equal(after, expected)
 
 
-def test_rows_come_first_and_the_newest_last() -> None:
+def test_a_buffer_is_filled_at_the_first_rows_and_the_last_columns() -> None:
     buffer = np.full((3, 4), 9)
     fill(buffer, np.array([[1, 2], [3, 4]]))
     assert buffer.tolist() == [[0, 0, 1, 2], [0, 0, 3, 4], [9, 9, 9, 9]]
@@ -82,10 +87,11 @@ def test_batches_are_padded_to_few_sizes() -> None:
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, LARGEST_BATCH, LARGEST_BATCH + 6])
-def test_any_number_at_once(n: int) -> None:
+def test_a_call_may_have_any_number_of_epochs(n: int) -> None:
     epochs_uv, (embeddings, scored) = epochs(n), history(n, 12)
-    assert network().encode(epochs_uv) == pytest.approx(backend().encode(epochs_uv), abs=1e-5)
-    live, revised = network().stage(embeddings, scored)
+    ours = device_backend()
+    assert ours.encode(epochs_uv) == pytest.approx(backend().encode(epochs_uv), abs=1e-5)
+    live, revised = ours.stage(embeddings, scored)
     assert live.shape == (n, 5) and revised.shape == (n, 11, 5)
     if n:
         expected_live, expected = backend().stage(embeddings, scored)
@@ -94,35 +100,35 @@ def test_any_number_at_once(n: int) -> None:
 
 
 def test_many_threads_take_turns() -> None:
-    def asked(i: int) -> Iterator[F32]:
-        yield network().encode(epochs(i + 1)[i:])
-        yield from network().stage(*history(1 + i % 3, 1 + i))
+    def results(i: int) -> Iterator[F32]:
+        yield device_backend().encode(epochs(i + 1)[i:])
+        yield from device_backend().stage(*history(1 + i % 3, 1 + i))
 
-    alone = [list(asked(i)) for i in range(12)]
+    alone = [list(results(i)) for i in range(12)]
     with ThreadPoolExecutor(8) as threads:
-        together = list(threads.map(lambda i: list(asked(i)), range(12)))
+        together = list(threads.map(lambda i: list(results(i)), range(12)))
     for ours, expected in zip(together, alone, strict=True):
-        for answer, right in zip(ours, expected, strict=True):
-            np.testing.assert_array_equal(answer, right)
+        for result, right in zip(ours, expected, strict=True):
+            np.testing.assert_array_equal(result, right)
 
 
-def test_half_precision_stages_alike_and_its_probabilities_sum_to_one() -> None:
+def test_half_precision_stages_almost_the_same_and_its_probabilities_sum_to_one() -> None:
     epochs_uv = epochs(20)
-    half, full = network(torch.float16), backend()
+    half, full = device_backend(torch.float16), backend()
     scored = np.ones((1, 20), bool)
-    answers = half.stage(half.encode(epochs_uv)[None], scored)
+    results = half.stage(half.encode(epochs_uv)[None], scored)
     expected = full.stage(full.encode(epochs_uv)[None], scored)
-    for answer, right in zip(answers, expected, strict=True):
-        assert answer.dtype == np.float32
-        assert not np.array_equal(answer, right)  # it is another precision
-        assert answer == pytest.approx(right, abs=5e-3)
-        assert answer.sum(axis=-1) == pytest.approx(1.0, abs=1e-6)
+    for result, right in zip(results, expected, strict=True):
+        assert result.dtype == np.float32
+        assert not np.array_equal(result, right)  # The precision differs.
+        assert result == pytest.approx(right, abs=5e-3)
+        assert result.sum(axis=-1) == pytest.approx(1.0, abs=1e-6)
 
 
 @pytest.mark.parametrize("frames", [True, False])
 @pytest.mark.parametrize("raw", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=["float32", "float16"])
-def test_networks_with_any_inputs(
+def test_a_network_with_any_inputs_stages_as_by_pytorch(
     raw: bool, frames: bool, dtype: torch.dtype, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
@@ -142,18 +148,18 @@ def test_networks_with_any_inputs(
     )
     weights = tmp_path / "tiny.safetensors"
     save(weights, MC2SleepNet(config).eval(), contract, {})
-    ours, plain = DeviceNetwork(weights, CPU, dtype), TorchBackend(weights)
+    ours, plain = open_cpu(weights, dtype), TorchBackend(weights)
     embeddings = ours.encode(epochs(4))
     near = 1e-5 if dtype == torch.float32 else 0.02
     assert embeddings == pytest.approx(plain.encode(epochs(4)), abs=near)
     scored = np.ones((1, 4), bool)
-    answers, right = (by.stage(embeddings[None], scored) for by in (ours, plain))
-    for answer, expected in zip(answers, right, strict=True):
-        assert answer.shape == expected.shape
-        assert answer == pytest.approx(expected, abs=near)
+    results, right = (by.stage(embeddings[None], scored) for by in (ours, plain))
+    for result, expected in zip(results, right, strict=True):
+        assert result.shape == expected.shape
+        assert result == pytest.approx(expected, abs=near)
 
 
-def test_half_precision_needs_an_approval_for_these_very_weights_here(tmp_path: Path) -> None:
+def test_half_precision_needs_an_approval_for_exactly_this_setup(tmp_path: Path) -> None:
     assert approved(None, HERE) == (
         FULL,
         "half precision was not tried; run sleep-deploy build-engine",
@@ -164,11 +170,11 @@ def test_half_precision_needs_an_approval_for_these_very_weights_here(tmp_path: 
     precision, remark = approved(Sidecar.read(path), {**HERE, "torch": "2.14.0"})
     assert precision == FULL
     assert remark == (
-        "half precision was tried elsewhere: torch is 2.14.0 and was 2.13.0; "
+        "half precision was tried on another setup: torch is 2.14.0 and was 2.13.0; "
         "run sleep-deploy build-engine"
     )
     Sidecar(HERE, FULL, {}).write(path)
-    assert approved(Sidecar.read(path), HERE) == (FULL, "half precision stages otherwise")
+    assert approved(Sidecar.read(path), HERE) == (FULL, "half precision stages differently")
 
 
 @pytest.mark.parametrize(
@@ -187,33 +193,34 @@ def test_a_damaged_sidecar_approves_nothing(text: str, tmp_path: Path) -> None:
     assert Sidecar.read(path) is None
 
 
-def test_damaged_weights_are_the_users_to_mend(tmp_path: Path) -> None:
+def test_weights_that_cannot_be_used_are_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot use the weights"):
-        DeviceNetwork(tmp_path / "none.safetensors", CPU, torch.float32)
+        load_parts(tmp_path / "none.safetensors", CPU, torch.float32)
 
 
-def test_where_there_is_no_gpu_asking_for_one_costs_nothing(tmp_path: Path) -> None:
+def test_without_a_gpu_nothing_is_loaded_to_find_that_out(tmp_path: Path) -> None:
     try:
         nvidia_gpu()
     except BackendUnavailableError:
         pass
     else:
         pytest.skip("there is an NVIDIA GPU here")
-    asks = f"""
+    program = f"""
 import sys
 from pathlib import Path
 from monitor.staging.backend import BackendUnavailableError
-from monitor.staging.cuda_backend import CudaBackend
-from monitor.staging.tensorrt_backend import TensorRtBackend
-for backend in (CudaBackend, TensorRtBackend):
+from monitor.staging.cuda_backend import open_cuda
+from monitor.staging.tensorrt_backend import open_tensorrt
+for open_one in (open_cuda, open_tensorrt):
     try:
-        backend(Path({str(WEIGHTS)!r}), Path({str(tmp_path)!r}))
+        open_one(Path({str(WEIGHTS)!r}), Path({str(tmp_path)!r}))
     except BackendUnavailableError as exc:
         print(exc)
 assert not {{"torch", "tensorrt", "torch_tensorrt"}} & set(sys.modules)
 """
-    said = subprocess.run([sys.executable, "-c", asks], capture_output=True, text=True, check=True)
-    assert said.stdout.count("there is no NVIDIA GPU") == 2
+    command = [sys.executable, "-c", program]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout.count("there is no NVIDIA GPU") == 2
 
 
 @pytest.mark.gpu
@@ -221,23 +228,23 @@ assert not {{"torch", "tensorrt", "torch_tensorrt"}} & set(sys.modules)
 def test_a_gpu_stages_as_pytorch_does_from_the_first_epoch_to_a_full_context(
     tmp_path: Path,
 ) -> None:
-    on_gpu = CudaBackend(WEIGHTS, tmp_path)
+    on_gpu = open_cuda(WEIGHTS, tmp_path)
     assert "float32" in on_gpu.runs_on and "build-engine" in on_gpu.runs_on
     for n, length in ((1, 1), (1, 30), (3, 120), (LARGEST_BATCH + 6, 120)):
         assert on_gpu.encode(epochs(n)) == pytest.approx(backend().encode(epochs(n)), abs=1e-4)
-        answers, expected = (by.stage(*history(n, length)) for by in (on_gpu, backend()))
-        for answer, right in zip(answers, expected, strict=True):
-            assert answer == pytest.approx(right, abs=1e-5)
+        results, expected = (by.stage(*history(n, length)) for by in (on_gpu, backend()))
+        for result, right in zip(results, expected, strict=True):
+            assert result == pytest.approx(right, abs=1e-5)
 
 
 @pytest.mark.gpu
 @needs_gpu
-def test_a_captured_graph_gives_the_same_bits_from_any_thread(tmp_path: Path) -> None:
-    on_gpu = CudaBackend(WEIGHTS, tmp_path)
+def test_a_captured_graph_returns_the_same_bits_from_any_thread(tmp_path: Path) -> None:
+    on_gpu = open_cuda(WEIGHTS, tmp_path)
     windows = [history(1 + i % 5, 1 + 7 * i) for i in range(16)]
     alone = [on_gpu.stage(*each) for each in windows]
     with ThreadPoolExecutor(8) as threads:
         together = list(threads.map(lambda each: on_gpu.stage(*each), windows))
     for ours, expected in zip(together, alone, strict=True):
-        for answer, right in zip(ours, expected, strict=True):
-            np.testing.assert_array_equal(answer, right)
+        for result, right in zip(ours, expected, strict=True):
+            np.testing.assert_array_equal(result, right)

@@ -1,4 +1,4 @@
-"""The network without PyTorch: the same answers, and a clear word where it cannot be had."""
+"""The network without PyTorch: the same results, and a clear reason if it cannot run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from models.card import default_weights
 from models.contract import Gain
-from monitor.staging.backend import BackendUnavailableError, exported_folder
+from monitor.staging.backend import BackendUnavailableError, network_folder
 from monitor.staging.onnx_backend import ENCODE, STAGE, OnnxBackend
 from monitor.types import F32, Bool
 from tests.nights import backend, excerpt_uv
@@ -38,23 +38,23 @@ def history(n: int, length: int) -> tuple[F32, Bool]:
     return embeddings, rng.random((n, length)) < 0.7
 
 
-def test_embeddings_are_pytorchs_of_silence_too(without_torch: OnnxBackend) -> None:
+def test_embeddings_equal_pytorchs_also_for_silence(without_torch: OnnxBackend) -> None:
     epochs_uv = epochs(5)
     epochs_uv = np.concatenate([epochs_uv, np.zeros_like(epochs_uv[:1])])
     assert without_torch.encode(epochs_uv) == pytest.approx(backend().encode(epochs_uv), abs=1e-5)
 
 
 @pytest.mark.parametrize("length", [1, 2, 10, 11, 12, 60, 120])
-def test_stages_are_pytorchs_with_any_context(without_torch: OnnxBackend, length: int) -> None:
+def test_stages_equal_pytorchs_with_any_context(without_torch: OnnxBackend, length: int) -> None:
     embeddings, scored = history(5, length)
-    scored[0] = False  # nothing at all can be scored
-    answers = without_torch.stage(embeddings, scored)
-    for answer, expected in zip(answers, backend().stage(embeddings, scored), strict=True):
-        assert answer.shape == expected.shape
-        assert answer == pytest.approx(expected, abs=1e-5)
+    scored[0] = False  # A window without any scored epoch.
+    results = without_torch.stage(embeddings, scored)
+    for result, expected in zip(results, backend().stage(embeddings, scored), strict=True):
+        assert result.shape == expected.shape
+        assert result == pytest.approx(expected, abs=1e-5)
 
 
-def test_many_at_once_or_from_many_threads_are_staged_as_one_by_one(
+def test_epochs_staged_at_once_or_by_many_threads_equal_those_staged_one_by_one(
     without_torch: OnnxBackend,
 ) -> None:
     epochs_uv, (embeddings, scored) = epochs(21), history(21, 120)
@@ -87,7 +87,7 @@ print([name for name in ("torch", "onnx", "safetensors") if name in sys.modules]
     assert run.stdout.strip() == "[]", run.stderr
 
 
-def test_without_onnxruntime_it_says_how_to_get_it(
+def test_without_onnxruntime_the_error_names_the_remedy(
     exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
@@ -95,13 +95,13 @@ def test_without_onnxruntime_it_says_how_to_get_it(
         OnnxBackend(WEIGHTS, exported)
 
 
-def test_what_was_never_exported_is_told(tmp_path: Path) -> None:
+def test_weights_that_were_never_exported_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BackendUnavailableError, match="not exported yet"):
         OnnxBackend(WEIGHTS, tmp_path)
 
 
 @pytest.mark.parametrize("name", [ENCODE, STAGE])
-def test_a_damaged_file_is_told(exported: Path, tmp_path: Path, name: str) -> None:
+def test_a_damaged_file_is_refused(exported: Path, tmp_path: Path, name: str) -> None:
     folder = copied(exported, tmp_path)
     whole = (folder / name).read_bytes()
     (folder / name).write_bytes(whole[: len(whole) // 2])
@@ -110,31 +110,31 @@ def test_a_damaged_file_is_told(exported: Path, tmp_path: Path, name: str) -> No
 
 
 @pytest.mark.parametrize("metadata", [{}, {"contract": "{"}, {"contract": '{"gain": "known"}'}])
-def test_a_foreign_network_is_told(
+def test_a_file_of_another_network_is_refused(
     exported: Path, tmp_path: Path, metadata: dict[str, str]
 ) -> None:
     folder = copied(exported, tmp_path)
     model = onnx.load(folder / STAGE)
     onnx.helper.set_model_props(model, metadata)
     onnx.save(model, folder / STAGE)
-    with pytest.raises(BackendUnavailableError, match="made of other weights"):
+    with pytest.raises(BackendUnavailableError, match="made from other weights"):
         OnnxBackend(WEIGHTS, tmp_path)
 
 
-def test_a_changed_contract_is_told(exported: Path, tmp_path: Path) -> None:
-    """The tensors are the same, but of 60 epochs rather than 120."""
+def test_a_file_with_another_contract_is_refused(exported: Path, tmp_path: Path) -> None:
+    """The tensors are the same, but the context has 60 epochs instead of 120."""
     folder = copied(exported, tmp_path)
     card = json.loads(WEIGHTS.with_suffix(".json").read_text())
     card["contract"]["context_epochs"] = 60
     changed = tmp_path / "changed.safetensors"
     changed.with_suffix(".json").write_text(json.dumps(card))
     assert folder.is_dir()
-    with pytest.raises(BackendUnavailableError, match="made of other weights"):
+    with pytest.raises(BackendUnavailableError, match="made from other weights"):
         OnnxBackend(changed, tmp_path)
 
 
 def copied(exported: Path, to: Path) -> Path:
-    """The folder of the exported weights, in another place where it may be changed."""
-    folder = exported_folder(backend().contract, to)
-    shutil.copytree(exported_folder(backend().contract, exported), folder)
+    """Copy the exported files to ``to``, where a test may change them."""
+    folder = network_folder(to, backend().contract)
+    shutil.copytree(network_folder(exported, backend().contract), folder)
     return folder

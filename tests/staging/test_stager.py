@@ -1,4 +1,4 @@
-"""Two tracks from cached embeddings, by the real network."""
+"""The stager's two tracks from cached embeddings, with the real network."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def stage(stager: Stager, night: list[Epoch]) -> list[StagePrediction]:
 
 
 def test_an_epoch_costs_one_encoder_pass_and_one_sequence_pass() -> None:
-    """Counted where the work is done: in the network's encoder and sequence stack."""
+    """The passes are counted inside the network, in its encoder and its sequence stack."""
     counted = TorchBackend(default_weights(Gain.KNOWN))
     network = counted._network
     passes = {"encoder": 0, "stack": 0}
@@ -73,7 +73,7 @@ def test_an_epoch_costs_one_encoder_pass_and_one_sequence_pass() -> None:
     assert passes == {"encoder": 30, "stack": 30}
 
 
-def test_probabilities_sum_to_one_and_confidence_is_that_of_the_stage() -> None:
+def test_probabilities_sum_to_one_and_confidence_is_the_probability_of_the_stage() -> None:
     for prediction in stage(new_stager(), epochs(25)):
         assert prediction.probabilities is not None
         assert sum(prediction.probabilities) == pytest.approx(1.0, abs=1e-5)
@@ -88,30 +88,32 @@ def test_revisions_count_up_and_the_last_one_is_final() -> None:
         assert [p.revision for p in of_epoch] == list(range(len(of_epoch)))
         assert of_epoch[0].track is Track.LIVE
         assert [p.final for p in of_epoch[1:]] == [False] * (len(of_epoch) - 2) + [True]
-    stager = new_stager()
-    told = stager.push(epochs(40))
+    steps = new_stager().push(epochs(40))
     finals = [
-        [p.epoch_index for p in step if p.track is Track.REVISED and p.final] for step in told
+        [p.epoch_index for p in step if p.track is Track.REVISED and p.final] for step in steps
     ]
     assert finals == [[]] * horizon + [[i] for i in range(40 - horizon)]
 
 
-def test_an_unscored_epoch_is_not_looked_at_but_keeps_its_place() -> None:
-    """Whatever an unscored epoch holds, the others come out the same."""
+def test_the_content_of_an_unscored_epoch_is_ignored_but_it_keeps_its_place() -> None:
+    """The stages of the other epochs do not depend on what the unscored epoch holds."""
     night = epochs(20, unscored=(7,))
-    noise = 1e4 * np.ones_like(night[7].data_uv)
-    other = [replace(e, data_uv=noise) if e.index == 7 else e for e in night]
-    ours, theirs = stage(new_stager(), night), stage(new_stager(), other)
-    assert ours == theirs
-    seven = [p for p in ours if p.epoch_index == 7]
+    constant = 1e4 * np.ones_like(night[7].data_uv)
+    changed = [replace(e, data_uv=constant) if e.index == 7 else e for e in night]
+    predictions = stage(new_stager(), night)
+    assert stage(new_stager(), changed) == predictions
+    seven = [p for p in predictions if p.epoch_index == 7]
     assert {(p.stage, p.reason, p.probabilities) for p in seven} == {(None, Reason.FLAT, None)}
     assert [p.final for p in seven if p.track is Track.REVISED] == [True]
-    # Without its place kept, epochs 6 and 8 would be neighbours.
+    # If it lost its place, epochs 6 and 8 would be neighbours.
     shifted = stage(new_stager(), [e for e in night if e.index != 7])
-    assert [p for p in ours if p.epoch_index == 8] != [p for p in shifted if p.epoch_index == 8]
+    eight, shifted_eight = (
+        [p for p in each if p.epoch_index == 8] for each in (predictions, shifted)
+    )
+    assert eight != shifted_eight
 
 
-def test_a_resumed_stager_goes_on_as_the_first_would_have() -> None:
+def test_a_resumed_stager_predicts_as_the_first_would_have() -> None:
     night = epochs(60)
     whole, cut = new_stager(), new_stager()
     for each in night[:45]:
@@ -127,8 +129,8 @@ def test_a_resumed_stager_goes_on_as_the_first_would_have() -> None:
 
 
 @pytest.mark.parametrize("at_once", [2, 7, 32, 150])
-def test_epochs_staged_together_come_out_as_one_by_one(at_once: int) -> None:
-    """Bit for bit, on both tracks; more epochs than the context holds, some of them unscored."""
+def test_epochs_staged_together_equal_those_staged_one_by_one(at_once: int) -> None:
+    """Bit for bit, on both tracks, for more epochs than the context holds, some unscored."""
     night = epochs(150, unscored=(0, 3, 4, 60, 149))
     alone, together = new_stager(), new_stager()
     one_by_one = [step for each in night for step in alone.push([each])]
@@ -137,5 +139,5 @@ def test_epochs_staged_together_come_out_as_one_by_one(at_once: int) -> None:
     assert together.finish() == alone.finish()
 
 
-def test_a_night_without_epochs_has_no_last_word() -> None:
+def test_a_night_without_epochs_ends_without_predictions() -> None:
     assert new_stager().finish() == []

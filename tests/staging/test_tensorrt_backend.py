@@ -1,4 +1,4 @@
-"""Engines are used only where, and of what, they were built."""
+"""Engines are used only on the setup, and for the weights, that they were built for."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import torch
 
 from models.card import default_weights
 from models.contract import Gain
-from monitor.staging.backend import BackendUnavailableError, exported_folder
+from monitor.staging.backend import BackendUnavailableError, network_folder
 from monitor.staging.gpu import Gpu, Sidecar
 from monitor.staging.tensorrt_backend import (
     EMBED,
     SIDECAR,
     STAGE,
-    TensorRtBackend,
     made_for,
+    open_tensorrt,
     read_engines,
 )
 from tests.nights import backend, excerpt_uv
@@ -44,23 +44,25 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_engines_built_here_are_read(folder: Path) -> None:
+def test_engines_that_were_built_here_are_read(folder: Path) -> None:
     sidecar, engines = read_engines(folder, HERE)
     assert engines == ENGINES
     assert sidecar.precision == "float16" and sidecar.made_for == HERE
 
 
 @pytest.mark.parametrize("changed", HERE)
-def test_engines_built_for_anything_else_are_not_and_it_says_what_differs(
+def test_engines_for_another_setup_are_refused_with_the_difference(
     folder: Path, changed: str
 ) -> None:
     here = {**HERE, changed: "another"}
-    with pytest.raises(BackendUnavailableError, match=r"built elsewhere.*build-engine") as error:
+    with pytest.raises(
+        BackendUnavailableError, match=r"built for another setup.*build-engine"
+    ) as error:
         read_engines(folder, here)
     assert f"{changed.replace('_', ' ')} is another and was {HERE[changed]}" in str(error.value)
 
 
-def test_engines_that_are_missing_or_damaged_are_not(folder: Path) -> None:
+def test_engines_that_are_missing_or_damaged_are_refused(folder: Path) -> None:
     (folder / STAGE).write_bytes(b"anothex")
     with pytest.raises(BackendUnavailableError, match=r"stage.engine is damaged.*build-engine"):
         read_engines(folder, HERE)
@@ -72,7 +74,7 @@ def test_engines_that_are_missing_or_damaged_are_not(folder: Path) -> None:
         read_engines(folder, HERE)
 
 
-def test_what_engines_depend_on_is_known_without_loading_anything() -> None:
+def test_the_setup_of_engines_is_found_without_loading_tensorrt() -> None:
     contract = backend().contract
     try:
         here = made_for(Gpu("a GPU", "9.0"), contract)
@@ -89,17 +91,17 @@ def test_engines_stage_as_pytorch_does(tmp_path: Path) -> None:
     pytest.importorskip("tensorrt")
     from deploy.engine import build_engines
 
-    told: list[str] = []
-    made = build_engines(WEIGHTS, tmp_path, False, told.append)
-    assert [parity.backend for parity in made] == ["cuda", "tensorrt"], told
+    messages: list[str] = []
+    made = build_engines(WEIGHTS, tmp_path, False, messages.append)
+    assert [parity.backend for parity in made] == ["cuda", "tensorrt"], messages
     assert all(parity.passed for parity in made)
-    on_gpu = TensorRtBackend(WEIGHTS, tmp_path)
+    on_gpu = open_tensorrt(WEIGHTS, tmp_path)
     epochs_uv = excerpt_uv()[0, : 3000 * 20].reshape(20, 3000)
     scored = np.ones((1, 20), bool)
-    answers, expected = (by.stage(by.encode(epochs_uv)[None], scored) for by in (on_gpu, backend()))
-    for answer, right in zip(answers, expected, strict=True):
-        assert answer == pytest.approx(right, abs=0.02)
-    engine = exported_folder(backend().contract, tmp_path) / STAGE
+    results, expected = (by.stage(by.encode(epochs_uv)[None], scored) for by in (on_gpu, backend()))
+    for result, right in zip(results, expected, strict=True):
+        assert result == pytest.approx(right, abs=0.02)
+    engine = network_folder(tmp_path, backend().contract) / STAGE
     engine.write_bytes(engine.read_bytes()[:-1])
     with pytest.raises(BackendUnavailableError, match="damaged"):
-        TensorRtBackend(WEIGHTS, tmp_path)
+        open_tensorrt(WEIGHTS, tmp_path)
