@@ -52,6 +52,14 @@ class RecordedChannel(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class NamedChannel:
+    """A `RecordedChannel` with nothing but a name and a rate."""
+
+    name: str
+    sfreq_hz: float
+
+
+@dataclass(frozen=True, slots=True)
 class RecordedDerivation:
     """A signal to stage: a recorded channel, or the difference of two.
 

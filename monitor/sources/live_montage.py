@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from monitor.errors import InputError
 from monitor.sources.channel_names import is_eeg
 from monitor.sources.derivation import (
+    NamedChannel,
     RecordedChannel,
     RecordedDerivation,
     choose_derivation,
@@ -41,7 +41,7 @@ def live_montage(
             f"a night chooses from {MAX_CANDIDATES} derivations at most, {len(wanted)} were given "
             "with --channel"
         )
-    offered: list[RecordedChannel] = [_LiveChannel(name, sfreq_hz) for name in channels]
+    offered: list[RecordedChannel] = [NamedChannel(name, sfreq_hz) for name in channels]
     if wanted:
         found = [choose_derivation(offered, name) for name in wanted]
     else:
@@ -75,9 +75,3 @@ def _candidates(
     # A source of EEG may name its channels 1, 2, ...: staging these is better than no night.
     singles = [c for c in offered if is_eeg(c.name)] or offered
     yield from pairs or preferred or ((each.name, [each]) for each in singles)
-
-
-@dataclass(frozen=True, slots=True)
-class _LiveChannel:
-    name: str
-    sfreq_hz: float
