@@ -134,7 +134,7 @@ class SampleOrderer:
 
     def _pass_gap(self, start_s: float, end_s: float) -> None:
         """Remember a gap that closes without its samples."""
-        # If the source reported the time during a gap, the same gap goes on here: make it longer.
+        # If the source reported the time during a gap, the same gap continues here: extend it.
         if start_s == self._silent_until_s:
             start_s, _ = self._passed_gaps.pop()
         self._passed_gaps.append((start_s, end_s))

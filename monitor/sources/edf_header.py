@@ -28,8 +28,8 @@ _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT",
 class SignalHeader:
     """One signal of the file. ``name`` is its label, with a number if the file repeats the label.
 
-    A sample's value in ``unit`` is linear in its digital value: ``digital_min`` stands for
-    ``physical_min`` and ``digital_max`` for ``physical_max``.
+    A sample's value in ``unit`` is linear in its digital value: ``digital_min`` is
+    ``physical_min``, and ``digital_max`` is ``physical_max``.
     """
 
     label: str

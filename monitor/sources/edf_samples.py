@@ -2,8 +2,8 @@
 
 - mne receives the records in memory and never opens the file: with a file name it first reads all
   annotations, which takes 150 MB for a day.
-- mne receives a header that only says how to decode, so that no odd label, unit or remark in the
-  real header can stop it.
+- mne receives a header with nothing but the scales of the signals, so that no odd label, unit or
+  remark in the real header can stop it.
 - mne receives one channel at a time: of several, it resamples the slower ones to the fastest rate.
 """
 

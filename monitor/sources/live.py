@@ -49,7 +49,7 @@ class LiveSource(Protocol):
 
     The source looks for its device by itself, and looks for it again whenever it is away. The
     monitor never reopens a source because the device is silent. ``ADDING.md`` shows a complete
-    source in 30 lines; `scripted.ScriptedSource` is one for tests.
+    source of some 20 lines; `scripted.ScriptedSource` is one for tests.
 
     **Threads.** The monitor creates, polls and closes a source in one thread, the sleeper's. A
     source may start threads and processes of its own. Attributes that they share with `poll` must
@@ -73,8 +73,8 @@ class LiveSource(Protocol):
     - Samples that overtook each other are put in order if they are at most 0.5 s late. Later ones
       count as late, samples closer than half a period count as duplicates; both are dropped.
     - A gap of up to 0.1 s is filled, a longer one is lost.
-    - No sample for 5 s: the signal is lost, and the monitor says so. An epoch stays open for 10 s
-      for samples that arrive late, then it is stored as missing.
+    - No sample for 5 s: the signal is lost, and the monitor reports it. An epoch stays open for 10
+      s for samples that arrive late, then it is stored as missing.
     - A step forward of more than 24 h is an error.
 
     **What the night remembers.** `source_key` of the options and ``clock_offset_s`` are stored in
@@ -89,7 +89,8 @@ class LiveSource(Protocol):
         It must be known when `poll` returns its first chunk. While the device is away it stays as
         it was. If another device is found, or the same one with other channels, this is a new
         object: the monitor then checks that it has the channels of the night, at a rate within 2 %
-        of the night's. If not, it discards the samples, and the screen and the log say why.
+        of the night's. If not, it discards the samples and shows the reason on the screen and in
+        the log.
         """
         ...
 
@@ -133,6 +134,7 @@ class LiveSource(Protocol):
         """Release the device, and end all threads and processes of the source.
 
         The monitor calls it once, also after `poll` has raised, and calls nothing after it. The
-        device may be away or hang: the call must return within a few seconds, and must not raise.
+        device may be away or hang: the call must return within a few seconds, and must not raise. A
+        run that ends leaves a source that needs more than 10 s, and names its sleeper in an error.
         """
         ...

@@ -74,13 +74,13 @@ def test_finds_every_loss(
 def test_a_ganglion_has_a_short_package_in_every_cycle() -> None:
     """Package 0 holds one sample, 1 to 100 hold two."""
     cycle = np.concatenate([[0], np.repeat(np.arange(1, 101), 2)]).astype(float)
-    given = np.tile(cycle, 5)
-    times = np.arange(given.size) / 200.0
-    index = PackageCounter(200.0).unwrap(given, times)
-    np.testing.assert_array_equal(index, np.arange(given.size))
-    kept = np.ones(given.size, bool)
+    sent = np.tile(cycle, 5)
+    times = np.arange(sent.size) / 200.0
+    index = PackageCounter(200.0).unwrap(sent, times)
+    np.testing.assert_array_equal(index, np.arange(sent.size))
+    kept = np.ones(sent.size, bool)
     kept[501:507] = False
-    index = PackageCounter(200.0).unwrap(given[kept], times[kept])
+    index = PackageCounter(200.0).unwrap(sent[kept], times[kept])
     np.testing.assert_array_equal(index, np.flatnonzero(kept))
 
 
@@ -94,15 +94,15 @@ def test_a_stall_after_which_all_samples_come_at_once_loses_none(stall_s: float)
     np.testing.assert_array_equal(index, truth)
 
 
-@pytest.mark.parametrize("given", [np.zeros(1000), np.full(1000, np.nan), np.arange(1000.0)[::-1]])
-def test_numbers_that_make_no_sense_count_no_loss(given: F64) -> None:
-    index = PackageCounter(256.0).unwrap(given, np.arange(1000) / 256.0)
+@pytest.mark.parametrize("sent", [np.zeros(1000), np.full(1000, np.nan), np.arange(1000.0)[::-1]])
+def test_numbers_that_make_no_sense_count_no_loss(sent: F64) -> None:
+    index = PackageCounter(256.0).unwrap(sent, np.arange(1000) / 256.0)
     np.testing.assert_array_equal(index, np.arange(1000))
 
 
 @given(st.lists(st.integers(0, 300) | st.just(-1), max_size=600))
-def test_never_counts_more_losses_than_time_allows(given: list[int]) -> None:
-    values = np.array(given, float)
+def test_never_counts_more_losses_than_time_allows(sent: list[int]) -> None:
+    values = np.array(sent, float)
     index = PackageCounter(256.0).unwrap(values, np.arange(values.size) / 256.0)
     assert (np.diff(index) >= 1).all()
     assert (np.diff(index) <= 1 + 0.5 * 256).all()

@@ -25,8 +25,8 @@ lets it; the monitor does not wait for that."""
 class BoardProcess:
     """The process of a board, and the thread that reads its messages.
 
-    ``streaming`` is True once the process has reported that the board sends; ``leaving`` once it
-    was asked to release the board.
+    ``streaming`` is True once the process has reported that the board sends; ``leaving`` once
+    `leave` was called.
     """
 
     def __init__(self, board: Board, timeline: Timeline) -> None:

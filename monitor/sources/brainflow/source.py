@@ -127,7 +127,7 @@ class BrainflowSource:
 
     def _failed(self, code: int | None, text: str) -> None:
         self._reason = explain(self._board, code, text)
-        # If the board has worked before, its options are right, whatever BrainFlow says now.
+        # If the board has worked before, its options are right, even if BrainFlow rejects them now.
         if code in MENDS_NEVER and self._device is None:
             self.close()
             raise InputError(self._reason)

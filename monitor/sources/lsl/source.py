@@ -27,7 +27,7 @@ class LslSource:
 
     It is the stream with the properties in ``config``, or the only one of type EEG. The source
     finds it again after any absence. A stream that comes back without a channel it had, or at
-    another rate, is not joined, and ``status`` says so.
+    another rate, is not joined, and ``status`` gives the reason.
 
     ``clock_offset_s`` comes from an earlier run of the same night. Raises `InputError` if liblsl
     cannot be loaded.
