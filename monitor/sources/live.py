@@ -53,7 +53,8 @@ class LiveSource(Protocol):
 
     **Threads.** The monitor creates, polls and closes a source in one thread, the sleeper's. A
     source may start threads and processes of its own. Attributes that they share with `poll` must
-    be safe to read at any moment.
+    be safe to read at any moment. Opening a source obeys the rules of `poll`: it returns at once,
+    with or without a device, and raises `InputError` only for what no waiting can mend.
 
     **Chunks.** `poll` returns `EegChunk` objects of at least one sample each:
 
@@ -73,8 +74,8 @@ class LiveSource(Protocol):
     - Samples that overtook each other are put in order if they are at most 0.5 s late. Later ones
       count as late, samples closer than half a period count as duplicates; both are dropped.
     - A gap of up to 0.1 s is filled, a longer one is lost.
-    - No sample for 5 s: the signal is lost, and the monitor reports it. An epoch stays open for 10
-      s for samples that arrive late, then it is stored as missing.
+    - No sample for 5 s: the signal is lost, and the monitor reports it. An epoch stays open
+      10 s longer for samples that arrive late, then it is stored as missing.
     - A step forward of more than 24 h is an error.
 
     **What the night remembers.** `source_key` of the options and ``clock_offset_s`` are stored in
@@ -105,10 +106,10 @@ class LiveSource(Protocol):
 
     @property
     def status(self) -> str:
-        """What the source is doing, a few words for the screen, whether or not the device is here.
+        """A few words for the screen on what the source is doing, with or without a device.
 
-        Such as "waiting for ...", "streaming", "trying again in 4 s: the port is in use". Read
-        several times a second; it must return at once and never raise.
+        Such as "waiting for ...", "streaming", "trying again in 4 s: the port is in use". The
+        monitor reads it several times a second: it must return at once and never raise.
         """
         ...
 
