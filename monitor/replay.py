@@ -36,11 +36,13 @@ from monitor.pipeline import BATCH_EPOCHS, Pipeline, begin
 from monitor.sinks.agreement_report import agreement_report
 from monitor.sinks.dashboard import Look, night_view, summary
 from monitor.sinks.epochs_csv import check_writable, write_epochs
-from monitor.sources.derivation import RecordedDerivation, choose_derivation, name_key
-from monitor.sources.edf import EdfRecording
+from monitor.sources.channel_names import name_key
+from monitor.sources.derivation import RecordedDerivation, choose_derivation
+from monitor.sources.formats import OpenRecording, open_recording
 from monitor.sources.hypnogram import Hypnogram, expert_hypnogram, grid_origin_s, stages_on_grid
 from monitor.sources.marks import recorded_marks
 from monitor.sources.pacing import replay
+from monitor.sources.recording import Recording
 from monitor.staging.chain import BackendChain
 from monitor.staging.stager import Stager
 from monitor.types import Delivery, EegChunk, Montage, Session
@@ -58,7 +60,7 @@ class Replay:
     """A recording whose options are checked. Nothing is written or started for it yet."""
 
     options: ReplayOptions
-    recording: EdfRecording
+    recording: Recording
     derivation: RecordedDerivation
     expert: Hypnogram | None
     backend: BackendChain
@@ -66,10 +68,12 @@ class Replay:
     n_epochs: int
 
     @classmethod
-    def prepare(cls, options: ReplayOptions) -> Replay:
+    def prepare(
+        cls, options: ReplayOptions, open_recording: OpenRecording = open_recording
+    ) -> Replay:
         """Check everything that can be wrong. Raises `InputError`."""
         check_event_server(options)
-        recording = EdfRecording.open(options.recording)
+        recording = open_recording(options.recording)
         derivation = choose_derivation(recording.channels, options.channel)
         recording.chunks(derivation)  # raises InputError if it cannot be decoded
         expert = expert_hypnogram(recording, options.hypnogram)
@@ -188,7 +192,11 @@ class Replay:
 
 
 def run_replay(
-    options: ReplayOptions, console: Console, clock: Clock, stop: threading.Event
+    options: ReplayOptions,
+    console: Console,
+    clock: Clock,
+    stop: threading.Event,
+    open_recording: OpenRecording = open_recording,
 ) -> None:
     """Replay a recording through the whole monitor; print the night and its agreement.
 
@@ -196,7 +204,7 @@ def run_replay(
     Raises `InputError` before anything is written, `MonitorError` later. Whatever ends the replay,
     the night is stored up to then, and the same command continues it.
     """
-    run = Replay.prepare(options)
+    run = Replay.prepare(options, open_recording)
     # Everything loaded so far stays: the garbage collector need not search all of PyTorch again.
     gc.freeze()
     for note in run.notes():

@@ -5,7 +5,7 @@ All of them are frozen, and nobody writes to the arrays in them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -39,6 +39,11 @@ class EegChunk:
     channels: tuple[str, ...]
     sfreq_hz: float
     reached_s: float | None = None
+
+    def without_samples(self, reached_s: float) -> EegChunk:
+        """Return a chunk of the same channels and rate that holds no samples, only the time."""
+        data_uv, times_s = self.data_uv[:, :0], self.times_s[:0]
+        return replace(self, data_uv=data_uv, times_s=times_s, reached_s=reached_s)
 
 
 class Reason(StrEnum):

@@ -1,4 +1,4 @@
-"""What a network is fed where samples of a scored epoch were lost."""
+"""Make an epoch with lost samples whole for the network."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from monitor.types import F32
 
 
 def bridged(data_uv: F32) -> F32:
-    """What was seen of an epoch, (3000,) with NaN where lost, repeated to the full 30 s.
+    """Return an epoch (3000,) without its lost samples (NaN), repeated until it fills 30 s.
 
-    Zeros in the gaps would look like a quieter brain; more of the same keeps the spectrum.
+    Zeros in the gaps would look like EEG of a smaller amplitude; a repetition keeps the spectrum.
     """
     seen = data_uv[~np.isnan(data_uv)]
     return np.resize(seen, data_uv.size)

@@ -1,9 +1,9 @@
-"""Any rate from 80 Hz up to exactly 100 Hz on the session's grid, by one causal filter.
+"""Resample any rate from 80 Hz up to exactly 100 Hz on the session's grid, by one causal filter.
 
-Each grid point is a weighted sum of the source samples of the 0.18 s before it, the weights a
-Kaiser-windowed sinc evaluated at the samples' true times: anti-aliasing, rate conversion and
-fractional delay in one step. Timestamps decide where a sample belongs, so a source that runs fast
-or slow stays on the grid all night.
+Each grid point is a weighted sum of the source samples in the 0.18 s before it. The weights are a
+Kaiser-windowed sinc, evaluated at the samples' true times: it removes what would alias, converts
+the rate and applies the fractional delay in one step. The times decide where a sample belongs, so
+that a source that runs fast or slow stays on the grid all night.
 """
 
 from __future__ import annotations
@@ -20,25 +20,28 @@ from monitor.conditioning.ordering import GAP_PERIODS
 from monitor.types import F32, F64, Bool
 
 MAX_FILL_S = 0.1
-"""A gap up to this long is bridged by a straight line, a longer one is lost (about two packets of
-a Bluetooth headband)."""
+"""A gap up to this long is filled by a straight line; a longer one is lost. It covers about two
+packets of a Bluetooth headband."""
 
 TRANSITION_HZ = 20.0
 STOPBAND_DB = 60.0
-"""Around `LOWPASS_HZ`, the -6 dB point: flat to 30 Hz, -60 dB from 50 Hz on."""
+"""The filter around `LOWPASS_HZ`, its -6 dB point: flat to 30 Hz, -60 dB from 50 Hz on."""
 
 N_PHASES = 512
-"""Fractional delays the filter is tabulated for: 1/512 of a sample period is 8 us at 256 Hz."""
+"""Fractional delays in the filter's table: 1/512 of a sample period is 8 us at 256 Hz."""
 
 IN_CACHE = 8192
-"""Grid points that are filtered together: what they need fits a core's cache."""
+"""Grid points that are filtered together, so that their data fit a core's cache."""
 
 TIME_TOLERANCE_S = 1e-6
 """Times closer than this are equal; floating-point seconds carry an error below 1e-9 s."""
 
 
-class Origin(IntEnum):
-    """What a grid sample was made from."""
+class Provenance(IntEnum):
+    """The samples that a grid point was made from.
+
+    RECEIVED: samples that were measured. FILLED: a straight line over a short gap. LOST: none.
+    """
 
     RECEIVED = 0
     FILLED = 1
@@ -47,39 +50,45 @@ class Origin(IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GridBlock:
-    """Consecutive samples of the 100 Hz grid: ``data_uv`` float64 (n_channels, n), the index
-    ``first`` of the first one (grid origin 0), ``origin`` int8 (n,) of `Origin`. 0 uV where lost.
+    """Consecutive points of the 100 Hz grid.
+
+    - ``first``: the index of the first point; the grid origin is point 0.
+    - ``data_uv``: float64 (n_channels, n); 0 uV where lost.
+    - ``provenance``: int8 (n,) of `Provenance`.
     """
 
     first: int
     data_uv: F64
-    origin: npt.NDArray[np.int8]
+    provenance: npt.NDArray[np.int8]
 
 
 class GridResampler:
     """Resamples ordered samples onto the grid ``origin_s + k / 100``.
 
-    Output is the same, bit for bit, however the input is cut. It lags the input by the filter's
-    constant group delay (``delay_s``, 90 ms), and never looks ahead.
+    - The output is the same, bit for bit, however the input is cut.
+    - It lags the input by the filter's constant group delay (`delay_s`, 90 ms) and never depends on
+      later samples.
     """
 
     def __init__(
         self, n_channels: int, sfreq_hz: float, origin_s: float, first: int | None = None
     ) -> None:
-        """``first``: the grid point to begin with, lost if no sample comes for it; None: the first
-        one that a sample reaches, or 0 if that is earlier."""
+        """``first`` is the grid point to begin with, which is lost if no sample comes for it.
+
+        None: begin with the first point that a sample reaches, or with point 0 if that is earlier.
+        """
         self._sfreq_hz = sfreq_hz
         self._origin_s = origin_s
         self._weights = _tabulate_kernel(sfreq_hz)  # (n_taps, N_PHASES + 1)
         self._n_taps = self._weights.shape[0]
         self._next = first
-        # The newest samples of the running segment; the last one is at _last_s.
+        # The newest samples since the last loss; the last of them is at _last_s.
         self._history: F64 = np.zeros((n_channels, self._n_taps))
         self._last_s = -np.inf
         self._last_filled = False
 
     def push(self, data_uv: F32, times_s: F64) -> GridBlock:
-        """Take settled samples, (n_channels, n) and (n,); return the grid points they complete."""
+        """Add settled samples (n_channels, n) with times (n,); return the points they complete."""
         if not times_s.size:
             return self._empty()
         if self._next is None:
@@ -94,67 +103,62 @@ class GridResampler:
                 start += 1
             if start < stop:
                 blocks.append(self._extend(data_uv[:, start:stop], times_s[start:stop]))
-        return GridBlock(
-            blocks[0].first,
-            np.concatenate([block.data_uv for block in blocks], axis=1),
-            np.concatenate([block.origin for block in blocks]),
-        )
+        return _joined(blocks)
 
     def skip(self, until_s: float) -> GridBlock:
-        """No sample will come before ``until_s``: what a gap has cost so far, if it is a long one.
+        """Return the points lost so far, given that no sample will come before ``until_s``.
 
-        The points between here and the next sample are lost then, as they would be anyway."""
+        These are the points of a gap longer than `MAX_FILL_S`. They would be lost anyway once the
+        next sample comes.
+        """
         if self._next is None or until_s - self._last_s <= MAX_FILL_S:
             return self._empty()
         return self._lose(until_s)
 
     def finish(self) -> GridBlock:
-        """Nothing more comes: the last sample stands for its whole period."""
+        """Return the points within the period of the last sample: no more samples will come."""
         if not np.isfinite(self._last_s):
             return self._empty()
-        # One tolerance short: a grid point at the end of the period would belong to a next sample.
+        # A grid point at the very end of the period would belong to a next sample. The sum below
+        # is one tolerance short of the end, since `_sample` adds one.
         until_s = self._last_s + 1.0 / self._sfreq_hz - 2.0 * TIME_TOLERANCE_S
         times, filled = np.array([self._last_s]), np.array([self._last_filled])
         return self._sample(self._history, times, filled, until_s)
 
     def _restart(self, sample_uv: F32, time_s: float) -> GridBlock:
-        """Begin a segment after a long gap: its first sample stands for the time before it."""
+        """Begin anew after a long gap, as if the first sample had been there for ever."""
         assert self._next is not None
         self._history = np.repeat(sample_uv[:, None].astype(np.float64), self._n_taps, axis=1)
         self._last_s, self._last_filled = time_s, False
         lost = self._lose(time_s)
-        block = self._sample(self._history, np.array([time_s]), np.array([False]))
-        return GridBlock(
-            lost.first,
-            np.concatenate([lost.data_uv, block.data_uv], axis=1),
-            np.concatenate([lost.origin, block.origin]),
-        )
+        return _joined([lost, self._sample(self._history, np.array([time_s]), np.array([False]))])
 
     def _lose(self, until_s: float) -> GridBlock:
-        """The grid points up to ``until_s``, without it, are lost."""
+        """Return the points from the next one up to ``until_s`` (exclusive) as lost."""
         assert self._next is not None
         first = self._next
         before = (until_s - self._origin_s - TIME_TOLERANCE_S) * SFREQ_HZ
         n_lost = max(0, int(np.ceil(before)) - first)
         self._next = first + n_lost
         zeros = np.zeros((self._history.shape[0], n_lost))
-        return GridBlock(first, zeros, np.full(n_lost, Origin.LOST, np.int8))
+        return GridBlock(first, zeros, np.full(n_lost, Provenance.LOST, np.int8))
 
     def _extend(self, data_uv: F32, times_s: F64) -> GridBlock:
-        """Go on with the running segment, short gaps bridged."""
+        """Filter samples that follow those before with short gaps at most."""
         times = np.concatenate([[self._last_s], times_s])
-        data = np.concatenate([self._history[:, -1:], data_uv], axis=1)  # (C, 1 + n)
+        data = np.concatenate([self._history[:, -1:], data_uv], axis=1)  # (n_channels, 1 + n)
         filled = np.zeros(times.size, np.bool_)
         filled[0] = self._last_filled
         if np.any(np.diff(times) > GAP_PERIODS / self._sfreq_hz):
-            times, data, filled = self._bridge(times, data, filled)
+            times, data, filled = self._fill(times, data, filled)
         samples = np.concatenate([self._history[:, :-1], data], axis=1)
         block = self._sample(samples, times, filled)
         self._history = samples[:, -self._n_taps :]
         self._last_s, self._last_filled = float(times[-1]), bool(filled[-1])
         return block
 
-    def _bridge(self, times: F64, data: F64, filled: Bool) -> tuple[F64, F64, Bool]:
+    def _fill(self, times: F64, data: F64, filled: Bool) -> tuple[F64, F64, Bool]:
+        """Insert samples on a straight line into gaps; ``filled`` marks the inserted ones."""
         steps = np.diff(times) * self._sfreq_hz
         n_missing = np.where(steps > GAP_PERIODS, np.rint(steps) - 1, 0).astype(np.int64)
         positions = np.arange(times.size) + np.concatenate([[0], np.cumsum(n_missing)])
@@ -170,8 +174,11 @@ class GridResampler:
     def _sample(
         self, samples: F64, times: F64, filled: Bool, until_s: float | None = None
     ) -> GridBlock:
-        """Filter at every grid point up to ``until_s`` (the last of ``times``); ``samples`` has
-        n_taps - 1 columns of history before the first of ``times``."""
+        """Filter at every grid point up to ``until_s`` (None: the last of ``times``).
+
+        ``samples`` is (n_channels, n_taps - 1 + n): the history before the first of ``times`` (n,),
+        then the samples at ``times``.
+        """
         assert self._next is not None
         first = self._next
         last_s = times[-1] if until_s is None else until_s
@@ -185,34 +192,46 @@ class GridResampler:
         newest = index + self._n_taps - 1
         out = np.zeros((samples.shape[0], grid_s.size))
         for start in range(0, grid_s.size, IN_CACHE):
-            at, which = newest[start : start + IN_CACHE], phase[start : start + IN_CACHE]
+            at, phase_at = newest[start : start + IN_CACHE], phase[start : start + IN_CACHE]
             part = out[:, start : start + IN_CACHE]
-            # Tap by tap, so that the order of additions never depends on how input was cut.
+            # Tap by tap, so that the order of additions never depends on how the input was cut.
             for tap in range(self._n_taps):
-                part += self._weights[tap].take(which) * samples.take(at - tap, axis=1)
+                part += self._weights[tap].take(phase_at) * samples.take(at - tap, axis=1)
         self._next = stop
-        origin = np.where(filled[index], Origin.FILLED, Origin.RECEIVED).astype(np.int8)
-        return GridBlock(first, out, origin)
+        made_from = np.where(filled[index], Provenance.FILLED, Provenance.RECEIVED)
+        return GridBlock(first, out, made_from.astype(np.int8))
 
     def _empty(self) -> GridBlock:
         return GridBlock(self._next or 0, self._history[:, :0], np.empty(0, np.int8))
 
 
 def _pieces(breaks: npt.NDArray[np.int64], n_samples: int) -> list[tuple[int, int]]:
+    """Return (start, stop) of the pieces of ``n_samples`` between ``breaks``."""
     edges = [0, *(int(b) for b in breaks if b > 0), n_samples]
     return list(itertools.pairwise(edges))
 
 
+def _joined(blocks: list[GridBlock]) -> GridBlock:
+    return GridBlock(
+        blocks[0].first,
+        np.concatenate([block.data_uv for block in blocks], axis=1),
+        np.concatenate([block.provenance for block in blocks]),
+    )
+
+
 def delay_s() -> float:
-    """Group delay of the filter: half its support, the same at every frequency and input rate."""
+    """Return the filter's group delay: half its length, the same at every frequency and rate."""
     # Kaiser's estimate of the order of a windowed-sinc filter (Oppenheim & Schafer, 7.76).
     taps_at_grid = (STOPBAND_DB - 8.0) / (2.285 * 2.0 * np.pi * TRANSITION_HZ / SFREQ_HZ)
     return float(taps_at_grid / SFREQ_HZ / 2.0)
 
 
 def _tabulate_kernel(sfreq_hz: float) -> F64:
-    """Weights (n_taps, N_PHASES + 1): tap j, phase p weighs the sample (j + p / N_PHASES) periods
-    before the grid point. Each phase sums to 1, so a constant passes exactly."""
+    """Return the filter's weights (n_taps, N_PHASES + 1).
+
+    Tap j at phase p weighs the sample that lies (j + p / N_PHASES) periods before the grid point.
+    The weights of each phase sum to 1, so that a constant passes exactly.
+    """
     cutoff_hz = min(LOWPASS_HZ, sfreq_hz / 2.0 - TRANSITION_HZ / 2.0)
     half_s = delay_s()
     n_taps = int(np.ceil(2.0 * half_s * sfreq_hz)) + 1

@@ -1,4 +1,4 @@
-"""Puts samples into time order: repeats dropped, late ones counted, gaps waited for."""
+"""Put samples in the order of their times: drop repeats, count late ones, wait in gaps."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy.typing as npt
 from monitor.types import F32, F64
 
 REORDER_WAIT_S = 0.5
-"""How long, on the source's clock, a gap stays open for samples that overtook each other.
+"""Time on the source's clock for which a gap stays open for samples that were overtaken.
 
-Contiguous samples never wait. Bluetooth stacks deliver a delayed packet within a few connection
+Samples without a gap never wait. Bluetooth delivers a delayed packet within a few connection
 intervals (7.5 ms to 4 s, Bluetooth Core 5.4, Vol 6 B 4.5.1; headbands use tens of milliseconds).
 """
 
@@ -25,9 +25,12 @@ DUPLICATE_PERIODS = 0.5
 GAP_PERIODS = 1.5
 """Two neighbours further apart than this many sample periods have a gap between them."""
 
+_MAX_PASSED_GAPS = 256
+"""Gaps that are remembered; a sample for an older gap counts as a repeat."""
+
 
 class Arrival(IntEnum):
-    """What became of a sample when it arrived."""
+    """The fate of a sample when it arrives."""
 
     IN_ORDER = 0
     REORDERED = 1
@@ -38,11 +41,11 @@ class Arrival(IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OrderedSamples:
-    """Samples whose place is settled, strictly rising in time, and the fate of all that arrived.
+    """Samples whose place is settled, and the fates of all that arrived.
 
-    - ``times_s`` float64 (n,), ``data_uv`` float32 (n_channels, n).
-    - ``arrivals`` int8 (m,): an `Arrival` for each sample handed in, in order of arrival;
-      ``newest_s`` float64 (m,): the newest time seen when it came.
+    - ``times_s`` float64 (n,), strictly rising; ``data_uv`` float32 (n_channels, n).
+    - ``arrivals`` int8 (m,): an `Arrival` for each sample that arrived, in order of arrival.
+    - ``newest_s`` float64 (m,): the newest time seen when each of them arrived.
     """
 
     times_s: F64
@@ -52,25 +55,30 @@ class OrderedSamples:
 
 
 class SampleOrderer:
-    """Settles the order of samples by their timestamps, the same however they are cut into chunks.
+    """Settles the order of samples by their times, however they are cut into chunks.
 
-    A sample is settled once it follows its predecessor without a gap, or once samples newer than
-    the gap's start by more than ``REORDER_WAIT_S`` have arrived.
+    A sample is settled once it follows its predecessor without a gap, or once the time is more than
+    `REORDER_WAIT_S` after the start of the gap before it.
     """
 
     def __init__(self, n_channels: int, sfreq_hz: float, after_s: float = -np.inf) -> None:
-        """``after_s``: everything up to here is settled, as when a night is taken up again."""
+        """``after_s``: everything up to here is settled, as when a night is continued."""
         self._period_s = 1.0 / sfreq_hz
-        self._frontier_s = after_s
+        self._frontier_s = after_s  # everything up to here is settled
         self._newest_s = -np.inf
-        self._silent_until_s = np.nan  # where the frontier was told by the clock, not by a sample
+        # The frontier if a reported time moved it there; NaN if a sample did.
+        self._silent_until_s = np.nan
         self._waiting_times: F64 = np.empty(0)
         self._waiting_data: F32 = np.empty((n_channels, 0), np.float32)
-        # Gaps given up on: a sample that still turns up in one is late, any other is a repeat.
-        self._passed_gaps: deque[tuple[float, float]] = deque(maxlen=256)
+        # Gaps that were closed without their samples. A sample that still arrives for one is late;
+        # any other sample before the frontier is a repeat.
+        self._passed_gaps: deque[tuple[float, float]] = deque(maxlen=_MAX_PASSED_GAPS)
 
     def push(self, data_uv: F32, times_s: F64) -> OrderedSamples:
-        """Take samples as they arrive: ``data_uv`` (n_channels, n), ``times_s`` (n,)."""
+        """Add samples as they arrive, ``data_uv`` (n_channels, n) and ``times_s`` (n,).
+
+        A sample is invalid if its time or any of its channels is not finite.
+        """
         valid = np.isfinite(times_s) & np.isfinite(data_uv).all(axis=0)
         seen_s = max(self._newest_s, self._frontier_s)
         newest_s = np.maximum.accumulate(
@@ -88,8 +96,10 @@ class SampleOrderer:
         return OrderedSamples(*settled, arrivals, newest_s)
 
     def advance(self, now_s: float) -> tuple[OrderedSamples, float]:
-        """The source's clock stands at ``now_s``, whatever samples came: settle what waits behind
-        gaps that are old enough. Returns it, and the time before which any sample is late now."""
+        """Settle samples behind gaps that are old enough at ``now_s``, on the source's clock.
+
+        Returns them, and the time before which every sample is late from now on.
+        """
         settled = self._settle(np.empty(0), self._waiting_data[:, :0], now_s)
         closed_s = now_s - REORDER_WAIT_S
         if not self._waiting_times.size and -np.inf < self._frontier_s < closed_s:
@@ -98,12 +108,12 @@ class SampleOrderer:
         return OrderedSamples(*settled, np.empty(0, np.int8), np.empty(0)), self._frontier_s
 
     def finish(self) -> OrderedSamples:
-        """Settle what still waits behind a gap: nothing more will come."""
+        """Settle all samples that wait behind a gap: no more will arrive."""
         settled = self._settle(np.empty(0), self._waiting_data[:, :0], np.inf)
         return OrderedSamples(*settled, np.empty(0, np.int8), np.empty(0))
 
     def _settle(self, times_s: F64, data_uv: F32, now_s: float = -np.inf) -> tuple[F64, F32]:
-        """Append samples newer than all seen before; return those whose place is now settled."""
+        """Append samples newer than all before; return those whose place is now settled."""
         if times_s.size:
             self._newest_s = float(times_s[-1])
         now_s = max(now_s, self._newest_s)
@@ -123,7 +133,8 @@ class SampleOrderer:
         return times_s[:n_settled], data_uv[:, :n_settled]
 
     def _pass_gap(self, start_s: float, end_s: float) -> None:
-        # Told the time in mid-gap, the same gap goes on.
+        """Remember a gap that closes without its samples."""
+        # If the source reported the time during a gap, the same gap continues here: extend it.
         if start_s == self._silent_until_s:
             start_s, _ = self._passed_gaps.pop()
         self._passed_gaps.append((start_s, end_s))
@@ -131,7 +142,7 @@ class SampleOrderer:
     def _settle_one_by_one(
         self, times_s: F64, data_uv: F32
     ) -> tuple[tuple[F64, F32], npt.NDArray[np.int8]]:
-        """The same, sample by sample, for input that is not in order."""
+        """Settle samples that are not in order; return those settled, and the fates of all."""
         half_s = DUPLICATE_PERIODS * self._period_s
         fates = np.zeros(times_s.size, np.int8)
         settled: list[tuple[F64, F32]] = []
@@ -155,5 +166,6 @@ class SampleOrderer:
         return (times, np.concatenate([part[1] for part in settled], axis=1)), fates
 
     def _is_taken(self, time_s: float, half_s: float) -> bool:
+        """Return True if a waiting sample, or the last settled one, has this time."""
         near = np.append(self._waiting_times, self._frontier_s)
         return bool(np.min(np.abs(near - time_s)) <= half_s)

@@ -1,4 +1,4 @@
-"""Judges an epoch's signal. Every threshold stands here, with its source.
+"""Judge the signal of an epoch. Every threshold is here, with its source.
 
 Flat, railed and mains are judged on the source's own samples: conditioning would hide them.
 """
@@ -22,46 +22,48 @@ from monitor.types import (
 )
 
 MAX_USELESS_FRACTION = 0.5
-"""An epoch is scored while at most this much of it is missing and flat, or missing and too high
-(AASM Manual: an epoch is scored by what fills most of it; more than half obscured cannot be)."""
+"""An epoch is scored while at most this much of it is missing or flat, and at most this much
+missing or too high. AASM Manual: an epoch is scored by what fills most of it, and cannot be scored
+if more than half is obscured."""
 
 FLAT_STD_UV = 1.0
-"""A second with a standard deviation below this is flat (practice of Muse home recordings). With
-unknown gain only a constant second is."""
+"""A second with a smaller standard deviation is flat (practice of Muse home recordings). With
+unknown gain only a constant second is flat."""
 
 RAIL_UV = 900.0
-"""Further than this from its median a sample is railed (Muse home recordings). A sample that stays
-on the epoch's extreme value is railed at any gain: the converter or amplifier is at its limit."""
+"""A sample further than this from the median is railed (Muse home recordings). A sample that stays
+at the epoch's extreme value is railed at any gain: the converter or amplifier is at its limit."""
 
 MAX_RAILED_FRACTION = 0.2
-"""More than a fifth of the epoch railed (Muse home recordings)."""
+"""An epoch with more railed samples than this is unscored (Muse home recordings)."""
 
 HIGH_AMPLITUDE_UV = 500.0
-"""A second with more than this peak to peak is not brain activity; the measurements that the
-default weights learned from leave such epochs out."""
+"""A second with a larger peak-to-peak amplitude is not brain activity. The measurements from which
+the default weights learned leave such epochs out."""
 
 MAX_MAINS_FRACTION = 0.995
-"""Share of the power at 50 or 60 Hz. The conditioning removes mains by 60 dB, so hum is harmless:
-recordings of muselsl from a worn Muse reach 0.988 and are staged rightly. An electrode that picks
-up practically nothing else is off the head (our choice)."""
+"""Share of the power at 50 or 60 Hz. Conditioning attenuates mains by 60 dB, so hum does no harm:
+muselsl recordings from a worn Muse reach 0.988 and are staged correctly. An electrode that records
+practically nothing else is off the head (our choice)."""
 
 NOISE_SLOPE = -0.15
-"""Log power over log frequency, 1 to 35 Hz. An electrode that touches nothing gives the noise of
-its amplifier, white: slope 0 (30-s epochs of it: -0.02, s.d. 0.04). The power of EEG falls with
-frequency, of a tense face least: of 292 derived epochs of a Muse on people awake
+"""Slope of log power over log frequency, 1 to 35 Hz. An electrode that touches nothing records the
+noise of its amplifier, which is white: slope 0 (30-s epochs of it: -0.02, s.d. 0.04). The power of
+EEG falls with frequency, least for a tense face: of 292 derived epochs of a Muse on people awake
 (muselsl recordings) the flattest had -0.23, of the excerpt's 167 epochs of sleep -0.85."""
 
 POOR_MISSING_FRACTION = 0.1
 """A scored epoch with more than this missing is still reported as a poor signal (our choice)."""
 
 WINDOW_S = 1.0
+"""Length of the windows in which an epoch is judged as flat or too high."""
 
 
 def judge(conditioned_uv: F32, raw_uv: F32, sfreq_hz: float, gain: Gain) -> Quality:
-    """Quality of one channel's epoch.
+    """Judge one channel of an epoch.
 
-    ``conditioned_uv`` (3000,) at 100 Hz, NaN where lost; ``raw_uv`` (n,) the source's samples of
-    the same 30 s at ``sfreq_hz``.
+    ``conditioned_uv`` is (3000,) at 100 Hz, NaN where lost. ``raw_uv`` (n,) are the source's
+    samples of the same 30 s at ``sfreq_hz``. With unknown gain, absolute thresholds do not apply.
     """
     seen = conditioned_uv[~np.isnan(conditioned_uv)].astype(np.float64)
     missing = 1.0 - seen.size / conditioned_uv.size
@@ -78,7 +80,7 @@ def judge(conditioned_uv: F32, raw_uv: F32, sfreq_hz: float, gain: Gain) -> Qual
     if seen.size and absolute:
         spans = np.ptp(_windows(seen, round(WINDOW_S * SFREQ_HZ)), axis=1)
         high = float(np.mean(spans > HIGH_AMPLITUDE_UV))
-    # What is missing cannot be judged, and is of no more use than what is flat or too high.
+    # Missing signal is as useless as flat or too high signal: it counts with each of them.
     verdicts = {
         Reason.MISSING: missing > MAX_USELESS_FRACTION,
         Reason.FLAT: missing + (1.0 - missing) * flat > MAX_USELESS_FRACTION,
@@ -99,11 +101,12 @@ def judge(conditioned_uv: F32, raw_uv: F32, sfreq_hz: float, gain: Gain) -> Qual
 
 
 def judge_derivation(quality: Quality, electrodes: Iterable[Quality], derived_uv: F32) -> Quality:
-    """``quality`` of a derivation, as its electrodes and its spectrum allow.
+    """Return ``quality`` with the reasons that its electrodes and its spectrum add.
 
-    The difference of a dead electrode and a live one looks alive: it is the live one. And what is
-    to be staged must look like EEG; a single electrode near a muscle need not. ``derived_uv``
-    (3000,) is conditioned, NaN where lost.
+    ``quality`` is that of the derived signal, ``derived_uv`` (3000,) the conditioned signal, NaN
+    where lost. The difference of a dead electrode and a live one looks alive, so the electrodes are
+    judged too. Only a derivation must have the spectrum of EEG: a single electrode near a muscle
+    need not.
     """
     dead = [each.reason for each in electrodes if each.reason in (Reason.FLAT, Reason.RAILED)]
     reason = quality.reason or next(iter(dead), None)
@@ -113,7 +116,10 @@ def judge_derivation(quality: Quality, electrodes: Iterable[Quality], derived_uv
 
 
 def spectral_slope(conditioned_uv: F32) -> float:
-    """Slope of log power over log frequency from 1 to 35 Hz of what was seen, (n,) at 100 Hz."""
+    """Return the slope of log power over log frequency from 1 to 35 Hz.
+
+    ``conditioned_uv`` is (n,) at 100 Hz; NaN where lost, which is left out.
+    """
     seen = conditioned_uv[~np.isnan(conditioned_uv)].astype(np.float64)
     freqs_hz, power = power_spectrum(seen, SFREQ_HZ)
     band = (freqs_hz >= 1.0) & (freqs_hz <= 35.0)
@@ -123,14 +129,17 @@ def spectral_slope(conditioned_uv: F32) -> float:
 
 
 def signal_state(quality: Quality) -> SignalState:
-    """What an epoch of this quality says about the source: GOOD or POOR."""
+    """Return GOOD or POOR for the signal in an epoch of this quality."""
     if quality.reason is not None or quality.missing_fraction > POOR_MISSING_FRACTION:
         return SignalState.POOR
     return SignalState.GOOD
 
 
 def _windows(signal: F64, length: int) -> F64:
-    """Whole windows of ``length`` samples, (n_windows, length); one short one if that is all."""
+    """Return the whole windows of ``length`` samples, (n_windows, length).
+
+    A signal shorter than one window is returned as one short window.
+    """
     n_windows = signal.size // length
     if not n_windows:
         return signal[None, :]
@@ -138,6 +147,7 @@ def _windows(signal: F64, length: int) -> F64:
 
 
 def _railed(raw_uv: F64, absolute: bool) -> Bool:
+    """Return True for each sample (n,) that is railed."""
     extreme = (raw_uv == raw_uv.max()) | (raw_uv == raw_uv.min())
     stays = np.zeros(raw_uv.size, np.bool_)
     stays[1:] = raw_uv[1:] == raw_uv[:-1]
@@ -148,8 +158,10 @@ def _railed(raw_uv: F64, absolute: bool) -> Bool:
 
 
 def _mains_fraction(raw_uv: F64, sfreq_hz: float) -> float | None:
-    """Power within 1 Hz of 50 or 60 Hz over all power from 0.5 Hz; None below 104 Hz, where
-    50 Hz cannot be seen."""
+    """Return the power within 1 Hz of 50 or 60 Hz, whichever is more, over all from 0.5 Hz on.
+
+    None if the rate is below 104 Hz, too low to show 50 Hz, or if there are less than 2 s.
+    """
     candidates_hz = [f for f in (50.0, 60.0) if f + 2.0 <= sfreq_hz / 2.0]
     if not candidates_hz or raw_uv.size < 2.0 * sfreq_hz:
         return None

@@ -1,4 +1,4 @@
-"""Power spectrum of an epoch, for judging it."""
+"""Compute the power spectrum of an epoch, to judge its quality."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ WINDOW_S = 4.0
 
 
 def power_spectrum(signal_uv: F64, sfreq_hz: float) -> tuple[F64, F64]:
-    """Welch's method (Welch 1967): Hann windows of 4 s, half overlapping, each without its mean.
+    """Estimate the power spectrum by Welch's method (Welch 1967).
+
+    Hann windows of 4 s overlap by half; the mean of each is removed.
 
     Parameters
     ----------
-    signal_uv : float64 (n,); shorter than 4 s, it is one window.
+    signal_uv : float64 (n,); a signal shorter than 4 s is one window.
 
     Returns
     -------
-    Frequencies in Hz and the one-sided density in uV^2/Hz, as `scipy.signal.welch` gives them,
-    but sooner: all windows are transformed at once.
+    Frequencies in Hz and the one-sided density in uV^2/Hz, equal to those of `scipy.signal.welch`.
+    This is faster, since it transforms all windows at once, and does not import `scipy.signal`.
     """
     n = min(signal_uv.size, round(WINDOW_S * sfreq_hz))
     window = _hann(n)
@@ -29,7 +31,7 @@ def power_spectrum(signal_uv: F64, sfreq_hz: float) -> tuple[F64, F64]:
     spectra = np.fft.rfft((segments - segments.mean(axis=1, keepdims=True)) * window)
     power = (spectra.real**2 + spectra.imag**2).mean(axis=0)
     power /= sfreq_hz * np.sum(window**2)
-    power[1 : (n + 1) // 2] *= 2.0  # what lies at negative frequencies
+    power[1 : (n + 1) // 2] *= 2.0  # the power at the negative frequencies
     frequencies_hz: F64 = np.arange(power.size) * (sfreq_hz / n)
     return frequencies_hz, np.asarray(power, np.float64)
 

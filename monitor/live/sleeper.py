@@ -27,8 +27,9 @@ from monitor.night.store import NightStore
 from monitor.night.stored import StoredNight
 from monitor.pipeline import begin
 from monitor.sinks.epochs_csv import write_epochs
-from monitor.sources.derivation import live_montage, name_key
+from monitor.sources.channel_names import name_key
 from monitor.sources.live import LiveSource, source_key
+from monitor.sources.live_montage import live_montage
 from monitor.sources.opening import OpenSource
 from monitor.types import EegChunk, Mark, MarkKind, Session
 

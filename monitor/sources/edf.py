@@ -1,4 +1,4 @@
-"""An EDF, EDF+ (continuous or not), BDF or BDF+ recording as a stream of EEG in microvolts."""
+"""Read an EDF, EDF+ (continuous or not), BDF or BDF+ recording as a stream of microvolts."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ import numpy as np
 
 from monitor.errors import InputError
 from monitor.sources.derivation import RecordedDerivation
-from monitor.sources.edf_header import EdfHeader, read_header, spoken_duration
-from monitor.sources.edf_records import EdfAnnotation, Segment, scan_records
+from monitor.sources.durations import spoken_duration
+from monitor.sources.edf_header import EdfHeader, read_header
+from monitor.sources.edf_records import Segment, scan_records
 from monitor.sources.edf_samples import ChannelReader, uv_per_unit
+from monitor.sources.recording import Annotation
 from monitor.types import EegChunk
 
 
 @dataclass(frozen=True, slots=True)
 class EdfChannel:
-    """A recorded channel. ``unit`` is the header's own word for it and may be empty."""
+    """A recorded channel. ``unit`` is the text in the header and may be empty."""
 
     name: str
     sfreq_hz: float
@@ -30,15 +32,15 @@ class EdfChannel:
 
 
 class EdfRecording:
-    """A recording whose facts are known and whose samples are still in the file.
+    """An EDF or BDF file as a `Recording`.
 
-    - Every time is in seconds since ``start_utc``, the start that the header states; EDF names no
-      time zone, so the recorder's clock is taken as UTC. ``start_known`` is False where the date
-      is missing or anonymised.
+    - Every time is in seconds since ``start_utc``, the start that the header states. EDF names no
+      time zone: the recorder's clock counts as UTC. ``start_known`` is False if the date is missing
+      or anonymised.
     - ``first_sample_s`` is the time of the first sample (a fraction of a second in some EDF+
       files), ``duration_s`` the end of the last data record, gaps included.
-    - ``fingerprint`` is the SHA-256 of the file's content: it depends on neither name nor date.
-    - No file is held open: there is nothing to close.
+    - ``fingerprint`` is the SHA-256 of the file's content; it does not depend on name or date.
+    - No file stays open: there is nothing to close.
     """
 
     def __init__(self, header: EdfHeader) -> None:
@@ -68,14 +70,14 @@ class EdfRecording:
         self.first_sample_s: float = self._segments[0].start_s
         self.duration_s: float = self._end_s(self._segments[-1])
         self.fingerprint: str = records.fingerprint
-        self.annotations: tuple[EdfAnnotation, ...] = records.annotations
+        self.annotations: tuple[Annotation, ...] = records.annotations
 
     @classmethod
     def open(cls, path: Path | str) -> EdfRecording:
-        """The recording in ``path``, read through once for its annotations and fingerprint.
+        """Open the recording in ``path``; read it once for its annotations and fingerprint.
 
-        Raises InputError when it cannot be read, is no EDF or BDF file, is damaged or truncated,
-        or holds no signals.
+        Raises `InputError` if it cannot be read, is not EDF or BDF, is damaged or truncated, or
+        holds no signals.
         """
         try:
             return cls(read_header(Path(path)))
@@ -83,7 +85,7 @@ class EdfRecording:
             raise InputError(f"{path} cannot be read: {exc.strerror}") from exc
 
     def notes(self, derivation: RecordedDerivation) -> list[str]:
-        """What the user should be told before ``derivation`` of this recording is staged."""
+        """Return what the user must know before ``derivation`` is staged, one sentence each."""
         notes = list(self._header.notes)
         gaps_s = [b.start_s - self._end_s(a) for a, b in pairwise(self._segments)]
         if gaps_s := [gap_s for gap_s in gaps_s if gap_s > 0]:
@@ -94,24 +96,27 @@ class EdfRecording:
         for name in derivation.recorded:
             unit = self._signals[name].unit
             if uv_per_unit(unit) is None:
-                said = f"has the unit '{unit}', which is not a voltage" if unit else "has no unit"
-                notes.append(f"Channel {name} {said}: its values are taken as microvolts.")
+                problem = (
+                    f"has the unit '{unit}', which is not a voltage" if unit else "has no unit"
+                )
+                notes.append(f"Channel {name} {problem}: its values are taken as microvolts.")
         return notes
 
     def chunks(
         self, derivation: RecordedDerivation, chunk_s: float = 1.0, start_s: float = 0.0
     ) -> Iterator[EegChunk]:
-        """The samples of ``derivation`` from ``start_s`` on, in pieces of ``chunk_s`` seconds.
+        """Yield the samples of ``derivation`` from ``start_s`` on, ``chunk_s`` seconds at a time.
 
-        Each chunk is float32 (1, n) microvolts, one channel named after the derivation, and free
-        of gaps: the last chunk before a gap is shorter. How the recording is cut changes neither
-        samples nor times. Memory holds about 2 MB of the file at a time.
+        Each chunk is float32 (1, n) microvolts, one channel with the name of the derivation, and
+        free of gaps: the last chunk before a gap is shorter. How the recording is cut changes
+        neither samples nor times. Memory holds about 2 MB of the file at a time.
 
-        Raises InputError for a channel that cannot be decoded, MonitorError when the file goes
-        away while it is read.
+        Raises `InputError` for a channel that cannot be decoded, `MonitorError` if the file changes
+        while it is read.
         """
         if chunk_s <= 0:
             raise ValueError(f"chunk_s must be more than 0, got {chunk_s}")
+        # Each reader decodes its first block here, so that errors come before the first chunk.
         readers = [ChannelReader(self._header, self._signals[n]) for n in derivation.recorded]
         return self._chunks(derivation, readers, chunk_s, start_s)
 

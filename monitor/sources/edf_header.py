@@ -1,13 +1,11 @@
-"""The header of an EDF, EDF+, BDF or BDF+ file: what it says, checked against the file's size.
+"""Read the header of an EDF, EDF+, BDF or BDF+ file and check it against the file's size.
 
-Format: Kemp et al. 1992 (EDF), Kemp & Olivan 2003 (EDF+), BioSemi (BDF: 24-bit samples).
-mne decodes the samples; it does not tell a truncated file from a whole one, so the header is
-read here.
+Formats: Kemp et al. 1992 (EDF), Kemp & Olivan 2003 (EDF+), BioSemi (BDF: 24-bit samples).
+mne decodes the samples. It does not notice a truncated file, so this module reads the header.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,16 +14,23 @@ from pathlib import Path
 from typing import BinaryIO
 
 from monitor.errors import InputError
+from monitor.sources.durations import spoken_duration
+from monitor.sources.edf_fields import HeaderFields
 
 ANNOTATION_LABELS = ("EDF Annotations", "BDF Annotations")
 _TRIGGER_LABELS = ("status", "trigger")
+_BDF_VERSION = b"\xffBIOSEMI"
 _UNDATED = datetime(1985, 1, 1, tzinfo=UTC)
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 
 @dataclass(frozen=True, slots=True)
 class SignalHeader:
-    """One signal of the file. ``name`` is its label, numbered where the file repeats a label."""
+    """One signal of the file. ``name`` is its label, with a number if the file repeats the label.
+
+    A sample's value in ``unit`` is linear in its digital value: ``digital_min`` is
+    ``physical_min``, and ``digital_max`` is ``physical_max``.
+    """
 
     label: str
     name: str
@@ -38,22 +43,26 @@ class SignalHeader:
 
     @property
     def is_annotation(self) -> bool:
+        """True if the signal holds texts with times instead of samples (EDF+)."""
         return self.label in ANNOTATION_LABELS
 
     @property
     def is_trigger(self) -> bool:
+        """True if the signal holds trigger codes instead of a measured voltage."""
         return self.label.lower() in _TRIGGER_LABELS
 
 
 @dataclass(frozen=True, slots=True)
 class EdfHeader:
-    """A header that agrees with the file it heads.
+    """A header that agrees with the size of its file.
 
-    - ``n_records`` data records of ``record_s`` seconds are really there; ``record_s`` is 0 only
-      in a file of annotations alone.
-    - ``start_utc`` is the recorder's clock, which names no zone; ``start_known`` is False where
-      the date is missing or anonymised, and then ``start_utc`` counts from 1 January 1985.
-    - ``notes``: what a user should know about the file, one sentence each.
+    - The file holds ``n_records`` whole data records of ``record_s`` seconds each. ``record_s`` is
+      0 only in a file that holds annotations and no signals.
+    - ``start_utc`` is the time of the recorder's clock. EDF names no time zone: it counts as UTC.
+    - ``start_known`` is False if the date is missing or anonymised; ``start_utc`` is then on
+      1 January 1985.
+    - ``discontinuous`` is True if there may be gaps between records (EDF+D, BDF+D).
+    - ``notes``: what the user must know about the file, one sentence each.
     """
 
     path: Path
@@ -69,14 +78,15 @@ class EdfHeader:
 
     @property
     def record_bytes(self) -> int:
+        """The size of one data record."""
         return self.sample_bytes * sum(s.samples_per_record for s in self.signals)
 
 
 def read_header(path: Path) -> EdfHeader:
-    """The header of ``path``.
+    """Read the header of ``path``.
 
-    Raises InputError when the file cannot be read, is no EDF or BDF file, is damaged, or holds
-    fewer records than its header promises.
+    Raises `InputError` if the file cannot be read, is not EDF or BDF, is damaged, or holds fewer
+    records than its header states.
     """
     try:
         if path.is_dir():
@@ -91,81 +101,21 @@ def read_header(path: Path) -> EdfHeader:
         raise InputError(f"{path} cannot be read: {exc.strerror}") from exc
 
 
-def spoken_duration(duration_s: float) -> str:
-    """``duration_s`` as a person says it: '8 h 0 min', '83 min' for less than two hours, '12 s'."""
-    if duration_s < 120:
-        return f"{duration_s:.4g} s"
-    minutes = int(duration_s // 60)
-    if minutes >= 48 * 60:
-        return f"{minutes // (24 * 60)} days"
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
-
-
-class _Fields:
-    """Reads header fields one after the other."""
-
-    def __init__(self, path: Path, file: BinaryIO) -> None:
-        self._path = path
-        self._file = file
-
-    def text(self, n_bytes: int, what: str) -> str:
-        raw = self._file.read(n_bytes)
-        if len(raw) < n_bytes:
-            raise InputError(
-                f"{self._path} is damaged: it ends inside its header, at the {what}. "
-                "Copy or export it again"
-            )
-        # Latin-1 takes any byte; the micro sign of Shift-JIS is the one pair worth knowing.
-        text = raw.decode("latin-1").split("\0")[0].strip().replace("\x83\xca", "\xb5")
-        return "".join(c if c.isprintable() else "?" for c in text)
-
-    def number(self, n_bytes: int, what: str) -> float:
-        text = self.text(n_bytes, what)
-        try:
-            value = float(text.replace(",", "."))
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise InputError(
-                f"{self._path} is damaged: its header gives the {what} as '{text}', "
-                "not as a number. Copy or export it again"
-            )
-        return value
-
-    def count(self, n_bytes: int, what: str) -> int:
-        value = self.number(n_bytes, what)
-        if value != int(value):
-            raise InputError(
-                f"{self._path} is damaged: its header gives the {what} as {value}, "
-                "not as a whole number. Copy or export it again"
-            )
-        return int(value)
-
-    def positive(self, n_bytes: int, what: str) -> int:
-        value = self.count(n_bytes, what)
-        if value < 1:
-            raise InputError(
-                f"{self._path} is damaged: its header gives the {what} as {value}. "
-                "Copy or export it again"
-            )
-        return value
-
-
 def _parse(path: Path, file: BinaryIO, size: int) -> EdfHeader:
     if size == 0:
         raise InputError(f"{path} is empty (0 bytes): copy or export it again")
     version = file.read(8)
-    is_bdf = version == b"\xffBIOSEMI"
+    is_bdf = version == _BDF_VERSION
     if not is_bdf and version.strip(b" \0") != b"0":
         raise InputError(f"{path} is not an EDF or BDF file: give one, or convert it to EDF first")
-    fields = _Fields(path, file)
+    fields = HeaderFields(path, file)
     fields.text(80, "patient")
     recording = fields.text(80, "recording")
     date, time = fields.text(8, "start date"), fields.text(8, "start time")
     start, start_known = _start(recording, date, time)
     header_bytes = fields.count(8, "header size")
     discontinuous = fields.text(44, "file type")[3:5] == "+D"
-    promised = fields.count(8, "number of records")
+    stated = fields.count(8, "number of records")
     record_s = fields.number(8, "record duration")
     n_signals = fields.count(4, "number of signals")
     if n_signals < 1 or header_bytes != 256 * (n_signals + 1):
@@ -180,7 +130,7 @@ def _parse(path: Path, file: BinaryIO, size: int) -> EdfHeader:
         )
     sample_bytes = 3 if is_bdf else 2
     record_bytes = sample_bytes * sum(s.samples_per_record for s in signals)
-    n_records, notes = _count_records(path, promised, size - header_bytes, record_bytes, record_s)
+    n_records, notes = _count_records(path, stated, size - header_bytes, record_bytes, record_s)
     if not start_known:
         notes.append(
             "The recording carries no start date: its clock times count from "
@@ -200,18 +150,23 @@ def _parse(path: Path, file: BinaryIO, size: int) -> EdfHeader:
     )
 
 
-def _signals(fields: _Fields, n_signals: int) -> tuple[SignalHeader, ...]:
-    def each(what: str) -> list[float]:
-        return [fields.number(8, f"{what} of {label}") for label in labels]
+def _signals(fields: HeaderFields, n_signals: int) -> tuple[SignalHeader, ...]:
+    """Read the part of the header that describes the signals.
+
+    The file holds the first field of all signals, then the second field of all, and so on.
+    """
+
+    def numbers(name: str) -> list[float]:
+        return [fields.number(8, f"{name} of {label}") for label in labels]
 
     labels = [fields.text(16, "label") for _ in range(n_signals)]
     for _ in range(n_signals):
         fields.text(80, "transducer")
     units = [fields.text(8, "unit") for _ in range(n_signals)]
-    physical_min = each("physical minimum")
-    physical_max = each("physical maximum")
-    digital_min = each("digital minimum")
-    digital_max = each("digital maximum")
+    physical_min = numbers("physical minimum")
+    physical_max = numbers("physical maximum")
+    digital_min = numbers("digital minimum")
+    digital_max = numbers("digital maximum")
     for _ in range(n_signals):
         fields.text(80, "prefiltering")
     n_samples = [fields.positive(8, f"samples per record of {label}") for label in labels]
@@ -232,7 +187,7 @@ def _signals(fields: _Fields, n_signals: int) -> tuple[SignalHeader, ...]:
 
 
 def _unique(labels: list[str]) -> list[str]:
-    """Repeated labels numbered -0, -1, ..."""
+    """Number repeated labels -0, -1, ..., and skip numbers that make another signal's label."""
     names: list[str] = []
     for label in labels:
         numbers = count()
@@ -244,10 +199,12 @@ def _unique(labels: list[str]) -> list[str]:
 
 
 def _count_records(
-    path: Path, promised: int, data_bytes: int, record_bytes: int, record_s: float
+    path: Path, stated: int, data_bytes: int, record_bytes: int, record_s: float
 ) -> tuple[int, list[str]]:
+    """Return the number of data records and the notes for the user about it."""
     present, rest = divmod(max(0, data_bytes), record_bytes) if record_bytes else (0, 0)
-    if promised < 1:  # EDF: -1 while recording, so a recorder that never closed its file.
+    # EDF writes -1 while it records: the recorder did not close this file.
+    if stated < 1:
         if present == 0:
             raise InputError(
                 f"{path} holds a header but no samples: the recorder stopped before its first "
@@ -257,18 +214,22 @@ def _count_records(
             "The recorder did not close this file: its length, "
             f"{spoken_duration(present * record_s)}, is taken from the file's size."
         ]
-    if present < promised:
+    if present < stated:
         raise InputError(
-            f"{path} is truncated: of the {promised} data records "
-            f"({spoken_duration(promised * record_s)}) that its header promises, {present} "
-            f"({spoken_duration(present * record_s)}) are there. Copy or export it again"
+            f"{path} is truncated: its header states {stated} data records "
+            f"({spoken_duration(stated * record_s)}), the file holds {present} "
+            f"({spoken_duration(present * record_s)}). Copy or export it again"
         )
-    ignored = (present - promised) * record_bytes + rest
-    return promised, [f"{ignored} bytes after the last data record are ignored."] * (ignored > 0)
+    ignored = (present - stated) * record_bytes + rest
+    return stated, [f"{ignored} bytes after the last data record are ignored."] * (ignored > 0)
 
 
 def _start(recording: str, date: str, time: str) -> tuple[datetime, bool]:
-    """Start of the recording, and whether its date is real (EDF+: 'Startdate 24-APR-1989 ...')."""
+    """Return the start of the recording, and True if its date is real.
+
+    EDF+ repeats the date with four digits of the year ('Startdate 24-APR-1989 ...'); it comes
+    first.
+    """
     clock = re.fullmatch(r"(\d\d)[.:](\d\d)[.:](\d\d)", time)
     plus = re.match(r"Startdate (\d\d)-([A-Za-z]{3})-(\d{4})(?: |$)", recording)
     plain = re.fullmatch(r"(\d\d)[.:/-](\d\d)[.:/-](\d\d)", date)
@@ -283,6 +244,6 @@ def _start(recording: str, date: str, time: str) -> tuple[datetime, bool]:
         else:
             year, month, day = _UNDATED.year, _UNDATED.month, _UNDATED.day
         start = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-    except ValueError:  # no such day or time, such as 00.00.00
+    except ValueError:  # there is no such day or time, such as 00.00.00
         return _UNDATED, False
     return start, start.date() != _UNDATED.date()

@@ -1,6 +1,6 @@
-"""One pass over an EDF+ file's data records: when each began, its annotations, its fingerprint.
+"""Read the data records of an EDF+ file once: their start times, annotations and the fingerprint.
 
-mne ignores the onsets of a discontinuous recording, so they are read here.
+mne ignores the start times of the records of a discontinuous file, so this module reads them.
 """
 
 from __future__ import annotations
@@ -13,25 +13,17 @@ import numpy as np
 
 from monitor.errors import InputError
 from monitor.sources.edf_header import EdfHeader
+from monitor.sources.recording import Annotation
 
 _PASS_BYTES = 4 * 1024 * 1024
 
-# A time-stamped annotation list: onset, duration, texts (EDF+ section 2.2.2).
+# A time-stamped annotation list (TAL): onset, duration, texts (EDF+ section 2.2.2).
 _TAL = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14([^\x00]*)\x00")
 
 
 @dataclass(frozen=True, slots=True)
-class EdfAnnotation:
-    """A remark in the file. ``onset_s`` counts from the header's start; duration 0 if unstated."""
-
-    onset_s: float
-    duration_s: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Segment:
-    """Records that follow each other without a gap: ``start_s`` is the first sample's time."""
+    """Records that follow each other without a gap. ``start_s`` is the first sample's time."""
 
     first_record: int
     n_records: int
@@ -40,22 +32,29 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class EdfRecords:
-    """What the records say: segments in time order, annotations by onset, SHA-256 of the file."""
+    """The content of the data records, apart from the samples.
+
+    - ``segments`` are in time order and do not overlap; () in a file without signals.
+    - ``annotations`` are sorted by onset.
+    - ``fingerprint``: SHA-256 of the whole file.
+    """
 
     segments: tuple[Segment, ...]
-    annotations: tuple[EdfAnnotation, ...]
+    annotations: tuple[Annotation, ...]
     fingerprint: str
 
 
 def scan_records(header: EdfHeader) -> EdfRecords:
-    """Reads the whole file once, in blocks of about 4 MB.
+    """Read the whole file once, in blocks of about 4 MB.
 
-    The fingerprint is the SHA-256 of the whole content: of two recordings that differ in one
-    sample it tells which is which, and a renamed or copied file keeps it. Raises InputError where
-    records of a discontinuous file carry no onset, or are not in time order.
+    The fingerprint covers the whole content: two recordings that differ in one sample have
+    different fingerprints, and a renamed or copied file keeps its own.
+
+    Raises `InputError` if a record of a discontinuous file has no onset, or if the records are not
+    in time order. Raises OSError if the disk fails.
     """
     onsets_s: list[float | None] = []
-    annotations: list[EdfAnnotation] = []
+    annotations: list[Annotation] = []
     digest = hashlib.sha256()
     places = _annotation_places(header)
     records_per_pass = max(1, _PASS_BYTES // header.record_bytes)
@@ -80,7 +79,7 @@ def scan_records(header: EdfHeader) -> EdfRecords:
 
 
 def _annotation_places(header: EdfHeader) -> list[slice]:
-    """Where in a record's bytes the annotation signals lie; the first one keeps the time."""
+    """Return the bytes of each annotation signal in a record; the first one keeps the time."""
     places = []
     offset = 0
     for signal in header.signals:
@@ -92,15 +91,15 @@ def _annotation_places(header: EdfHeader) -> list[slice]:
 
 
 def _record_onset_s(tal: bytes) -> float | None:
-    """Time of the record: the first entry, whose first text is empty."""
+    """Return the start time of a record: the onset of the first entry, if its text is empty."""
     first = _TAL.match(tal)
     return float(first[1]) if first and first[3][:1] in (b"", b"\x14") else None
 
 
-def _annotations(tal: bytes) -> list[EdfAnnotation]:
-    # The final NUL is missing where a list fills its record to the last byte.
+def _annotations(tal: bytes) -> list[Annotation]:
+    # A list that fills its record to the last byte lacks the final NUL.
     return [
-        EdfAnnotation(float(onset), float(duration or 0.0), _decode(text))
+        Annotation(float(onset), float(duration or 0.0), _decode(text))
         for onset, duration, texts in _TAL.findall(tal + b"\0")
         for text in texts.split(b"\x14")
         if text
@@ -108,7 +107,7 @@ def _annotations(tal: bytes) -> list[EdfAnnotation]:
 
 
 def _decode(text: bytes) -> str:
-    """EDF+ says UTF-8; older recorders write Latin-1."""
+    """Decode a text. EDF+ requires UTF-8; older recorders write Latin-1."""
     try:
         return text.decode("utf-8").strip()
     except UnicodeDecodeError:
@@ -116,9 +115,9 @@ def _decode(text: bytes) -> str:
 
 
 def _segments(header: EdfHeader, onsets_s: list[float | None]) -> tuple[Segment, ...]:
-    """Cuts the records where a stated onset differs from the expected one by over half a sample.
+    """Cut the records where an onset differs from the expected one by more than half a sample.
 
-    The onsets are believed in EDF+C files too: some recorders call a file continuous that is not.
+    This applies to EDF+C files too: some recorders call a file continuous that has gaps.
     """
     signals = [s for s in header.signals if not s.is_annotation]
     if not signals:
@@ -135,7 +134,7 @@ def _segments(header: EdfHeader, onsets_s: list[float | None]) -> tuple[Segment,
             if header.discontinuous:
                 raise InputError(
                     f"{header.path} is damaged: it is discontinuous (EDF+D) and its data record "
-                    f"{record + 1} does not say when it began. Export it again"
+                    f"{record + 1} has no start time. Export it again"
                 )
             onset_s = expected_s
         if onset_s <= previous_s:

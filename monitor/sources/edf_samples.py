@@ -1,9 +1,10 @@
-"""Samples of one EDF or BDF channel in microvolts, decoded by mne from a few records at a time.
+"""Decode the samples of one EDF or BDF channel with mne, a few records at a time.
 
-mne gets the records in memory, never the file: opened by name it first reads all annotations of
-the file, which takes 150 MB for a day. It gets a header that only says how to decode, so that no
-odd label, unit or remark can stop it. And it gets one channel at a time: of several it brings the
-slower ones to the rate of the fastest.
+- mne receives the records in memory and never opens the file: with a file name it first reads all
+  annotations, which takes 150 MB for a day.
+- mne receives a header with nothing but the scales of the signals, so that no odd label, unit or
+  remark in the real header can stop it.
+- mne receives one channel at a time: of several, it resamples the slower ones to the fastest rate.
 """
 
 from __future__ import annotations
@@ -19,32 +20,34 @@ from monitor.errors import InputError, MonitorError
 from monitor.sources.edf_header import EdfHeader, SignalHeader
 from monitor.types import F64
 
-_BLOCK_BYTES = 2 * 1024 * 1024  # of the file, all its channels
+_BLOCK_BYTES = 2 * 1024 * 1024
+"""Bytes of the file that are decoded together, all channels counted."""
 
 _UV_PER_UNIT = {"uv": 1.0, "nv": 1e-3, "mv": 1e3, "v": 1e6}
-# The micro sign in Latin-1 and UTF-8, each read as Latin-1, as headers hold them.
+# Headers hold the micro sign in Latin-1 or UTF-8; here both are decoded as Latin-1.
 _MICRO_SIGNS = ("\xc2\xb5", "\xce\xbc", "\xb5")
 
 
 def uv_per_unit(unit: str) -> float | None:
-    """Microvolts in one ``unit`` as an EDF header spells it, None for what is not a voltage."""
+    """Return the microvolts in one ``unit`` of an EDF header, or None if it is not a voltage."""
     for sign in _MICRO_SIGNS:
         unit = unit.replace(sign, "u")
-    # 'MV' is left alone: nobody records megavolts, and it is not said that millivolts are meant.
+    # Nobody records megavolts, but 'MV' is no proof of millivolts either: it stays unknown.
     return None if unit == "MV" else _UV_PER_UNIT.get(unit.lower())
 
 
 class ChannelReader:
-    """Reads ``signal`` of the file that ``header`` describes; holds 2 MB of it, and no file open.
+    """A reader of ``signal`` in the file that ``header`` describes.
 
-    Raises InputError when its values cannot be decoded.
+    It keeps about 2 MB of the file decoded, and no file open. A unit that is not a voltage counts
+    as microvolts. Raises `InputError` if the values cannot be decoded.
     """
 
     def __init__(self, header: EdfHeader, signal: SignalHeader) -> None:
         if signal.physical_min == signal.physical_max or signal.digital_min == signal.digital_max:
             raise InputError(
-                f"{header.path} does not say what the values of {signal.name} mean: its physical "
-                "or digital minimum and maximum are the same. Choose another --channel"
+                f"{header.path} does not define the scale of {signal.name}: its physical or "
+                "digital minimum and maximum are the same. Choose another --channel"
             )
         self._header = header
         self._index = header.signals.index(signal)
@@ -55,9 +58,9 @@ class ChannelReader:
         self._block, self._values_uv = 0, self._read_block(0)
 
     def read_uv(self, start: int, stop: int) -> F64:
-        """Samples ``start`` to ``stop`` of the channel in microvolts, float64 (stop - start,).
+        """Return samples ``start`` to ``stop`` in microvolts, float64 (stop - start,).
 
-        Raises MonitorError when the file is no longer what it was.
+        Raises `MonitorError` if the file has changed since it was opened.
         """
         block_n = self._records_per_block * self.samples_per_record
         pieces = []
@@ -77,7 +80,7 @@ class ChannelReader:
 
 
 def _decode(header: EdfHeader, index: int, first: int, end: int) -> Any:
-    """mne's view of signal ``index`` in the data records ``first`` to ``end``, in its own unit."""
+    """Return mne's view of signal ``index``, records ``first`` to ``end``, in its own unit."""
     n_bytes = (end - first) * header.record_bytes
     try:
         with header.path.open("rb") as file:
@@ -89,7 +92,7 @@ def _decode(header: EdfHeader, index: int, first: int, end: int) -> Any:
     if len(records) < n_bytes:
         raise _changed(header)
     read = mne.io.read_raw_bdf if header.sample_bytes == 3 else mne.io.read_raw_edf
-    # mne warns that these are fewer records than the header says, and of missing dates.
+    # mne warns that there are fewer records than the header states, and about missing dates.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -106,14 +109,17 @@ def _decode(header: EdfHeader, index: int, first: int, end: int) -> Any:
 
 
 def _plain(head: bytes, n_signals: int) -> bytes:
-    """``head`` without words: signals named 0, 1, ..., in volts, which mne leaves as they are."""
+    """Return ``head`` without its texts: signals named 0, 1, ..., in volts.
+
+    mne converts every other unit to volts; volts it leaves as they are.
+    """
     plain = bytearray(head)
     labels = b"".join(str(i).encode().ljust(16) for i in range(n_signals))
     for at, text in (
         (8, b" " * 160),  # patient and recording
         (256, labels),
-        (256 + 96 * n_signals, b"V       " * n_signals),
-        (256 + 136 * n_signals, b" " * 80 * n_signals),  # filters
+        (256 + 96 * n_signals, b"V       " * n_signals),  # unit
+        (256 + 136 * n_signals, b" " * 80 * n_signals),  # prefiltering
         (256 + 224 * n_signals, b" " * 32 * n_signals),  # reserved
     ):
         plain[at : at + len(text)] = text

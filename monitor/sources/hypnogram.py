@@ -1,4 +1,4 @@
-"""Expert stages of a recording: from its own annotations or from a separate EDF+ hypnogram."""
+"""Read the expert's stages: from the recording's own annotations or from a separate EDF+ file."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from pathlib import Path
 from models.contract import EPOCH_S, Stage
 from monitor.config import Grid
 from monitor.errors import InputError
-from monitor.sources.edf import EdfRecording
-from monitor.sources.edf_header import read_header, spoken_duration
-from monitor.sources.edf_records import EdfAnnotation, scan_records
+from monitor.sources.durations import spoken_duration
+from monitor.sources.edf_header import read_header
+from monitor.sources.edf_records import scan_records
+from monitor.sources.recording import Annotation, Recording
 
 _PREFIX = "sleep stage "
 # Rechtschaffen & Kales in the words of Sleep-EDF, and AASM in those of EDF+; N3 is R&K 3 and 4.
@@ -29,13 +30,15 @@ _STAGES = {
     "n3": Stage.N3,
     "r": Stage.R,
 }
-_TICK_S = 0.01  # of two boundaries closer than this, the phase is the same
+_TICK_S = 0.01
+"""Boundaries whose positions on the 30-s grid differ by less than this agree with each other."""
+
 _ROUNDING_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class StageSpan:
-    """A stretch with one stage; None where the expert said unscored or movement."""
+    """A stretch with one stage; ``stage`` is None if the expert wrote unscored or movement."""
 
     onset_s: float
     duration_s: float
@@ -48,9 +51,9 @@ class StageSpan:
 
 @dataclass(frozen=True, slots=True)
 class Hypnogram:
-    """Expert stages in time order; never empty.
+    """The expert's stages in time order; never empty.
 
-    Onsets are in seconds since ``start_utc``, which is None where the file carries no real date.
+    Onsets are in seconds since ``start_utc``, which is None if the file carries no real date.
     """
 
     path: Path
@@ -59,9 +62,9 @@ class Hypnogram:
 
 
 def read_hypnogram(path: Path | str) -> Hypnogram:
-    """The stages annotated in an EDF+ file, on that file's own time.
+    """Read the stages in the annotations of an EDF+ file, on that file's own time.
 
-    Raises InputError when the file cannot be read, is damaged, or holds no sleep stages.
+    Raises `InputError` if the file cannot be read, is damaged, or holds no sleep stages.
     """
     header = read_header(Path(path))
     spans = _spans(scan_records(header).annotations)
@@ -73,11 +76,14 @@ def read_hypnogram(path: Path | str) -> Hypnogram:
     return Hypnogram(header.path, spans, header.start_utc if header.start_known else None)
 
 
-def expert_hypnogram(recording: EdfRecording, path: Path | str | None = None) -> Hypnogram | None:
-    """The stages of ``recording``, on its time: those in ``path``, else its own, else None.
+def expert_hypnogram(recording: Recording, path: Path | str | None = None) -> Hypnogram | None:
+    """Return the expert's stages of ``recording``, on its time; None if there are none.
 
-    Where both files carry a real start date, the difference is honoured. Raises InputError when
-    ``path`` cannot be read, holds no stages, or holds those of another recording.
+    They come from the hypnogram at ``path`` if it is given, else from the recording's own
+    annotations. If both files carry a real start date, the stages are shifted by the difference.
+
+    Raises `InputError` if ``path`` cannot be read, holds no stages, or belongs to another
+    recording.
     """
     if path is not None:
         return _matched(read_hypnogram(path), recording)
@@ -87,11 +93,14 @@ def expert_hypnogram(recording: EdfRecording, path: Path | str | None = None) ->
 
 
 def grid_origin_s(grid: Grid, hypnogram: Hypnogram | None, first_sample_s: float = 0.0) -> float:
-    """Start of epoch 0: the first point of the 30-s grid at or after ``first_sample_s``.
+    """Return the start of epoch 0: the first point of the 30-s grid from ``first_sample_s`` on.
 
-    ``grid`` is 'start': the grid begins with the first sample; a number of seconds on the
-    recording's time: the grid passes through it; or 'auto': the grid on which most boundaries of
-    ``hypnogram`` lie, 'start' without one. An expert's grid need not begin with the recording.
+    ``grid`` decides where the grid lies:
+
+    - 'start': it begins with the first sample;
+    - a number of seconds on the recording's time: it passes through this moment;
+    - 'auto': most boundaries of ``hypnogram`` lie on it, since an expert's grid need not begin with
+      the recording; without a hypnogram as 'start'.
     """
     if grid == "start" or (grid == "auto" and hypnogram is None):
         return first_sample_s
@@ -105,10 +114,11 @@ def grid_origin_s(grid: Grid, hypnogram: Hypnogram | None, first_sample_s: float
 
 
 def stages_on_grid(hypnogram: Hypnogram, origin_s: float, n_epochs: int) -> list[Stage | None]:
-    """The expert's stage of each epoch from ``origin_s`` on: the one that fills most of it.
+    """Return the expert's stage of each of ``n_epochs`` epochs from ``origin_s`` on.
 
-    None where unscored, movement or nothing fills most; of equals, the earlier one (AASM Manual:
-    the stage that comprises the greatest portion of the epoch).
+    An epoch gets the stage that fills most of it (AASM Manual: the stage that comprises the
+    greatest portion of the epoch); of two that fill equally much, the earlier one. It gets None if
+    unscored, movement or no annotation fills most of it.
     """
     shares: list[dict[Stage | None, float]] = [{} for _ in range(n_epochs)]
     for span in hypnogram.spans:
@@ -126,10 +136,10 @@ def stages_on_grid(hypnogram: Hypnogram, origin_s: float, n_epochs: int) -> list
     return stages
 
 
-def _spans(annotations: Iterable[EdfAnnotation]) -> tuple[StageSpan, ...]:
+def _spans(annotations: Iterable[Annotation]) -> tuple[StageSpan, ...]:
     spans = []
     for annotation in annotations:
-        # '@@' names the channel that an annotation belongs to (EDF+ section 2.2.4).
+        # '@@' precedes the channel that an annotation belongs to (EDF+ section 2.2.4).
         text = annotation.text.split("@@")[0].strip().lower()
         if text.startswith(_PREFIX):
             stage = _STAGES.get(text.removeprefix(_PREFIX).strip())
@@ -138,7 +148,7 @@ def _spans(annotations: Iterable[EdfAnnotation]) -> tuple[StageSpan, ...]:
         else:
             continue
         spans.append(StageSpan(annotation.onset_s, annotation.duration_s, stage))
-    # Scorers that state no durations mean: until the next stage, the last for one epoch.
+    # Some scorers state no durations: a stage then lasts until the next, the last for one epoch.
     ends_s = [span.onset_s for span in spans[1:]] + [spans[-1].onset_s + EPOCH_S] if spans else []
     return tuple(
         span if span.duration_s > 0 else replace(span, duration_s=end_s - span.onset_s)
@@ -146,8 +156,8 @@ def _spans(annotations: Iterable[EdfAnnotation]) -> tuple[StageSpan, ...]:
     )
 
 
-def _matched(hypnogram: Hypnogram, recording: EdfRecording) -> Hypnogram:
-    """``hypnogram`` on the time of ``recording``, to which it must belong."""
+def _matched(hypnogram: Hypnogram, recording: Recording) -> Hypnogram:
+    """Return ``hypnogram`` on the time of ``recording``; raise `InputError` if it does not fit."""
     shift_s = 0.0
     if hypnogram.start_utc and recording.start_known:
         shift_s = (hypnogram.start_utc - recording.start_utc).total_seconds()
@@ -171,6 +181,7 @@ def _spoken_offset(offset_s: float) -> str:
 
 
 def _majority_phase_s(spans: Iterable[StageSpan]) -> float:
+    """Return the position on the 30-s grid that most boundaries of ``spans`` share."""
     boundaries_s = sorted({s.onset_s for s in spans} | {s.end_s for s in spans})
     ticks = Counter(round(at_s % EPOCH_S / _TICK_S) for at_s in boundaries_s)
     return ticks.most_common(1)[0][0] * _TICK_S % EPOCH_S

@@ -1,4 +1,4 @@
-"""Lights off and on as a recording carries them, in its annotations."""
+"""Read lights off and lights on from the annotations of a recording."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from monitor.sources.edf_records import EdfAnnotation
+from monitor.sources.recording import Annotation
 from monitor.types import Mark, MarkKind
 
 _KINDS = {"lights off": MarkKind.LIGHTS_OFF, "lights on": MarkKind.LIGHTS_ON}
 _SAME_S = 1.0
 
 
-def recorded_marks(annotations: Iterable[EdfAnnotation], start_utc: datetime) -> list[Mark]:
-    """Marks in the annotations (texts such as "Lights off@@EEG F4-A1"), in order of time.
+def recorded_marks(annotations: Iterable[Annotation], start_utc: datetime) -> list[Mark]:
+    """Return the marks among ``annotations`` (texts such as "Lights off@@EEG F4-A1"), by time.
 
-    A recorder may write one for each channel: within a second of one another they are one mark.
+    A recorder may write one annotation for each channel: annotations of one kind within a second of
+    each other are one mark.
     """
     marks: list[Mark] = []
     last_s: dict[MarkKind, float] = {}
     for annotation in sorted(annotations, key=lambda each: each.onset_s):
+        # '@@' precedes the channel that an annotation belongs to (EDF+ section 2.2.4).
         kind = _KINDS.get(annotation.text.partition("@@")[0].strip().lower())
         if kind is None or annotation.onset_s - last_s.get(kind, -math.inf) < _SAME_S:
             continue

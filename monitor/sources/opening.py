@@ -1,4 +1,4 @@
-"""Opens the live source that a configuration names."""
+"""Open the live source that a configuration names."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from monitor.sources.live import LiveSource
 from monitor.sources.lsl import LslSource
 
 OpenSource = Callable[[LslConfig | BrainflowConfig, Timeline, float | None], LiveSource]
-"""Opens a source: what was asked for, the timeline that times its samples, and the offset of the
-device's clock in an earlier run of the same night (None: unknown)."""
+"""Opens a source. Arguments: the options, the timeline for the times of its samples, and the
+``clock_offset_s`` that an earlier run of the same night stored (None: unknown)."""
 
 
 def check_source(config: LslConfig | BrainflowConfig) -> None:
@@ -25,7 +25,11 @@ def check_source(config: LslConfig | BrainflowConfig) -> None:
 def open_source(
     config: LslConfig | BrainflowConfig, timeline: Timeline, clock_offset_s: float | None
 ) -> LiveSource:
-    """Start to look for the device that ``config`` names; see `OpenSource`."""
+    """Start to look for the device that ``config`` names; the arguments are those of `OpenSource`.
+
+    Raises `InputError` for a device that cannot exist, or if its library cannot be loaded.
+    """
     if isinstance(config, LslConfig):
         return LslSource(config, timeline, clock_offset_s)
+    # Boards are timed by this computer's clock: there is no offset to remember.
     return BrainflowSource(config, timeline)

@@ -1,26 +1,28 @@
-"""Hands over a recording at the pace it was recorded, or faster."""
+"""Release a recording at the pace at which it was recorded, or faster."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from monitor.clock import Clock
 from monitor.types import EegChunk
 
-_SLICE_S = 0.2  # longest single sleep: what waits behind it, such as Ctrl-C, waits no longer
+_SLICE_S = 0.2
+"""Longest single sleep: Ctrl-C and the screen never wait longer than this."""
 
 
 def replay(
     chunks: Iterable[EegChunk], speed: float | None, clock: Clock, from_s: float = 0.0
 ) -> Iterator[EegChunk]:
-    """Releases each chunk when its last sample would have been recorded.
+    """Yield each chunk at the moment at which its last sample would have been recorded.
 
-    The schedule counts from the moment the first chunk is asked for, which is ``from_s`` or the
-    first sample, whichever is later; what lies before ``from_s`` comes at once. ``speed`` is
-    recorded seconds per second, None for no waiting. The schedule is absolute: sleeping too long
-    or a slow consumer delays a chunk, never the ones after it. Gaps are waited out, with chunks
-    that hold no samples and tell how far the recording's clock has come.
+    ``speed`` is recorded seconds per second; None never waits. The schedule begins when the first
+    chunk is requested, at ``from_s`` or at the first sample, whichever is later. Chunks before
+    ``from_s`` come at once.
+
+    The schedule is absolute: a sleep that is too long, or a slow consumer, delays one chunk and
+    never those after it. In a gap of the recording it yields chunks without samples, whose
+    ``reached_s`` is the time on the recording's clock.
     """
     began_s = clock.monotonic_s()
     origin_s: float | None = None
@@ -34,11 +36,5 @@ def replay(
                 clock.sleep(min(wait_s, _SLICE_S))
                 reached_s = origin_s + (clock.monotonic_s() - began_s) * speed
                 if reached_s < chunk.times_s[0]:
-                    yield _silence(chunk, reached_s)
+                    yield chunk.without_samples(reached_s)
         yield chunk
-
-
-def _silence(chunk: EegChunk, reached_s: float) -> EegChunk:
-    return replace(
-        chunk, data_uv=chunk.data_uv[:, :0], times_s=chunk.times_s[:0], reached_s=reached_s
-    )

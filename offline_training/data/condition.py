@@ -14,7 +14,7 @@ from models.contract import EPOCH_S, EPOCH_SAMPLES, HIGHPASS_HZ, LOWPASS_HZ, SFR
 from monitor.conditioning import grid, quality
 from monitor.conditioning.bridging import bridged
 from monitor.errors import InputError
-from monitor.sources.derivation import name_key
+from monitor.sources.channel_names import name_key
 from offline_training.arrays import F32
 from offline_training.data.scored import ScoredNight
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from models.contract import EPOCH_S
 from monitor.errors import InputError
+from monitor.sources.durations import spoken_duration
 from monitor.sources.edf import EdfRecording
-from monitor.sources.edf_header import spoken_duration
 from monitor.sources.hypnogram import Hypnogram, expert_hypnogram, read_hypnogram
 from offline_training.data.xml_stages import read_xml_stages
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from monitor.errors import InputError
-from monitor.sources.derivation import name_key
+from monitor.sources.channel_names import name_key
 from offline_training.data.condition import SourceRecording
 from offline_training.data.licences import SHHS
 

@@ -1,4 +1,4 @@
-"""Any source rate ends on the exact 100 Hz grid, where timestamps say, filtered causally."""
+"""Resampling of any source rate to the exact 100 Hz grid, by a causal filter."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def resample(times_s: np.ndarray, data_uv: np.ndarray, sfreq_hz: float) -> np.nd
 
 
 @pytest.mark.parametrize("sfreq_hz", [80.0, 100.0, 125.0, 128.0, 200.0, 256.0, 500.0, 1000.0])
-def test_a_tone_passes_unchanged_but_for_the_stated_delay(sfreq_hz: float) -> None:
+def test_a_tone_passes_unchanged_apart_from_the_stated_delay(sfreq_hz: float) -> None:
     times_s = np.arange(round(20 * sfreq_hz)) / sfreq_hz
     out = resample(times_s, tone_uv(times_s), sfreq_hz)
     grid_s = np.arange(out.size) / 100.0
@@ -41,12 +41,12 @@ def test_a_source_that_runs_fast_stays_on_the_grid_all_night() -> None:
     for start in range(0, round(night_s * true_hz), minute):
         times_s = np.arange(start, start + minute) / true_hz
         block = resampler.push(tone_uv(times_s), times_s)
-    grid_s = (block.first + np.arange(block.origin.size)) / 100.0
+    grid_s = (block.first + np.arange(block.provenance.size)) / 100.0
     assert grid_s[-1] > night_s - 60
     assert np.abs(block.data_uv[0] - tone_uv(grid_s - delay_s())[0]).max() < 0.5
 
 
-def test_mains_and_what_would_alias_are_gone_by_60_db() -> None:
+def test_mains_and_frequencies_that_would_alias_are_attenuated_by_60_db() -> None:
     times_s = np.arange(256 * 20) / 256.0
     for freq_hz in (50.0, 60.0, 80.0, 110.0):
         out = resample(times_s, tone_uv(times_s, freq_hz), 256.0)
@@ -70,7 +70,7 @@ def test_output_never_depends_on_later_samples() -> None:
 
 
 def test_the_last_epoch_completes_at_any_rate() -> None:
-    """At 80 Hz the last sample comes before the epoch's last grid point; it stands for it."""
+    """At 80 Hz the last sample comes before the epoch's last grid point, which it completes."""
     for sfreq_hz in (80.0, 100.0, 256.0):
         n_samples = round(60 * sfreq_hz)
         times_s = np.arange(n_samples) / sfreq_hz

@@ -1,4 +1,4 @@
-"""What makes an epoch unscored, and what does not."""
+"""The reasons for which an epoch is unscored, and signals that are scored."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_with_unknown_gain_a_small_signal_is_not_flat_but_a_constant_is() -> Non
 
 
 def test_a_railed_channel_is_unscored() -> None:
-    """As in a real Muse recording: the converter's limit for 40 % of the samples."""
+    """In a real Muse recording, 40 % of the samples were at the converter's limit."""
     railed = EEG_UV.copy()
     railed[0, : round(0.4 * N_SAMPLES)] = 1000.0
     for gain in Gain:
@@ -53,14 +53,14 @@ def test_an_offset_is_not_a_rail() -> None:
     assert quality(EEG_UV + 20_000.0).reason is None
 
 
-def test_an_electrode_that_picks_up_only_mains_is_unscored() -> None:
+def test_an_electrode_that_records_only_mains_is_unscored() -> None:
     for freq_hz in (50.0, 60.0):
         hum = 800.0 * np.sin(2.0 * np.pi * freq_hz * TIMES_S)
         assert quality(EEG_UV + hum).reason is Reason.MAINS
 
 
-def test_hum_is_scored_even_if_it_is_nearly_all_there_is() -> None:
-    """Ten times the EEG: the conditioning takes it out."""
+def test_eeg_with_strong_hum_is_scored() -> None:
+    """The hum is ten times the EEG: conditioning removes it."""
     hum = 280.0 * np.sin(2.0 * np.pi * 60.0 * TIMES_S)
     judged = quality(EEG_UV + hum)
     assert judged.reason is None
@@ -68,14 +68,14 @@ def test_hum_is_scored_even_if_it_is_nearly_all_there_is() -> None:
     assert abs(judged.std_uv - quality(EEG_UV).std_uv) < 1.0
 
 
-def test_movement_most_of_the_time_is_unscored_a_single_one_is_not() -> None:
+def test_movement_is_unscored_only_if_it_fills_most_of_the_epoch() -> None:
     swing = 400.0 * np.sin(2.0 * np.pi * 2.0 * TIMES_S)
     assert quality(EEG_UV + swing).reason is Reason.AMPLITUDE
     assert quality(EEG_UV + swing * (TIMES_S < 5.0)).reason is None
 
 
-def test_what_is_missing_counts_with_what_is_flat() -> None:
-    """A third missing and a third flat leave too little, though neither is most of the epoch."""
+def test_missing_and_flat_parts_add_up() -> None:
+    """A third is missing and a third is flat: together they are most of the epoch."""
     data = EEG_UV.copy()
     data[0, TIMES_S > 20.0] = 5.0
     kept = TIMES_S >= 10.0

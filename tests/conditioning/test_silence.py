@@ -1,8 +1,6 @@
-"""Silence is found in the times of samples alone, however they come and whatever time is told."""
+"""Silence is found from the times of samples alone, however chunks are cut and report the time."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +16,7 @@ LOST, RESTORED = SignalState.LOST, SignalState.RESTORED
 
 
 def samples(times_s: list[float], reached_s: float | None = None) -> EegChunk:
-    """Samples that hold their own times."""
+    """Return a chunk whose samples hold their own times."""
     times = np.array(times_s, np.float64)
     made = chunk(times.astype(np.float32)[None], times, HZ)
     return EegChunk(made.data_uv, times, made.channels, HZ, reached_s)
@@ -33,7 +31,7 @@ def changes(watch: SilenceWatch, *chunks: EegChunk) -> list[tuple[SignalState, f
     ]
 
 
-def test_silence_is_told_when_it_has_lasted_and_so_is_its_end() -> None:
+def test_the_signal_is_lost_after_5_s_and_restored_by_a_sample() -> None:
     watch = SilenceWatch()
     assert changes(watch, samples([0.0, 0.1])) == []
     assert changes(watch, samples([], reached_s=5.0)) == []
@@ -43,12 +41,12 @@ def test_silence_is_told_when_it_has_lasted_and_so_is_its_end() -> None:
     assert watch.last_s == 60.3
 
 
-def test_before_any_sample_there_is_nothing_to_lose() -> None:
+def test_before_any_sample_the_signal_cannot_be_lost() -> None:
     watch = SilenceWatch()
     assert changes(watch, samples([], reached_s=1000.0), samples([1000.0])) == []
 
 
-def test_a_night_taken_up_again_waits_from_then_on() -> None:
+def test_in_a_continued_night_silence_counts_from_the_continuation() -> None:
     watch = SilenceWatch(100.0)
     assert changes(watch, samples([], reached_s=104.0)) == []
     assert watch.last_s is None
@@ -58,13 +56,13 @@ def test_a_night_taken_up_again_waits_from_then_on() -> None:
     ]
 
 
-def test_chunks_are_cut_where_the_signal_went_and_came() -> None:
+def test_chunks_are_cut_where_the_signal_was_lost_and_restored() -> None:
     pieces = list(SilenceWatch().split(samples([0.0, 0.1, 10.0, 10.1], reached_s=12.0)))
-    told = [
+    contents = [
         piece if isinstance(piece, SignalChange) else (piece.times_s.tolist(), piece.reached_s)
         for piece in pieces
     ]
-    assert told == [
+    assert contents == [
         ([0.0, 0.1], None),
         ([], 0.1 + SILENCE_S),
         SignalChange(LOST, 0.1 + SILENCE_S),
@@ -75,28 +73,28 @@ def test_chunks_are_cut_where_the_signal_went_and_came() -> None:
     ]
 
 
-def test_a_backlog_that_is_delivered_after_all_restores_the_signal_when_it_was_lost() -> None:
-    """What was told stays told: the signal cannot return before it was said to be lost."""
+def test_a_late_backlog_restores_the_signal_at_the_moment_of_its_loss() -> None:
+    """The loss is published already: the signal cannot return before it."""
     watch = SilenceWatch()
-    lived = changes(watch, samples([0.0]), samples([], reached_s=8.0), samples([0.1, 0.2]))
-    assert lived == [(LOST, 5.0), (RESTORED, 5.0)]
+    found = changes(watch, samples([0.0]), samples([], reached_s=8.0), samples([0.1, 0.2]))
+    assert found == [(LOST, 5.0), (RESTORED, 5.0)]
 
 
-def test_late_samples_neither_restore_the_signal_nor_are_they_news() -> None:
+def test_late_samples_do_not_restore_the_signal() -> None:
     watch = SilenceWatch()
-    told = samples([], reached_s=9.0)
-    assert changes(watch, samples([0.0, 3.0]), told, samples([1.0, 2.0]), told) == [(LOST, 8.0)]
+    time = samples([], reached_s=9.0)
+    assert changes(watch, samples([0.0, 3.0]), time, samples([1.0, 2.0]), time) == [(LOST, 8.0)]
     assert watch.last_s == 3.0
     assert changes(watch, samples([2.5, 9.5])) == [(RESTORED, 9.5)]
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
-def test_times_that_are_none_do_not_count(broken: float) -> None:
+def test_times_that_are_not_finite_do_not_count(broken: float) -> None:
     watch = SilenceWatch()
     assert changes(watch, samples([broken, 0.0, broken, 1.0, broken])) == []
     assert watch.last_s == 1.0
-    told = samples([], reached_s=7.0)
-    assert changes(watch, told, samples([broken]), told) == [(LOST, 6.0)]
+    time = samples([], reached_s=7.0)
+    assert changes(watch, time, samples([broken]), time) == [(LOST, 6.0)]
     assert changes(watch, samples([broken, 7.5])) == [(RESTORED, 7.5)]
 
 
@@ -105,7 +103,7 @@ back = st.sampled_from([0.0, 0.0, 0.0, 0.05, 3.0, np.nan])
 
 
 @given(data=st.data(), moves=st.lists(st.tuples(steps, back), min_size=1, max_size=40))
-def test_the_same_changes_however_samples_are_cut_and_time_is_told(
+def test_the_changes_do_not_depend_on_how_chunks_are_cut_and_report_the_time(
     data: st.DataObject, moves: list[tuple[float, float]]
 ) -> None:
     """``now_s`` is when each sample comes. Some are older than one before, some have no time."""
@@ -120,13 +118,13 @@ def test_the_same_changes_however_samples_are_cut_and_time_is_told(
         length = data.draw(st.integers(1, len(moves) - at))
         piece = times_s[at : at + length]
         next_s = now_s[at + length] if at + length < len(moves) else now_s[-1]
-        told = data.draw(st.lists(st.floats(0.0, 1.0), max_size=3).map(sorted))
-        reached = [now_s[at + length - 1] * (1 - part) + next_s * part for part in told]
+        parts = data.draw(st.lists(st.floats(0.0, 1.0), max_size=3).map(sorted))
+        reached = [now_s[at + length - 1] * (1 - part) + next_s * part for part in parts]
         chunks.append(samples(piece, reached[0] if reached else None))
         chunks += [samples([], float(each)) for each in reached[1:]]
         at += length
     cut = changes(SilenceWatch(0.0), *chunks)
-    # A silence that has not ended shows only where time is told.
+    # A silence that has not ended shows only in a reported time.
     if len(cut) > len(whole):
         assert cut.pop()[0] is LOST
     assert cut == whole
@@ -141,16 +139,15 @@ NOISE_UV = pink_noise_uv(9500)
     gaps=gaps,
     swaps=st.lists(st.tuples(st.integers(0, 6000), st.integers(1, 40)), max_size=4),
     cuts=st.lists(st.integers(0, 9500), max_size=6),
-    told=st.lists(st.floats(0.0, 1.0), max_size=4).map(sorted),
+    parts=st.lists(st.floats(0.0, 1.0), max_size=4).map(sorted),
 )
-def test_telling_the_time_changes_no_epoch(
+def test_reporting_the_time_changes_no_epoch(
     gaps: list[tuple[int, int]],
     swaps: list[tuple[int, int]],
     cuts: list[int],
-    told: list[float],
+    parts: list[float],
 ) -> None:
-    """Samples lost and overtaken, and told at some moments up to the next sample: the same epochs
-    and the same ledgers, bit for bit."""
+    """Epochs and ledgers stay the same, bit for bit, whatever samples are lost and overtaken."""
     index = np.arange(9500)
     for first, length in gaps:
         index = index[(index < first) | (index >= first + length)]
@@ -168,14 +165,7 @@ def test_telling_the_time_changes_no_epoch(
         if following is None or not piece.times_s.size:
             continue
         newest_s, next_s = piece.times_s.max(), following.times_s[0]
-        for part in told if next_s > newest_s else ():
+        for part in parts if next_s > newest_s else ():
             reached_s = float(newest_s + part * (next_s - newest_s))
-            chunks.append(
-                replace(
-                    piece,
-                    data_uv=piece.data_uv[:, :0],
-                    times_s=piece.times_s[:0],
-                    reached_s=reached_s,
-                )
-            )
+            chunks.append(piece.without_samples(reached_s))
     assert same(condition(chunks), whole)

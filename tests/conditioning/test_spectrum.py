@@ -1,4 +1,4 @@
-"""The power spectrum, against scipy's."""
+"""The power spectrum, compared with scipy's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monitor.conditioning.spectrum import power_spectrum
 @pytest.mark.parametrize(
     ("n", "sfreq_hz"), [(3000, 100.0), (7681, 256.013), (3333, 111.1), (150, 100.0), (151, 100.0)]
 )
-def test_it_is_welchs_method_as_scipy_has_it(n: int, sfreq_hz: float) -> None:
+def test_it_equals_scipys_welch(n: int, sfreq_hz: float) -> None:
     signal = np.random.default_rng(n).normal(5.0, 20.0, n).cumsum()
     freqs_hz, power = power_spectrum(signal, sfreq_hz)
     expected_hz, expected = welch(signal, sfreq_hz, nperseg=min(n, round(4.0 * sfreq_hz)))

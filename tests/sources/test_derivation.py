@@ -1,4 +1,4 @@
-"""The channel that is staged is the one meant, and the user is told why."""
+"""The derivation that is staged, the reason for it, and the errors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from monitor.errors import InputError
-from monitor.sources.derivation import choose_derivation, is_eeg
+from monitor.sources.channel_names import is_eeg
+from monitor.sources.derivation import choose_derivation
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ MUSE = channels("TP9", "AF7", "AF8", "TP10", "AUX R")
 
 
 @pytest.mark.parametrize(
-    ("recorded", "name", "taken"),
+    ("recorded", "name", "chosen"),
     [
         (SLEEP_EDF[::-1], "EEG Fpz-Cz", ("EEG Fpz-Cz",)),
         (channels("Cz", "EOG", "Fpz", "Fz-Cz"), "Fpz-Cz", ("Fpz", "Cz")),
@@ -42,11 +43,11 @@ MUSE = channels("TP9", "AF7", "AF8", "TP10", "AUX R")
         (channels("Signal 1"), "Signal 1", ("Signal 1",)),
     ],
 )
-def test_without_a_wish_the_preferred_derivation_is_taken(
-    recorded: list[Channel], name: str, taken: tuple[str, ...]
+def test_the_preferred_derivation_is_chosen_if_the_user_names_none(
+    recorded: list[Channel], name: str, chosen: tuple[str, ...]
 ) -> None:
     derivation = choose_derivation(recorded)
-    assert (derivation.name, derivation.recorded, derivation.sfreq_hz) == (name, taken, 256.0)
+    assert (derivation.name, derivation.recorded, derivation.sfreq_hz) == (name, chosen, 256.0)
 
 
 @pytest.mark.parametrize(
@@ -61,21 +62,21 @@ def test_without_a_wish_the_preferred_derivation_is_taken(
         ),
         (channels("EEG"), None, "Staging EEG, the only EEG channel."),
         (channels("T3", "O1"), None, "Staging T3, the first of 2 EEG channels."),
-        (SLEEP_EDF, "pz-oz", "Staging EEG Pz-Oz, as asked."),
+        (SLEEP_EDF, "pz-oz", "Staging EEG Pz-Oz, as requested."),
         (MUSE, "AF8-AF7", "Staging AF8-AF7, the difference of two channels."),
         (
             SLEEP_EDF,
             "EOG horizontal",
-            "Staging EOG horizontal, as asked, though its name does not say that it is EEG.",
+            "Staging EOG horizontal, as requested, although its name does not look like EEG.",
         ),
     ],
 )
-def test_the_reason_is_a_sentence(recorded: list[Channel], wanted: str | None, why: str) -> None:
+def test_the_choice_has_a_reason(recorded: list[Channel], wanted: str | None, why: str) -> None:
     assert choose_derivation(recorded, wanted).why == why
 
 
 @pytest.mark.parametrize(
-    ("recorded", "wanted", "taken"),
+    ("recorded", "wanted", "chosen"),
     [
         (SLEEP_EDF, "EEG Pz-Oz", ("EEG Pz-Oz",)),
         (SLEEP_EDF, "eeg pz-oz", ("EEG Pz-Oz",)),
@@ -89,10 +90,10 @@ def test_the_reason_is_a_sentence(recorded: list[Channel], wanted: str | None, w
         (channels("Fz", "fz"), "fz", ("fz",)),
     ],
 )
-def test_a_name_is_found_in_its_spellings(
-    recorded: list[Channel], wanted: str, taken: tuple[str, ...]
+def test_a_channel_is_found_by_any_spelling_of_its_name(
+    recorded: list[Channel], wanted: str, chosen: tuple[str, ...]
 ) -> None:
-    assert choose_derivation(recorded, wanted).recorded == taken
+    assert choose_derivation(recorded, wanted).recorded == chosen
 
 
 MIXED = [Channel("F3", 256), Channel("M2", 128), Channel("Cz", 50)]
@@ -125,7 +126,7 @@ MIXED = [Channel("F3", 256), Channel("M2", 128), Channel("Cz", 50)]
         (
             channels("EEG Fz-REF", "Fz-LE"),
             "Fz",
-            "'Fz' may be any of 'EEG Fz-REF', 'Fz-LE': give one of these names",
+            "'Fz' matches several channels, 'EEG Fz-REF', 'Fz-LE': give one of them",
         ),
         (
             [Channel("EEG", 50), Channel("SpO2", 1)],
@@ -136,12 +137,12 @@ MIXED = [Channel("F3", 256), Channel("M2", 128), Channel("Cz", 50)]
         (
             channels("ECG II", "EOG"),
             None,
-            "no EEG channel could be told by its name: name one with --channel, recorded are "
+            "no channel has the name of an EEG channel: name one with --channel, recorded are "
             "'ECG II' (256 Hz), 'EOG' (256 Hz)",
         ),
     ],
 )
-def test_what_cannot_be_staged_is_said(
+def test_a_channel_that_cannot_be_staged_is_refused(
     recorded: list[Channel], wanted: str | None, message: str
 ) -> None:
     with pytest.raises(InputError) as caught:
@@ -149,7 +150,7 @@ def test_what_cannot_be_staged_is_said(
     assert str(caught.value) == message
 
 
-def test_slow_channels_and_unlike_rates_are_passed_over() -> None:
+def test_slow_channels_and_pairs_of_different_rates_are_skipped() -> None:
     recorded = [Channel("Fpz", 512), Channel("Cz", 256), Channel("EEG Fpz-Cz", 64)]
     assert choose_derivation(recorded).recorded == ("Fpz",)
 
@@ -162,7 +163,7 @@ OTHER_SIGNALS = (
 
 
 @pytest.mark.parametrize("name", OTHER_SIGNALS.split(","))
-def test_other_signals_are_never_taken_for_eeg(name: str) -> None:
+def test_other_signals_are_never_staged_as_eeg(name: str) -> None:
     assert not is_eeg(name)
-    with pytest.raises(InputError, match="no EEG channel could be told"):
+    with pytest.raises(InputError, match="no channel has the name of an EEG channel"):
         choose_derivation(channels(name))

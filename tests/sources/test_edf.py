@@ -1,4 +1,4 @@
-"""Every sample of a recording arrives once, at its true time, in microvolts."""
+"""Every sample of a recording comes once, at its true time, in microvolts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from monitor.errors import InputError, MonitorError
 from monitor.sources.derivation import RecordedDerivation, choose_derivation
 from monitor.sources.edf import EdfRecording
-from monitor.sources.edf_records import EdfAnnotation
+from monitor.sources.recording import Annotation
 from monitor.types import EegChunk
 from tests.edf_files import (
     Signal,
@@ -32,7 +32,7 @@ ROOM = [(0.0, None, "widens the annotation field")]
 
 
 def joined(chunks: Iterable[EegChunk]) -> tuple[np.ndarray, np.ndarray]:
-    """Samples (n,) and times (n,) of a stream."""
+    """Return samples (n,) and times (n,) of a stream."""
     parts = list(chunks)
     return (
         np.concatenate([part.data_uv[0] for part in parts]),
@@ -47,7 +47,7 @@ def stream(path: Path, channel: str) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("bdf", [False, True], ids=["EDF", "BDF"])
 @pytest.mark.parametrize("annotated", [False, True], ids=["plain", "plus"])
-def test_every_sample_arrives_once_at_its_time(tmp_path: Path, bdf: bool, annotated: bool) -> None:
+def test_every_sample_comes_once_at_its_time(tmp_path: Path, bdf: bool, annotated: bool) -> None:
     n = 256 * 40
     path = write_edf(
         tmp_path / "night.edf",
@@ -78,7 +78,7 @@ def test_24_bit_values_keep_their_last_bit(tmp_path: Path) -> None:
     np.testing.assert_array_equal(stream(path, "EEG")[0], values)
 
 
-def test_slower_channels_are_not_brought_to_the_fastest_rate(tmp_path: Path) -> None:
+def test_slower_channels_keep_their_rate(tmp_path: Path) -> None:
     signals = [Signal("EMG", ramp(5120), 512), Signal("EEG Fz", ramp(1000), 100)]
     signals.append(Signal("EEG Cz", 2 * ramp(2560), 256))
     path = write_edf(tmp_path / "night.edf", signals)
@@ -105,7 +105,7 @@ def test_a_discontinuous_recording_keeps_its_true_times(tmp_path: Path, bdf: boo
     np.testing.assert_allclose(
         times_s, np.repeat(ONSETS_S, 100) + np.tile(np.arange(100) / 100, 10), atol=1e-9
     )
-    for chunk in chunks:  # none spans a gap
+    for chunk in chunks:  # no chunk spans a gap
         np.testing.assert_allclose(np.diff(chunk.times_s), 0.01, atol=1e-9)
     assert recording.duration_s == 9003.0
     assert recording.notes(derivation) == [
@@ -113,7 +113,7 @@ def test_a_discontinuous_recording_keeps_its_true_times(tmp_path: Path, bdf: boo
     ]
 
 
-def test_a_file_wrongly_called_continuous_is_believed_by_its_onsets(tmp_path: Path) -> None:
+def test_the_onsets_decide_in_a_file_wrongly_marked_as_continuous(tmp_path: Path) -> None:
     path = write_edf(tmp_path / "night.edf", [Signal("EEG", ramp(300), 100)], annotations=ROOM)
     patch_header(make_discontinuous(path, [0.0, 1.0, 61.0]), reserved="EDF+C")
     assert stream(path, "EEG")[1][[199, 200]].tolist() == [1.99, 61.0]
@@ -123,7 +123,7 @@ def test_a_file_wrongly_called_continuous_is_believed_by_its_onsets(tmp_path: Pa
     ]
 
 
-def test_a_continuous_file_may_leave_onsets_out(tmp_path: Path) -> None:
+def test_a_continuous_file_may_lack_onsets(tmp_path: Path) -> None:
     path = write_edf(tmp_path / "night.edf", [Signal("EEG", ramp(300), 100)], annotations=ROOM)
     patch_header(make_discontinuous(path, [0.0, None, 2.0]), reserved="EDF+C")
     np.testing.assert_array_equal(stream(path, "EEG")[1], np.arange(300) / 100)
@@ -139,7 +139,7 @@ def test_the_first_sample_may_come_a_fraction_of_a_second_after_the_start(tmp_pa
     recording = EdfRecording.open(path)
     assert recording.start_utc == datetime(2024, 3, 9, 22, 30, 5, tzinfo=UTC)
     assert (recording.first_sample_s, recording.duration_s) == (0.25, 3.25)
-    assert recording.annotations == (EdfAnnotation(1.25, 0.0, "Lights off"),)
+    assert recording.annotations == (Annotation(1.25, 0.0, "Lights off"),)
     np.testing.assert_array_equal(stream(path, "EEG")[1], 0.25 + np.arange(300) / 100)
 
 
@@ -152,7 +152,9 @@ def gapped(tmp_path_factory: pytest.TempPathFactory) -> EdfRecording:
 
 @settings(deadline=None)
 @given(chunk_s=st.floats(1e-3, 20.0), start_s=st.one_of(st.just(0.0), st.floats(-5.0, 9004.0)))
-def test_cutting_changes_nothing(gapped: EdfRecording, chunk_s: float, start_s: float) -> None:
+def test_how_the_recording_is_cut_changes_nothing(
+    gapped: EdfRecording, chunk_s: float, start_s: float
+) -> None:
     derivation = choose_derivation(gapped.channels)
     data_uv, times_s = joined(gapped.chunks(derivation))
     wanted = times_s >= start_s - 1e-8
@@ -163,8 +165,8 @@ def test_cutting_changes_nothing(gapped: EdfRecording, chunk_s: float, start_s: 
         np.testing.assert_array_equal(joined(cut), (data_uv[wanted], times_s[wanted]))
 
 
-def test_blocks_of_the_file_join_without_a_seam(tmp_path: Path) -> None:
-    n = 2_000_000  # 4 MB: three blocks
+def test_no_sample_is_lost_between_blocks_of_the_file(tmp_path: Path) -> None:
+    n = 2_000_000  # 4 MB: the reader needs several blocks
     path = write_edf(tmp_path / "night.edf", [Signal("EEG", ramp(n, 29989), 250)], record_s=0.8)
     recording = EdfRecording.open(path)
     chunks = recording.chunks(choose_derivation(recording.channels), chunk_s=7.3)
@@ -206,23 +208,23 @@ def test_the_result_is_microvolts(tmp_path: Path, unit: str | bytes, uv: float) 
 
 
 @pytest.mark.parametrize(
-    ("unit", "said"), [("", "has no unit"), ("%", "has the unit '%', which is not a voltage")]
+    ("unit", "problem"), [("", "has no unit"), ("%", "has the unit '%', which is not a voltage")]
 )
-def test_a_unit_that_is_guessed_is_said(tmp_path: Path, unit: str, said: str) -> None:
+def test_a_note_names_a_unit_that_is_guessed(tmp_path: Path, unit: str, problem: str) -> None:
     path = write_edf(tmp_path / "night.edf", [Signal("EEG", ramp(200), 100, unit)])
     recording = EdfRecording.open(path)
     assert recording.notes(choose_derivation(recording.channels)) == [
-        f"Channel EEG {said}: its values are taken as microvolts."
+        f"Channel EEG {problem}: its values are taken as microvolts."
     ]
 
 
-def test_an_inverted_channel_is_turned_round(tmp_path: Path) -> None:
+def test_an_inverted_channel_is_inverted_back(tmp_path: Path) -> None:
     path = write_edf(tmp_path / "night.edf", [Signal("EEG", ramp(200), 100)])
     patch_signal(path, 0, physical_min="32768", physical_max="-32767")
     np.testing.assert_array_equal(stream(path, "EEG")[0], -np.arange(200))
 
 
-def test_channels_of_one_name_are_told_apart(tmp_path: Path) -> None:
+def test_channels_with_the_same_label_get_numbers(tmp_path: Path) -> None:
     labels, names = ["EEG", "EEG", "EEG-1", "", "0"], ["EEG-0", "EEG-1", "EEG-1-0", "", "0"]
     signals = [Signal(label, (i + 1) * ramp(200), 100) for i, label in enumerate(labels)]
     path = write_edf(tmp_path / "night.edf", signals)
@@ -231,7 +233,7 @@ def test_channels_of_one_name_are_told_apart(tmp_path: Path) -> None:
         np.testing.assert_array_equal(stream(path, name)[0], signal.digital)
 
 
-def test_odd_words_in_the_header_stop_nothing(tmp_path: Path) -> None:
+def test_odd_texts_in_the_header_do_no_harm(tmp_path: Path) -> None:
     path = write_edf(tmp_path / "night.edf", [Signal("EEG", ramp(200), 100)])
     patch_header(path, patient="X X X X weight=1=2 caf\xe9", startdate="........")
     patch_signal(path, 0, reserved=b"\xff\0\xff")
@@ -244,7 +246,7 @@ def test_trigger_channels_are_not_offered(tmp_path: Path) -> None:
     assert [c.name for c in recording.channels] == ["A1"]
 
 
-def test_a_recorder_that_never_closed_its_file(tmp_path: Path) -> None:
+def test_a_file_that_the_recorder_never_closed(tmp_path: Path) -> None:
     path = write_edf(tmp_path / "night.edf", [Signal("EEG", ramp(1000), 100)])
     patch_header(path, n_records="-1")
     path.write_bytes(path.read_bytes()[:-150])  # the last record is half written
@@ -256,7 +258,7 @@ def test_a_recorder_that_never_closed_its_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(stream(path, "EEG")[0], np.arange(900))
 
 
-def test_bytes_after_the_last_record_are_ignored_aloud(tmp_path: Path) -> None:
+def test_a_note_tells_of_bytes_after_the_last_record(tmp_path: Path) -> None:
     path = write_edf(tmp_path / "night.edf", [Signal("EEG", ramp(1000), 100)])
     path.write_bytes(path.read_bytes() + bytes(205))
     recording = EdfRecording.open(path)
@@ -299,15 +301,15 @@ def test_annotations_in_any_encoding(tmp_path: Path) -> None:
     )
     path.write_bytes(path.read_bytes().replace(b"zz~zzz", b"r\xe9veil"))
     assert EdfRecording.open(path).annotations == (
-        EdfAnnotation(0.5, 0.0, "one"),
-        EdfAnnotation(0.5, 0.0, "two"),
-        EdfAnnotation(1.0, 0.0, "réveil"),
-        EdfAnnotation(2.5, 0.5, "réveil"),
+        Annotation(0.5, 0.0, "one"),
+        Annotation(0.5, 0.0, "two"),
+        Annotation(1.0, 0.0, "réveil"),
+        Annotation(2.5, 0.5, "réveil"),
     )
     np.testing.assert_array_equal(stream(path, "EEG")[0], np.arange(300))
 
 
-def test_the_fingerprint_knows_the_content_not_the_name(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_the_content_and_not_on_the_name(tmp_path: Path) -> None:
     values = ramp(1000)
     path = write_edf(tmp_path / "a.edf", [Signal("EEG", values, 100)])
     fingerprint = EdfRecording.open(path).fingerprint
@@ -352,7 +354,7 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path, change: str) -> No
     assert not isinstance(caught.value, InputError)
 
 
-def test_chunks_have_a_length(gapped: EdfRecording) -> None:
+def test_refuses_chunks_without_length(gapped: EdfRecording) -> None:
     derivation = RecordedDerivation("EEG Fz", ("EEG Fz",), 128.0, "")
     with pytest.raises(ValueError, match="chunk_s must be more than 0, got 0"):
         gapped.chunks(derivation, chunk_s=0)

@@ -1,4 +1,4 @@
-"""Each file that cannot be staged is refused in one line that says what is wrong and what to do."""
+"""Files that cannot be staged, and the one-line message for each."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def text(path: Path) -> Path:
 CASES: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: path, "does not exist: check the name"),
     "directory": (directory, "is a directory: give one EDF or BDF file"),
-    "under a file": (
+    "folder is a file": (
         lambda path: text(path.parent),
         "cannot be read: Not a directory",
     ),
@@ -61,17 +61,17 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: cut(whole(path), 300),
         "is damaged: it ends inside its header, at the transducer. Copy or export it again",
     ),
-    "word for a number": (
+    "text instead of a number": (
         lambda path: patch_header(whole(path), n_records="many"),
         "is damaged: its header gives the number of records as 'many', not as a number. "
         "Copy or export it again",
     ),
-    "not a number": (
+    "nan instead of a number": (
         lambda path: patch_signal(whole(path), 0, physical_max="nan"),
         "is damaged: its header gives the physical maximum of EEG as 'nan', not as a number. "
         "Copy or export it again",
     ),
-    "fraction for a count": (
+    "fraction instead of a count": (
         lambda path: patch_header(whole(path), n_records="9.5"),
         "is damaged: its header gives the number of records as 9.5, not as a whole number. "
         "Copy or export it again",
@@ -90,7 +90,7 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "truncated": (
         lambda path: cut(whole(path), 768 + 3 * (200 + 42) + 100),
-        "is truncated: of the 10 data records (10 s) that its header promises, 3 (3 s) are there. "
+        "is truncated: its header states 10 data records (10 s), the file holds 3 (3 s). "
         "Copy or export it again",
     ),
     "header alone": (
@@ -104,8 +104,8 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no onset": (
         lambda path: make_discontinuous(whole(path), [0, 1, None, *range(3, 10)]),
-        "is damaged: it is discontinuous (EDF+D) and its data record 3 does not say when it began."
-        " Export it again",
+        "is damaged: it is discontinuous (EDF+D) and its data record 3 has no start time. "
+        "Export it again",
     ),
     "time runs backwards": (
         lambda path: make_discontinuous(whole(path), [0, 1, 7, 3, 8, 9, 10, 11, 12, 13]),
@@ -116,10 +116,10 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_message_names_file_fault_and_remedy(tmp_path: Path, case: str) -> None:
+def test_the_message_names_the_file_the_fault_and_the_remedy(tmp_path: Path, case: str) -> None:
     make, message = CASES[case]
     path = tmp_path / "folder" / "night.edf"
-    if case != "under a file":
+    if case != "folder is a file":
         path.parent.mkdir()
     make(path)
     with pytest.raises(InputError) as caught:
@@ -133,7 +133,7 @@ def test_a_file_without_permission(tmp_path: Path) -> None:
     path = whole(tmp_path / "night.edf")
     path.chmod(0)
     user = os.geteuid()
-    if user == 0:  # nothing is forbidden to root, so be nobody for a moment
+    if user == 0:  # root may read everything: become the user nobody for a moment
         os.seteuid(65534)
     try:
         with pytest.raises(InputError) as caught:
@@ -143,19 +143,19 @@ def test_a_file_without_permission(tmp_path: Path) -> None:
     assert str(caught.value) == f"{path} may not be read: ask its owner for permission"
 
 
-def test_a_channel_whose_values_mean_nothing(tmp_path: Path) -> None:
+def test_a_channel_without_a_scale(tmp_path: Path) -> None:
     path = whole(tmp_path / "night.edf")
     patch_signal(path, 0, physical_min="0", physical_max="0")
     recording = EdfRecording.open(path)
     with pytest.raises(InputError) as caught:
         recording.chunks(choose_derivation(recording.channels))
     assert str(caught.value) == (
-        f"{path} does not say what the values of EEG mean: its physical or digital minimum and "
-        "maximum are the same. Choose another --channel"
+        f"{path} does not define the scale of EEG: its physical or digital minimum and maximum are "
+        "the same. Choose another --channel"
     )
 
 
-def test_what_mne_cannot_decode_is_said_before_the_stream_starts(tmp_path: Path) -> None:
+def test_a_file_that_mne_cannot_decode_is_refused_before_the_first_chunk(tmp_path: Path) -> None:
     path = patch_header(whole(tmp_path / "night.edf"), n_records="10.0")
     recording = EdfRecording.open(path)
     with pytest.raises(InputError, match=r"night\.edf cannot be decoded \(.+\): export it again$"):
@@ -173,7 +173,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @example(at=244, junk=b"1e300   ")
 @example(at=236, junk=b"99999999")
 @example(at=688, junk=b"99999999")
-def test_damage_to_the_header_is_never_a_traceback(
+def test_a_damaged_header_gives_a_one_line_error_or_works(
     tmp_path_factory: pytest.TempPathFactory, sound: bytes, at: int, junk: bytes
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "damaged.edf"

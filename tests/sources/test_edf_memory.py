@@ -1,4 +1,4 @@
-"""A night of a day and seven channels is read in a few megabytes, and quickly."""
+"""A recording of a day and seven channels needs little memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import mne, numpy
 from monitor.sources.derivation import choose_derivation
 from monitor.sources.edf import EdfRecording
 
-mne.create_info(1, 100.0)  # mne loads its parts on first use
+mne.create_info(1, 100.0)  # mne loads its parts at the first use
 before_mib = peak_mib()
 recording = EdfRecording.open(sys.argv[1])
 n = sum(c.data_uv.size for c in recording.chunks(choose_derivation(recording.channels, "F3-M2")))

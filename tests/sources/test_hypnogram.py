@@ -1,4 +1,4 @@
-"""Expert stages land on the right epochs, and a foreign hypnogram is refused."""
+"""The expert's stages on the epoch grid, and hypnograms of other recordings."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def recording(
     return EdfRecording.open(write_edf(path, [signal], start=start, annotations=annotations))
 
 
-def test_the_excerpt_is_scored_from_10_s_on() -> None:
+def test_the_expert_of_the_excerpt_begins_at_10_s() -> None:
     hypnogram = expert_hypnogram(EdfRecording.open(EXCERPT))
     assert hypnogram is not None
     origin_s = grid_origin_s("auto", hypnogram)
@@ -62,7 +62,7 @@ def test_the_excerpt_is_scored_from_10_s_on() -> None:
         ("SC4002EC", 84_900, 152, {W: 1885, N1: 59, N2: 373, N3: 297, R: 215, None: 1}),
     ],
 )
-def test_sleep_edf(
+def test_hypnograms_of_sleep_edf(
     tmp_path: Path, name: str, duration_s: int, n_spans: int, counts: dict[Stage | None, int]
 ) -> None:
     path = DATA / f"{name}-Hypnogram.edf"
@@ -80,7 +80,7 @@ def test_sleep_edf(
     assert stages_on_grid(alone, 0.0, 2880)[duration_s // 30 :] == [None] * (2880 - len(stages))
 
 
-def test_every_wording(tmp_path: Path) -> None:
+def test_every_wording_of_a_stage(tmp_path: Path) -> None:
     words: list[tuple[str, Stage | None]] = [
         ("Sleep stage W", W),
         ("Sleep stage 1", N1),
@@ -103,7 +103,7 @@ def test_every_wording(tmp_path: Path) -> None:
     assert [span.stage for span in found.spans] == [stage for _, stage in words]
 
 
-def test_spans_without_duration_last_until_the_next(tmp_path: Path) -> None:
+def test_a_stage_without_duration_lasts_until_the_next(tmp_path: Path) -> None:
     annotations = [(0.0, None, "Sleep stage W"), (90.0, None, "Sleep stage N1")]
     found = expert_hypnogram(recording(tmp_path / "night.edf", 120, annotations=annotations))
     assert found is not None
@@ -130,7 +130,7 @@ def test_a_recording_may_have_no_stages(tmp_path: Path) -> None:
         (30, 0.25, 30.0),
     ],
 )
-def test_grid_origin(grid: Grid, first_sample_s: float, origin_s: float) -> None:
+def test_the_grid_options(grid: Grid, first_sample_s: float, origin_s: float) -> None:
     stages = hypnogram((0, 40, W), (40, 300, N2), (340, 30, R), (370, 17, None))
     assert grid_origin_s(grid, stages, first_sample_s) == pytest.approx(origin_s, abs=1e-9)
 
@@ -143,7 +143,7 @@ def test_without_a_hypnogram_the_grid_starts_with_the_first_sample() -> None:
     phase_s=st.integers(0, 2999).map(lambda tick: tick / 100),
     epochs=st.lists(st.integers(1, 90), min_size=3, max_size=40),
 )
-def test_the_phase_is_found_wherever_the_expert_began(phase_s: float, epochs: list[int]) -> None:
+def test_the_grid_follows_the_expert(phase_s: float, epochs: list[int]) -> None:
     spans: list[tuple[float, float, Stage | None]] = []
     at_s = 0.0
     for i in range(len(epochs)):
@@ -170,7 +170,7 @@ def test_the_phase_is_found_wherever_the_expert_began(phase_s: float, epochs: li
         ([(30, 30, N3)], None),
     ],
 )
-def test_the_stage_that_fills_most_of_the_epoch_wins(
+def test_an_epoch_gets_the_stage_that_fills_most_of_it(
     spans: list[tuple[float, float, Stage | None]], stage: Stage | None
 ) -> None:
     assert stages_on_grid(hypnogram(*spans), 0.0, 1) == [stage]
@@ -198,7 +198,7 @@ def scored(path: Path, *spans: tuple[float, float, str], start: object = NIGHT) 
         ),
     ],
 )
-def test_the_hypnogram_of_another_recording(
+def test_refuses_the_hypnogram_of_another_recording(
     tmp_path: Path, spans: list[tuple[float, float, str]], start: object, covers: str
 ) -> None:
     night = recording(tmp_path / "night.edf", 3600)
@@ -220,7 +220,7 @@ def test_the_hypnogram_of_another_recording(
         [(0, 3600, "N2"), (3600, 86400, "?")],
     ],
 )
-def test_one_epoch_more_or_less_is_no_matter(
+def test_a_hypnogram_may_be_one_epoch_longer_or_shorter(
     tmp_path: Path, spans: list[tuple[float, float, str]]
 ) -> None:
     night = recording(tmp_path / "night.edf", 3600)
@@ -237,7 +237,7 @@ def test_a_hypnogram_may_start_at_another_time(tmp_path: Path) -> None:
     assert found.start_utc == datetime(2024, 3, 9, 22, 30, tzinfo=UTC)
 
 
-def test_an_anonymised_start_shifts_nothing(tmp_path: Path) -> None:
+def test_without_a_real_date_the_stages_are_not_shifted(tmp_path: Path) -> None:
     night = recording(tmp_path / "night.edf", 3600)
     path = scored(tmp_path / "h.edf", (0, 3600, "N2"), start=None)
     found = expert_hypnogram(night, path)
@@ -245,7 +245,7 @@ def test_an_anonymised_start_shifts_nothing(tmp_path: Path) -> None:
     assert (found.spans, found.start_utc) == ((StageSpan(0.0, 3600.0, N2),), None)
 
 
-def test_a_file_without_stages_is_no_hypnogram(tmp_path: Path) -> None:
+def test_refuses_a_file_without_stages(tmp_path: Path) -> None:
     path = write_edf(tmp_path / "h.edf", [], annotations=[(0.0, None, "Lights off")])
     with pytest.raises(InputError) as caught:
         read_hypnogram(path)

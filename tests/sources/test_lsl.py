@@ -1,4 +1,4 @@
-"""LSL streams, from real senders in other processes, on this machine alone."""
+"""LSL sources with real senders in other processes, all on this machine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ names = itertools.count()
 
 @pytest.fixture
 def name() -> str:
-    """A stream name that no other test uses: senders of before may still be remembered."""
+    """Return a name that no other test uses: LSL may still list the senders of other tests."""
     return f"Band-{os.getpid()}-{next(names)}"
 
 
@@ -60,7 +60,7 @@ def listening(
 def poll_until(
     source: LslSource, done: Callable[[list[EegChunk]], bool], limit_s: float = 12.0
 ) -> list[EegChunk]:
-    """Poll as the monitor does, until what came is enough."""
+    """Poll as the monitor does, until the chunks so far are enough for ``done``."""
     chunks: list[EegChunk] = []
     until_s = time.monotonic() + limit_s
     while not done(chunks):
@@ -75,7 +75,7 @@ def n_samples(chunks: list[EegChunk]) -> int:
 
 
 def received(source: LslSource, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first ``n`` samples or more, (n_channels, n), and their times (n,)."""
+    """Return the first ``n`` samples or more, (n_channels, n), and their times (n,)."""
     chunks = poll_until(source, lambda chunks: n_samples(chunks) >= n)
     assert source.device is not None
     assert all(chunk.channels == source.device.channels for chunk in chunks)
@@ -103,7 +103,7 @@ def test_every_sample_comes_once_in_microvolts_at_its_time(name: str, timeline: 
     np.testing.assert_allclose(np.diff(times_s), 1 / 256, atol=2e-5)
 
 
-def test_each_channel_has_its_unit(name: str, timeline: Timeline) -> None:
+def test_each_channel_has_its_own_unit(name: str, timeline: Timeline) -> None:
     units = {"uV": 10, "µV": 10, "mV": 1e4, "Volts": 1e7, "nanovolt": 1e-2, "bananas": 10, "": 10}
     labels = ",".join(f"C{n}" for n in range(len(units)))
     with (
@@ -120,7 +120,7 @@ def test_each_channel_has_its_unit(name: str, timeline: Timeline) -> None:
 
 
 @pytest.mark.parametrize("unit", [None, "mV"])
-def test_a_unit_can_be_told(name: str, timeline: Timeline, unit: str | None) -> None:
+def test_the_user_can_set_the_unit(name: str, timeline: Timeline, unit: str | None) -> None:
     with (
         peer(name=name, unit=""),
         listening(timeline, source_id=name, unit=unit) as source,
@@ -140,7 +140,7 @@ def test_any_numeric_format(name: str, timeline: Timeline, kind: str) -> None:
     np.testing.assert_array_equal(np.diff(data_uv[0]), 1)
 
 
-def test_only_eeg_channels_are_taken_and_all_have_names(name: str, timeline: Timeline) -> None:
+def test_only_eeg_channels_are_used_and_all_have_names(name: str, timeline: Timeline) -> None:
     labels, types = "Fp1,X,Fp1,Right AUX,,HEOG", "EEG,ACC,EEG,EEG,EEG,EOG"
     with (
         peer(name=name, labels=labels, types=types),
@@ -162,11 +162,11 @@ def test_a_stream_without_description_has_numbered_channels(name: str, timeline:
 
 
 @pytest.mark.parametrize(
-    ("nominal", "true", "taken", "note"),
+    ("nominal", "true", "used", "note"),
     [(0, 249.5, 250.0, False), (256, 200, 200.0, True), (256, 255, 256.0, False)],
 )
-def test_the_rate_is_what_it_says_or_else_what_it_is(
-    name: str, timeline: Timeline, nominal: float, true: float, taken: float, note: bool
+def test_the_rate_is_the_nominal_one_or_else_the_measured_one(
+    name: str, timeline: Timeline, nominal: float, true: float, used: float, note: bool
 ) -> None:
     with (
         peer(name=name, nominal=nominal, rate=true, speed=20),
@@ -174,7 +174,7 @@ def test_the_rate_is_what_it_says_or_else_what_it_is(
     ):
         data_uv, times_s = received(source, 2500)
         assert source.device is not None
-        assert source.device.sfreq_hz == taken
+        assert source.device.sfreq_hz == used
         assert bool(source.device.notes) == note
     np.testing.assert_array_equal(np.diff(data_uv[0]), 1)
     np.testing.assert_allclose(np.diff(times_s)[-500:], 1 / true, rtol=1e-3)
@@ -189,7 +189,7 @@ def test_the_rate_is_what_it_says_or_else_what_it_is(
         ({"labels": "PPG1,PPG2"}, "has no EEG channel, only PPG1, PPG2"),
     ],
 )
-def test_what_is_no_eeg_is_refused(
+def test_refuses_a_stream_that_is_not_eeg(
     name: str, timeline: Timeline, options: dict[str, object], problem: str
 ) -> None:
     with (
@@ -200,7 +200,7 @@ def test_what_is_no_eeg_is_refused(
         received(source, 900)
 
 
-def test_several_that_match_are_listed_with_the_option_that_tells_them_apart(
+def test_several_matches_are_listed_with_the_option_to_choose_by(
     name: str, timeline: Timeline
 ) -> None:
     with (
@@ -214,7 +214,7 @@ def test_several_that_match_are_listed_with_the_option_that_tells_them_apart(
         received(source, 900)
 
 
-def test_a_headbands_other_streams_of_the_same_name_do_not_matter(
+def test_other_streams_of_a_headband_with_the_same_name_are_ignored(
     name: str, timeline: Timeline
 ) -> None:
     with (
@@ -241,7 +241,7 @@ def test_without_liblsl_there_is_one_clear_error(
         load_pylsl.cache_clear()
 
 
-def test_a_clock_of_its_own_is_placed_by_arrival_and_by_the_run_before(
+def test_a_clock_of_its_own_is_placed_by_arrival_or_as_in_the_run_before(
     name: str, timeline: Timeline
 ) -> None:
     with peer(name=name, clock=1e9):
@@ -274,7 +274,7 @@ def test_a_clock_that_is_set_costs_no_sample(
     assert "clock jumped" in caplog.text
 
 
-def test_a_sender_may_run_ahead_of_time(name: str, timeline: Timeline) -> None:
+def test_a_sender_may_be_ahead_of_time(name: str, timeline: Timeline) -> None:
     with peer(name=name, speed=60), listening(timeline, source_id=name) as source:
         data_uv, times_s = received(source, 90 * 256)
         assert times_s[-1] > timeline.now_s() + 30
@@ -282,7 +282,7 @@ def test_a_sender_may_run_ahead_of_time(name: str, timeline: Timeline) -> None:
     np.testing.assert_allclose(np.diff(times_s), 1 / 256, atol=2e-5)
 
 
-def test_samples_before_the_first_time_are_left_out(
+def test_samples_before_the_first_stamp_are_dropped(
     name: str, timeline: Timeline, caplog: pytest.LogCaptureFixture
 ) -> None:
     with peer(name=name, untimed=700), listening(timeline, source_id=name) as source:
@@ -290,11 +290,11 @@ def test_samples_before_the_first_time_are_left_out(
         assert abs(times_s[-1] - timeline.now_s()) < 0.5
     np.testing.assert_array_equal(data_uv[0], 700 + np.arange(data_uv.shape[1]))
     np.testing.assert_allclose(np.diff(times_s), 1 / 256, atol=2e-5)
-    assert "700 samples without a time were left out" in caplog.text
+    assert "700 samples without a time were dropped" in caplog.text
 
 
-def test_a_busy_machine_is_not_taken_for_one_that_slept(caplog: pytest.LogCaptureFixture) -> None:
-    """Something else may run between the readings of two clocks."""
+def test_a_busy_machine_does_not_look_suspended(caplog: pytest.LogCaptureFixture) -> None:
+    """Another program may run between the readings of two clocks."""
     clock = ManualClock()
 
     def lsl_now() -> float:
@@ -320,8 +320,8 @@ def test_a_busy_machine_is_not_taken_for_one_that_slept(caplog: pytest.LogCaptur
     reason="needs a network of its own to switch off (unshare -rn)",
 )
 @pytest.mark.slow
-def test_a_connection_that_only_the_sender_gave_up_is_made_again(tmp_path: Path) -> None:
-    """Nothing tells this end: the stream is there, and silent, as with a headband that is off."""
+def test_a_connection_that_only_the_sender_gave_up_is_opened_anew(tmp_path: Path) -> None:
+    """The receiver sees only a silent stream, as with a headband that is off."""
     run = subprocess.run(
         ["unshare", "-rn", sys.executable, "-m", "tests.lsl_outage", tmp_path],
         env={key: value for key, value in os.environ.items() if key != "LSLAPICFG"},
@@ -330,13 +330,13 @@ def test_a_connection_that_only_the_sender_gave_up_is_made_again(tmp_path: Path)
         timeout=90,
     )
     assert run.returncode == 0, run.stderr
-    got = json.loads(run.stdout)
-    assert got["before"] >= 1000 and got["after"] >= 1000
-    assert got["during"] < 256
+    result = json.loads(run.stdout)
+    assert result["before"] >= 1000 and result["after"] >= 1000
+    assert result["during"] < 256
 
 
 @pytest.mark.parametrize("recoverable", [True, False])
-def test_a_sender_that_is_back_is_joined_again(
+def test_a_sender_that_comes_back_is_joined_again(
     name: str, timeline: Timeline, recoverable: bool
 ) -> None:
     options = {"name": name} if recoverable else {"name": name, "source_id": ""}
@@ -349,10 +349,12 @@ def test_a_sender_that_is_back_is_joined_again(
             assert source.status == "streaming"
             assert abs(after_s[-1] - timeline.now_s()) < 0.5
     assert before_s[-1] < after_s[0]
-    assert np.sum(np.diff(data_uv[0]) != 1) <= 1  # what still was on its way comes first
+    assert np.sum(np.diff(data_uv[0]) != 1) <= 1  # samples that were under way come first
 
 
-def test_one_that_is_back_without_its_channels_is_waited_for(name: str, timeline: Timeline) -> None:
+def test_a_stream_that_comes_back_without_its_channels_is_not_joined(
+    name: str, timeline: Timeline
+) -> None:
     with listening(timeline, name=name) as source:
         with peer(name=name, source_id=""):
             received(source, 900)
@@ -360,13 +362,13 @@ def test_one_that_is_back_without_its_channels_is_waited_for(name: str, timeline
             poll_until(source, lambda _: "back with other channels" in source.status)
         assert source.device is not None
         assert source.device.channels == ("TP9", "AF7", "AF8", "TP10")
-        # By name: one more channel, and another order, are no matter.
+        # Channels go by name: one more, and another order, make no difference.
         with peer(name=name, labels="Cz,TP10,AF8,AF7,TP9", source_id="", ago=0):
             data_uv, _ = received(source, 300)
-    assert np.abs(data_uv).max() <= 10.0  # the sample's number is in Cz
+    assert np.abs(data_uv).max() <= 10.0  # Cz holds the sample's number
 
 
-def test_nothing_there_is_waited_for_and_left_at_once(timeline: Timeline) -> None:
+def test_without_a_stream_it_waits_and_closes_at_once(timeline: Timeline) -> None:
     started_s = time.monotonic()
     with listening(timeline, name="nobody") as source:
         assert source.poll() == []
@@ -377,6 +379,6 @@ def test_nothing_there_is_waited_for_and_left_at_once(timeline: Timeline) -> Non
 @pytest.mark.parametrize(
     "stamps_s", [np.zeros(5000), np.arange(5000.0)[::-1], np.arange(5000) // 4999 * 9.0]
 )
-def test_times_that_make_no_sense_contradict_no_rate(stamps_s: np.ndarray) -> None:
+def test_stamps_that_make_no_sense_contradict_no_rate(stamps_s: np.ndarray) -> None:
     assert settled_rate_hz(stamps_s, 256.0) == 256.0
     assert settled_rate_hz(stamps_s, 0.0) is None

@@ -1,4 +1,4 @@
-"""A replay keeps the recording's pace, whatever the machine does meanwhile."""
+"""A replay keeps the pace of the recording, even on a slow machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def chunks(*starts_s: float, n: int = 100, sfreq_hz: float = 100.0) -> Iterator[
 
 
 def released_s(stream: Iterator[EegChunk], clock: ManualClock, busy_s: float = 0.0) -> list[float]:
-    """When each chunk of samples came, for a consumer that is busy for ``busy_s`` after each."""
+    """Return when each chunk of samples came to a consumer that is busy ``busy_s`` each time."""
     moments_s = []
     for chunk in stream:
         if chunk.times_s.size:
@@ -34,7 +34,7 @@ def released_s(stream: Iterator[EegChunk], clock: ManualClock, busy_s: float = 0
 
 
 @pytest.mark.parametrize("speed", [1.0, 60.0, 0.5])
-def test_a_chunk_comes_when_its_last_sample_would_have(speed: float) -> None:
+def test_a_chunk_comes_when_its_last_sample_would_have_been_recorded(speed: float) -> None:
     stream = replay(chunks(0, 1, 2), speed, clock := ManualClock())
     assert released_s(stream, clock) == pytest.approx([1 / speed, 2 / speed, 3 / speed])
 
@@ -44,29 +44,29 @@ def test_max_never_waits() -> None:
     assert set(released_s(stream, clock)) == {0.0}
 
 
-def test_the_schedule_counts_from_the_first_sample_and_waits_gaps_out() -> None:
+def test_the_schedule_begins_with_the_first_sample_and_waits_in_gaps() -> None:
     stream = replay(chunks(500.25, 501.25, 700), 10.0, clock := ManualClock())
     assert released_s(stream, clock) == pytest.approx([0.1, 0.2, 20.075])
 
 
-def test_in_a_gap_the_clock_of_the_recording_is_told() -> None:
+def test_in_a_gap_chunks_without_samples_carry_the_time() -> None:
     silent = [c.reached_s for c in replay(chunks(0, 3), 1.0, ManualClock()) if not c.times_s.size]
-    # Samples end at 1 s and go on at 3 s; a wait is 0.2 s.
+    # Samples end at 1 s and continue at 3 s; a single wait is 0.2 s.
     assert silent == pytest.approx([1.2, 1.4, 1.6, 1.8, 2.0, 2.2, 2.4, 2.6, 2.8])
 
 
-def test_what_was_seen_before_comes_at_once() -> None:
+def test_chunks_before_the_start_come_at_once() -> None:
     stream = replay(chunks(0, 1, 2, 3, 4), 1.0, clock := ManualClock(), from_s=2.5)
     assert released_s(stream, clock) == pytest.approx([0, 0, 0.5, 1.5, 2.5])
 
 
-def test_a_slow_consumer_is_caught_up_with() -> None:
+def test_the_schedule_catches_up_after_a_slow_consumer() -> None:
     stream = replay(chunks(*range(4), 100), 1.0, clock := ManualClock())
     assert released_s(stream, clock, busy_s=3.0) == pytest.approx([1, 4, 7, 10, 101])
 
 
 class SluggishClock(ManualClock):
-    """Oversleeps every time by 7 ms, as a loaded machine does."""
+    """A clock that sleeps 7 ms too long every time, as a loaded machine does."""
 
     def sleep(self, duration_s: float) -> None:
         self.advance(duration_s + 0.007)
@@ -74,7 +74,7 @@ class SluggishClock(ManualClock):
 
 @settings(deadline=None)
 @given(n=st.integers(1, 500), chunk_n=st.integers(1, 300), speed=st.floats(0.1, 100))
-def test_oversleeping_never_adds_up(n: int, chunk_n: int, speed: float) -> None:
+def test_sleeping_too_long_does_not_add_up(n: int, chunk_n: int, speed: float) -> None:
     clock = SluggishClock()
     starts_s = [i * chunk_n / 100 for i in range(n)]
     last_s = released_s(replay(chunks(*starts_s, n=chunk_n), speed, clock), clock)[-1]

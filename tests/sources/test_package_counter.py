@@ -1,4 +1,4 @@
-"""Package counters as boards send them, made here, with losses that are known."""
+"""Package numbers as boards send them, with known losses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from monitor.sources.brainflow.package_counter import PackageCounter
 from monitor.types import F64
 
 LEARN = 17 * 12
-"""Samples without loss after which every counter here is known."""
+"""Samples without loss after which the pattern of every counter here is known."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def numbers(board: Board, packages: np.ndarray) -> F64:
 
 
 def samples(board: Board, packages: np.ndarray) -> np.ndarray:
-    """The true index of every sample of these packages."""
+    """Return the true index of every sample of these packages."""
     return (packages[:, None] * board.each + np.arange(board.each)).ravel()
 
 
@@ -50,7 +50,7 @@ def samples(board: Board, packages: np.ndarray) -> np.ndarray:
 def test_finds_every_loss(
     board: Board, first: int, loss: float, burst: int, seed: int, jitter_s: float
 ) -> None:
-    """Single packages and one long burst: more than a cycle too, since time resolves it."""
+    """Single packages and one long burst are lost, which may exceed the counter's cycle."""
     rng = np.random.default_rng(seed)
     calm = LEARN // board.each + 1
     kept = np.arange(first, first + calm + 600)
@@ -71,21 +71,21 @@ def test_finds_every_loss(
     np.testing.assert_array_equal(index - index[0], truth - truth[0])
 
 
-def test_ganglion_has_a_short_package_in_every_cycle() -> None:
+def test_a_ganglion_has_a_short_package_in_every_cycle() -> None:
     """Package 0 holds one sample, 1 to 100 hold two."""
     cycle = np.concatenate([[0], np.repeat(np.arange(1, 101), 2)]).astype(float)
-    given = np.tile(cycle, 5)
-    times = np.arange(given.size) / 200.0
-    index = PackageCounter(200.0).unwrap(given, times)
-    np.testing.assert_array_equal(index, np.arange(given.size))
-    kept = np.ones(given.size, bool)
+    sent = np.tile(cycle, 5)
+    times = np.arange(sent.size) / 200.0
+    index = PackageCounter(200.0).unwrap(sent, times)
+    np.testing.assert_array_equal(index, np.arange(sent.size))
+    kept = np.ones(sent.size, bool)
     kept[501:507] = False
-    index = PackageCounter(200.0).unwrap(given[kept], times[kept])
+    index = PackageCounter(200.0).unwrap(sent[kept], times[kept])
     np.testing.assert_array_equal(index, np.flatnonzero(kept))
 
 
 @pytest.mark.parametrize("stall_s", [0.4, 3.0])
-def test_a_stall_whose_samples_come_all_at_once_loses_none(stall_s: float) -> None:
+def test_a_stall_after_which_all_samples_come_at_once_loses_none(stall_s: float) -> None:
     truth = np.arange(2000)
     stamps = truth / 250.0
     stalled = (stamps > 4.0) & (stamps < 4.0 + stall_s)
@@ -94,21 +94,21 @@ def test_a_stall_whose_samples_come_all_at_once_loses_none(stall_s: float) -> No
     np.testing.assert_array_equal(index, truth)
 
 
-@pytest.mark.parametrize("given", [np.zeros(1000), np.full(1000, np.nan), np.arange(1000.0)[::-1]])
-def test_numbers_that_make_no_sense_lose_nothing(given: F64) -> None:
-    index = PackageCounter(256.0).unwrap(given, np.arange(1000) / 256.0)
+@pytest.mark.parametrize("sent", [np.zeros(1000), np.full(1000, np.nan), np.arange(1000.0)[::-1]])
+def test_numbers_that_make_no_sense_count_no_loss(sent: F64) -> None:
+    index = PackageCounter(256.0).unwrap(sent, np.arange(1000) / 256.0)
     np.testing.assert_array_equal(index, np.arange(1000))
 
 
 @given(st.lists(st.integers(0, 300) | st.just(-1), max_size=600))
-def test_never_claims_more_than_time_allows(given: list[int]) -> None:
-    values = np.array(given, float)
+def test_never_counts_more_losses_than_time_allows(sent: list[int]) -> None:
+    values = np.array(sent, float)
     index = PackageCounter(256.0).unwrap(values, np.arange(values.size) / 256.0)
     assert (np.diff(index) >= 1).all()
     assert (np.diff(index) <= 1 + 0.5 * 256).all()
 
 
-def test_a_counter_that_begins_again_goes_on_counting() -> None:
+def test_the_index_continues_when_the_counter_begins_anew() -> None:
     counter = PackageCounter(256.0)
     values, times = np.repeat(np.arange(900, 1000.0), 12), np.arange(1200) / 256.0
     before = counter.unwrap(values, times)

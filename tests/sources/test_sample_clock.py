@@ -1,4 +1,4 @@
-"""Times of live samples: smooth where stamps jitter, exact where they do not, gaps as they were."""
+"""Times of live samples: smooth if stamps jitter, exact if they do not, with all gaps."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def even(duration_s: float, rate_hz: float = RATE_HZ) -> F64:
 
 
 def steps(times_s: F64) -> F64:
-    """From each sample to the next, in nominal periods."""
+    """Return the step from each sample to the next, in nominal periods."""
     return np.asarray(np.diff(times_s) * RATE_HZ)
 
 
 def by_packet(stamps_s: F64, size: int = 12) -> F64:
-    """Each packet is stamped as a whole, when its last sample is there."""
+    """Return stamps in which the samples of a packet share the time of its last sample."""
     last = np.minimum(np.arange(stamps_s.size) // size * size + size, stamps_s.size) - 1
     return stamps_s[last]
 
@@ -35,7 +35,7 @@ def test_exact_stamps_stay_exact() -> None:
 
 
 @pytest.mark.parametrize("true_hz", [253.5, 255.0, 255.95, 258.5])
-def test_the_true_rate_is_found_within_seconds_and_without_tearing(true_hz: float) -> None:
+def test_the_true_rate_is_found_within_seconds_and_without_a_jump(true_hz: float) -> None:
     stamps_s = even(20, true_hz)
     clock = SampleClock(RATE_HZ)
     times_s = clock.smooth(stamps_s)
@@ -58,7 +58,7 @@ def test_jitter_is_smoothed(true_hz: float, shared: bool) -> None:
     assert steps(times_s).min() > 0.85 and steps(times_s).max() < 1.15
 
 
-def test_milliseconds_are_smoothed() -> None:
+def test_stamps_in_whole_milliseconds_are_smoothed() -> None:
     truth_s = even(60, 256.02)
     times_s = SampleClock(RATE_HZ).smooth(np.floor(truth_s * 1000) / 1000)
     assert (times_s - truth_s)[2560:].std() < 3e-5
@@ -74,7 +74,7 @@ def test_drift_is_followed_all_night() -> None:
     assert np.abs(times_s - truth_s)[-1800 * 256 :].max() < 1.5e-3
 
 
-def test_clean_stamps_put_lost_repeated_and_late_samples_in_their_places() -> None:
+def test_clean_stamps_show_lost_repeated_and_late_samples() -> None:
     truth_s = even(20)
     order = [*range(3000), *range(3001, 3500), 3490, *range(3501, 4000), 3500, *range(4011, 5000)]
     times_s = SampleClock(RATE_HZ).smooth(truth_s[order])
@@ -86,7 +86,7 @@ def test_clean_stamps_put_lost_repeated_and_late_samples_in_their_places() -> No
     lost=st.lists(st.integers(2000, 5000), max_size=20),
     repeated=st.lists(st.integers(2000, 5000), max_size=20),
 )
-def test_any_sample_lost_or_sent_twice_is_seen_as_such(
+def test_every_lost_or_repeated_sample_keeps_its_place(
     lost: list[int], repeated: list[int]
 ) -> None:
     truth_s = even(20)
@@ -96,7 +96,7 @@ def test_any_sample_lost_or_sent_twice_is_seen_as_such(
 
 
 @pytest.mark.parametrize("lost", [36, 200])
-def test_a_gap_among_jittery_stamps_is_found_at_its_size(lost: int) -> None:
+def test_a_gap_among_jittery_stamps_keeps_its_size(lost: int) -> None:
     truth_s = np.delete(even(60), np.arange(8000, 8000 + lost))
     jitter_s = np.random.default_rng(3).normal(0, 0.005, truth_s.size)
     times_s = SampleClock(RATE_HZ).smooth(truth_s + jitter_s)
@@ -107,8 +107,8 @@ def test_a_gap_among_jittery_stamps_is_found_at_its_size(lost: int) -> None:
     assert np.abs(times_s - truth_s)[8100:].max() < 5e-3
 
 
-def test_a_packet_that_is_held_up_is_no_gap() -> None:
-    """Bluetooth stalls for 0.4 s, then delivers everything at once, stamped on arrival."""
+def test_a_delayed_packet_is_no_gap() -> None:
+    """Bluetooth stalls for 0.4 s, then delivers all samples at once, stamped on arrival."""
     stamps_s = by_packet(even(30))
     stalled = (stamps_s > START_S + 20.0) & (stamps_s < START_S + 20.4)
     stamps_s[stalled] = START_S + 20.4
@@ -129,7 +129,7 @@ def test_after_an_outage_times_are_right_at_once(away_s: float, jitter_s: float)
     assert clock.rate_hz == pytest.approx(255.0, rel=1e-4)
 
 
-def test_a_clock_that_was_set_back_costs_no_sample_after_a_restart() -> None:
+def test_after_a_restart_a_clock_that_was_set_back_costs_no_sample() -> None:
     clock = SampleClock(RATE_HZ)
     before_s = clock.smooth(even(10))
     clock.restart()
@@ -148,8 +148,8 @@ def test_stamps_that_step_back_a_little_cost_no_sample() -> None:
     assert np.abs(times_s - (even(60) - 0.3))[-10 * 256 :].max() < 2e-3
 
 
-def test_with_the_devices_own_count_stamps_may_be_arrival_in_polls() -> None:
-    """BrainFlow: what came since the last poll, 50 ms ago, is stamped with now."""
+def test_with_sample_numbers_the_stamps_may_be_the_times_of_polls() -> None:
+    """All samples since the last poll, 50 ms ago, share one stamp, as with BrainFlow."""
     index = np.delete(np.arange(60 * 256), np.r_[5000, 9000:9100])
     truth_s = START_S + index / 255.5
     stamps_s = np.ceil((truth_s + 0.02) / 0.05) * 0.05
@@ -162,13 +162,13 @@ def test_with_the_devices_own_count_stamps_may_be_arrival_in_polls() -> None:
     np.testing.assert_allclose(steps(times_s)[at], [2, 101], atol=0.5)
 
 
-def test_with_the_devices_own_count_repeats_and_late_samples_get_their_places() -> None:
+def test_with_sample_numbers_repeated_and_late_samples_get_their_places() -> None:
     index = np.array([*range(1000), 998, 999, *range(1002, 2000), 1001])
     times_s = SampleClock(RATE_HZ).smooth(START_S + index / RATE_HZ, index)
     np.testing.assert_allclose(times_s, START_S + index / RATE_HZ, atol=1e-6)
 
 
-def test_stamps_that_are_no_numbers_lie_on_the_line() -> None:
+def test_samples_without_a_finite_stamp_lie_on_the_line() -> None:
     stamps_s = even(10)
     stamps_s[[0, 1, 700, 701]] = np.nan
     stamps_s[1500] = np.inf
@@ -178,7 +178,7 @@ def test_stamps_that_are_no_numbers_lie_on_the_line() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.data())
-def test_cutting_changes_nothing_and_times_are_always_numbers(data: st.DataObject) -> None:
+def test_how_samples_are_cut_changes_nothing_and_times_are_finite(data: st.DataObject) -> None:
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
     stamps_s = even(4) + rng.normal(0, data.draw(st.sampled_from([0.0, 0.01, 2.0])), 1024)
     stamps_s[rng.random(1024) < 0.01] = np.nan

@@ -1,8 +1,8 @@
 """Headbands and amplifiers through BrainFlow.
 
-`source` is the `LiveSource`. For each board it runs a process, `worker`, which talks to it.
-`boards` is what is known of a board before it is switched on, `failures` what its errors mean,
-`package_counter` counts the samples that were lost.
+`source` is the `LiveSource`. It runs a process for each board (`process`), in which `worker` talks
+to the board. `boards` holds what is known of a board before it is switched on, `failures` explains
+BrainFlow's errors, and `package_counter` counts lost samples.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["BrainflowSource"]
 
 
 def __getattr__(name: str) -> Any:
-    # The worker passes here too: each of these processes is half as large without the source.
+    # Each worker process imports this package too. Without the source it needs half the memory.
     if name == "BrainflowSource":
         from monitor.sources.brainflow.source import BrainflowSource
 

@@ -1,4 +1,4 @@
-"""What is known of BrainFlow's boards before one is switched on: channels, options, derivations."""
+"""Describe BrainFlow's boards before one is switched on: channels, options, derivations."""
 
 from __future__ import annotations
 
@@ -22,27 +22,40 @@ CANDIDATES = {
     "notion": ("F5", "F6", "C3", "C4"),
     "brainbit": ("T3", "T4", "O1", "O2"),
 }
-"""Derivations by the first letters of a board's name, best first; why: HEADBANDS.md."""
+"""Derivations by the beginning of a board's name, best first. HEADBANDS.md gives the reasons."""
 
 SERIAL = (
     *("cyton", "cyton_daisy", "ganglion", "freeeeg32", "freeeeg128", "ironbci_32"),
     *("brainbit_bled", "muse_s_bled", "muse_2_bled", "muse_2016_bled"),
     *("neuropawn_knight", "neuropawn_knight_imu"),
 )
+"""Boards that need the serial port of a dongle."""
+
 NETWORK = ("cyton_wifi", "cyton_daisy_wifi", "ganglion_wifi", "ntl_wifi", "biolistener")
+"""Boards that need an address and a port in the network."""
+
 SECOND_HAND = ("playback_file", "streaming")
+"""Boards of BrainFlow that pass on the samples of another board."""
+
 OTHER_NAMES = {"playback": "playback_file", "muse_athena": "muse_s_athena"}
+"""Short names that this monitor accepts besides BrainFlow's own."""
 
 EEG_ONLY = "p21"
-"""The Athena's preset without its lamps: with those its battery is empty in about 2 h."""
+"""The Athena's preset without its lamps: with them the battery is empty in about 2 h."""
 
 ADDRESS = re.compile(r"(?P<ip>\d+\.\d+\.\d+\.\d+)?:?(?P<port>\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """A board and how it is reached. ``params`` are fields of BrainFlow's ``BrainFlowInputParams``;
-    rows count BrainFlow's data; ``stamped_here``: by the clock of this computer."""
+    """A board and the options to reach it.
+
+    - ``params``: fields of BrainFlow's ``BrainFlowInputParams``.
+    - ``eeg_rows``, ``number_row`` (package numbers) and ``time_row`` (stamps) count the rows of
+      BrainFlow's data. ``eeg_rows`` has the order of ``channels``.
+    - ``stamped_here``: True if the clock of this computer makes the stamps.
+    - ``candidates`` and ``notes`` as in `live.Device`.
+    """
 
     name: str
     board_id: int
@@ -58,11 +71,15 @@ class Board:
 
 
 def find_board(config: BrainflowConfig) -> Board:
-    """Raises `InputError` for a board that does not exist, records no EEG, or lacks an option."""
+    """Return the board that ``config`` names.
+
+    Raises `InputError` for a board that does not exist, records no EEG, or lacks an option, and if
+    BrainFlow cannot be loaded.
+    """
     library = board_shim()
-    asked, _, master = _plain(config.board).partition(":")
+    requested, _, master = _plain(config.board).partition(":")
     ids = _ids(library)
-    name = _known(asked, ids)
+    name = _known(requested, ids)
     params = _params(config)
     _check_options(name, config, params)
     recorder = name
@@ -70,7 +87,7 @@ def find_board(config: BrainflowConfig) -> Board:
         recorder = _known(master, ids) if master else name
         if recorder in SECOND_HAND:
             raise InputError(
-                f"--board {config.board}: say which board it was recorded from, "
+                f"--board {config.board}: name the board that recorded it, "
                 f"such as --board {name.removesuffix('_file')}:muse_2"
             )
         params["master_board"] = ids[recorder]
@@ -103,6 +120,7 @@ def _plain(name: str) -> str:
 
 
 def _ids(library: Any) -> dict[str, int]:
+    """Return BrainFlow's id of each board by its name in lower case."""
     return {
         board.name.lower().replace("_board", ""): board.value
         for board in library.BoardIds
@@ -110,9 +128,9 @@ def _ids(library: Any) -> dict[str, int]:
     }
 
 
-def _known(asked: str, ids: dict[str, int]) -> str:
-    """The board's own name."""
-    name = asked.replace("_board", "")
+def _known(requested: str, ids: dict[str, int]) -> str:
+    """Return the name in ``ids`` of the board that the user named."""
+    name = requested.replace("_board", "")
     name = OTHER_NAMES.get(name, name)
     if name not in ids:
         close = difflib.get_close_matches(name, [*ids, *OTHER_NAMES], n=4, cutoff=0.5)
@@ -122,7 +140,10 @@ def _known(asked: str, ids: dict[str, int]) -> str:
 
 
 def _params(config: BrainflowConfig) -> dict[str, str | int]:
-    """``--port`` is a serial port, or ``IP``, ``IP:PORT`` or a number for boards in a network."""
+    """Return BrainFlow's parameters.
+
+    ``--port`` is a serial port or, for boards in a network, ``IP``, ``IP:PORT`` or a number.
+    """
     params: dict[str, str | int] = {}
     if config.port:
         address = ADDRESS.fullmatch(config.port)
@@ -143,6 +164,7 @@ def _params(config: BrainflowConfig) -> dict[str, str | int]:
 
 
 def _check_options(name: str, config: BrainflowConfig, params: dict[str, str | int]) -> None:
+    """Raise `InputError` if an option is missing, or a file cannot be played."""
     if name in SERIAL and "serial_port" not in params:
         raise InputError(
             f"--board {name} needs --port, the serial port of its dongle, "
@@ -167,6 +189,7 @@ def _check_options(name: str, config: BrainflowConfig, params: dict[str, str | i
 
 
 def _described(library: Any, board_id: int, name: str) -> dict[str, Any]:
+    """Return BrainFlow's description of a board that records EEG fast enough."""
     described: dict[str, Any] = library.BoardShim.get_board_descr(board_id)
     if not described.get("eeg_channels"):
         raise InputError(f"--board {name} records no EEG")
@@ -180,9 +203,9 @@ def _described(library: Any, board_id: int, name: str) -> dict[str, Any]:
 
 def _candidates(name: str, channels: tuple[str, ...]) -> tuple[str, ...]:
     found = next((c for start, c in CANDIDATES.items() if name.startswith(start)), ())
-    there = all(set(candidate.split("-")) <= set(channels) for candidate in found)
-    # The WiFi boards have no names: count on as on the others.
-    return found if there else channels[: len(found)]
+    all_exist = all(set(candidate.split("-")) <= set(channels) for candidate in found)
+    # BrainFlow does not name the channels of WiFi boards: use as many of their numbers.
+    return found if all_exist else channels[: len(found)]
 
 
 def _notes(name: str, channels: tuple[str, ...]) -> tuple[str, ...]:
@@ -193,8 +216,8 @@ def _notes(name: str, channels: tuple[str, ...]) -> tuple[str, ...]:
         )
     if name == "muse_s_athena":
         return (
-            "Whether the microvolts of the Athena are right is not settled: drivers differ by a "
-            "factor of 4.5. Use --gain unknown.",
+            "The scale of the Athena's microvolts is uncertain: drivers differ by a factor of "
+            "4.5. Use --gain unknown.",
         )
     if channels[0] == "1":
         return ("This board does not name its channels; choose the frontal ones with --channel.",)

@@ -1,4 +1,4 @@
-"""What went wrong with a board, and what to do about it, in a sentence."""
+"""Explain what went wrong with a board, and what to do about it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ from pathlib import Path
 from monitor.sources.brainflow.boards import Board
 
 MENDS_NEVER = {13, 14}
-"""BrainFlow's codes for wrong options and for a board that this computer cannot have."""
+"""BrainFlow's codes for wrong options and for a board that this computer does not support."""
 
 FAR_AWAY = "switch it on, charge it, bring it near, and disconnect it from the phone or other apps"
 
 
 def explain(board: Board, code: int | None, text: str) -> str:
-    """What went wrong and what to do, of BrainFlow's exit ``code``."""
+    """Return one line for the user about BrainFlow's exit ``code`` (None: no code).
+
+    ``text`` is BrainFlow's own message; it appears only for a code that is not known here. The
+    codes are those of ``BrainFlowExitCodes``.
+    """
     port = board.params.get("serial_port")
     if isinstance(port, str) and code in (1, 2, 3, 7, 17):
-        blocked = _port_problem(port)
-        if blocked:
-            return blocked
+        problem = _port_problem(port)
+        if problem:
+            return problem
         if code != 7:
             return f"{port} is in use or is no board: close other programs, check --port"
     match code:
@@ -48,13 +52,14 @@ def explain(board: Board, code: int | None, text: str) -> str:
 
 
 def _port_problem(port: str) -> str | None:
-    if os.name == "nt":
+    """Return what keeps this process from opening ``port``, or None."""
+    if os.name == "nt":  # Windows: serial ports are no files
         return None
     if not Path(port).exists():
         return f"there is no port {port}: plug the dongle in, or check --port"
     if not os.access(port, os.R_OK | os.W_OK):
         return (
-            f"{port} is not yours to open: add yourself to its group with "
+            f"{port} may not be opened by this user: add yourself to its group with "
             "'sudo usermod -aG dialout $USER' and log in again"
         )
     return None

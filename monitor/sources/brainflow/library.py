@@ -1,4 +1,4 @@
-"""The BrainFlow library, loaded where it is needed. The one place that knows its import trap."""
+"""Load the BrainFlow library when it is needed. Only this module imports it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from monitor.errors import InputError
 
 
 def board_shim() -> Any:
-    """BrainFlow's module ``board_shim``, ready for use and silent on the terminal.
+    """Return BrainFlow's module ``board_shim``, which no longer writes to the terminal.
 
-    Raises `InputError` where the library is missing or cannot be loaded.
+    Raises `InputError` if the library is missing or cannot be loaded.
     """
     try:
         from brainflow import board_shim as module
 
-        # It asks for the files of a module where Python 3.11 wants a package, and falls back on a
-        # `pkg_resources` that newer versions of setuptools no longer have.
+        # BrainFlow looks for the files of a module where Python 3.11 expects a package. It then
+        # falls back on `pkg_resources`, which newer versions of setuptools no longer contain.
         module.files = lambda _: importlib.resources.files("brainflow")
         module.BoardShim.disable_board_logger()
     except ImportError as exc:

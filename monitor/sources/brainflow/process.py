@@ -1,4 +1,4 @@
-"""The process that talks to a board, as the monitor sees it: what it sends, and how it ends."""
+"""Run the process that talks to a board, from the side of the monitor."""
 
 from __future__ import annotations
 
@@ -17,12 +17,17 @@ from monitor.clock import Timeline
 from monitor.sources.brainflow.boards import Board
 
 CLOSE_S = 5.0
-"""How long to wait for a board to be let go in order, and then for the end of a killed process:
-one that hangs in its driver ends when the driver does, and the monitor does not wait for it."""
+"""How long `BoardProcess.close` waits for the process to release its board, and how long for the
+end of a killed process. A process that hangs in its driver ends only when the driver
+lets it; the monitor does not wait for that."""
 
 
 class BoardProcess:
-    """The process of a board, and the thread that reads what it sends."""
+    """The process of a board, and the thread that reads its messages.
+
+    ``streaming`` is True once the process has reported that the board sends; ``leaving`` once
+    `leave` was called.
+    """
 
     def __init__(self, board: Board, timeline: Timeline) -> None:
         self.leaving = False
@@ -35,35 +40,39 @@ class BoardProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        # A daemon: it waits in a read that ends with the process at the latest.
+        # A daemon, since it waits in a read that ends only when the process ends.
         self._reader = threading.Thread(target=self._read, name="brainflow", daemon=True)
         self._reader.start()
 
     @property
     def ended(self) -> bool:
-        """Whether the process is gone and all it sent is in."""
+        """True if the process is gone and all its messages are in the inbox."""
         return not self._reader.is_alive() and self._process.poll() is not None
 
     def take(self) -> Iterator[tuple[float, tuple[Any, ...]]]:
-        """What came, and when on the timeline."""
+        """Yield the messages that came, each with its time of arrival on the timeline."""
         while self._inbox:
             arrived_s, message = self._inbox.popleft()
             self.streaming = self.streaming or message[0] == "streaming"
             yield arrived_s, message
 
     def leave(self) -> None:
-        """Ask it to let the board go; it ends by itself then, within `RELEASE_LIMIT_S`."""
+        """Ask the process to release the board; it then ends within `worker.RELEASE_LIMIT_S`."""
         self.leaving = True
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
 
     def kill(self) -> None:
+        """End the process at once."""
         self._process.kill()
 
     def close(self) -> int | None:
-        """End it: in order, if it has the board and does so soon. Returns its exit code, or None
-        if it cannot be ended."""
+        """End the process. Returns its exit code, or None if it could not be ended.
+
+        A process that has its board gets `CLOSE_S` to release it. One that still looks for a board
+        has nothing to release, and may hang in its driver: it is killed at once.
+        """
         self.leave()
         if not self.streaming:
             self.kill()
@@ -75,6 +84,7 @@ class BoardProcess:
                 code = self._process.wait(CLOSE_S)
             except subprocess.TimeoutExpired:
                 return None
+        # The process is gone, so the reader's read ends; only then may its pipe be closed.
         self._reader.join()
         assert self._process.stdout is not None
         self._process.stdout.close()
@@ -82,7 +92,7 @@ class BoardProcess:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        # The end of the pipe, also in the middle of a message, is the end of the process.
+        # The pipe ends with the process, also in the middle of a message.
         with contextlib.suppress(EOFError, pickle.UnpicklingError, OSError):
             while True:
                 message = pickle.load(self._process.stdout)

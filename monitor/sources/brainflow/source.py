@@ -1,10 +1,10 @@
-"""A headband through BrainFlow: found, read, and prepared again until morning."""
+"""A headband through BrainFlow as a live source."""
 
 from __future__ import annotations
 
 import math
-import random
 
+from monitor.backoff import Backoff
 from monitor.clock import Timeline
 from monitor.config import BrainflowConfig
 from monitor.errors import InputError
@@ -18,35 +18,37 @@ from monitor.sources.sample_clock import SampleClock
 from monitor.types import F32, F64, EegChunk
 
 SILENCE_S = 10.0
-"""Without samples for so long, a board is let go and looked for again."""
+"""After so long without samples, the source releases the board and looks for it again."""
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
+"""Waits before the board is looked for again."""
+
 PREPARE_S = 120.0
-"""The longest a board may take to be found; drivers have been seen to hang for good."""
+"""The longest search for a board. Drivers have been seen to hang for good."""
 
 
 class BrainflowSource:
-    """A board of BrainFlow's, as a `LiveSource`.
+    """A board of BrainFlow as a `LiveSource`.
 
-    A process of its own talks to the board (`worker`); here its samples are placed in time: by the
-    board's package counter, by this computer's steady clock, and by the rate both agree on. A board
-    that fails or falls silent is let go and prepared again, after 1 s at first, then after up to a
-    minute. Use from one thread.
+    A process of its own talks to the board (`worker`). This class places the samples in time: by
+    the board's package counter, by this computer's steady clock, and by the rate that both agree
+    on. If the board fails or falls silent, the source releases it and looks for it again, after at
+    most 1 s at first and at most a minute later. Use it from one thread.
 
-    Raises `InputError`, here or in `poll`, for a board or an option that no waiting mends.
+    The constructor and `poll` raise `InputError` for a board or an option that no waiting can mend.
     """
 
     def __init__(self, config: BrainflowConfig, timeline: Timeline) -> None:
         self._board = find_board(config)
-        which = config.serial or config.mac or config.port or config.file
-        self._name = f"BrainFlow {self._board.name}" + (f":{which}" if which else "")
+        place = config.serial or config.mac or config.port or config.file
+        self._name = f"BrainFlow {self._board.name}" + (f":{place}" if place else "")
         self._timeline = timeline
-        self._attempts = 0  # since samples last came
-        self._again_s = 0.0
+        self._backoff = Backoff(FIRST_WAIT_S, LONGEST_WAIT_S)
+        self._again_s = 0.0  # the next search, on the monotonic clock
         self._worker: BoardProcess | None = None
-        self._since_s = 0.0  # of the state that the worker is in: no sample, no news
-        self._fresh = False  # no sample yet of this worker
-        self._reason = ""
+        self._since_s = 0.0  # the last sample of the worker, or its last change of state
+        self._fresh = False  # True until the worker sends its first sample
+        self._reason = ""  # why the board is away
         self._status = f"looking for {self._board.name}"
         self._device: Device | None = None
         self._counter = PackageCounter(self._board.sfreq_hz)
@@ -58,6 +60,7 @@ class BrainflowSource:
 
     @property
     def clock_offset_s(self) -> float | None:
+        """None: this computer's clock times the samples."""
         return None
 
     @property
@@ -74,14 +77,14 @@ class BrainflowSource:
                 self._since_s, self._fresh, self._reason = self._now_s(), True, ""
                 self._status = f"looking for {self._board.name}"
             return []
-        # Asked before the messages are taken: then none comes after the last one.
+        # Read `ended` before the messages: if the process has ended, no message comes after these.
         ended = self._worker.ended
         chunks: list[EegChunk] = []
         for arrived_s, message in self._worker.take():
             match message:
                 case ("streaming",):
                     self._since_s = self._now_s()
-                    self._status = f"{self._board.name} is there, waiting for its first samples"
+                    self._status = f"{self._board.name} is connected, waiting for its first samples"
                 case "samples", ages_s, numbers, eeg_uv:
                     chunks.append(self._chunk(arrived_s, ages_s, numbers, eeg_uv))
                 case "failed", code, text:
@@ -101,6 +104,7 @@ class BrainflowSource:
         return self._timeline.clock.monotonic_s()
 
     def _chunk(self, arrived_s: float, ages_s: F64, numbers: F64, eeg_uv: F32) -> EegChunk:
+        """Place the samples of one message in time; `worker` describes the arrays."""
         board = self._board
         if self._fresh:
             self._counter.restart()
@@ -114,7 +118,8 @@ class BrainflowSource:
                 candidates=board.candidates,
                 notes=board.notes,
             )
-        self._since_s, self._attempts = self._now_s(), 0
+        self._since_s = self._now_s()
+        self._backoff.reset()
         self._status = "streaming"
         stamps_s = arrived_s - ages_s
         times_s = self._clock.smooth(stamps_s, self._counter.unwrap(numbers, stamps_s))
@@ -122,13 +127,13 @@ class BrainflowSource:
 
     def _failed(self, code: int | None, text: str) -> None:
         self._reason = explain(self._board, code, text)
-        # A board that was there before was asked for rightly.
+        # If the board has worked before, its options are right, even if BrainFlow rejects them now.
         if code in MENDS_NEVER and self._device is None:
             self.close()
             raise InputError(self._reason)
 
     def _watch(self) -> None:
-        """Let a silent board go; end its process if that hangs."""
+        """Release a board that is silent; kill its process if that hangs."""
         assert self._worker is not None
         quiet_s = self._now_s() - self._since_s
         if self._worker.leaving:
@@ -140,16 +145,14 @@ class BrainflowSource:
                 if self._worker.streaming
                 else f"{self._board.name} was not found in {quiet_s:.0f} s"
             )
-            self._status = f"letting {self._board.name} go: {self._reason}"
+            self._status = f"releasing {self._board.name}: {self._reason}"
             self._since_s = self._now_s()
             self._worker.leave()
 
     def _retry(self) -> None:
+        """Clean up after a process that has ended, and set the time of the next search."""
         assert self._worker is not None
         code = self._worker.close()
         self._worker = None
         self._reason = self._reason or f"BrainFlow ended unexpectedly (exit code {code})"
-        wait_s = min(FIRST_WAIT_S * 2.0 ** min(self._attempts, 30), LONGEST_WAIT_S)
-        self._attempts += 1
-        # Several sleepers' boards do not all look at the same moment.
-        self._again_s = self._now_s() + wait_s * random.uniform(0.75, 1.0)
+        self._again_s = self._now_s() + self._backoff.next_s()

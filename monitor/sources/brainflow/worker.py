@@ -1,18 +1,19 @@
-"""A process that talks to one board: prepares it, reads it, and lets it go.
+"""A process that talks to one board: it prepares the board, reads it, and releases it.
 
-A process for each board, since BrainFlow locks all boards of a process while it looks for one, and
-since a board that hangs or crashes in its driver can then be ended. It lives as long as its
-standard input is open, so that the board is let go even if the monitor is killed: a headband that
-stays connected is lost to everybody.
+Each board has a process of its own. BrainFlow locks all boards of a process while it looks for one,
+and a board that hangs or crashes in its driver can be ended with its process.
+
+The process lives as long as its standard input is open, so that it releases the board even if the
+monitor is killed. A headband that stays connected is lost to every program.
 
     python -m monitor.sources.brainflow.worker '{"board_id": -1, ...}'
 
-It writes pickled tuples to its standard output, and ends after the last:
+It writes pickled tuples to its standard output:
 
-- ``("streaming",)``: the board is there.
-- ``("samples", ages_s, numbers, eeg_uv)``: float64 (n,), how old they are; float64 (n,), their
-  package numbers; float32 (n_channels, n).
-- ``("failed", code, text)``: BrainFlow's exit code, or None, and what was said.
+- ``("streaming",)``: the board is connected.
+- ``("samples", ages_s, numbers, eeg_uv)``: the ages of n samples in seconds, float64 (n,); their
+  package numbers, float64 (n,); microvolts, float32 (n_channels, n).
+- ``("failed", code, text)``: BrainFlow's exit code, or None, and its message. It is the last one.
 """
 
 from __future__ import annotations
@@ -29,26 +30,31 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from monitor.clock import SystemClock
+from monitor.clock import Clock, SystemClock
 from monitor.sources.brainflow.library import board_shim
 from monitor.types import F64
 
 READ_EVERY_S = 0.04
+
 BUFFER_S = 120.0
 BUFFER_MAX = 60_000
+"""BrainFlow keeps so many seconds of samples while nobody reads, but no more than `BUFFER_MAX`."""
+
 RELEASE_LIMIT_S = 10.0
+"""The longest a driver may take to release its board; then the process ends without it."""
 
 STEP_S = 0.02
-"""The wall clock was set if it moved by more against the steady clock from one read to the next."""
+"""The wall clock was set if it moved by more against the steady clock between two reads."""
 
 LATE_S = 1.0
-"""A sample may have been stamped so long before the last read: packages are stamped backwards."""
+"""A sample may be this much older than the last read: BrainFlow stamps the samples of a package
+backwards from its arrival."""
 
 
 class Ages:
-    """How old samples are when they are read, from the wall clock stamps that BrainFlow gives them.
+    """Computes the ages of samples from the wall clock stamps that BrainFlow gives them.
 
-    Only their spread is of use; no step of the wall clock gets through.
+    Only the spread of the stamps is useful: no step of the wall clock reaches the ages.
     """
 
     def __init__(self) -> None:
@@ -56,8 +62,12 @@ class Ages:
         self._read_s = 0.0
 
     def of(self, stamps_s: F64, wall_s: float, steady_s: float) -> F64:
-        """Seconds (n,) between each stamp and now, from 0 to the time since the last call and
-        `LATE_S`; all 0 when the wall clock was set in between."""
+        """Return the seconds (n,) between each of ``stamps_s`` (n,) and now.
+
+        ``wall_s`` and ``steady_s`` are the wall clock and the steady clock now. An age is at least
+        0 and at most `LATE_S` more than the time since the last call. All ages are 0 in the first
+        call, and if the wall clock was set since the last one.
+        """
         offset_s = wall_s - steady_s
         stepped = self._offset_s is None or abs(offset_s - self._offset_s) > STEP_S
         longest_s = steady_s - self._read_s + LATE_S
@@ -68,8 +78,10 @@ class Ages:
         return ages_s
 
 
-def main(arguments: dict[str, Any], messages: BinaryIO, stop: threading.Event) -> None:
-    """Run the board until ``stop``. ``arguments`` are the fields of `boards.Board`."""
+def main(
+    arguments: dict[str, Any], messages: BinaryIO, stop: threading.Event, clock: Clock
+) -> None:
+    """Run the board until ``stop`` is set. ``arguments`` are the fields of `boards.Board`."""
     try:
         library = board_shim()
         params = library.BrainFlowInputParams()
@@ -81,7 +93,7 @@ def main(arguments: dict[str, Any], messages: BinaryIO, stop: threading.Event) -
         try:
             board.start_stream(size)
             _send(messages, "streaming")
-            _read(board, arguments, messages, stop)
+            _read(board, arguments, messages, stop, clock)
         finally:
             board.release_session()
     except BrokenPipeError:
@@ -91,12 +103,20 @@ def main(arguments: dict[str, Any], messages: BinaryIO, stop: threading.Event) -
             _send(messages, "failed", getattr(exc, "exit_code", None), str(exc))
 
 
-def _read(board: Any, arguments: dict[str, Any], messages: BinaryIO, stop: threading.Event) -> None:
-    clock, ages = SystemClock(), Ages()
+def _read(
+    board: Any,
+    arguments: dict[str, Any],
+    messages: BinaryIO,
+    stop: threading.Event,
+    clock: Clock,
+) -> None:
+    """Send the samples of the board every `READ_EVERY_S` until ``stop`` is set."""
+    ages = Ages()
     rows, number_row = arguments["eeg_rows"], arguments["number_row"]
     while not stop.wait(READ_EVERY_S):
         data = board.get_board_data()
-        ages_s = ages.of(data[arguments["time_row"]], time.time(), clock.monotonic_s())
+        stamps_s = data[arguments["time_row"]]
+        ages_s = ages.of(stamps_s, clock.utc().timestamp(), clock.monotonic_s())
         if not arguments["stamped_here"]:
             ages_s[:] = 0.0
         if data.shape[1]:
@@ -109,7 +129,7 @@ def _send(messages: BinaryIO, *message: object) -> None:
 
 
 def _until_orphaned(stop: threading.Event) -> None:
-    """Stop when the monitor closes the pipe or ends; and end hard if the driver does not let go."""
+    """Set ``stop`` when the monitor closes the pipe or ends; end hard if the driver then hangs."""
     while os.read(0, 1):
         pass
     stop.set()
@@ -118,18 +138,19 @@ def _until_orphaned(stop: threading.Event) -> None:
 
 
 def _run() -> None:
-    # Ctrl-C and a service's stop reach every process: the monitor decides when the board goes.
+    # Ctrl-C and the stop of a service reach every process of the group. The monitor decides when
+    # the board is released.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # Drivers write to the terminal as they please.
+    # Drivers write to the terminal: keep the pipe for messages, send the rest nowhere.
     messages = os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     stop = threading.Event()
     threading.Thread(target=_until_orphaned, args=(stop,), daemon=True).start()
-    main(json.loads(sys.argv[1]), messages, stop)
-    os._exit(0)  # without the driver's own way out, which may hang
+    main(json.loads(sys.argv[1]), messages, stop, SystemClock())
+    os._exit(0)  # without the driver's own clean-up, which may hang
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The LSL library, loaded where it is needed. The one place that imports and configures pylsl."""
+"""Load the LSL library when it is needed. Only this module imports and configures pylsl."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from monitor.errors import InputError
 
 @functools.cache
 def load_pylsl() -> Any:
-    """The LSL library, loaded when a stream is asked for. Raises `InputError` if it cannot be."""
+    """Return the module pylsl. Raises `InputError` if it cannot be loaded."""
     try:
         import pylsl  # type: ignore[import-untyped, unused-ignore]
         import pylsl.util
@@ -22,7 +22,8 @@ def load_pylsl() -> Any:
             f"LSL cannot be used here: {str(error).splitlines()[0] if str(error) else error!r}. "
             "pylsl's own liblsl needs glibc 2.35 or newer; for another one see PYLSL_LIB"
         ) from error
-    # It writes every loss into the terminal, over the dashboard; `LslSource` tells instead.
+    # liblsl writes every loss to the terminal, over the dashboard. `LslSource` reports losses, so
+    # liblsl's log is switched off, unless the user has a configuration file for liblsl.
     places = ("lsl_api.cfg", "~/lsl_api/lsl_api.cfg", "/etc/lsl_api/lsl_api.cfg")
     configured = any(Path(place).expanduser().exists() for place in places)
     if not configured and "LSLAPICFG" not in os.environ:
@@ -32,5 +33,5 @@ def load_pylsl() -> Any:
 
 
 def absent(pylsl: Any) -> tuple[type[Exception], ...]:
-    """What liblsl raises about a sender that is gone, or does not answer in time."""
+    """Return the exceptions for a sender that is gone, or that does not answer in time."""
     return pylsl.util.TimeoutError, pylsl.util.LostError

@@ -1,4 +1,4 @@
-"""What an LSL stream says of itself: its name, rate, channels and units; which of them are EEG."""
+"""Read an LSL stream's description: its name, rate, channels and units, and which are EEG."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from monitor.errors import InputError
 from monitor.types import F32
 
 TEXT = 3
-"""LSL's format of markers and other words, ``pylsl.cf_string``."""
+"""LSL's format for markers and other texts, ``pylsl.cf_string``."""
 
 MICROVOLTS = {"nv": 1e-3, "uv": 1.0, "mv": 1e3, "v": 1e6}
 _PREFIXES = {"micro": "u", "milli": "m", "nano": "n", "µ": "u", "μ": "u", "mc": "u"}
@@ -28,7 +28,11 @@ _EEG_TYPES = {"", "eeg", "unknown", "voltage"}
 
 @dataclass(frozen=True, slots=True)
 class LslStream:
-    """A stream on the network. ``sfreq_hz`` is 0 if irregular; ``unit`` "" if it names none."""
+    """A stream in the network.
+
+    ``sfreq_hz`` is 0 for an irregular stream; ``unit`` is "" if it names no unit. ``channels`` are
+    known only if the description came from an inlet.
+    """
 
     name: str
     type: str
@@ -46,7 +50,11 @@ class LslStream:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """Which of a stream's channels are EEG: their columns, names, and microvolts a unit (n,)."""
+    """The EEG channels of a stream.
+
+    ``columns`` are their places in a sample, ``scale`` float32 (n,) the microvolts in one unit,
+    ``notes`` sentences for the user.
+    """
 
     columns: list[int]
     names: tuple[str, ...]
@@ -54,7 +62,7 @@ class Layout:
     notes: tuple[str, ...]
 
     def only(self, names: Sequence[str]) -> Layout | None:
-        """The channels of these names, in this order; None if one is missing."""
+        """Return the layout of the channels ``names``, in this order; None if one is missing."""
         if not set(names) <= set(self.names):
             return None
         places = [self.names.index(name) for name in names]
@@ -63,7 +71,7 @@ class Layout:
 
 
 def stream_of(info: Any) -> LslStream:
-    """What a pylsl StreamInfo says; its channels are only known if it came from an inlet."""
+    """Return what a pylsl StreamInfo describes."""
     channels = _channels(info.as_xml())
     units = {channel["unit"] for channel in channels} - {""}
     return LslStream(
@@ -78,41 +86,12 @@ def stream_of(info: Any) -> LslStream:
     )
 
 
-def ambiguous(streams: list[LslStream]) -> str:
-    """Which streams match, and the option that tells them apart."""
-    options = {"--name": "name", "--source-id": "source_id", "--type": "type"}
-    told = [o for o, key in options.items() if len({getattr(s, key) for s in streams}) > 1]
-    listed = "; ".join(str(stream) for stream in streams)
-    how = f"choose with {told[0]}" if told else "give each sender a name or source id of its own"
-    return f"{len(streams)} LSL streams match: {listed}; {how}"
-
-
-def _channels(xml: str) -> list[dict[str, str]]:
-    """Label, type and unit of each channel, "" where the description does not say."""
-    root = ET.fromstring(xml)
-    told = root.findall("desc/channels/channel")
-    count = int(root.findtext("channel_count") or 0)
-    empty = ET.Element("channel")
-    return [
-        {key: (channel.findtext(key) or "").strip() for key in ("label", "type", "unit")}
-        for channel in [*told, *[empty] * count][:count]
-    ]
-
-
-def _names(labels: Sequence[str]) -> tuple[str, ...]:
-    """Channel names: the labels, made unique; numbers where there are none."""
-    names: list[str] = []
-    for number, label in enumerate(labels, 1):
-        name = label or str(number)
-        while name in names:
-            name = f"{label or 'channel'}.{number}"
-            label = name
-        names.append(name)
-    return tuple(names)
-
-
 def layout_of(xml: str, unit: str | None) -> Layout:
-    """The EEG channels of a stream. Raises `InputError` if none is left."""
+    """Return the EEG channels in a stream's XML description.
+
+    ``unit`` is the user's unit; it comes before the units in the description. Raises `InputError`
+    if no channel is EEG.
+    """
     channels = _channels(xml)
     names = _names([channel["label"] for channel in channels])
     columns = [
@@ -127,15 +106,39 @@ def layout_of(xml: str, unit: str | None) -> Layout:
     unknown = sorted({text for text in units if microvolts(text) is None})
     notes = []
     if unknown:
-        told = f"has the unit {unknown[-1]!r}" if unknown[-1] else "names no unit"
-        notes.append(f"LSL stream {stream!r} {told}: taken as microvolts; --unit sets it.")
+        problem = f"has the unit {unknown[-1]!r}" if unknown[-1] else "names no unit"
+        notes.append(f"LSL stream {stream!r} {problem}: taken as microvolts; --unit sets it.")
     scale = np.array([microvolts(text) or 1.0 for text in units], dtype=np.float32)
     return Layout(columns, tuple(names[n] for n in columns), scale, tuple(notes))
 
 
 def microvolts(text: str) -> float | None:
-    """Microvolts a unit, in any spelling of it; None if it is not one of voltage."""
+    """Return the microvolts in one unit, in any spelling; None if it is not a voltage."""
     short = re.sub(r"[\s_-]", "", text.casefold())
     for prefix, letter in _PREFIXES.items():
         short = re.sub(f"^{prefix}(?=v)", letter, short)
     return MICROVOLTS.get(re.sub(r"volts?$", "v", short))
+
+
+def _channels(xml: str) -> list[dict[str, str]]:
+    """Return label, type and unit of each channel; "" for what the description lacks."""
+    root = ET.fromstring(xml)
+    described = root.findall("desc/channels/channel")
+    count = int(root.findtext("channel_count") or 0)
+    empty = ET.Element("channel")
+    return [
+        {key: (channel.findtext(key) or "").strip() for key in ("label", "type", "unit")}
+        for channel in [*described, *[empty] * count][:count]
+    ]
+
+
+def _names(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return distinct channel names: the labels, or numbers for channels without one."""
+    names: list[str] = []
+    for number, label in enumerate(labels, 1):
+        name = label or str(number)
+        while name in names:
+            name = f"{label or 'channel'}.{number}"
+            label = name
+        names.append(name)
+    return tuple(names)

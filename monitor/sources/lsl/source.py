@@ -1,4 +1,4 @@
-"""A stream of LSL as a live source: what has come, in microvolts, at its time."""
+"""A stream of LSL as a live source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from monitor.clock import Timeline
 from monitor.config import LslConfig
 from monitor.errors import InputError
 from monitor.sources.live import Device
-from monitor.sources.lsl.finder import Finder, Joined
+from monitor.sources.lsl.finder import Finder
+from monitor.sources.lsl.joining import JoinedStream
 from monitor.sources.lsl.library import load_pylsl
 from monitor.sources.lsl.rate import settled_rate_hz
 from monitor.sources.lsl.stream_clock import StreamClock
@@ -18,18 +19,18 @@ from monitor.sources.sample_clock import SampleClock
 from monitor.types import F32, F64, MIN_SFREQ_HZ, EegChunk
 
 HELD_MAX = 200_000
-"""Samples after which a stream is given up whose rate is still unknown: minutes of any EEG."""
+"""If the rate is still unknown after so many samples (minutes of any EEG), it never will be."""
 
 
 class LslSource:
-    """A live stream of LSL, as a `LiveSource`.
+    """A stream of LSL as a `LiveSource`.
 
-    The stream is the one with the given properties, or else the only one of type EEG. It is found
-    again after any absence; one that is back without a channel it had, or at another rate, is not
-    joined, and ``status`` says so.
+    It is the stream with the properties in ``config``, or the only one of type EEG. The source
+    finds it again after any absence. A stream that comes back without a channel it had, or at
+    another rate, is not joined, and ``status`` gives the reason.
 
-    ``clock_offset_s`` is that of an earlier run of the same night. Raises `InputError`
-    where liblsl cannot be loaded.
+    ``clock_offset_s`` comes from an earlier run of the same night. Raises `InputError` if liblsl
+    cannot be loaded.
     """
 
     def __init__(
@@ -37,11 +38,11 @@ class LslSource:
     ) -> None:
         self._timeline = timeline
         self._pylsl = load_pylsl()
-        self._clock = StreamClock(timeline, self._pylsl.local_clock, clock_offset_s)
+        self._stream_clock = StreamClock(timeline, self._pylsl.local_clock, clock_offset_s)
         self._device: Device | None = None
-        self._joined: Joined | None = None
-        self._held: list[tuple[F32, F64]] = []
-        self._smooth: SampleClock | None = None
+        self._joined: JoinedStream | None = None
+        self._held: list[tuple[F32, F64]] = []  # samples and stamps until the rate is known
+        self._sample_clock: SampleClock | None = None
         self._finder = Finder(self._pylsl, config, timeline)
 
     @property
@@ -50,19 +51,21 @@ class LslSource:
 
     @property
     def clock_offset_s(self) -> float | None:
-        """Session time minus the stream's stamps, these corrected to this machine's LSL clock."""
-        return self._clock.offset_s
+        """Timeline minus the stream's stamps, these corrected to this machine's LSL clock."""
+        return self._stream_clock.offset_s
 
     @property
     def status(self) -> str:
-        since_s = self._finder.searching_since_s  # once: the thread may find it meanwhile
+        since_s = self._finder.searching_since_s  # read once: the thread may set it to None
         if since_s is None:
-            if self._clock.untimed:
-                return f"leaving out what {self._finder.wanted} sends without a time"
-            return "streaming" if self._device else f"measuring the rate of {self._finder.wanted}"
+            if self._stream_clock.untimed:
+                return f"dropping samples without a time from {self._finder.description}"
+            if self._device is None:
+                return f"measuring the rate of {self._finder.description}"
+            return "streaming"
         waited_s = self._timeline.clock.monotonic_s() - since_s
         trouble = f": {self._finder.trouble}" if self._finder.trouble else ""
-        return f"waiting for {self._finder.wanted} ({waited_s:.0f} s){trouble}"
+        return f"waiting for {self._finder.description} ({waited_s:.0f} s){trouble}"
 
     def poll(self) -> list[EegChunk]:
         if self._finder.error is not None:
@@ -84,45 +87,46 @@ class LslSource:
         self._joined = None
         self._finder.close()
 
-    def _join(self, found: Joined) -> None:
+    def _join(self, found: JoinedStream) -> None:
         self._joined = found
-        self._clock.forget()
-        self._held.clear()  # its stamps may be of another clock: together they tell no rate
-        if self._smooth is not None:
-            self._smooth.restart()
+        self._stream_clock.forget()
+        # The old stamps may be of another clock: mixed with the new ones they show no rate.
+        self._held.clear()
+        if self._sample_clock is not None:
+            self._sample_clock.restart()
 
-    def _pull(self, joined: Joined) -> tuple[F32, F64] | None:
-        """All that has come: microvolts (n_channels, n) and stamps on this machine's LSL clock."""
-        self._clock.follow_suspension()
+    def _pull(self, joined: JoinedStream) -> tuple[F32, F64] | None:
+        """Return all samples that came, (n_channels, n), and stamps (n,) on our LSL clock."""
+        self._stream_clock.follow_suspension()
         parts: list[tuple[Any, Any]] = []
         try:
             while not parts or len(parts[-1][1]) == joined.chunk_size:
                 parts.append(joined.inlet.pull_chunk(0.0, joined.chunk_size, as_numpy=True))
         except self._pylsl.util.LostError:
-            self._finder.lost(joined)
+            self._finder.report_lost(joined)
         stamps_s = np.concatenate([part[1] for part in parts]) if parts else np.empty(0)
         if not stamps_s.size:
             return None
-        self._finder.heard(joined)
+        self._finder.report_samples(joined)
         if joined.inlet.was_clock_reset():
-            self._clock.forget()
+            self._stream_clock.forget()
         rows = np.concatenate([part[0] for part in parts]) if len(parts) > 1 else parts[0][0]
-        first = self._clock.skip(stamps_s)
+        first = self._stream_clock.skip(stamps_s)
         if first == stamps_s.size:
             return None
         data = rows[first:, joined.layout.columns].T * joined.layout.scale[:, None]
         return np.ascontiguousarray(data, dtype=np.float32), stamps_s[first:] + joined.correction_s
 
-    def _measure(self, joined: Joined, data_uv: F32, stamps_s: F64) -> list[EegChunk]:
-        """Hold samples back until their rate is known, then hand over all of them."""
+    def _measure(self, joined: JoinedStream, data_uv: F32, stamps_s: F64) -> list[EegChunk]:
+        """Hold samples back until their rate is known; then return all of them."""
         self._held.append((data_uv, stamps_s))
         held_s = np.concatenate([stamps for _, stamps in self._held])
         sfreq_hz = settled_rate_hz(held_s, joined.stream.sfreq_hz)
         if sfreq_hz is None:
             if held_s.size > HELD_MAX:
                 raise InputError(
-                    f"LSL stream {joined.stream} names no rate and its times tell none: "
-                    "send it with its rate"
+                    f"LSL stream {joined.stream} states no rate and its stamps show none: "
+                    "set the nominal rate in the sender"
                 )
             return []
         if sfreq_hz < MIN_SFREQ_HZ:
@@ -130,31 +134,37 @@ class LslSource:
                 f"LSL stream {joined.stream} has {sfreq_hz:.4g} samples a second; "
                 f"EEG for sleep needs {MIN_SFREQ_HZ:.0f} or more"
             )
-        notes = list(joined.layout.notes)
-        if joined.stream.sfreq_hz and sfreq_hz != joined.stream.sfreq_hz:
-            notes.append(
-                f"LSL stream {joined.stream.name!r} says {joined.stream.sfreq_hz:g} Hz but comes "
-                f"at {sfreq_hz:g} Hz: the latter is taken."
-            )
-        self._smooth = SampleClock(sfreq_hz)
-        self._clock.period_s = 1.0 / sfreq_hz
-        self._clock.anchor(held_s)
-        if not self._clock.shared:
-            notes.append(
-                f"LSL stream {joined.stream.name!r} is stamped by a clock of its own: times go by "
-                "when samples arrived."
-            )
+        self._sample_clock = SampleClock(sfreq_hz)
+        self._stream_clock.period_s = 1.0 / sfreq_hz
+        self._stream_clock.anchor(held_s)
         name = f"LSL stream {joined.stream.name!r} from {joined.stream.host}"
-        device = Device(name, joined.layout.names, sfreq_hz, notes=tuple(notes))
+        notes = tuple(self._notes(joined, sfreq_hz))
+        device = Device(name, joined.layout.names, sfreq_hz, notes=notes)
         self._device = device
         held, self._held = self._held, []
         return [self._chunk(device, *part) for part in held]
 
+    def _notes(self, joined: JoinedStream, sfreq_hz: float) -> list[str]:
+        """Return what the user must know about a stream whose rate and clock are known now."""
+        name, nominal_hz = joined.stream.name, joined.stream.sfreq_hz
+        notes = list(joined.layout.notes)
+        if nominal_hz and sfreq_hz != nominal_hz:
+            notes.append(
+                f"LSL stream {name!r} states {nominal_hz:g} Hz but its samples come at "
+                f"{sfreq_hz:g} Hz: {sfreq_hz:g} Hz is used."
+            )
+        if not self._stream_clock.shared:
+            notes.append(
+                f"LSL stream {name!r} is stamped by a clock of its own: its times follow from when "
+                "samples arrived."
+            )
+        return notes
+
     def _chunk(self, device: Device, data_uv: F32, stamps_s: F64) -> EegChunk:
-        assert self._smooth is not None
+        assert self._sample_clock is not None
         times = []
-        for times_s, stepped in self._clock.map(stamps_s):
+        for times_s, stepped in self._stream_clock.map(stamps_s):
             if stepped:
-                self._smooth.restart()
-            times.append(self._smooth.smooth(times_s))
+                self._sample_clock.restart()
+            times.append(self._sample_clock.smooth(times_s))
         return EegChunk(data_uv, np.concatenate(times), device.channels, device.sfreq_hz)

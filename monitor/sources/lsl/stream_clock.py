@@ -1,4 +1,4 @@
-"""The clock that an LSL stream is stamped by, and where it lies in the time of the session."""
+"""Map the stamps of an LSL stream, whatever clock made them, to times on the timeline."""
 
 from __future__ import annotations
 
@@ -11,34 +11,40 @@ import numpy as np
 from monitor.clock import Timeline
 from monitor.types import F64
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 SAME_CLOCK_S = 5.0
-"""Stamps this close to LSL's clock are on it."""
+"""Stamps this close to LSL's clock were made by it."""
 
 STEP_S = 2.0
-"""Stamps that go back by more, or leap into the future by more, come from a clock that was set."""
+"""If stamps go back by more, or jump into the future by more, their clock was set."""
 
 PAUSE_S = 0.25
-"""Samples of a clock that was set, which came within so long after those before, follow them
-without a gap: what they are late is delivery, of some packets at most."""
+"""If samples of a clock that was set come within so long after the samples before, they follow them
+without a gap. They are late by the delivery of a few packets at most."""
 
 SUSPENDED_S = 0.1
-"""LSL's clock stands still while Linux is suspended. A difference of less is measurement."""
+"""LSL's clock stands still while Linux is suspended. A smaller difference is an error of
+measurement."""
 
 CLOSE_READING_S = 0.001
-"""Two clocks that are read within so long are read at once."""
+"""Two clocks that are read within so long are read at the same time."""
 
 EARLIEST_S, LATEST_S = 60.0, 24 * 3600.0
-"""How far from now a clock's offset of earlier may place its samples and still be believed."""
+"""The offset of an earlier run is used again only if it places the first sample no further than
+this before now, or after now."""
 
 
 class StreamClock:
-    """From stamps to session time: ``stamp + offset_s``.
+    """The map from stamps to times: ``stamp + offset_s``.
 
-    A stream on LSL's clock is placed exactly. Any other clock is placed by when its first samples
-    arrived, or where an earlier run placed it. A clock that was set is placed anew: on from what
-    came already, or if there was a pause, by arrival again.
+    - A stream on LSL's clock (``shared``) is placed exactly.
+    - A stream on any other clock is placed by the arrival of its first samples, or as in an earlier
+      run of the night (``offset_s``).
+    - If that clock is set, the stream is placed anew: its samples follow those before without a gap
+      or, after a pause, by their arrival.
+
+    ``lsl_now`` reads LSL's clock. ``period_s`` must be set before the first call of `map`.
     """
 
     def __init__(
@@ -49,19 +55,22 @@ class StreamClock:
         self.offset_s = offset_s
         self.shared = False
         self.period_s = 0.0
-        self.untimed = 0  # samples left out, as no stamp has come yet
+        self.untimed = 0  # samples dropped so far, because no stamp has come yet
         self._timed = False
         self._anchored = False
-        self._last_s = -np.inf  # session time of the newest sample
-        self._was_now = False  # whether that was about now when it came
+        self._last_s = -np.inf  # the time of the newest sample
+        self._was_now = False  # True if that time was about now when the sample came
 
     def forget(self) -> None:
-        """The stamps may come from another clock now."""
+        """Expect another clock: the stream was opened anew, or its clock was reset."""
         self._anchored = self._timed = False
 
     def skip(self, stamps_s: F64) -> int:
-        """How many samples to leave out, as no stamp of this clock came before them nor with them:
-        nothing tells when they were taken. ``untimed`` counts them until one comes."""
+        """Return how many of the first samples to drop, because they have no time.
+
+        Before the first stamp of a clock, nothing shows when samples were taken. ``untimed`` counts
+        the dropped samples until a stamp comes.
+        """
         if self._timed:
             return 0
         known = np.flatnonzero(np.isfinite(stamps_s))
@@ -70,30 +79,34 @@ class StreamClock:
         if known.size:
             self._timed = True
             if self.untimed:
-                log.warning("%d samples without a time were left out", self.untimed)
+                _log.warning("%d samples without a time were dropped", self.untimed)
             self.untimed = 0
         return first
 
     def follow_suspension(self) -> None:
-        """The session's time went on while this machine slept; LSL's did not."""
+        """Correct the offset if this machine was suspended: meanwhile LSL's clock stood still."""
         if self._anchored and self.shared and self.offset_s is not None:
             offset_s = self._shared_offset_s()
             if abs(offset_s - self.offset_s) > SUSPENDED_S:
-                log.warning(
-                    "the machine was suspended for %.1f s; times go on after it",
+                _log.warning(
+                    "The machine was suspended for %.1f s; the night continues after this gap",
                     offset_s - self.offset_s,
                 )
                 self.offset_s = offset_s
 
     def anchor(self, stamps_s: F64, keep: bool = True) -> None:
-        """Place the clock of ``stamps_s`` (n,), which came just now; where it was if that may be
-        right still, unless told not to ``keep`` it."""
+        """Place the clock of ``stamps_s`` (n,), whose samples came just now.
+
+        With ``keep``, the offset so far is kept if it is still plausible; without it, the clock was
+        set, and the offset is certainly wrong.
+        """
         now_s, shared_s = self._timeline.now_s(), self._shared_offset_s()
         lsl_now_s = now_s - shared_s
         known_s = stamps_s[np.isfinite(stamps_s)]
         first_s, newest_s = (known_s[0], known_s[-1]) if known_s.size else (lsl_now_s, lsl_now_s)
         before_s = self.offset_s
-        # The first may have waited for us, the newest may run ahead; a clock just set is suspect.
+        # The first sample may have waited in a buffer, and the newest may be ahead of time, so one
+        # of them must fit. A clock that was just set is trusted less: both must.
         away_s = np.abs(np.array([first_s, newest_s]) - lsl_now_s)
         same = away_s.min() < SAME_CLOCK_S if keep else away_s.max() < STEP_S
         self.shared = bool(same and first_s + shared_s > self._last_s - STEP_S)
@@ -108,15 +121,18 @@ class StreamClock:
         if before_s is not None and self.offset_s is not None:
             moved_s = self.offset_s - before_s
             if abs(moved_s) > SUSPENDED_S:
-                log.warning(
-                    "The LSL stream's clock jumped by %+.0f s: its samples are timed by their "
-                    "arrival from here on, and no epoch moves",
+                _log.warning(
+                    "The LSL stream's clock jumped by %+.0f s: from here on the times of its "
+                    "samples follow from their arrival, and no epoch moves",
                     -moved_s,
                 )
         self._anchored = True
 
     def map(self, stamps_s: F64) -> list[tuple[F64, bool]]:
-        """Session times of ``stamps_s`` (n,), cut where the clock was set (True: just before)."""
+        """Return the times of ``stamps_s`` (n,) in parts, cut where the clock was set.
+
+        Each part is (times (n_part,), True if the clock was set just before it).
+        """
         restarted = not self._anchored
         if restarted:
             self.anchor(stamps_s)
@@ -124,33 +140,39 @@ class StreamClock:
         now_s = self._timeline.now_s()
         times_s = stamps_s + self.offset_s
         before_s = np.concatenate([[self._last_s], times_s[:-1]])
+        # The usual case: nothing stepped.
         if not restarted and np.abs(times_s - before_s).max() < STEP_S:
-            self._last_s = float(times_s[-1])
-            self._was_now = abs(self._last_s - now_s) < SAME_CLOCK_S
+            self._note_newest(times_s, now_s)
             return [(times_s, False)]
-        # A sender may run ahead all the time; it may not leap from now into the future.
+        # A sender may be ahead of time all the night; it may not jump from now into the future.
         was_now = np.abs(before_s - now_s) < SAME_CLOCK_S
         was_now[:1] = self._was_now
-        leaps = (times_s - before_s > STEP_S) & (times_s > now_s + STEP_S) & was_now
-        cuts = np.flatnonzero((times_s - before_s < -STEP_S) | leaps)
+        jumps = (times_s - before_s > STEP_S) & (times_s > now_s + STEP_S) & was_now
+        cuts = np.flatnonzero((times_s - before_s < -STEP_S) | jumps)
         if restarted:
             cuts = cuts[cuts > 0]
-        mapped = []
+        parts = []
         for start, stop in itertools.pairwise([*sorted({0, *cuts.tolist()}), stamps_s.size]):
             if start in cuts:
                 self.anchor(stamps_s[start:], keep=False)
             part_s = stamps_s[start:stop] + self.offset_s
-            mapped.append((part_s, restarted or start in cuts))
+            parts.append((part_s, restarted or start in cuts))
             known_s = part_s[np.isfinite(part_s)]
             if known_s.size:
-                self._last_s = float(known_s[-1])
-                self._was_now = abs(self._last_s - now_s) < SAME_CLOCK_S
+                self._note_newest(known_s, now_s)
             restarted = False
-        return mapped
+        return parts
+
+    def _note_newest(self, times_s: F64, now_s: float) -> None:
+        self._last_s = float(times_s[-1])
+        self._was_now = abs(self._last_s - now_s) < SAME_CLOCK_S
 
     def _shared_offset_s(self) -> float:
-        """Session time minus LSL's clock, as of the closest of a few readings: between two clocks
-        a busy machine may do something else for longer than `SUSPENDED_S`."""
+        """Return the timeline minus LSL's clock, by the closest of a few readings.
+
+        Between the readings of two clocks, a busy machine may run something else for longer than
+        `SUSPENDED_S`.
+        """
         readings = []
         for _ in range(5):
             before_s = self._timeline.now_s()

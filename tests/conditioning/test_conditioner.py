@@ -1,4 +1,4 @@
-"""Every sample is accounted for, in whatever order and pieces it comes."""
+"""Every sample is accounted for, in whatever order and chunks it comes."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def balanced(ledger: SampleLedger) -> bool:
 
 @settings(max_examples=30, deadline=None)
 @given(st.sampled_from([80.0, 100.0, 128.0, 200.0, 250.0, 256.0, 256.05, 500.0]), st.data())
-def test_any_disorder_gives_the_same_epochs_however_it_is_cut(
+def test_how_disordered_samples_are_cut_changes_no_epoch(
     sfreq_hz: float, data: st.DataObject
 ) -> None:
-    """Gaps, repeats, late and overtaking samples: chunk borders never matter, and all balances."""
+    """With gaps, repeats, late and overtaken samples, chunk borders change nothing."""
     data_uv = pink_noise_uv(round(32 * sfreq_hz))
     order = np.arange(data_uv.shape[1])
     for _ in range(data.draw(st.integers(0, 12))):
@@ -51,7 +51,7 @@ def test_any_disorder_gives_the_same_epochs_however_it_is_cut(
         else:
             delay = 20 if kind == "overtake" else 900
             order = np.insert(rest, min(at + delay, rest.size), piece)
-    # The last samples of an epoch are where a border may come between it and what it is judged by.
+    # Cut often among the last samples of an epoch: an epoch is judged on samples around its end.
     near_end = round(29.97 * sfreq_hz)
     cuts = data.draw(st.lists(st.integers(1, order.size - 1), max_size=20))
     cuts += data.draw(st.lists(st.integers(near_end, near_end + 20), max_size=10))
@@ -65,7 +65,7 @@ def test_any_disorder_gives_the_same_epochs_however_it_is_cut(
 
 @pytest.mark.parametrize("sfreq_hz", [100.0, 256.0])
 def test_sample_by_sample_equals_all_at_once(sfreq_hz: float) -> None:
-    """The end of an epoch sample by sample: every source sample counts for exactly one epoch."""
+    """Around the end of an epoch, each chunk is one sample: each counts for exactly one epoch."""
     n = round(60.5 * sfreq_hz)
     data, times_s = pink_noise_uv(n), np.arange(n) / sfreq_hz
     border = round(30 * sfreq_hz)
@@ -76,7 +76,7 @@ def test_sample_by_sample_equals_all_at_once(sfreq_hz: float) -> None:
     assert sum(epoch.ledger.arrived for epoch in one) == np.sum(times_s <= 59.99 + 1e-6)
 
 
-def test_a_jump_of_the_clock_is_seen_wherever_samples_are_cut() -> None:
+def test_a_jump_of_the_clock_is_found_wherever_samples_are_cut() -> None:
     times_s = np.concatenate([np.arange(3000) / 100.0, 26 * 3600.0 + np.arange(100) / 100.0])
     for at in (2999, 3000, 3001):
         with pytest.raises(MonitorError, match="clock jumped by"):
@@ -85,8 +85,8 @@ def test_a_jump_of_the_clock_is_seen_wherever_samples_are_cut() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(st.data())
-def test_the_clock_closes_epochs_in_a_gap_and_changes_none(data: st.DataObject) -> None:
-    """Being told the time while nothing comes gives the same epochs, only earlier."""
+def test_reported_times_close_epochs_in_a_gap_and_change_none(data: st.DataObject) -> None:
+    """If chunks report the time in a gap, the same epochs come, only earlier."""
     sfreq_hz, n = 128.0, (130 * 128)
     keep = np.ones(n, np.bool_)
     for _ in range(data.draw(st.integers(1, 3))):
@@ -95,19 +95,18 @@ def test_the_clock_closes_epochs_in_a_gap_and_changes_none(data: st.DataObject) 
     keep[-100:] = True
     index = np.flatnonzero(keep)
     times_s, data_uv = index / sfreq_hz, pink_noise_uv(n)[:, keep]
-    # Cut at the gaps; within each, the time is told up to three times.
+    # Cut at the gaps; within each, report the time up to three times.
     pieces = cut(data_uv, times_s, sfreq_hz, np.flatnonzero(np.diff(index) > 1) + 1)
-    told = [pieces[0]]
+    chunks = [pieces[0]]
     for piece in pieces[1:]:
-        last_s, next_s = told[-1].times_s[-1], piece.times_s[0]
+        last_s, next_s = chunks[-1].times_s[-1], piece.times_s[0]
         shares = sorted(data.draw(st.lists(st.floats(0.0, 0.99), max_size=3)))
-        silence = chunk(data_uv[:, :0], times_s[:0], sfreq_hz)
-        told += [replace(silence, reached_s=last_s + x * (next_s - last_s)) for x in shares]
-        told.append(piece)
-    assert same(condition(told), condition(pieces))
+        chunks += [piece.without_samples(last_s + x * (next_s - last_s)) for x in shares]
+        chunks.append(piece)
+    assert same(condition(chunks), condition(pieces))
 
 
-def test_late_samples_are_late_however_often_the_time_was_told() -> None:
+def test_late_samples_are_late_however_often_the_time_was_reported() -> None:
     n = round(130 * SFREQ_HZ)
     times_s, data_uv = np.arange(n) / SFREQ_HZ, pink_noise_uv(n)
     first, after = slice(0, 1280), slice(round(100 * SFREQ_HZ), n)
@@ -120,7 +119,7 @@ def test_late_samples_are_late_however_often_the_time_was_told() -> None:
     assert ledger.duplicate == 0
 
 
-def test_an_epoch_in_a_gap_stays_open_for_what_is_under_way() -> None:
+def test_an_epoch_in_a_gap_stays_open_for_samples_under_way() -> None:
     conditioner = Conditioner(Montage.of_one("EEG"), SFREQ_HZ, 0.0, START, Gain.KNOWN)
     conditioner.push(chunk(DATA_UV[:, :1280], TIMES_S[:1280], SFREQ_HZ))
     nothing = chunk(DATA_UV[:, :0], TIMES_S[:0], SFREQ_HZ)
@@ -128,18 +127,18 @@ def test_an_epoch_in_a_gap_stays_open_for_what_is_under_way() -> None:
     (epoch,) = conditioner.push(replace(nothing, reached_s=30.6 + SILENCE_WAIT_S))
     assert (epoch.index, epoch.quality.reason) == (0, "missing")
     assert epoch.ledger.lost == 2000
-    # A sample that turns up for it now is late.
+    # A sample that arrives for it now is late.
     late = conditioner.push(chunk(DATA_UV[:, 2000:2001], TIMES_S[2000:2001], SFREQ_HZ))
     assert late == []
     rest = conditioner.push(replace(nothing, reached_s=61.0 + SILENCE_WAIT_S))
     assert [epoch.ledger.late for epoch in rest] == [1]
 
 
-def test_the_first_sample_after_the_told_time_is_no_repeat() -> None:
+def test_the_first_sample_after_a_reported_time_is_no_repeat() -> None:
     conditioner = Conditioner(Montage.of_one("EEG"), SFREQ_HZ, 0.0, START, Gain.KNOWN)
     conditioner.push(chunk(DATA_UV[:, :640], TIMES_S[:640], SFREQ_HZ))
     nothing = chunk(DATA_UV[:, :0], TIMES_S[:0], SFREQ_HZ)
-    # What comes from half a second ago on is in time: here by a quarter of a sample period.
+    # Samples of the last half second are in time: this one by a quarter of a sample period.
     now_s = TIMES_S[1280] + 0.5 - 0.25 / SFREQ_HZ + SILENCE_WAIT_S
     conditioner.push(replace(nothing, reached_s=now_s))
     (epoch,) = conditioner.push(chunk(DATA_UV[:, 1280:], TIMES_S[1280:], SFREQ_HZ))
@@ -147,7 +146,7 @@ def test_the_first_sample_after_the_told_time_is_no_repeat() -> None:
     assert epoch.ledger.received + epoch.ledger.lost == 3000
 
 
-def test_samples_that_overtook_each_other_are_put_back() -> None:
+def test_samples_that_overtook_each_other_are_put_in_order() -> None:
     order = np.arange(N_SAMPLES)
     order[1000:1024] = np.concatenate([order[1012:1024], order[1000:1012]])
     shuffled = condition([chunk(DATA_UV[:, order], TIMES_S[order], SFREQ_HZ)])
@@ -165,11 +164,11 @@ def test_repeats_are_dropped_and_counted() -> None:
     assert repeated[0].ledger.arrived == straight[0].ledger.arrived + 10
 
 
-def test_what_comes_after_its_gap_was_given_up_is_late() -> None:
-    """128 samples (1 s) arrive 2 s late; a gap is given up after 0.5 s."""
+def test_samples_for_a_gap_that_is_closed_are_late() -> None:
+    """128 samples (1 s) arrive 2 s late; a gap closes after 0.5 s."""
     order = np.insert(np.delete(np.arange(N_SAMPLES), slice(640, 768)), 900, np.arange(640, 768))
     epochs = condition([chunk(DATA_UV[:, order], TIMES_S[order], SFREQ_HZ)])
-    # The grid point of the gap's first instant is lost with it, that of its end is not.
+    # The grid point at the start of the gap is lost, the one at its end is not.
     assert (epochs[0].ledger.late, epochs[0].ledger.lost) == (128, 100)
 
 
@@ -194,7 +193,7 @@ def test_a_gap_of_a_minute_leaves_epochs_unscored_and_the_grid_in_place() -> Non
     assert all(balanced(epoch.ledger) for epoch in epochs)
 
 
-def test_samples_that_are_not_numbers_are_dropped_and_counted() -> None:
+def test_samples_that_are_not_finite_are_dropped_and_counted() -> None:
     data = DATA_UV.copy()
     data[0, 100:106] = np.nan
     epochs = condition([chunk(data, TIMES_S, SFREQ_HZ)])
@@ -214,8 +213,8 @@ def test_the_grid_may_start_before_or_after_the_first_sample() -> None:
     assert earlier[0].ledger.lost == 1000
 
 
-def test_a_channel_without_numbers_is_flat_and_costs_the_others_nothing() -> None:
-    """A device that sends NaN for an electrode that is off."""
+def test_a_channel_of_nan_is_flat_and_does_not_affect_the_others() -> None:
+    """Some devices send NaN for an electrode that is off."""
     times_s, eeg_uv = np.arange(N_SAMPLES) / SFREQ_HZ, DATA_UV[0]
     montage = Montage(("A", "B"), (Derivation("A", 0), Derivation("B", 1)))
     data_uv = np.stack([np.full_like(eeg_uv, np.nan), eeg_uv])

@@ -1,0 +1,32 @@
+"""Replace the missing values of single channels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from monitor.types import F32
+
+
+class HeldChannels:
+    """Repeats the last value of a channel that sends NaN while other channels send values.
+
+    Such a channel is then flat and is judged as flat, and the other channels can be staged. A
+    sample that is NaN or infinite in all channels stays as it is: it is invalid.
+    """
+
+    def __init__(self, n_channels: int) -> None:
+        self._last_uv: F32 = np.zeros((n_channels, 1), np.float32)
+
+    def fill(self, data_uv: F32) -> F32:
+        """Return ``data_uv`` (n_channels, n) without the missing values of single channels."""
+        finite = np.isfinite(data_uv)
+        if not finite.all():
+            partial = finite.any(axis=0) & ~finite
+            at = np.maximum.accumulate(np.where(finite, np.arange(data_uv.shape[1]), -1), axis=1)
+            repeated = np.take_along_axis(data_uv, np.maximum(at, 0), axis=1)
+            repeated = np.where(at >= 0, repeated, self._last_uv)
+            data_uv = np.where(partial, repeated, data_uv)
+            self._last_uv = repeated[:, -1:]
+        elif data_uv.shape[1]:
+            self._last_uv = data_uv[:, -1:]
+        return data_uv

@@ -1,0 +1,24 @@
+"""Choose the reader for a recording by the file's format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from monitor.sources.edf import EdfRecording
+from monitor.sources.recording import Recording
+
+OpenRecording = Callable[[Path], Recording]
+"""Opens a recording. Raises `InputError` for a file that nobody can stage."""
+
+
+def open_recording(path: Path) -> Recording:
+    """Open the recording at ``path`` with the reader for its format.
+
+    There is one reader today: `EdfRecording` for EDF, EDF+, BDF and BDF+. It recognises these by
+    the first bytes of the file, whatever its name, and refuses every other file. A reader for
+    another format goes before it, chosen by the suffix of ``path`` (see ``ADDING.md``).
+
+    Raises `InputError` if the file cannot be read, is damaged, or has another format.
+    """
+    return EdfRecording.open(path)

@@ -1,0 +1,23 @@
+"""List the LSL streams in the network."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from monitor.sources.lsl.library import absent, load_pylsl
+from monitor.sources.lsl.metadata import LslStream, stream_of
+
+
+def list_streams(wait_s: float) -> list[LslStream]:
+    """Return all streams that answer within ``wait_s``, EEG first.
+
+    Raises `InputError` if liblsl cannot be loaded.
+    """
+    pylsl = load_pylsl()
+    streams = []
+    for info in pylsl.resolve_streams(wait_s):
+        # The answer to a search holds no channels: only an inlet receives the full description.
+        with suppress(*absent(pylsl)):
+            info = pylsl.StreamInlet(info, recover=False).info(timeout=1.0)
+        streams.append(stream_of(info))
+    return sorted(streams, key=lambda stream: (not stream.is_eeg, stream.name, stream.source_id))

@@ -1,0 +1,80 @@
+"""Decide which of the LSL streams in the network is the wanted one.
+
+All functions take pylsl's ``StreamInfo`` objects as ``infos``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from monitor.config import LslConfig
+from monitor.sources.lsl.metadata import LslStream
+
+
+def wanted_properties(config: LslConfig, before: LslStream | None) -> Mapping[str, str | None]:
+    """Return the properties of the wanted stream; those that are None or "" may have any value.
+
+    They are those of ``before``, the stream of the night so far. Without it they are the user's,
+    and if the user gave none, any stream of type EEG is wanted.
+    """
+    if before is not None:
+        return {"name": before.name, "type": before.type, "source_id": before.source_id}
+    wanted = {"name": config.name, "type": config.type, "source_id": config.source_id}
+    return wanted if any(wanted.values()) else {**wanted, "type": "EEG"}
+
+
+def matching(infos: Sequence[Any], wanted: Mapping[str, str | None]) -> list[Any]:
+    """Return the streams with the ``wanted`` properties, in any case."""
+    return [
+        info
+        for info in infos
+        if all(
+            not value or getattr(info, key)().casefold() == value.casefold()
+            for key, value in wanted.items()
+        )
+    ]
+
+
+def eeg_or_all(infos: list[Any]) -> list[Any]:
+    """Return the streams of type EEG, or all if there are none.
+
+    Some senders give all streams of a headband (EEG, motion, optics) one name and one source id.
+    """
+    return [info for info in infos if info.type().casefold() == "eeg"] or infos
+
+
+def newest_of_each(infos: Sequence[Any]) -> list[Any]:
+    """Return one stream for each sender, the newest one, in order of creation.
+
+    A sender that restarts is listed twice for some seconds.
+    """
+    newest = {
+        (info.name(), info.type(), info.source_id() or info.uid()): info
+        for info in sorted(infos, key=lambda info: info.created_at())
+    }
+    return list(newest.values())
+
+
+def ambiguity(streams: Sequence[LslStream]) -> str:
+    """Return the message for several streams that match: the list, and an option to choose by."""
+    options = {"--name": "name", "--source-id": "source_id", "--type": "type"}
+    differing = [
+        option
+        for option, key in options.items()
+        if len({getattr(stream, key) for stream in streams}) > 1
+    ]
+    listed = "; ".join(str(stream) for stream in streams)
+    advice = (
+        f"choose with {differing[0]}"
+        if differing
+        else "give each sender a name or source id of its own"
+    )
+    return f"{len(streams)} LSL streams match: {listed}; {advice}"
+
+
+def describe(config: LslConfig) -> str:
+    """Return a description of the wanted stream for the screen."""
+    given = config.model_dump(include={"name", "type", "source_id"}, exclude_none=True)
+    parts = [f"{key.replace('_', ' ')} {value!r}" for key, value in given.items()]
+    return f"an LSL stream with {' and '.join(parts)}" if parts else "an LSL stream of type 'EEG'"

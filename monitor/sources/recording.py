@@ -1,0 +1,98 @@
+"""The contract of a recording: a file of samples that `sleep-monitor replay` can stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from monitor.sources.derivation import RecordedChannel, RecordedDerivation
+from monitor.types import EegChunk
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """A remark in a recording, such as a sleep stage or "Lights off".
+
+    ``onset_s`` counts from the recording's ``start_utc``; ``duration_s`` is 0 if not stated.
+    """
+
+    onset_s: float
+    duration_s: float
+    text: str
+
+
+class Recording(Protocol):
+    """A recording whose facts are known and whose samples are still in the file.
+
+    - All times are seconds since ``start_utc``.
+    - The same file gives the same facts and the same samples in every run. A replay that was
+      interrupted continues by this: it reads the recording again from the start.
+    - The constructor or factory raises `InputError` for a file that nobody can stage. Later, the
+      methods raise `MonitorError` if the file changes or disappears while it is read.
+
+    A worked example of a new format is in ``ADDING.md``.
+    """
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        ...
+
+    @property
+    def channels(self) -> Sequence[RecordedChannel]:
+        """All channels that may be staged, in the order of the file."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the content (the readers here use SHA-256), without name or date of the file.
+
+        The session's id depends on it: recordings that differ in one sample are different nights.
+        """
+        ...
+
+    @property
+    def start_utc(self) -> datetime:
+        """The start of the recording, time 0, with time zone UTC."""
+        ...
+
+    @property
+    def start_known(self) -> bool:
+        """False if the file carries no real date, as after anonymisation."""
+        ...
+
+    @property
+    def first_sample_s(self) -> float:
+        """The time of the first sample."""
+        ...
+
+    @property
+    def duration_s(self) -> float:
+        """The end of the last sample's period, gaps included."""
+        ...
+
+    @property
+    def annotations(self) -> Sequence[Annotation]:
+        """Remarks by onset. Sleep stages and lights marks are read from their texts; may be ()."""
+        ...
+
+    def notes(self, derivation: RecordedDerivation) -> list[str]:
+        """Return what the user must know before ``derivation`` is staged, one sentence each."""
+        ...
+
+    def chunks(
+        self, derivation: RecordedDerivation, chunk_s: float = 1.0, start_s: float = 0.0
+    ) -> Iterator[EegChunk]:
+        """Yield the samples of ``derivation`` from ``start_s`` on, ``chunk_s`` seconds at a time.
+
+        Each chunk is float32 (1, n) in microvolts with float64 (n,) rising times, n at least 1. Its
+        one channel has the name of the derivation. A chunk holds no gap: the last chunk before a
+        gap is shorter. How the recording is cut changes neither samples nor times.
+
+        Raises `InputError` at the call, before the first chunk, if the samples of ``derivation``
+        cannot be decoded.
+        """
+        ...
