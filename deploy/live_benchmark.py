@@ -29,8 +29,8 @@ from deploy.benchmark import tiled_excerpt
 from models.contract import EPOCH_S
 from monitor.errors import MonitorError
 from monitor.night.events import EventType, session_id_of
+from monitor.sinks.follower import Follower
 from monitor.sinks.redis_server import RedisServer
-from monitor.sinks.watch import Follower
 from monitor.types import Track
 
 CHANNELS = ("TP9", "AF7", "AF8", "TP10")
