@@ -24,9 +24,9 @@ from monitor.config import ReplayOptions, read_settings
 from monitor.errors import MonitorError
 from monitor.night.store import NightStore
 from monitor.replay import Replay
+from monitor.sinks.follower import Follower
 from monitor.sinks.publisher import Publisher
 from monitor.sinks.redis_server import RedisServer
-from monitor.sinks.watch import Follower
 from monitor.sources.derivation import choose_derivation
 from monitor.sources.edf import EdfRecording
 from monitor.staging.chain import AUTO

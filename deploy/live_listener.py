@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from monitor.night.events import EventType, session_id_of
-from monitor.sinks.watch import Follower
+from monitor.sinks.follower import Follower
 from monitor.types import Track
 
 MEASURE, MEASURED, STOP = "measure", "measured", "stop"

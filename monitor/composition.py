@@ -74,12 +74,12 @@ class EventServer:
 
 
 @contextmanager
-def event_server(options: RunOptions) -> Iterator[EventServer]:
+def event_server(options: RunOptions, clock: Clock) -> Iterator[EventServer]:
     """Yield the event server of a run. The monitor's own server ends with the block."""
     if options.no_redis or options.redis is not None:
         yield EventServer(None if options.no_redis else options.redis)
         return
-    with RedisServer() as server:
+    with RedisServer(clock=clock) as server:
         _log.info("Follow the events elsewhere with: sleep-monitor watch --redis %s", server.url)
         yield EventServer(server.url, server)
 
@@ -110,10 +110,10 @@ class EventDelivery:
         if self._publisher is None or self._finished:
             return
         self._finished = True
-        if n_left := self._publisher.close():
+        if n_left := self._publisher.drain():
             _log.warning("%d events did not reach the server; the store keeps them", n_left)
 
     def close(self) -> None:
         """Stop at once. The next run of the same night sends what is left."""
         if self._publisher is not None:
-            self._publisher.close(timeout_s=0.0)
+            self._publisher.drain(timeout_s=0.0)

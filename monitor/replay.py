@@ -213,7 +213,7 @@ def run_replay(
         # Closed in reverse: first the delivery, which sends the last events to the server; then
         # the server; last the store, from which the delivery reads.
         store = stack.enter_context(_open_store(run))
-        server = stack.enter_context(event_server(options))
+        server = stack.enter_context(event_server(options, clock))
         delivery = EventDelivery(store, run.session.id, server.url, clock)
         delivery.start()
         stack.callback(delivery.finish)
@@ -248,7 +248,7 @@ def _stream(
         shown_before = run.state(pipeline, run.session.start_utc, delivery.state())
     else:
         _log.info("The night is stored in %s", store.path)
-    view = night_view(console, clock, plain=not run.options.dashboard, told=shown_before)
+    view = night_view(console, clock, plain=not run.options.dashboard, resumed_from=shown_before)
     with view:
         for chunk in run.chunks(clock, from_s=run.session.start_s + EPOCH_S * n_done):
             if stop.is_set():

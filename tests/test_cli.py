@@ -27,9 +27,9 @@ from monitor.errors import InputError, MonitorError
 from monitor.night.store import NightStore
 from monitor.replay import Replay, run_replay
 from monitor.sinks.epochs_csv import write_epochs
+from monitor.sinks.follower import Follower
 from monitor.sinks.redis_client import connect
 from monitor.sinks.redis_server import RedisServer
-from monitor.sinks.watch import Follower
 from monitor.types import Track
 from tests import lsl_peer
 from tests.edf_files import Signal, make_discontinuous, patch_header, patch_signal, write_edf

@@ -26,7 +26,7 @@ from monitor.night.events import EventType
 from monitor.night.live_night import LiveNight
 from monitor.night.store import NightStore
 from monitor.pipeline import begin
-from monitor.sinks.marks import send_mark
+from monitor.sinks.mark_sender import send_mark
 from monitor.sinks.redis_server import RedisServer
 from monitor.types import MarkKind, Montage, Reason, Track
 from tests.lsl_peer import confine, peer

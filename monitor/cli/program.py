@@ -221,11 +221,14 @@ def watch(
 
     Example: sleep-monitor watch --redis redis://127.0.0.1:16379
     """
+    from monitor.clock import SystemClock
     from monitor.sinks import watch as watching
 
     url = _server(flags)
     let_interrupt()
-    watching.watch(Console(), Console(stderr=True), url=url, as_json=json, wait_limit_s=wait)
+    watching.watch(
+        Console(), Console(stderr=True), SystemClock(), url=url, as_json=json, wait_limit_s=wait
+    )
 
 
 @app.command()
@@ -253,7 +256,7 @@ def mark(
             'a note has a text, lights have none: sleep-monitor mark note "phone rang"'
         )
     from monitor.clock import SystemClock
-    from monitor.sinks.marks import send_mark
+    from monitor.sinks.mark_sender import send_mark
 
     url = _server(flags)
     let_interrupt()

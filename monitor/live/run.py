@@ -54,7 +54,7 @@ def run_live(
     _log.info(backend.note)
     with ExitStack() as stack:
         # Closed in reverse: first the sleepers, whose last events need the server.
-        server = stack.enter_context(event_server(options))
+        server = stack.enter_context(event_server(options, clock))
         shared = SharedServices(options, backend, server.url, clock, threading.Event())
         marks = None
         if server.url is not None:

@@ -1,0 +1,1 @@
+"""Readers of a night: events to Redis, the dashboard, plain lines, tables. See ADDING.md."""

@@ -1,4 +1,4 @@
-"""Agreement with an expert, for people: both tracks side by side, and where they differ."""
+"""Agreement with an expert, for people: the scores of both tracks and their confusion matrices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from monitor.night.agreement import Agreement
 
 
 def agreement_report(live: Agreement, revised: Agreement, expert: str) -> RenderableType:
-    """Scores of both tracks against the stages in ``expert``, and the confusion of each."""
+    """Return the scores and the confusion of both tracks; ``expert`` is the file they refer to."""
     scores = Table(title=f"Agreement with the expert ({expert})", title_justify="left")
     scores.add_column("track")
     for name in ("accuracy", "macro-F1", "kappa", "epochs compared"):

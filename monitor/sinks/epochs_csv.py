@@ -1,14 +1,15 @@
-"""The night as a table: one row an epoch."""
+"""The night as a CSV table, one row an epoch."""
 
 from __future__ import annotations
 
 import csv
-import os
+import io
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from models.contract import EPOCH_S, STAGES
+from models.files import PART, whole_file
 from monitor.errors import InputError, MonitorError
 from monitor.types import StagePrediction
 
@@ -25,15 +26,21 @@ UNSCORED = "?"
 
 
 def check_writable(path: Path, others: Iterable[Path]) -> None:
-    """Find out before the night, not after it; ``others`` are files of the run that must not be
-    overwritten. Raises `InputError`."""
+    """Refuse a ``path`` that `write_epochs` could not write. Called before the night starts.
+
+    ``others`` are files of the run that must not be overwritten. Raises `InputError`.
+    """
     path = path.resolve()
-    if path in [other.resolve() for other in others]:
+    part = path.with_name(path.name + PART)  # `whole_file` writes there first
+    if {path, part} & {other.resolve() for other in others}:
         raise InputError(f"--output {path} is a file that this run needs; name another")
     if path.exists() and not path.is_file():
         raise InputError(f"cannot write --output {path}: it is not a file; name one")
     try:
-        _unfinished(path).unlink()
+        # Only a file made in that folder shows that one can be made there: the permission may be
+        # missing, the disk read-only, the name too long.
+        with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", dir=path.parent):
+            pass
     except OSError as exc:
         raise InputError(f"cannot write --output {path}: {exc.strerror}; name another") from exc
 
@@ -44,44 +51,37 @@ def write_epochs(
     revised: Sequence[StagePrediction],
     start_s: float,
 ) -> None:
-    """Write ``path``: stage, probabilities and confidence are those of the revised track.
+    """Write the table ``path``. Stage, probabilities and confidence are the revised ones.
 
-    ``start_s`` is where epoch 0 starts in the recording. The file is whole or as it was before.
-    Raises `MonitorError`.
+    ``start_s`` is the start of epoch 0, in seconds from the start of the recording. If the table
+    cannot be written whole, ``path`` stays as it was. Raises `MonitorError`.
     """
-    path = path.resolve()
-    unfinished: Path | None = None
+    path = path.resolve()  # a link stays a link: the file it leads to is replaced
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for first, last in zip(live, revised, strict=True):
+        writer.writerow(_row(first, last, start_s))
     try:
-        unfinished = _unfinished(path)
-        with unfinished.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            for first, last in zip(live, revised, strict=True):
-                probabilities = last.probabilities or ("",) * len(STAGES)
-                writer.writerow(
-                    (
-                        last.epoch_index,
-                        round(start_s + EPOCH_S * last.epoch_index, 6),
-                        last.stage or UNSCORED,
-                        first.stage or UNSCORED,
-                        *(round(p, 6) if isinstance(p, float) else p for p in probabilities),
-                        "" if last.confidence is None else round(last.confidence, 6),
-                        last.reason or "",
-                    )
-                )
-        unfinished.replace(path)
+        with whole_file(path) as file:
+            # Readable by others also where the monitor runs as a service, whose umask forbids it.
+            Path(file.name).chmod(0o644)
+            file.write(text.getvalue().encode())
     except OSError as exc:
-        if unfinished is not None:
-            unfinished.unlink(missing_ok=True)
         raise MonitorError(
-            f"cannot write --output {path}: {exc.strerror}; the night is stored: mend that and "
-            "give the same command again"
+            f"cannot write --output {path}: {exc.strerror}; the night is stored: make room or "
+            "fix the path, then run the same command again"
         ) from exc
 
 
-def _unfinished(path: Path) -> Path:
-    """A new empty file beside ``path``, on the same disk, for all to read."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    Path(name).chmod(0o644)
-    return Path(name)
+def _row(live: StagePrediction, revised: StagePrediction, start_s: float) -> tuple[object, ...]:
+    probabilities = revised.probabilities or ("",) * len(STAGES)
+    return (
+        revised.epoch_index,
+        round(start_s + EPOCH_S * revised.epoch_index, 6),
+        revised.stage or UNSCORED,
+        live.stage or UNSCORED,
+        *(round(p, 6) if isinstance(p, float) else p for p in probabilities),
+        "" if revised.confidence is None else round(revised.confidence, 6),
+        revised.reason or "",
+    )

@@ -1,4 +1,7 @@
-"""Where the publisher reads events from. The night store is one; the one in memory is for tests."""
+"""`EventLog`: where a sink reads the events of a night. `NightStore` is one.
+
+`MemoryEventLog` is one for tests.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,26 @@ from monitor.types import Event
 
 
 class EventLog(Protocol):
-    """The events of one session, numbered 1, 2, ... without gaps. Safe across threads."""
+    """The events of one session.
+
+    - They are numbered 1, 2, ... without gaps (``Event.sequence``).
+    - Every method may be called from any thread.
+    """
 
     def events_after(self, sequence: int, limit: int) -> list[Event]:
-        """At most ``limit`` events with a greater sequence, in order."""
+        """Return at most ``limit`` events with a greater sequence, in order."""
         ...
 
     def last_sequence(self) -> int:
-        """Sequence of the newest event; 0 if there is none."""
+        """Return the sequence of the newest event; 0 if there is none."""
         ...
 
     def mark_published(self, sequence: int, utc: datetime) -> None:
-        """The server holds every event up to ``sequence``. Said again after a server lost them."""
+        """Record that the event server holds every event up to ``sequence``.
+
+        After the server lost its data the publisher sends the night again, and calls this again
+        with numbers it has used before.
+        """
         ...
 
 
@@ -32,9 +43,10 @@ class MemoryEventLog:
         self._events: list[Event] = []
         self._lock = threading.Lock()
         self.published: list[int] = []
-        """Every sequence that was marked, in order."""
+        """Every sequence that was passed to `mark_published`, in order."""
 
     def append(self, event: Event) -> None:
+        """Add the next event. Raises ValueError if its sequence is not the next one."""
         with self._lock:
             if event.sequence != len(self._events) + 1:
                 raise ValueError(

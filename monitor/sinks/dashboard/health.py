@@ -1,4 +1,4 @@
-"""What a live night tells besides stages: electrodes, alarms, which derivation, when worn."""
+"""The health of a live night: contact of the electrodes, alarms, derivation, time worn."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from rich.style import Style
 from models.contract import EPOCH_S
 from monitor.night.state import NightState
 from monitor.sinks.dashboard.canvas import Canvas
-from monitor.sinks.dashboard.look import Look, cut, number
-from monitor.sinks.log import age_text, local_time, unstored_text
+from monitor.sinks.dashboard.look import Look
+from monitor.sinks.dashboard.text import cut, number
+from monitor.sinks.words import age_text, local_time, unstored_text
 from monitor.types import ChannelState, Contact, SignalState
 
 MAX_CHANNELS = 8
@@ -22,9 +23,9 @@ _GAP = 2
 
 
 def alarm(state: NightState, now: datetime, width: int = 1000) -> str | None:
-    """What a person should see to at ``now``, in one line; None if nothing.
+    """Return in one line what a person should see to at ``now``; None if nothing.
 
-    Where ``width`` is too little for all, what to do about it is left out first.
+    If not all fits ``width``, the advice is left out first.
     """
     alarms, advice = [], []
     if is_silent(state):
@@ -40,25 +41,26 @@ def alarm(state: NightState, now: datetime, width: int = 1000) -> str | None:
 
 
 def is_silent(state: NightState) -> bool:
-    """Whether a live source sends nothing. A recording's gap asks nobody to do anything."""
+    """Return True if a live source sends nothing. A gap in a recording needs no action."""
     return state.signal is SignalState.LOST and state.speed is None and not state.ended
 
 
 def is_streaming(status: str) -> bool:
-    """Whether the source does what it should; else its status says what it does instead."""
+    """Return True if the source streams; if not, its status describes what it does instead."""
     return status == "" or status.startswith("streaming")
 
 
-def contact_style(contact: Contact, look: Look) -> Style:
+def _contact_style(contact: Contact, look: Look) -> Style:
     return {Contact.GOOD: look.good, Contact.POOR: look.alarm, Contact.OFF: look.bad}[contact]
 
 
 def draw_contacts(
     canvas: Canvas, x: int, y: int, width: int, channels: Sequence[ChannelState], look: Look
 ) -> None:
-    """One row: each channel with its contact and why, in as many words as fit.
+    """Draw one row with each channel, its contact and the reason, in as many words as fit.
 
-    Of more than `MAX_CHANNELS`, or than fit, the worst are shown, and how many more there are.
+    If more than `MAX_CHANNELS`, or more than fit, are there, the worst are shown, then the number
+    of the others.
     """
     worst = sorted(channels, key=lambda c: _WORST_FIRST.index(c.contact))
     for n_shown in range(min(MAX_CHANNELS, len(channels)), -1, -1):
@@ -82,7 +84,7 @@ def _draw_entries(
     look: Look,
 ) -> None:
     for channel, words in entries:
-        style = contact_style(channel.contact, look)
+        style = _contact_style(channel.contact, look)
         x = canvas.put(x, y, _DOTS[channel.contact], style) + 1
         x = canvas.put(x, y, channel.name) + 1
         x = canvas.put(x, y, words, style) + (_GAP if words else _GAP - 1)
@@ -111,19 +113,20 @@ def _dots_alone(channel: ChannelState) -> str:
 
 
 def is_second_choice(state: NightState) -> bool:
+    """Return True if the derivation that is staged now is not the preferred one."""
     return state.derivation != state.session.derivation
 
 
 def worn_text(state: NightState, look: Look) -> str | None:
-    """When the band was worn: "worn since 22:41" while it is, "worn 22:41 to 05:20" after."""
+    """Return "worn since 22:41" while the band is worn, "worn 22:41 to 05:20" afterwards."""
     if state.worn is None:
         return "not worn so far" if state.live else None
     first, end = state.worn
     if end >= len(state.live) and not state.ended:
-        return f"worn since {_epoch_time(first, state, look)}"
-    return f"worn {_epoch_time(first, state, look)} to {_epoch_time(end, state, look)}"
+        return f"worn since {_epoch_start(first, state, look)}"
+    return f"worn {_epoch_start(first, state, look)} to {_epoch_start(end, state, look)}"
 
 
-def _epoch_time(index: int, state: NightState, look: Look) -> str:
+def _epoch_start(index: int, state: NightState, look: Look) -> str:
     when = state.session.start_utc + timedelta(seconds=EPOCH_S * index)
     return local_time(when, state, look.timezone).strftime("%H:%M")

@@ -1,6 +1,6 @@
-"""The night as a line of stages and as a stack of probabilities, one column for whole epochs.
+"""The night as a line of stages (hypnogram) and a stack of probabilities (hypnodensity).
 
-Every column stands for the same whole number of epochs: as few as let the night fit the width.
+Every column holds the same whole number of epochs, the smallest with which the night fits.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from models.contract import EPOCH_S, STAGES, Stage
 from monitor.night.state import NightState
 from monitor.sinks.dashboard.canvas import Canvas
 from monitor.sinks.dashboard.look import STAGE_COLOURS, STAGE_LETTERS, STAGE_ROWS, Look
-from monitor.sinks.log import local_time
+from monitor.sinks.words import local_time
 from monitor.types import F64, StagePrediction
 
-_EIGHTHS = " ▁▂▃▄▅▆▇█"
+EIGHTHS = " ▁▂▃▄▅▆▇█"
+"""Cells that are filled from below, by 0 to 8 eighths."""
+
 # Bottom to top: deep sleep below, unscored above everything.
 _STACK: tuple[Stage | None, ...] = (*reversed(STAGE_ROWS), None)
 _TICK_STEPS_MIN = (1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720)
@@ -27,15 +29,15 @@ _TICK_COLUMNS = 9
 
 
 def epochs_per_column(n_epochs: int, columns: int) -> int:
-    """The least whole number of epochs a column that lets the night fit."""
+    """Return the smallest whole number of epochs a column with which the night fits."""
     return max(1, -(-n_epochs // max(1, columns)))
 
 
 def column_stages(hypnogram: Sequence[Stage | None], per_column: int) -> list[Stage | None]:
-    """The stage that fills most of each column's epochs, unscored counted as one of them.
+    """Return the most frequent stage of each column; None (unscored) counts as a stage.
 
-    On a tie the stage of the column's latest epoch among the tied wins: it depends on nothing
-    but the epochs of the column, so that a finished column never changes by itself.
+    On a tie the stage that occurs latest in the column wins. The result depends on the epochs of
+    the column alone, so a full column never changes by itself.
     """
     if per_column == 1:
         return list(hypnogram)
@@ -49,14 +51,14 @@ def column_stages(hypnogram: Sequence[Stage | None], per_column: int) -> list[St
 
 
 def column_shares(predictions: Sequence[StagePrediction], per_column: int) -> F64:
-    """Mean probabilities of each column, (columns, 6): `STAGES`, then the unscored share."""
+    """Return the mean probabilities of each column, (columns, 6): `STAGES`, then unscored."""
     n_columns = -(-len(predictions) // per_column)
     shares = np.zeros((n_columns * per_column, len(STAGES) + 1))
     unscored = (0.0,) * len(STAGES) + (1.0,)
     for row, prediction in enumerate(predictions):
         known = prediction.probabilities
         shares[row] = unscored if known is None else (*known, 0.0)
-    sums = shares.reshape(n_columns, per_column, len(STAGES) + 1).sum(axis=1)
+    sums = shares.reshape(n_columns, per_column, len(STAGES) + 1).sum(axis=1)  # (columns, 6)
     means: F64 = sums / np.maximum(sums.sum(axis=1, keepdims=True), 1e-9)
     return means
 
@@ -64,7 +66,7 @@ def column_shares(predictions: Sequence[StagePrediction], per_column: int) -> F6
 def draw_hypnogram(
     canvas: Canvas, x: int, y: int, step: int, stages: Sequence[Stage | None], look: Look
 ) -> None:
-    """The line of ``stages`` from (``x``, ``y``) on, ``step`` rows a stage, unscored as shade."""
+    """Draw ``stages`` as a line from (``x``, ``y``) on, ``step`` rows a stage; unscored shaded."""
     level: dict[Stage | None, int] = {s: y + row * step for row, s in enumerate(STAGE_ROWS)}
     height = step * (len(STAGE_ROWS) - 1) + 1
     previous: Stage | None = None
@@ -84,10 +86,10 @@ def draw_hypnogram(
 
 
 def draw_hypnodensity(canvas: Canvas, x: int, y: int, height: int, shares: F64, look: Look) -> None:
-    """Stacked probabilities over ``height`` rows: N3 at the bottom, W on top, unscored shaded.
+    """Stack the probabilities over ``height`` rows: N3 at the bottom, W on top, unscored shaded.
 
-    A cell shows the two stages that fill most of it, in eighths; without colour the letter of
-    the one in its middle.
+    A cell shows the two stages that fill most of it, in eighths of its height. Without colour it
+    shows the letter of the stage in its middle.
     """
     order = [5 if stage is None else STAGES.index(stage) for stage in _STACK]
     tops = np.cumsum(shares[:, order], axis=1) * 8 * height
@@ -110,12 +112,12 @@ def _draw_cell(canvas: Canvas, x: int, y: int, cell: tuple[Stage | None, ...], l
         canvas.put(x, y, "░" if below is None else "█", look.stage(below))
     else:
         style = look.style(STAGE_COLOURS[below], on=STAGE_COLOURS[above])
-        canvas.put(x, y, _EIGHTHS[eighths], style)
+        canvas.put(x, y, EIGHTHS[eighths], style)
 
 
 @lru_cache(maxsize=4096)
 def _two_stages(cell: tuple[Stage | None, ...]) -> tuple[Stage | None, Stage | None, int]:
-    """The two stages that fill most of a cell, lower one first, and its eighths."""
+    """Return the two stages that fill most of a cell, the lower first, and its eighths."""
     (first, count), *rest = Counter(cell).most_common(2)
     if not rest:
         return first, first, 8
@@ -128,7 +130,7 @@ def _two_stages(cell: tuple[Stage | None, ...]) -> tuple[Stage | None, Stage | N
 def draw_time_axis(
     canvas: Canvas, x: int, y: int, columns: int, per_column: int, state: NightState, look: Look
 ) -> None:
-    """Round clock times above the columns they begin in."""
+    """Draw round clock times, each above the column in which it begins."""
     column_s = EPOCH_S * per_column
     fitting_steps = (s for s in _TICK_STEPS_MIN if s * 60 >= _TICK_COLUMNS * column_s)
     step_s = 60.0 * next(fitting_steps, _TICK_STEPS_MIN[-1])

@@ -1,4 +1,4 @@
-"""Where everything goes, for the room there is: `render`."""
+"""`render`: places everything about one night on a canvas of any size."""
 
 from __future__ import annotations
 
@@ -7,39 +7,26 @@ from datetime import datetime
 from monitor.night.state import NightState
 from monitor.sinks.dashboard import panels
 from monitor.sinks.dashboard.canvas import Canvas
-from monitor.sinks.dashboard.eeg import (
-    MAX_HZ,
-    draw_db_legend,
-    draw_spectrogram,
-    draw_trace,
-    scale_uv,
+from monitor.sinks.dashboard.health import alarm, draw_contacts, is_streaming
+from monitor.sinks.dashboard.look import Look
+from monitor.sinks.dashboard.plots import (
+    MARGIN,
+    draw_labelled_spectrogram,
+    draw_labelled_trace,
+    draw_night,
 )
-from monitor.sinks.dashboard.health import (
-    alarm,
-    draw_contacts,
-    is_second_choice,
-    is_streaming,
-)
-from monitor.sinks.dashboard.hypnogram import (
-    column_shares,
-    column_stages,
-    draw_hypnodensity,
-    draw_hypnogram,
-    draw_time_axis,
-    epochs_per_column,
-)
-from monitor.sinks.dashboard.look import STAGE_ROWS, Look, cut, fitting, number, shorten
 from monitor.sinks.dashboard.stage import draw_stage, draw_stage_table, is_stale
-from monitor.sinks.log import clock_text
+from monitor.sinks.dashboard.text import cut, fitting, number
+from monitor.sinks.words import clock_text
 
 FULL_WIDTH, FULL_HEIGHT = 80, 24
-"""From here on everything is shown."""
+"""From this size on everything is shown."""
 
 WIDE_WIDTH, WIDE_HEIGHT = 112, 34
-"""From here on numbers stand in a column of their own beside larger plots."""
+"""From this size on the numbers have a column of their own beside larger plots."""
 
-_MARGIN = 5
 _SIDE = 36
+"""Columns of the numbers on a wide frame."""
 
 
 def render(
@@ -52,10 +39,11 @@ def render(
     notice: str | None = None,
     status: str = "",
 ) -> Canvas:
-    """The night as a picture of exactly ``width`` x ``height`` cells.
+    """Draw the night on a canvas of exactly ``width`` x ``height`` cells.
 
-    ``now`` is the time on the clock, the snapshot's if None; ``notice`` the newest log message;
-    ``status`` what a live source does.
+    - ``now``: the time to show; the snapshot's if None.
+    - ``notice``: the newest log message. ``status``: what a live source does, in a few words.
+
     Below `FULL_WIDTH` x `FULL_HEIGHT` parts are left out, the current stage last.
     """
     look = look or Look()
@@ -92,16 +80,18 @@ def _full(
     draw_stage_table(canvas, 22, 1, bar, state, look)
     panels.draw_items(canvas, 54 + bar, 1, 9, panels.signal_items(state, look)[:5], look)
     y = 6
-    if state.channels:  # the plots below give up the row that contact takes
+    if state.channels:  # their row is one row less for the trace and the spectrogram
         eeg -= 1
         canvas.put(1, y, "contact", look.quiet)
         draw_contacts(canvas, 10, y, width - 11, state.channels, look)
         y += 1
     y = draw_night(canvas, 1, y, width - 2, 1, density, state, look)
 
-    half = (width - 2 * _MARGIN - 3) // 2
-    _trace(canvas, 1, y, half, eeg, state, look)
-    _spectrogram(canvas, _MARGIN + 2 + half, y, width - half - 2 * _MARGIN - 3, eeg, state, look)
+    half = (width - 2 * MARGIN - 3) // 2
+    draw_labelled_trace(canvas, 1, y, half, eeg, state, look)
+    draw_labelled_spectrogram(
+        canvas, MARGIN + 2 + half, y, width - half - 2 * MARGIN - 3, eeg, state, look
+    )
     y = canvas.height - 4
 
     label = 9
@@ -146,14 +136,15 @@ def _wide(
         draw_contacts(canvas, 10, y, main - 11, state.channels, look)
         y += 2
 
-    # Titles, axis and the hypnogram are fixed; the rest is shared by density, trace, spectrogram.
+    # Titles, axis and hypnogram have a fixed height. Hypnodensity, trace and spectrogram share
+    # the rest.
     spare = height - 1 - y - (5 * step + 1) - 5
     density = max(3, spare // 4)
     eeg = max(3, (spare - density) // 2)
     y = draw_night(canvas, 1, y, main - 2, step, density, state, look) + 1
-    _trace(canvas, 1, y, main - 1 - _MARGIN, eeg, state, look)
+    draw_labelled_trace(canvas, 1, y, main - 1 - MARGIN, eeg, state, look)
     y += eeg + 1
-    _spectrogram(canvas, 1, y, main - 1 - _MARGIN, height - y - 2, state, look)
+    draw_labelled_spectrogram(canvas, 1, y, main - 1 - MARGIN, height - y - 2, state, look)
 
     for row in range(1, height):
         canvas.put(width - _SIDE - 1, row, "│" if look.unicode else "|", look.style("#3d444d"))
@@ -205,11 +196,11 @@ def _small(
     if state.channels and height >= 4:
         draw_contacts(canvas, 0, y, width, state.channels, look)
         y += 1
-    if width >= _MARGIN + 8 and height - y >= 7:
+    if width >= MARGIN + 8 and height - y >= 7:
         y = draw_night(canvas, 0, y, width, 1, 0, state, look)
-    if width >= _MARGIN + 8 and height - y >= 7:
+    if width >= MARGIN + 8 and height - y >= 7:
         rows = min(6, height - y - 4)
-        _trace(canvas, 0, y, width - _MARGIN, rows, state, look)
+        draw_labelled_trace(canvas, 0, y, width - MARGIN, rows, state, look)
         y += rows + 1
     s = state.statistics
     lines = [
@@ -222,72 +213,3 @@ def _small(
     for line in lines[: max(0, height - y)]:
         canvas.put(0, y, line)
         y += 1
-
-
-def draw_night(
-    canvas: Canvas,
-    x: int,
-    y: int,
-    width: int,
-    step: int,
-    density: int,
-    state: NightState,
-    look: Look,
-) -> int:
-    """Time axis, hypnogram and hypnodensity under one another; return the row after them."""
-    columns = width - _MARGIN
-    plot = x + _MARGIN
-    per_column = epochs_per_column(len(state.revised), columns)
-    canvas.put(x, y, "time", look.quiet)
-    draw_time_axis(canvas, plot, y, columns, per_column, state, look)
-    for row, stage in enumerate(STAGE_ROWS):
-        canvas.put(x, y + 1 + row * step, stage.value, look.stage(stage, bold=True))
-    draw_hypnogram(canvas, plot, y + 1, step, column_stages(state.hypnogram, per_column), look)
-    y += 2 + step * (len(STAGE_ROWS) - 1)
-    if density:
-        canvas.put(x, y, "p 1", look.quiet)
-        canvas.put(x, y + density - 1, "  0", look.quiet)
-        draw_hypnodensity(canvas, plot, y, density, column_shares(state.revised, per_column), look)
-    return y + density
-
-
-def _trace(
-    canvas: Canvas, x: int, y: int, width: int, rows: int, state: NightState, look: Look
-) -> None:
-    signal_uv = state.recent_uv
-    scale = scale_uv(signal_uv)
-    end = _draw_staged(canvas, x + _MARGIN, y, width, state, look)
-    canvas.put(end + 2, y, fitting(["last 30 s"], x + _MARGIN + width - end - 2), look.quiet)
-    canvas.put(x, y + 1, f"{scale:+4.0f}", look.quiet)
-    if rows > 2:
-        canvas.put(x, y + 1 + rows // 2, "  uV", look.quiet)
-    canvas.put(x, y + rows, f"{-scale:+4.0f}", look.quiet)
-    draw_trace(canvas, x + _MARGIN, y + 1, width, rows, signal_uv, look)
-
-
-def _draw_staged(canvas: Canvas, x: int, y: int, width: int, state: NightState, look: Look) -> int:
-    """The derivation that is staged, and whether a better one is given up for it."""
-    name, preferred = state.derivation, state.session.derivation
-    if not is_second_choice(state):
-        return canvas.put(x, y, shorten(name, 16), look.quiet)
-    choices = (
-        f"{name}, not the preferred {preferred}",
-        f"{name}, not {preferred}",
-        shorten(f"{name}, not {preferred}", width),
-    )
-    return canvas.put(x, y, next(c for c in choices if len(c) <= width), look.alarm)
-
-
-def _spectrogram(
-    canvas: Canvas, x: int, y: int, width: int, rows: int, state: NightState, look: Look
-) -> None:
-    canvas.put(x + _MARGIN, y, "power", look.quiet)
-    draw_db_legend(canvas, x + _MARGIN + 7, y, look)
-    ticks = {
-        0: f"{MAX_HZ:.0f}",
-        rows // 2: f"{MAX_HZ * (1 - (rows // 2) / rows):.0f}",
-        rows - 1: "0",
-    }
-    for row, text in ticks.items():
-        canvas.put(x, y + 1 + row, f"{text:>2}Hz", look.quiet)
-    draw_spectrogram(canvas, x + _MARGIN, y + 1, width, rows, state.recent_uv, look)

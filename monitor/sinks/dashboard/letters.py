@@ -1,4 +1,4 @@
-"""The current stage in letters that can be read from across the room."""
+"""The current stage in letters so large that they can be read from across the room."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def draw_letters(
     scale: int,
     stale: bool,
 ) -> None:
-    """``stage``, `HEIGHT` rows high times ``scale``; "?" is unscored, "-" not ``known`` yet.
+    """Draw ``stage`` in `HEIGHT` * ``scale`` rows; unscored is "?", not ``known`` yet is "-".
 
-    ``stale`` takes the stage's colour away: it is not what is going on now.
+    ``stale`` draws it without its colour, because it is no longer the current stage.
     """
     text = (stage.value if stage else "?") if known else "-"
     style = look.stage(None if stale else stage, bold=True)
@@ -47,6 +47,7 @@ def draw_letters(
             pixels[row] += ("." if pixels[row] else "") + bits
     grid = [[int(c == "#") for c in bits for _ in range(scale)] for bits in pixels]
     grid = [row for row in grid for _ in range(scale)]
+    # Two rows of pixels make a row of cells: an odd number of them needs an empty one more.
     grid.append([0] * len(grid[0]))
     for row in range(0, len(grid) - 1, 2):
         line = "".join(_HALVES[pair] for pair in zip(grid[row], grid[row + 1], strict=True))

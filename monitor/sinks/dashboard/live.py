@@ -1,4 +1,4 @@
-"""Keeps the picture of one night up to date: `Dashboard`, and `night_view` to choose a view."""
+"""The view of one night: `Dashboard` on a terminal; `night_view` chooses the view."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from datetime import datetime, timedelta, tzinfo
 
 from rich.console import Console
 
-from monitor.clock import Clock, SystemClock
+from monitor.clock import Clock
 from monitor.night.state import NightState
 from monitor.sinks.dashboard.canvas import Canvas
 from monitor.sinks.dashboard.layout import render
 from monitor.sinks.dashboard.look import Look
 from monitor.sinks.dashboard.screen import Moment, Screen
-from monitor.sinks.log import NightView, PlainLog
+from monitor.sinks.log import PlainLog
+from monitor.sinks.views import NightView
 
 
 @dataclass(frozen=True, slots=True)
 class NightPage:
-    """A night as it was when the clock stood at ``seen_s``."""
+    """A snapshot of a night, and the monotonic time ``seen_s`` at which it came."""
 
     state: NightState
     seen_s: float
@@ -34,55 +35,59 @@ class NightPage:
 
 
 def clock_of(state: NightState, age_s: float) -> datetime:
-    """Now, ``age_s`` after the snapshot: a live source's clock goes on, a recording's does not."""
+    """Return the time ``age_s`` after the snapshot came.
+
+    The clock of a live night advances between snapshots. That of a replay, or of a night that has
+    ended, does not.
+    """
     if state.speed is not None or state.ended:
         return state.clock_utc
     return state.clock_utc + timedelta(seconds=age_s)
 
 
 class Dashboard(Screen[NightPage]):
-    """The night on the terminal's second screen; see `Screen`.
+    """A view of one night on the terminal's second screen; see `Screen`.
 
-    ``told``: where plain lines would begin, see `PlainLog`.
+    ``resumed_from`` is for the plain lines that follow if drawing fails; see `PlainLog`.
     """
 
     def __init__(
         self,
         console: Console,
-        clock: Clock | None = None,
+        clock: Clock,
         *,
         timezone: tzinfo | None = None,
-        told: NightState | None = None,
+        resumed_from: NightState | None = None,
     ) -> None:
-        super().__init__(console, clock or SystemClock(), timezone)
-        self._plain = PlainLog(console.file, timezone=timezone, told=told)
+        super().__init__(console, clock, timezone)
+        self._plain = PlainLog(console.file, timezone=timezone, resumed_from=resumed_from)
 
     def update(self, state: NightState) -> None:
         """Show ``state`` from the next frame on."""
-        before = self._page
-        if before is None or before.state is not state:
-            before = NightPage(state, self._clock.monotonic_s())
-        if not self.show(before):
+        page = self._page
+        if page is None or page.state is not state:
+            page = NightPage(state, self._clock.monotonic_s())
+        if not self.show(page):
             self._plain.update(state)
 
     def skip(self, page: NightPage) -> None:
         self._plain.skip(page.state)
 
 
-def shows_pictures(console: Console, plain: bool) -> bool:
-    """Whether ``console`` is a terminal that can show a dashboard, and may."""
+def can_draw(console: Console, plain: bool) -> bool:
+    """Return True if ``console`` can show a dashboard, and ``plain`` lines are not wanted."""
     return not plain and console.is_terminal and not console.is_dumb_terminal
 
 
 def night_view(
     console: Console,
-    clock: Clock | None = None,
+    clock: Clock,
     *,
     plain: bool = False,
     timezone: tzinfo | None = None,
-    told: NightState | None = None,
+    resumed_from: NightState | None = None,
 ) -> NightView:
-    """A `Dashboard` where ``console`` is a terminal that can show one, a `PlainLog` elsewhere."""
-    if not shows_pictures(console, plain):
-        return PlainLog(console.file, timezone=timezone, told=told)
-    return Dashboard(console, clock, timezone=timezone, told=told)
+    """Return a `Dashboard`; a `PlainLog` if ``console`` cannot show one, or if ``plain``."""
+    if not can_draw(console, plain):
+        return PlainLog(console.file, timezone=timezone, resumed_from=resumed_from)
+    return Dashboard(console, clock, timezone=timezone, resumed_from=resumed_from)

@@ -1,4 +1,4 @@
-"""Several sleepers on one screen: a block of rows each, as high as there is room for."""
+"""Several sleepers on one screen, each in a block of rows that is as high as fits."""
 
 from __future__ import annotations
 
@@ -18,31 +18,32 @@ from monitor.sinks.dashboard.health import (
     is_streaming,
     worn_text,
 )
-from monitor.sinks.dashboard.hypnogram import column_stages, epochs_per_column
-from monitor.sinks.dashboard.layout import draw_night
-from monitor.sinks.dashboard.look import STAGE_LETTERS, Look, cut, fitting, number, shorten
+from monitor.sinks.dashboard.hypnogram import EIGHTHS, column_stages, epochs_per_column
+from monitor.sinks.dashboard.look import STAGE_LETTERS, Look
+from monitor.sinks.dashboard.plots import draw_night
 from monitor.sinks.dashboard.stage import is_stale
-from monitor.sinks.dashboard.waiting import draw_bar_of_words
-from monitor.sinks.log import age_text
+from monitor.sinks.dashboard.text import cut, fitting, number, shorten
+from monitor.sinks.dashboard.waiting import draw_top_bar
+from monitor.sinks.words import age_text
 from monitor.types import Contact, SignalState
 
 _MAX_ROWS = 10
 _FULL_ROWS = 9
-"""Rows a sleeper. From here on the whole hypnogram is drawn, below it a strip of it."""
+"""Rows of a sleeper. A block of `_FULL_ROWS` or more has a hypnogram, a smaller one a strip."""
 
-_EIGHTHS = " ▁▂▃▄▅▆▇█"
 _STRIP = {Stage.W: 8, Stage.R: 6, Stage.N1: 4, Stage.N2: 3, Stage.N3: 1}
-"""Eighths of the strip's height: the deeper the sleep the lower."""
+"""Height of a stage on the strip, in eighths: the deeper the sleep, the lower."""
 
-_HINT = "see sleep-monitor streams, sleep-monitor doctor"
+_HINT = "run sleep-monitor streams or sleep-monitor doctor"
 _MAX_NAME = 14
 _MIN_STRIP = 8
 _WORDS = 41
+"""Columns of the words in a block of one row, on a screen 80 columns wide."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A sleeper, the time on their night's clock, and how long a night has been waited for."""
+    """A sleeper, the time on the clock of their night, and how long they have waited for one."""
 
     state: SleeperState
     now: datetime | None
@@ -50,7 +51,7 @@ class Row:
 
     @property
     def troubles(self) -> list[str]:
-        """What needs a look, the worst first."""
+        """Everything that needs a look, the worst first."""
         night, status = self.state.night, self.state.status
         if self.state.failed:
             return [f"failed: {status}"]
@@ -70,7 +71,7 @@ class Row:
             reason = night.quality.reason if night.quality else None
             troubles.append(f"signal {night.signal}{f': {reason}' if reason else ''}")
         if night.delivery.url is not None and not night.delivery.connected:
-            troubles.append(f"events AWAY, {night.delivery.waiting:,} wait")
+            troubles.append(f"events NOT SENT, {night.delivery.waiting:,} wait")
         return troubles
 
     @property
@@ -92,15 +93,15 @@ def draw_overview(
     utc: datetime,
     notice: str | None,
 ) -> Canvas:
-    """Everybody, in the order given if there is room; else those first who need a look.
+    """Draw all sleepers in the given order. If not all fit, draw those who need a look first.
 
-    The last row is for ``notice``, or tells how many are not shown.
+    The last row shows ``notice``, or how many sleepers are not shown.
     """
     canvas = Canvas(width, height, look.unicode)
     troubled = sum(row.severity > 0 for row in rows)
     need = f"{troubled} {'needs' if troubled == 1 else 'need'} a look"
     items = [f"{len(rows)} sleepers", need if troubled else "all well"]
-    draw_bar_of_words(canvas, items, "live", look, utc)
+    draw_top_bar(canvas, items, "live", look, utc)
     room = max(0, height - 2)
     block = max(1, min(_MAX_ROWS, room // max(1, len(rows))))
     shown = list(rows)
@@ -146,13 +147,13 @@ def _draw_block(canvas: Canvas, y: int, block: int, name_width: int, row: Row, l
     else:
         _draw_words(canvas, x, y, room, row, look)
         y = draw_night(canvas, 1, y + 1, canvas.width - 2, 1, 0, night, look)
-        canvas.put(6, y, _accounts(night, canvas.width - 7), look.quiet)
+        canvas.put(6, y, _counts(night, canvas.width - 7), look.quiet)
         if not row.state.failed:
             draw_contacts(canvas, 6, y + 1, canvas.width - 7, night.channels, look)
 
 
 def _draw_now(canvas: Canvas, x: int, y: int, row: Row, look: Look) -> None:
-    """The newest stage and how sure it is, or that it is an old one."""
+    """Draw the newest stage with its confidence, or "old" if it is no longer the current one."""
     night = row.state.night
     newest = night.live[-1] if night is not None and night.live else None
     if night is None or newest is None:
@@ -169,7 +170,7 @@ def _draw_now(canvas: Canvas, x: int, y: int, row: Row, look: Look) -> None:
 def _draw_strip(
     canvas: Canvas, x: int, y: int, width: int, height: int, night: NightState | None, look: Look
 ) -> None:
-    """The hypnogram as columns: the deeper the sleep the lower; of letters without colour."""
+    """Draw the hypnogram as columns, lower for deeper sleep; without colour, made of letters."""
     if night is None:
         return
     stages = column_stages(night.hypnogram, epochs_per_column(len(night.revised), width))
@@ -182,12 +183,12 @@ def _draw_strip(
         eighths = _STRIP[stage] * height
         for row in range(height):
             filled = min(8, max(0, eighths - 8 * row))
-            char = STAGE_LETTERS[stage] if letters and filled else _EIGHTHS[filled]
+            char = STAGE_LETTERS[stage] if letters and filled else EIGHTHS[filled]
             canvas.put(column, y + height - 1 - row, char, style)
 
 
 def _draw_words(canvas: Canvas, x: int, y: int, width: int, row: Row, look: Look) -> None:
-    """What needs a look, whole or shortened; then, for the room that is left, how the night is."""
+    """Write what needs a look, cut if it must be; then, if there is room, facts of the night."""
     night = row.state.night
     troubles = row.troubles
     text = fitting(troubles, width) or cut("".join(troubles[:1]), width)
@@ -210,8 +211,8 @@ def _facts(row: Row, night: NightState, look: Look) -> list[str]:
     return facts + ([worn] if (worn := worn_text(night, look)) else [])
 
 
-def _accounts(night: NightState, width: int) -> str:
-    """How much there is, and how much is lost or not sent."""
+def _counts(night: NightState, width: int) -> str:
+    """Return how many epochs there are, how many samples are lost, how many events wait."""
     delivery = night.delivery
     events = f"{delivery.published:,} events published, {delivery.waiting:,} waiting"
     if delivery.url is None:

@@ -1,8 +1,8 @@
-"""The parts of the dashboard that are words and numbers."""
+"""The words and numbers of the dashboard: the bar at the top, labelled values, lines."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rich.style import Style
 
@@ -14,16 +14,10 @@ from monitor.sinks.dashboard.health import (
     is_streaming,
     worn_text,
 )
-from monitor.sinks.dashboard.look import (
-    Look,
-    fitting,
-    number,
-    shorten,
-    span,
-    time_in_bed,
-)
-from monitor.sinks.log import clock_text
+from monitor.sinks.dashboard.look import Look
+from monitor.sinks.dashboard.text import fitting, number, shorten, span
 from monitor.sinks.redis_client import safe_url
+from monitor.sinks.words import clock_text
 from monitor.types import SignalState
 
 Item = tuple[str, str, Style]
@@ -33,7 +27,7 @@ Item = tuple[str, str, Style]
 def draw_header(
     canvas: Canvas, state: NightState, now: datetime, look: Look, status: str = ""
 ) -> None:
-    """One bar: clock, time in bed, and how far the night or the replay is; or what is wrong."""
+    """Draw the top bar: clock, alarm, time in bed, progress of the night or the replay."""
     right = _progress(state, 12 if canvas.width >= 100 else 0, status)
     clock = clock_text(now, state, look.timezone)
     room = canvas.width - len(clock) - len(right) - 5
@@ -43,9 +37,9 @@ def draw_header(
     x = canvas.put(1, 0, clock, bar + Style(bold=True))
     since = "lights off" if state.lights_off_utc else "recording"
     done, total = len(state.live), state.n_epochs_total
-    items = [f"in bed {span(time_in_bed(state, now))} ({since})"]
+    items = [f"in bed {span(_time_in_bed(state, now))} ({since})"]
     if state.signal is SignalState.RESTORED:
-        items.insert(0, "samples come again")
+        items.insert(0, "samples are back")
     if state.session.sleeper:
         items.insert(0, state.session.sleeper)
     if state.speed is None and (worn := worn_text(state, look)) is not None:
@@ -56,6 +50,12 @@ def draw_header(
     canvas.put(x + 2, 0, fitting(items, room), bar)
     if room >= 0:
         canvas.put(canvas.width - len(right) - 1, 0, right, bar)
+
+
+def _time_in_bed(state: NightState, now: datetime) -> timedelta:
+    """Return the time from lights off (or the recording's start) to lights on (or now)."""
+    start = state.lights_off_utc or state.session.start_utc
+    return max(timedelta(0), (state.lights_on_utc or now) - start)
 
 
 def _progress(state: NightState, bar_width: int, status: str) -> str:
@@ -72,7 +72,7 @@ def _progress(state: NightState, bar_width: int, status: str) -> str:
 
 
 def signal_items(state: NightState, look: Look) -> list[Item]:
-    """Whether the signal can be scored, and what it looks like."""
+    """Return the state of the signal and its quality."""
     quality = state.quality
     plain = look.style()
     good = state.signal is SignalState.GOOD
@@ -93,7 +93,7 @@ def signal_items(state: NightState, look: Look) -> list[Item]:
 
 
 def sample_items(state: NightState, look: Look) -> list[Item]:
-    """Where every sample went."""
+    """Return the sample ledger: how many samples were received, filled, lost and dropped."""
     ledger, plain = state.ledger, look.style()
     lost = look.alarm if ledger.lost else plain
     return [
@@ -110,7 +110,7 @@ def sample_items(state: NightState, look: Look) -> list[Item]:
 
 
 def sample_line(state: NightState, width: int = 1000) -> str:
-    """The ledger as the sum it is; what does not fit is left out from the end, whole."""
+    """Return the sample ledger as a sum; items that do not fit are left out, the last first."""
     ledger = state.ledger
     total = (
         f"{ledger.expected:,} = {ledger.received:,} received + {ledger.filled:,} filled"
@@ -130,7 +130,7 @@ def sample_line(state: NightState, width: int = 1000) -> str:
 
 
 def statistic_items(state: NightState, look: Look) -> list[Item]:
-    """Sleep statistics under their exact names."""
+    """Return the sleep statistics under their exact names."""
     statistics, plain = state.statistics, look.style()
     return [
         ("TRT", number(statistics.trt_min, " min"), plain),
@@ -146,7 +146,7 @@ def statistic_items(state: NightState, look: Look) -> list[Item]:
 
 
 def statistic_lines(state: NightState, width: int) -> tuple[str, str]:
-    """The same in two lines, minutes unless a unit is given."""
+    """Return the sleep statistics in two lines, in minutes unless a unit is shown."""
     s = state.statistics
     first = [
         f"TRT {number(s.trt_min)}",
@@ -165,7 +165,7 @@ def statistic_lines(state: NightState, width: int) -> tuple[str, str]:
 
 
 def session_items(state: NightState, look: Look, width: int) -> list[Item]:
-    """What is recorded and what scores it."""
+    """Return what is recorded, and the network that stages it."""
     session, plain, second = state.session, look.style(), look.alarm
     return [
         ("source", shorten(session.source, width), plain),
@@ -177,11 +177,11 @@ def session_items(state: NightState, look: Look, width: int) -> list[Item]:
 
 
 def event_items(state: NightState, look: Look, width: int) -> list[Item]:
-    """Where events go and how far they got."""
+    """Return where events go and how many were sent."""
     delivery, plain = state.delivery, look.style()
     if delivery.url is None:
         return [("to", "nowhere (kept in the store)", plain)]
-    link = ("connected", plain) if delivery.connected else ("AWAY, events wait", look.alarm)
+    link = ("connected", plain) if delivery.connected else ("NOT CONNECTED", look.alarm)
     waiting = look.alarm if delivery.waiting and not delivery.connected else plain
     return [
         ("to", shorten(safe_url(delivery.url), width), plain),
@@ -192,12 +192,12 @@ def event_items(state: NightState, look: Look, width: int) -> list[Item]:
 
 
 def event_line(state: NightState, look: Look, width: int) -> tuple[str, Style]:
-    """The same in one line."""
+    """Return where events go and how many were sent, in one line."""
     delivery = state.delivery
     if delivery.url is None:
         return "not sent anywhere, kept in the store", look.style()
     counts = f"{delivery.published:,} published  {delivery.waiting:,} waiting"
-    link = "connected" if delivery.connected else "AWAY"
+    link = "connected" if delivery.connected else "NOT CONNECTED"
     room = width - len(counts) - len(link) - 4
     line = (
         f"{shorten(safe_url(delivery.url), room)}  {link}  {counts}"
@@ -210,7 +210,7 @@ def event_line(state: NightState, look: Look, width: int) -> tuple[str, Style]:
 def draw_items(
     canvas: Canvas, x: int, y: int, label_width: int, items: list[Item], look: Look
 ) -> int:
-    """Items one a row, values aligned; return the row after them."""
+    """Write one item a row, with the values aligned; return the row after them."""
     for label, value, style in items:
         canvas.put(x, y, label, look.quiet)
         canvas.put(x + label_width, y, value, style)

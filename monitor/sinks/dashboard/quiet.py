@@ -1,4 +1,4 @@
-"""Keeps log lines off the screen while the dashboard has it, and gives them back afterwards."""
+"""Holds log lines back while the dashboard has the screen, and writes them afterwards."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ _HELD_BACK = 1000
 
 
 class HeldLog(logging.Handler):
-    """Stands in for the handlers that write to a terminal, until `give_back`.
+    """A log handler that replaces those that write to a terminal, from `hold` to `restore`.
 
-    Handlers that write elsewhere, to a file say, are left alone. ``newest`` is the last message
-    of a warning or worse and ``count`` how many there were, for a line of the dashboard.
+    - Handlers that write elsewhere, such as to a file, stay.
+    - `newest` is the last message of level warning or above, `count` the number of them: the
+      dashboard shows them.
+    - The last `_HELD_BACK` records are kept.
     """
 
     def __init__(self) -> None:
@@ -26,20 +28,21 @@ class HeldLog(logging.Handler):
         self._silenced: list[logging.Handler] = []
 
     def hold(self) -> None:
-        """Take the place of the root logger's terminal handlers."""
+        """Replace the root logger's handlers that write to a terminal."""
         root = logging.getLogger()
         self._silenced = [h for h in root.handlers if _writes_to_terminal(h)]
         for handler in self._silenced:
             root.removeHandler(handler)
         root.addHandler(self)
 
-    def give_back(self) -> None:
-        """Put the handlers back and let them write what was held back."""
+    # Not `release`: logging.Handler has a method of that name, and calls it for each record.
+    def restore(self) -> None:
+        """Restore the handlers, then write the held records with them."""
         root = logging.getLogger()
         root.removeHandler(self)
         for handler in self._silenced:
             root.addHandler(handler)
-        # Without any handler of its own, logging prints warnings to stderr: so do we.
+        # If the root logger has no handler, `logging` writes warnings to stderr with this one.
         last = [logging.lastResort] if logging.lastResort and not root.handlers else []
         with self._guard:
             records = list(self._records)

@@ -1,4 +1,4 @@
-"""A terminal's second screen, drawn by a thread of its own: `Screen`."""
+"""`Screen`: the terminal's second screen, drawn by a thread of its own."""
 
 from __future__ import annotations
 
@@ -6,31 +6,37 @@ import logging
 import threading
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
 from rich.console import Console
 from rich.live import Live
 
 from monitor.clock import Clock
+from monitor.closing import Closing
+from monitor.errors import one_line
 from monitor.sinks.dashboard.canvas import Canvas
 from monitor.sinks.dashboard.look import Look
 from monitor.sinks.dashboard.quiet import HeldLog
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 MIN_INTERVAL_S = 0.2
 """At most five frames a second."""
 
 _NOTICE_S = 15.0
+"""The newest warning is shown this long."""
+
 _POLL_S = 0.05
+"""The clock on the screen ticks without a new page, so the thread looks at the time this often."""
+
 _JOIN_S = 5.0
 
 
 class FramePacer:
-    """Decides when a frame is due: something changed, and the last frame is long enough ago.
+    """Decides when to draw a frame: the picture changed, and the last frame is old enough.
 
-    Frames that take long come less often, so that drawing takes a ``share`` of one core at most.
+    The longer a frame takes to draw, the fewer are drawn, so that drawing uses at most ``share``
+    of one core.
     """
 
     def __init__(self, clock: Clock, share: float = 0.2) -> None:
@@ -41,7 +47,10 @@ class FramePacer:
         self._began_s = 0.0
 
     def due(self, picture: object) -> bool:
-        """Whether to draw ``picture``: anything that differs when the frame would."""
+        """Return True if ``picture`` must be drawn now.
+
+        ``picture`` is any value that differs whenever the frame would look different.
+        """
         now_s = self._clock.monotonic_s()
         if picture == self._drawn or now_s < self._earliest_s:
             return False
@@ -51,7 +60,7 @@ class FramePacer:
         return True
 
     def done(self) -> None:
-        """The frame is on the screen."""
+        """Record that the frame is on the screen."""
         cost_s = self._clock.monotonic_s() - self._began_s
         interval_s = max(MIN_INTERVAL_S, cost_s / self._share)
         self._earliest_s = self._began_s + interval_s
@@ -59,34 +68,35 @@ class FramePacer:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Now, on the clock's steady hand and on its face."""
+    """A moment: monotonic time for intervals, UTC for people."""
 
     monotonic_s: float
     utc: datetime
 
 
 class Page(Protocol):
-    """What a screen shows. Equal pages look alike, but for the time that passes."""
+    """The content of a screen. Equal pages look the same at the same `tick`."""
 
     def tick(self, moment: Moment) -> object:
-        """What differs when the same page has to be drawn anew, as the second shown."""
+        """Return a value that changes when the page must be drawn again, such as the second."""
 
     def draw(
         self, width: int, height: int, look: Look, moment: Moment, notice: str | None
     ) -> Canvas:
-        """The page as ``width`` x ``height`` cells."""
+        """Draw the page on ``width`` x ``height`` cells, with ``notice``, a log message."""
 
 
 PageT = TypeVar("PageT", bound=Page)
 
 
-class Screen(Generic[PageT]):
-    """Shows the newest page on the terminal's second screen.
+class Screen(Closing, Generic[PageT]):
+    """Draws the newest page on the terminal's second screen, from a thread of its own.
 
     - `show` stores the page and returns; it never draws and never waits.
-    - If drawing fails it is logged once, the terminal is restored and `show` says so from then
-      on: plain lines follow, the night goes on.
-    - Log lines meant for the terminal wait until it is free again; the newest warning is shown.
+    - If drawing fails, one error is logged, the terminal is restored, and `show` returns False
+      from then on. The caller then writes plain lines, and the night continues.
+    - Log lines for the terminal are held back until the screen is closed. The newest warning is
+      shown on the page.
     """
 
     def __init__(
@@ -96,19 +106,19 @@ class Screen(Generic[PageT]):
         self._clock = clock
         self._look = Look.of(console, timezone)
         self._pacer = FramePacer(clock, share)
-        self._log = HeldLog()
+        self._held_log = HeldLog()
         self._live: Live | None = None
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
         self._stopping = False
         self._failed = False
-        self._page: PageT | None = None  # replaced whole: never half an update
+        self._page: PageT | None = None  # replaced as a whole, so the thread needs no lock
         self._notice_seen = 0
         self._notice_until_s = 0.0
         self.frames = 0
 
     def __enter__(self) -> Self:
-        self._log.hold()
+        self._held_log.hold()
         try:
             self._live = Live(
                 console=self._console,
@@ -125,16 +135,8 @@ class Screen(Generic[PageT]):
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def show(self, page: PageT) -> bool:
-        """Show ``page`` from the next frame on; False once drawing has failed."""
+        """Show ``page`` from the next frame on. Return False once drawing has failed."""
         if self._failed:
             return False
         if page != self._page:
@@ -143,11 +145,14 @@ class Screen(Generic[PageT]):
         return True
 
     def skip(self, page: PageT) -> None:
-        """Plain lines follow, and ``page`` was seen: called once, when drawing has failed."""
+        """Let plain lines begin after ``page``. Called once, when drawing has failed."""
 
     def close(self) -> None:
-        """Stop drawing, then restore the terminal, then let held log lines out: in this order,
-        so that nothing is written to a screen that is about to vanish."""
+        """Stop drawing, restore the terminal, and write the held log lines.
+
+        The order matters: a line written before the terminal is restored would vanish with the
+        second screen.
+        """
         self._stopping = True
         self._wake.set()
         thread, self._thread = self._thread, None
@@ -155,8 +160,8 @@ class Screen(Generic[PageT]):
             if thread is not None:
                 thread.join(_JOIN_S)
         finally:
-            # A terminal that has been stopped (Ctrl-S) holds the thread in mid-frame; to write to
-            # it here would hold the end of the night as well.
+            # A paused terminal (Ctrl-S) blocks the thread in the middle of a frame. A write to it
+            # here would block the end of the night as well.
             if thread is None or not thread.is_alive():
                 self._restore()
 
@@ -166,8 +171,8 @@ class Screen(Generic[PageT]):
             self._wake.clear()
             try:
                 self._draw_if_due()
-            except (Exception, SystemExit) as error:  # rich leaves a closed pipe by SystemExit
-                self._fail(error)
+            except (Exception, SystemExit) as exc:  # rich raises SystemExit for a closed pipe
+                self._fail(exc)
                 return
 
     def _draw_if_due(self) -> None:
@@ -184,19 +189,20 @@ class Screen(Generic[PageT]):
             self.frames += 1
 
     def _notice(self, moment: Moment) -> str | None:
-        if self._log.count != self._notice_seen:
-            self._notice_seen = self._log.count
+        if self._held_log.count != self._notice_seen:
+            self._notice_seen = self._held_log.count
             self._notice_until_s = moment.monotonic_s + _NOTICE_S
-        return self._log.newest if moment.monotonic_s < self._notice_until_s else None
+        return self._held_log.newest if moment.monotonic_s < self._notice_until_s else None
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, exc: BaseException) -> None:
+        # Restore first: the error would be written to the second screen.
         self._restore()
-        logger.error(
-            "The dashboard could not draw and is off; the night goes on in plain lines",
-            exc_info=error,
+        _log.error(
+            "The dashboard could not draw and is off; the night continues in plain lines",
+            exc_info=exc,
         )
         if self._page is not None:
-            # What the screen has shown so far is not repeated line by line.
+            # The screen has shown these epochs: do not repeat them as lines.
             self.skip(self._page)
         self._failed = True
 
@@ -205,6 +211,6 @@ class Screen(Generic[PageT]):
         if live is not None:
             try:
                 live.stop()
-            except (Exception, SystemExit) as error:
-                logger.warning("The terminal could not be restored: %s", error)
-            self._log.give_back()
+            except (Exception, SystemExit) as exc:
+                _log.warning("The terminal could not be restored: %s", one_line(exc))
+            self._held_log.restore()

@@ -1,4 +1,4 @@
-"""What is left on the screen in the morning: `summary`."""
+"""`summary`: the report of a night that is printed in the morning."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from models.contract import EPOCH_S
+from models.contract import EPOCH_S, Stage
 from monitor.night.state import NightState
 from monitor.sinks.dashboard import panels
 from monitor.sinks.dashboard.canvas import Canvas
 from monitor.sinks.dashboard.health import worn_text
-from monitor.sinks.dashboard.layout import draw_night
-from monitor.sinks.dashboard.look import Look, fitting, number
-from monitor.sinks.log import clock_text
+from monitor.sinks.dashboard.look import Look
+from monitor.sinks.dashboard.plots import draw_night
+from monitor.sinks.dashboard.stage import stage_totals
+from monitor.sinks.dashboard.text import fitting, number
+from monitor.sinks.words import clock_text
 
 _MEANINGS = {
     "TRT": "total recording time: {bounds}",
@@ -37,7 +39,7 @@ _WIDTH = 100
 
 
 def summary(state: NightState, look: Look | None = None) -> RenderableType:
-    """The night at a glance, as wide as the console it is printed on."""
+    """Return the report of the night, as wide as the console on which it is printed."""
     return _Summary(state, look or Look())
 
 
@@ -72,17 +74,9 @@ def _statistics(state: NightState, look: Look) -> Table:
     for label, value, style in panels.statistic_items(state, look):
         meaning = _MEANINGS[label].format(bounds=_BOUNDS.get(bounds, bounds))
         table.add_row(label, Text(_plain(value, look), style, justify="right"), meaning)
-    s = state.statistics
-    stages = (
-        ("W", s.w_min, None),
-        ("R", s.r_min, s.r_percent),
-        ("N1", s.n1_min, s.n1_percent),
-        ("N2", s.n2_min, s.n2_percent),
-        ("N3", s.n3_min, s.n3_percent),
-    )
-    for name, minutes, percent in stages:
-        share = "" if name == "W" else _plain(number(percent, " % of TST"), look)
-        table.add_row(name, Text(f"{minutes:.1f} min", justify="right"), share)
+    for stage, (minutes, percent) in stage_totals(state).items():
+        share = "" if stage is Stage.W else _plain(number(percent, " % of TST"), look)
+        table.add_row(stage.value, Text(f"{minutes:.1f} min", justify="right"), share)
     return table
 
 
@@ -100,7 +94,10 @@ def _closing_lines(state: NightState, look: Look) -> list[str]:
 
 
 def _worn_lines(state: NightState, look: Look) -> list[str]:
-    """Where the band was worn and what was staged, if there is something to tell."""
+    """Return when the band was worn and which derivations were staged.
+
+    A replay whose whole recording could be scored needs neither line.
+    """
     lines = []
     if state.live and (state.speed is None or state.worn != (0, len(state.live))):
         worn = (worn_text(state, look) or "").removeprefix("worn ")

@@ -1,4 +1,4 @@
-"""A frame as an SVG picture that needs no font for its plots: blocks, lines and dots are drawn."""
+"""A frame as an SVG picture. Blocks, lines and dots are drawn, so only letters need a font."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _INK, _PAPER = "#c9d1d9", "#0d1117"
 _LOWER = {c: (0.0, 1 - n / 8, 1.0, n / 8) for n, c in enumerate("▁▂▃▄▅▆▇█", start=1)}
 _LEFT = {c: (0.0, 0.0, n / 8, 1.0) for n, c in enumerate("▏▎▍▌▋▊▉", start=1)}
 _BOXES = {**_LOWER, **_LEFT, "▀": (0.0, 0.0, 1.0, 0.5)}
-"""Block characters as x, y, width and height within their cell."""
+"""Rectangle of each block character: x, y, width and height as shares of the cell."""
 
 _STROKES = {
     "━": ("left", "right"),
@@ -43,12 +43,12 @@ _BRAILLE = (
 def to_svg(
     state: NightState, path: Path, width: int, height: int, look: Look | None = None
 ) -> None:
-    """Write the frame of ``state`` at ``width`` x ``height`` cells to ``path``."""
+    """Write the frame of ``state``, ``width`` x ``height`` cells, to the file ``path``."""
     path.write_text(canvas_svg(render(state, width, height, look)), encoding="utf-8")
 
 
 def canvas_svg(canvas: Canvas) -> str:
-    """``canvas`` as an SVG document on a dark ground."""
+    """Return ``canvas`` as an SVG document with a dark background."""
     pad = 12.0
     wide, high = canvas.width * _W + 2 * pad, canvas.height * _H + 2 * pad
     parts = [
@@ -71,7 +71,7 @@ def _run(column: int, row: int, text: str, style: Style) -> list[str]:
     x, y = column * _W, row * _H
     parts = []
     if paper != _PAPER:
-        # A hair wider than the cells: neighbouring grounds leave no seam when scaled.
+        # Slightly larger than the cells: no gaps between neighbours when the picture is scaled.
         parts.append(_rect(x, y, len(text) * _W + 0.3, _H + 0.3, paper))
     words = ""
     for index, char in enumerate(text):
@@ -98,7 +98,7 @@ def _colours(style: Style) -> tuple[str, str]:
 
 
 def _shape(x: float, y: float, char: str, ink: str) -> list[str]:
-    """What draws ``char``, or nothing for a character that is a letter."""
+    """Return the SVG elements that draw ``char``; none if it must be written as text."""
     if char in _BOXES:
         left, top, wide, high = _BOXES[char]
         return [_rect(x + left * _W, y + top * _H, wide * _W + 0.3, high * _H + 0.3, ink)]

@@ -1,4 +1,4 @@
-"""What is on the screen before a night begins: what is waited for, and what can be done."""
+"""The screen before a night begins: what the monitor waits for, and what may help."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 
 from monitor.night.state import SleeperState
 from monitor.sinks.dashboard.canvas import Canvas
-from monitor.sinks.dashboard.look import Look, cut, fitting
-from monitor.sinks.log import age_text
+from monitor.sinks.dashboard.look import Look
+from monitor.sinks.dashboard.text import cut, fitting
+from monitor.sinks.words import age_text
 
 HINTS = (
-    ("sleep-monitor streams", "what can be seen now"),
-    ("sleep-monitor doctor", "what may be wrong, and what to do about it"),
-    ("Ctrl-C", "leave"),
+    ("sleep-monitor streams", "lists the LSL streams that can be seen now"),
+    ("sleep-monitor doctor", "checks this machine, and lists what to do"),
+    ("Ctrl-C", "ends the monitor"),
 )
 _HINT_COLUMN = 24
 
@@ -26,9 +27,12 @@ def draw_waiting(
     utc: datetime,
     notice: str | None,
 ) -> Canvas:
-    """No night yet: why, for how long, and what helps; at ``utc``, as ``width`` x ``height``."""
+    """Draw a screen for a sleeper without a night: why, for how long, and what may help.
+
+    ``waited_s``: seconds since the wait began. ``utc``: the time to show.
+    """
     canvas = Canvas(width, height, look.unicode)
-    draw_bar_of_words(canvas, [state.sleeper, "no night yet"], "live", look, utc)
+    draw_top_bar(canvas, [state.sleeper, "no night yet"], "live", look, utc)
     lines = _wrapped(state.status or "starting", max(10, width - 8))
     widest = max(*map(len, lines), *(_HINT_COLUMN + len(meaning) for _, meaning in HINTS))
     x = max(0, (width - widest) // 2)
@@ -48,10 +52,8 @@ def draw_waiting(
     return canvas
 
 
-def draw_bar_of_words(
-    canvas: Canvas, items: list[str], right: str, look: Look, utc: datetime
-) -> None:
-    """The bar at the top: the clock, ``items`` as many as fit, and ``right`` at its end."""
+def draw_top_bar(canvas: Canvas, items: list[str], right: str, look: Look, utc: datetime) -> None:
+    """Draw the bar at the top: the clock, as many ``items`` as fit, and ``right`` at its end."""
     canvas.fill(0, 0, canvas.width, 1, " ", look.bar)
     clock = utc.astimezone(look.timezone).strftime("%H:%M:%S")
     x = canvas.put(1, 0, clock, look.bar + look.strong)

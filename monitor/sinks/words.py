@@ -1,0 +1,43 @@
+"""Times, ages and counts as words, the same on the dashboard and in the plain lines."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from models.contract import EPOCH_S
+from monitor.night.state import NightState
+
+
+def local_time(when: datetime, state: NightState, timezone: tzinfo | None = None) -> datetime:
+    """Return ``when`` on the clock that the reader expects.
+
+    With ``timezone`` None, a replay shows the recording's clock (UTC), and a live night shows
+    local time.
+    """
+    if timezone is None and state.speed is None:
+        return when.astimezone()
+    return when.astimezone(timezone or UTC)
+
+
+def clock_text(when: datetime, state: NightState, timezone: tzinfo | None = None) -> str:
+    """Return `local_time` as HH:MM:SS."""
+    return local_time(when, state, timezone).strftime("%H:%M:%S")
+
+
+def epoch_end(state: NightState, index: int) -> datetime:
+    """Return the time at which epoch ``index`` ended. Its live prediction is made then."""
+    return state.session.start_utc + timedelta(seconds=EPOCH_S * (index + 1))
+
+
+def age_text(duration: timedelta) -> str:
+    """Return ``42 s``, ``3 min 20 s`` or ``1 h 04 min``."""
+    seconds = max(0, int(duration.total_seconds()))
+    minutes, hours = seconds // 60, seconds // 3600
+    if hours:
+        return f"{hours} h {minutes % 60:02d} min"
+    return f"{minutes} min {seconds % 60:02d} s" if minutes else f"{seconds} s"
+
+
+def unstored_text(n_epochs: int) -> str:
+    """Return the alarm for a disk that does not accept the night, and the epochs that wait."""
+    return f"DISK FULL? {n_epochs} {'epoch waits' if n_epochs == 1 else 'epochs wait'} to be stored"

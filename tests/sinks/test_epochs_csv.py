@@ -1,0 +1,79 @@
+"""The table of epochs: refused before the night if it cannot be written, and written whole."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from models.contract import Stage
+from models.files import PART
+from monitor.errors import InputError, MonitorError
+from monitor.sinks.epochs_csv import check_writable, write_epochs
+from monitor.types import Reason, Track
+from tests.sinks.peers import scored, unscored
+
+
+@pytest.fixture
+def strict_umask() -> Iterator[None]:
+    """The umask of the monitor as a service: new files are for their owner alone."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+def test_one_row_an_epoch_with_the_revised_stage_and_the_live_one(tmp_path: Path) -> None:
+    table = tmp_path / "night.csv"
+    live = [scored(0, Stage.W), unscored(1, Reason.MAINS)]
+    write_epochs(table, live, [scored(0, Stage.N1, Track.REVISED), live[1]], start_s=10.5)
+    assert table.read_bytes().decode().split("\r\n") == [
+        "epoch,start_s,stage,live_stage,p_w,p_n1,p_n2,p_n3,p_r,confidence,reason",
+        "0,10.5,N1,W,0.05,0.8,0.05,0.05,0.05,0.8,",
+        "1,40.5,?,?,,,,,,,mains",
+        "",
+    ]
+
+
+def test_others_can_read_the_table_whatever_the_umask(tmp_path: Path, strict_umask: None) -> None:
+    table = tmp_path / "night.csv"
+    write_epochs(table, [], [], 0.0)
+    assert stat.S_IMODE(table.stat().st_mode) == 0o644
+
+
+def test_a_check_leaves_nothing_behind_and_the_old_table_as_it_is(tmp_path: Path) -> None:
+    table = tmp_path / "night.csv"
+    table.write_text("old")
+    check_writable(table, [tmp_path / "night.sqlite"])
+    assert table.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [table]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing/night.csv", "No such file or directory; name another"),
+        (".", "it is not a file; name one"),
+        ("x" * 255, "File name too long; name another"),
+        ("night.sqlite", "is a file that this run needs; name another"),
+    ],
+)
+def test_a_path_that_cannot_be_written_is_refused_before_the_night(
+    name: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        check_writable(tmp_path / name, [tmp_path / "night.sqlite"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_unfinished_table_must_not_overwrite_a_file_of_the_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a file that this run needs"):
+        check_writable(tmp_path / "night", [tmp_path / f"night{PART}"])
+
+
+def test_a_table_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(MonitorError, match=r"cannot write --output .* the night is stored"):
+        write_epochs(tmp_path / "missing" / "night.csv", [], [], 0.0)
+    assert list(tmp_path.iterdir()) == []
