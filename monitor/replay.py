@@ -176,7 +176,6 @@ class Replay:
         ended: bool = False,
     ) -> NightState:
         """Return the night as it is now; ``clock_utc`` is on the recording's clock."""
-        speed = self.options.speed
         return pipeline.night.state(
             clock_utc=clock_utc,
             signal=pipeline.signal,
@@ -186,7 +185,8 @@ class Replay:
             unstored=0,
             delivery=delivery,
             n_epochs_total=self.n_epochs,
-            speed="max" if speed is None else f"{speed:g}",
+            is_live=False,
+            speed=self.options.speed,
             ended=ended,
         )
 

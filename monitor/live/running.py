@@ -124,6 +124,7 @@ class RunningNight:
             unstored=self._backlog.unstored_epochs,
             delivery=self._delivery,
             n_epochs_total=None,
+            is_live=True,
             speed=None,
             ended=ended,
         )

@@ -114,7 +114,8 @@ class Night:
         unstored: int,
         delivery: Delivery,
         n_epochs_total: int | None,
-        speed: str | None,
+        is_live: bool,
+        speed: float | None,
         ended: bool,
     ) -> NightState:
         """Return a picture of the night as it is now; see `NightState`."""
@@ -137,6 +138,7 @@ class Night:
             ledger=self.ledger,
             delivery=delivery,
             n_epochs_total=n_epochs_total,
+            is_live=is_live,
             speed=speed,
             ended=ended,
         )

@@ -34,7 +34,8 @@ class NightState:
       band was not worn so far.
     - ``unstored``: the number of epochs that wait for room on the disk.
     - ``n_epochs_total``: the number of epochs of the whole recording; None for a live night.
-    - ``speed``: "1", "60", "max" for a replay; None for a live source.
+    - ``is_live``: True for a live night, False for a replay.
+    - ``speed``: recorded seconds per second of a replay; None: as fast as possible, or live.
     """
 
     session: Session
@@ -55,7 +56,8 @@ class NightState:
     ledger: SampleLedger
     delivery: Delivery
     n_epochs_total: int | None
-    speed: str | None
+    is_live: bool
+    speed: float | None
     ended: bool
 
     @property

@@ -86,7 +86,7 @@ class NightNews:
             return
         if now is SignalState.LOST:
             self._lost_since = last = state.last_sample_utc
-            if last is None or state.speed is not None:
+            if last is None or not state.is_live:
                 yield "signal lost"
             else:
                 since = clock_text(last, state, self._timezone)

@@ -14,7 +14,7 @@ def local_time(when: datetime, state: NightState, timezone: tzinfo | None = None
     With ``timezone`` None, a replay shows the recording's clock (UTC), and a live night shows
     local time.
     """
-    if timezone is None and state.speed is None:
+    if timezone is None and state.is_live:
         return when.astimezone()
     return when.astimezone(timezone or UTC)
 

@@ -27,7 +27,7 @@ _EPOCH_BYTES = EPOCH_SAMPLES * np.dtype(np.float32).itemsize
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedRecording:
-    """A `Recording` whose samples stay on disk.
+    """A `LabelledNight` whose samples stay on disk.
 
     - ``stage``, int64 (n,), and ``usable``, bool (n,), are in memory.
     - No file is held open, so any number of recordings can be loaded and sent to other processes.

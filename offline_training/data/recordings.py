@@ -1,4 +1,4 @@
-"""The protocol of the recordings that training reads, and their split by subject."""
+"""The protocol of the nights that training reads, and their split by subject."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from offline_training.arrays import F32, I64, Bool
 HOLD_OUT_SEED = 2025
 
 
-class Recording(Protocol):
+class LabelledNight(Protocol):
     """A night of n contiguous 30-s epochs, conditioned as the monitor conditions them.
 
     - ``subject`` is unique over all data sets: two nights share it only if they are of one person.

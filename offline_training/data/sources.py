@@ -12,7 +12,7 @@ import numpy as np
 from models.contract import Gain
 from offline_training.data.bandpowers import CHANNEL, TRIM, in_microvolts, load_nights
 from offline_training.data.prepared import load_prepared
-from offline_training.data.recordings import Recording
+from offline_training.data.recordings import LabelledNight
 from offline_training.data.surrogates import surrogate_recordings
 
 
@@ -25,7 +25,7 @@ class TrainingData:
     - ``gain``: KNOWN if all recordings are in true microvolts.
     """
 
-    recordings: Sequence[Recording]
+    recordings: Sequence[LabelledNight]
     channel: str
     trim: str
     gain: Gain
@@ -49,7 +49,7 @@ def surrogate_source(folder: Path, seed: int) -> TrainingData:
     return TrainingData(surrogate_recordings(nights, folder, seed), CHANNEL, TRIM, Gain.KNOWN)
 
 
-def some_subjects(recordings: Sequence[Recording], n: int | None) -> list[Recording]:
+def some_subjects(recordings: Sequence[LabelledNight], n: int | None) -> list[LabelledNight]:
     """Return the recordings of at most ``n`` subjects, evenly spaced over all; None means all."""
     subjects = sorted({one.subject for one in recordings})
     if n is not None and n < len(subjects):

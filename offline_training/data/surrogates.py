@@ -53,7 +53,7 @@ was measured there."""
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SurrogateRecording:
-    """A `Recording` of surrogate EEG.
+    """A `LabelledNight` of surrogate EEG.
 
     - The same stretch of epochs always has the same samples. Every other stretch has other samples,
       even if the two share epochs. So training is reproducible and rarely sees a sample twice.

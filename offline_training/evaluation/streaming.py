@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.calibration import calibrated
 from models.mc2sleepnet import MC2SleepNet
 from offline_training.arrays import F32, I64, Bool
 
@@ -104,10 +105,6 @@ def stream_all(
 
 def probabilities(network: MC2SleepNet, streamed: Streamed) -> tuple[F32, F32]:
     """Return the calibrated live and revised probabilities, float32 (n, 5) each."""
-    live, revised = (
-        (torch.from_numpy(logits) / temperature).softmax(dim=1).numpy()
-        for logits, temperature in zip(
-            (streamed.live, streamed.revised), network.temperature.cpu(), strict=True
-        )
-    )
-    return live, revised
+    logits = (torch.from_numpy(streamed.live), torch.from_numpy(streamed.revised))
+    live, revised = calibrated(*logits, network.temperature.detach().cpu())
+    return live.numpy(), revised.numpy()

@@ -11,7 +11,7 @@ import torch
 from models.contract import Gain
 from monitor.types import Track
 from offline_training.data.licences import terms
-from offline_training.data.recordings import Recording
+from offline_training.data.recordings import LabelledNight
 from offline_training.data.surrogates import DATASET as SURROGATE
 from offline_training.evaluation.scores import Scores
 from offline_training.training.job import Job, earlier_parts
@@ -34,8 +34,8 @@ NO_SHIPPING = "Must not be shipped or shared: a licence of the training data for
 
 
 def card_fields(
-    train: Sequence[Recording],
-    held_out: Sequence[Recording],
+    train: Sequence[LabelledNight],
+    held_out: Sequence[LabelledNight],
     job: Job,
     scores: Mapping[Track, Scores],
     speed: dict[str, Any],
@@ -82,13 +82,13 @@ def card_fields(
     }
 
 
-def known_subjects(held_out: Sequence[Recording], provenance: Provenance) -> set[str]:
+def known_subjects(held_out: Sequence[LabelledNight], provenance: Provenance) -> set[str]:
     """Return the held-out subjects that the run's first weights were trained on."""
     return {one.subject for one in held_out} & provenance.train_subjects
 
 
 def _data(
-    train: Sequence[Recording], held_out: Sequence[Recording], provenance: Provenance
+    train: Sequence[LabelledNight], held_out: Sequence[LabelledNight], provenance: Provenance
 ) -> dict[str, Any]:
     """Return data sets, licences and subjects.
 

@@ -12,7 +12,7 @@ import typer
 
 from models.contract import Gain
 from monitor.errors import InputError
-from offline_training.data.recordings import Recording
+from offline_training.data.recordings import LabelledNight
 from offline_training.data.sources import prepared_source, some_subjects, surrogate_source
 from offline_training.options import SeedOption
 from offline_training.training.card import known_subjects
@@ -124,7 +124,7 @@ def _check_options(
         raise InputError("--protocol paper compares with figures of real nights: no --surrogates")
 
 
-def _run_job(recordings: Sequence[Recording], job: Job, ranks: Ranks) -> None:
+def _run_job(recordings: Sequence[LabelledNight], job: Job, ranks: Ranks) -> None:
     """Hold out validation subjects, train, and print the figures."""
     provenance = Provenance.of(job.init)
     train, validation = hold_out(recordings, job.recipe.validation_share, provenance.train_subjects)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from models.mc2sleepnet import MC2SleepNet
-from offline_training.data.recordings import Recording
+from offline_training.data.recordings import LabelledNight
 from offline_training.evaluation.scores import Scores
 from offline_training.evaluation.streaming import Streamed, probabilities, stream_all
 from offline_training.training.distributed import Ranks
@@ -33,8 +33,8 @@ class FinetunePart:
     def __init__(
         self,
         network: MC2SleepNet,
-        train: Sequence[Recording],
-        validation: Sequence[Recording],
+        train: Sequence[LabelledNight],
+        validation: Sequence[LabelledNight],
         recipe: TrainingRecipe,
         ranks: Ranks,
     ) -> None:

@@ -19,7 +19,7 @@ from models.weights import save
 from monitor.errors import InputError
 from monitor.types import Track
 from offline_training.arrays import F32, I64
-from offline_training.data.recordings import Recording
+from offline_training.data.recordings import LabelledNight
 from offline_training.evaluation.scores import Scores
 from offline_training.evaluation.streaming import probabilities
 from offline_training.evaluation.track import TrackScores
@@ -59,8 +59,8 @@ class FitResult:
 
 
 def fit(
-    train: Sequence[Recording],
-    validation: Sequence[Recording],
+    train: Sequence[LabelledNight],
+    validation: Sequence[LabelledNight],
     job: Job,
     ranks: Ranks,
     start_report: StartReport = progress,
@@ -103,8 +103,8 @@ def fit(
 def _finish(
     part: FinetunePart,
     network: MC2SleepNet,
-    train: Sequence[Recording],
-    validation: Sequence[Recording],
+    train: Sequence[LabelledNight],
+    validation: Sequence[LabelledNight],
     job: Job,
     ranks: Ranks,
     speed: dict[str, Any],
@@ -125,8 +125,8 @@ def _finish(
 def _part(
     name: str,
     network: MC2SleepNet,
-    train: Sequence[Recording],
-    validation: Sequence[Recording],
+    train: Sequence[LabelledNight],
+    validation: Sequence[LabelledNight],
     job: Job,
     ranks: Ranks,
 ) -> Part[Any]:

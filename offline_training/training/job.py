@@ -14,7 +14,7 @@ from models.contract import Gain
 from models.mc2sleepnet import MC2SleepNet
 from models.weights import load
 from monitor.errors import InputError
-from offline_training.data.recordings import Recording, hold_out_subjects
+from offline_training.data.recordings import LabelledNight, hold_out_subjects
 from offline_training.training.folder import RunFolder
 from offline_training.training.parts import parts_of
 from offline_training.training.reading import standardise, truth
@@ -43,7 +43,9 @@ class Job:
     version: str = "1"
     init: Path | None = None
 
-    def config(self, train: Sequence[Recording], validation: Sequence[Recording]) -> dict[str, Any]:
+    def config(
+        self, train: Sequence[LabelledNight], validation: Sequence[LabelledNight]
+    ) -> dict[str, Any]:
         """Return all that decides the result. Runs with the same config can share a folder."""
         init = None
         if self.init is not None:
@@ -60,7 +62,7 @@ class Job:
         }
 
 
-def content_hashes(recordings: Sequence[Recording]) -> dict[str, str]:
+def content_hashes(recordings: Sequence[LabelledNight]) -> dict[str, str]:
     """Return, by recording, one sha256 of its samples, stages and usable epochs."""
     return {
         f"{one.dataset}/{one.name}": hashlib.sha256(
@@ -116,7 +118,7 @@ def resolved(
     )
 
 
-def initial_network(job: Job, train: Sequence[Recording]) -> MC2SleepNet:
+def initial_network(job: Job, train: Sequence[LabelledNight]) -> MC2SleepNet:
     """Build the network as it is before the first step, with the modules for pre-training.
 
     Raises
@@ -176,8 +178,8 @@ def earlier_parts(job: Job) -> tuple[str, ...]:
 
 
 def hold_out(
-    recordings: Sequence[Recording], share: int, known: Collection[str] = ()
-) -> tuple[list[Recording], list[Recording]]:
+    recordings: Sequence[LabelledNight], share: int, known: Collection[str] = ()
+) -> tuple[list[LabelledNight], list[LabelledNight]]:
     """Split into (train, validation): hold out one subject in ``share``.
 
     Subjects ``known`` from an earlier training are held out only if there are no others. If all

@@ -25,7 +25,7 @@ from monitor.types import Track
 from offline_training.arrays import F32, I64
 from offline_training.data.files import write_whole
 from offline_training.data.npz import read_npz
-from offline_training.data.recordings import Recording, split_subjects
+from offline_training.data.recordings import LabelledNight, split_subjects
 from offline_training.evaluation.streaming import probabilities, stream_all
 from offline_training.evaluation.track import TrackScores
 from offline_training.progress import Report, progress
@@ -66,11 +66,11 @@ PROTOCOLS = {
 
 PREDICTIONS = "predictions.npz"
 
-Split = tuple[list[Recording], list[Recording], list[Recording]]
+Split = tuple[list[LabelledNight], list[LabelledNight], list[LabelledNight]]
 """Recordings to train, validate and test on."""
 
 
-def protocol_of(recordings: Sequence[Recording]) -> PaperProtocol:
+def protocol_of(recordings: Sequence[LabelledNight]) -> PaperProtocol:
     """Return the protocol of the data set of ``recordings``.
 
     Raises
@@ -87,7 +87,7 @@ def protocol_of(recordings: Sequence[Recording]) -> PaperProtocol:
     return PROTOCOLS[datasets[0]]
 
 
-def splits(recordings: Sequence[Recording], validation_share: int) -> list[Split]:
+def splits(recordings: Sequence[LabelledNight], validation_share: int) -> list[Split]:
     """Return the split of every fold. No subject is in two of a fold's three groups."""
     protocol = protocol_of(recordings)
     folds = split_subjects(recordings, FOLDS, FOLD_SEED)
@@ -99,7 +99,7 @@ def splits(recordings: Sequence[Recording], validation_share: int) -> list[Split
 
 
 def run_paper(
-    recordings: Sequence[Recording],
+    recordings: Sequence[LabelledNight],
     job: Job,
     folds_run: int | None,
     ranks: Ranks,
@@ -162,7 +162,7 @@ def _run_fold(split: Split, job: Job, ranks: Ranks, start_report: StartReport) -
 
 
 def _write_predictions(
-    folder: Path, truth: I64, answers: tuple[F32, F32], test: Sequence[Recording]
+    folder: Path, truth: I64, answers: tuple[F32, F32], test: Sequence[LabelledNight]
 ) -> None:
     """Write stages and probabilities of the test recordings. ``answers`` are (live, revised)."""
     lengths = [len(one.stage) for one in test]
@@ -180,7 +180,7 @@ def _write_predictions(
     )
 
 
-def _read_predictions(folder: Path, test: Sequence[Recording]) -> dict[str, npt.NDArray[Any]]:
+def _read_predictions(folder: Path, test: Sequence[LabelledNight]) -> dict[str, npt.NDArray[Any]]:
     """Read a fold's predictions for the recordings ``test``.
 
     Raises InputError if the file is damaged or of other recordings.

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from models.mc2sleepnet import MC2SleepNet
 from offline_training.arrays import F32, I64
-from offline_training.data.recordings import Recording
+from offline_training.data.recordings import LabelledNight
 from offline_training.training.augment import Augmentation, augment
 from offline_training.training.losses import (
     epoch_mask,
@@ -69,8 +69,8 @@ class EpochPart:
 
     def __init__(
         self,
-        train: Sequence[Recording],
-        validation: Sequence[Recording],
+        train: Sequence[LabelledNight],
+        validation: Sequence[LabelledNight],
         recipe: TrainingRecipe,
         chain: list[Augmentation],
         device: torch.device,
@@ -126,8 +126,8 @@ class SequencePart:
 
     def __init__(
         self,
-        train: Sequence[Recording],
-        validation: Sequence[Recording],
+        train: Sequence[LabelledNight],
+        validation: Sequence[LabelledNight],
         recipe: TrainingRecipe,
         chain: list[Augmentation],
         device: torch.device,
@@ -205,7 +205,7 @@ def scatter(embeddings: Tensor, scored: Tensor) -> Tensor:
 class _RecordedWindows:
     """Recordings and the windows that can be drawn from them."""
 
-    def __init__(self, recordings: Sequence[Recording], recipe: TrainingRecipe) -> None:
+    def __init__(self, recordings: Sequence[LabelledNight], recipe: TrainingRecipe) -> None:
         self.recordings = recordings
         self.windows = Windows(
             [truth(one) for one in recordings],

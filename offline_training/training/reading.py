@@ -12,7 +12,7 @@ from models.contract import EPOCH_SAMPLES
 from models.mc2sleepnet import MC2SleepNet
 from monitor.errors import InputError
 from offline_training.arrays import F32, I64
-from offline_training.data.recordings import Recording
+from offline_training.data.recordings import LabelledNight
 from offline_training.evaluation.streaming import EmbeddedNight
 from offline_training.training.distributed import Ranks
 from offline_training.training.windows import Stretch
@@ -22,7 +22,7 @@ STANDARDISE_EPOCHS = 4096
 """Epochs, evenly spread over all, that give the mean and standard deviation of each feature."""
 
 
-def truth(recording: Recording) -> I64:
+def truth(recording: LabelledNight) -> I64:
     """Return the expert's stages, int64 (n,); -1 also where the monitor leaves it unscored."""
     return np.where(recording.usable, recording.stage, -1)
 
@@ -33,7 +33,7 @@ class UsableEpochs:
     Raises InputError if there is none.
     """
 
-    def __init__(self, recordings: Sequence[Recording]) -> None:
+    def __init__(self, recordings: Sequence[LabelledNight]) -> None:
         self.recordings = recordings
         usable = [np.flatnonzero(one.usable) for one in recordings]
         self.epoch = np.concatenate(usable)  # (N,)
@@ -58,7 +58,7 @@ class UsableEpochs:
 
 
 def read_stretches(
-    recordings: Sequence[Recording], stretches: Sequence[Stretch], length: int
+    recordings: Sequence[LabelledNight], stretches: Sequence[Stretch], length: int
 ) -> F32:
     """Read windows of epochs, float32 (B, length, 3000); zeros in places before a night begins."""
     windows = np.zeros((len(stretches), length, EPOCH_SAMPLES), np.float32)
@@ -70,7 +70,7 @@ def read_stretches(
 
 @torch.no_grad()
 def standardise(
-    network: MC2SleepNet, recordings: Sequence[Recording], known: Collection[str] = ()
+    network: MC2SleepNet, recordings: Sequence[LabelledNight], known: Collection[str] = ()
 ) -> None:
     """Set the network's means and standard deviations of features to those of ``recordings``.
 
@@ -92,7 +92,7 @@ def standardise(
 
 @torch.inference_mode()
 def encode_nights(
-    network: MC2SleepNet, recordings: Sequence[Recording], ranks: Ranks
+    network: MC2SleepNet, recordings: Sequence[LabelledNight], ranks: Ranks
 ) -> list[EmbeddedNight]:
     """Encode every recording once, in eval mode and float32, as the monitor does.
 

@@ -137,7 +137,8 @@ def night_state(n_epochs: int | None = None, **changes: object) -> NightState:
         ),
         delivery=Delivery("redis://127.0.0.1:6379/0", True, 1204, 0),
         n_epochs_total=len(night),
-        speed="60",
+        is_live=False,
+        speed=60.0,
         ended=False,
     )
     return replace(state, **changes)
@@ -188,6 +189,7 @@ def live_state(n_epochs: int | None = None, sleeper: str = "", **changes: object
         "channels": good_channels(),
         "worn": worn,
         "n_epochs_total": None,
+        "is_live": True,
         "speed": None,
     }
     return replace(state, **{**live, **changes})

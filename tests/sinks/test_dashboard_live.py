@@ -77,7 +77,7 @@ def test_frames_follow_updates_and_the_terminal_is_restored() -> None:
 def test_the_clock_of_a_live_night_advances_between_snapshots() -> None:
     terminal, clock = Terminal(), ObservedClock()
     with Dashboard(console_on(terminal), clock, timezone=UTC) as dashboard:
-        dashboard.update(night_state(100, speed=None, n_epochs_total=None))
+        dashboard.update(night_state(100, is_live=True, speed=None, n_epochs_total=None))
         until(lambda: dashboard.frames == 1, "the first frame")
         clock.advance(0.5)
         until_looked_again(clock)

@@ -42,7 +42,7 @@ def alarm(state: NightState, now: datetime, width: int = 1000) -> str | None:
 
 def is_silent(state: NightState) -> bool:
     """Return True if a live source sends nothing. A gap in a recording needs no action."""
-    return state.signal is SignalState.LOST and state.speed is None and not state.ended
+    return state.signal is SignalState.LOST and state.is_live and not state.ended
 
 
 def is_streaming(status: str) -> bool:

@@ -40,7 +40,7 @@ def clock_of(state: NightState, age_s: float) -> datetime:
     The clock of a live night advances between snapshots. That of a replay, or of a night that has
     ended, does not.
     """
-    if state.speed is not None or state.ended:
+    if not state.is_live or state.ended:
         return state.clock_utc
     return state.clock_utc + timedelta(seconds=age_s)
 

@@ -42,7 +42,7 @@ def draw_header(
         items.insert(0, "samples are back")
     if state.session.sleeper:
         items.insert(0, state.session.sleeper)
-    if state.speed is None and (worn := worn_text(state, look)) is not None:
+    if state.is_live and (worn := worn_text(state, look)) is not None:
         items.append(worn)
     items.append(f"{done} epochs" if total is None else f"{done} of {total} epochs")
     if wrong is not None:
@@ -61,9 +61,9 @@ def _time_in_bed(state: NightState, now: datetime) -> timedelta:
 def _progress(state: NightState, bar_width: int, status: str) -> str:
     if state.ended:
         return "ended"
-    if state.speed is None:
+    if state.is_live:
         return status if is_streaming(status) and 0 < len(status) <= bar_width else "live"
-    speed = "max" if state.speed == "max" else f"{state.speed}x"
+    speed = "max" if state.speed is None else f"{state.speed:g}x"
     if not state.n_epochs_total:
         return f"replay {speed}"
     share = min(1.0, len(state.live) / state.n_epochs_total)

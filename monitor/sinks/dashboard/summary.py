@@ -99,12 +99,12 @@ def _worn_lines(state: NightState, look: Look) -> list[str]:
     A replay whose whole recording could be scored needs neither line.
     """
     lines = []
-    if state.live and (state.speed is None or state.worn != (0, len(state.live))):
+    if state.live and (state.is_live or state.worn != (0, len(state.live))):
         worn = (worn_text(state, look) or "").removeprefix("worn ")
         first, end = state.worn or (0, 0)
         worn += f", {end - first} of {len(state.live)} epochs"
         lines.append(f" worn      {worn if state.worn else 'less than 5 min at any time'}")
-    if state.speed is None:
+    if state.is_live:
         counts = Counter(
             name
             for name, stage in zip(state.derivations, state.hypnogram, strict=True)

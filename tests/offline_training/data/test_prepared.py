@@ -15,7 +15,7 @@ from filelock import FileLock
 from monitor.errors import InputError
 from offline_training.data.condition import CONDITIONING
 from offline_training.data.prepared import load_prepared
-from offline_training.data.recordings import Recording, split_subjects
+from offline_training.data.recordings import LabelledNight, split_subjects
 from tests.edf_files import write_edf
 from tests.offline_training.data.nights import eeg, stages
 from tests.offline_training.program import Program
@@ -40,7 +40,7 @@ def prepare(program: Program, folder: Path) -> tuple[int, str, str]:
 
 
 def test_recordings_follow_the_protocol_that_training_reads(out: Path) -> None:
-    recordings: list[Recording] = list(load_prepared(out))
+    recordings: list[LabelledNight] = list(load_prepared(out))
     a, b = recordings
     assert a.stage.dtype == np.int64
     assert a.stage.tolist() == [0, 2, 2, 2]

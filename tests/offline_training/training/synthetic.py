@@ -25,7 +25,7 @@ RHYTHM = ((10.0, 20.0), (6.0, 10.0), (13.0, 20.0), (1.5, 60.0), (20.0, 8.0))
 
 @dataclass(eq=False)
 class SyntheticRecording:
-    """A `Recording` of ``n`` epochs in bouts of three: a sine in noise, by stage.
+    """A `LabelledNight` of ``n`` epochs in bouts of three: a sine in noise, by stage.
 
     - About one epoch in ten is unusable: zeros.
     - The name decides all random draws.
