@@ -9,7 +9,7 @@ import numpy as np
 
 from models.contract import EPOCH_S, EPOCH_SAMPLES, HIGHPASS_HZ, SFREQ_HZ, Gain
 from monitor.conditioning.derivation_chooser import DerivationChooser
-from monitor.conditioning.grid import TIME_TOLERANCE_S, GridBlock, GridResampler, Provenance
+from monitor.conditioning.grid import TIME_TOLERANCE_S, GridBlock, GridResampler, SampleProvenance
 from monitor.conditioning.held_channels import HeldChannels
 from monitor.conditioning.highpass import HighPass
 from monitor.conditioning.ledger import ArrivalCounter
@@ -240,4 +240,4 @@ class Conditioner:
 
 def _with_gaps(data_uv: F64, provenance: np.ndarray) -> F32:
     """Return the grid samples as float32, NaN where lost."""
-    return np.where(provenance == Provenance.LOST, np.nan, data_uv).astype(np.float32)
+    return np.where(provenance == SampleProvenance.LOST, np.nan, data_uv).astype(np.float32)

@@ -37,7 +37,7 @@ TIME_TOLERANCE_S = 1e-6
 """Times closer than this are equal; floating-point seconds carry an error below 1e-9 s."""
 
 
-class Provenance(IntEnum):
+class SampleProvenance(IntEnum):
     """The samples that a grid point was made from.
 
     RECEIVED: samples that were measured. FILLED: a straight line over a short gap. LOST: none.
@@ -54,7 +54,7 @@ class GridBlock:
 
     - ``first``: the index of the first point; the grid origin is point 0.
     - ``data_uv``: float64 (n_channels, n); 0 uV where lost.
-    - ``provenance``: int8 (n,) of `Provenance`.
+    - ``provenance``: int8 (n,) of `SampleProvenance`.
     """
 
     first: int
@@ -141,7 +141,7 @@ class GridResampler:
         n_lost = max(0, int(np.ceil(before)) - first)
         self._next = first + n_lost
         zeros = np.zeros((self._history.shape[0], n_lost))
-        return GridBlock(first, zeros, np.full(n_lost, Provenance.LOST, np.int8))
+        return GridBlock(first, zeros, np.full(n_lost, SampleProvenance.LOST, np.int8))
 
     def _extend(self, data_uv: F32, times_s: F64) -> GridBlock:
         """Filter samples that follow those before with short gaps at most."""
@@ -198,7 +198,7 @@ class GridResampler:
             for tap in range(self._n_taps):
                 part += self._weights[tap].take(phase_at) * samples.take(at - tap, axis=1)
         self._next = stop
-        made_from = np.where(filled[index], Provenance.FILLED, Provenance.RECEIVED)
+        made_from = np.where(filled[index], SampleProvenance.FILLED, SampleProvenance.RECEIVED)
         return GridBlock(first, out, made_from.astype(np.int8))
 
     def _empty(self) -> GridBlock:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg.blas import dtbsv
 
 from models.contract import SFREQ_HZ
-from monitor.conditioning.grid import GridBlock, Provenance
+from monitor.conditioning.grid import GridBlock, SampleProvenance
 from monitor.types import F64
 
 
@@ -34,7 +34,7 @@ class HighPass:
     def push(self, block: GridBlock) -> GridBlock:
         """Return ``block`` with filtered samples; they stay 0 uV where lost."""
         out = np.zeros_like(block.data_uv)
-        present = block.provenance != Provenance.LOST
+        present = block.provenance != SampleProvenance.LOST
         edges = np.flatnonzero(np.diff(present)) + 1
         for start, stop in zip([0, *edges], [*edges, present.size], strict=True):
             if start == stop:

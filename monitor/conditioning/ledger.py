@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.contract import EPOCH_S, EPOCH_SAMPLES, SFREQ_HZ
-from monitor.conditioning.grid import TIME_TOLERANCE_S, Provenance
+from monitor.conditioning.grid import TIME_TOLERANCE_S, SampleProvenance
 from monitor.conditioning.ordering import Arrival, OrderedSamples
 from monitor.types import SampleLedger
 
@@ -54,9 +54,9 @@ class ArrivalCounter:
         arrivals = self._counts.pop(index, np.zeros(len(Arrival), np.int64))
         return SampleLedger(
             expected=EPOCH_SAMPLES,
-            received=int(np.sum(provenance == Provenance.RECEIVED)),
-            filled=int(np.sum(provenance == Provenance.FILLED)),
-            lost=int(np.sum(provenance == Provenance.LOST)),
+            received=int(np.sum(provenance == SampleProvenance.RECEIVED)),
+            filled=int(np.sum(provenance == SampleProvenance.FILLED)),
+            lost=int(np.sum(provenance == SampleProvenance.LOST)),
             arrived=int(arrivals.sum()),
             reordered=int(arrivals[Arrival.REORDERED]),
             duplicate=int(arrivals[Arrival.DUPLICATE]),

@@ -26,7 +26,7 @@ _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT",
 
 @dataclass(frozen=True, slots=True)
 class SignalHeader:
-    """One signal of the file. ``name`` is its label, with a number if the file repeats the label.
+    """A signal of the file. ``name`` is its label, with a number if the file repeats the label.
 
     A sample's value in ``unit`` is linear in its digital value: ``digital_min`` is
     ``physical_min``, and ``digital_max`` is ``physical_max``.

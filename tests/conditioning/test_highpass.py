@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.signal import butter, sosfilt, sosfilt_zi
 
 from models.contract import HIGHPASS_HZ, SFREQ_HZ
-from monitor.conditioning.grid import GridBlock, Provenance
+from monitor.conditioning.grid import GridBlock, SampleProvenance
 from monitor.conditioning.highpass import HighPass
 from monitor.types import F64
 
@@ -20,8 +20,8 @@ def drifting(n: int) -> F64:
 
 
 def block(data_uv: F64, first: int = 0, lost: slice = slice(0)) -> GridBlock:
-    provenance = np.full(data_uv.shape[1], Provenance.RECEIVED, np.int8)
-    provenance[lost] = Provenance.LOST
+    provenance = np.full(data_uv.shape[1], SampleProvenance.RECEIVED, np.int8)
+    provenance[lost] = SampleProvenance.LOST
     return GridBlock(first, data_uv, provenance)
 
 
