@@ -26,6 +26,8 @@ ResolveScope = machine
 [lab]
 KnownPeers = {{127.0.0.1}}
 SessionID = {session}
+[tuning]
+TimeProbeInterval = 0.008
 [log]
 level = -3
 """
