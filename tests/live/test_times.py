@@ -56,7 +56,7 @@ def test_single_lost_packets_are_found_among_stamps_as_noisy_as_bluetooths() -> 
 
 
 def test_delayed_packets_are_not_a_clock_step() -> None:
-    """Every packet is stamped on arrival. Every few seconds a packet and those after it are late."""
+    """Packets are stamped on arrival. Every few seconds one is late, and those after it with it."""
     truth_s = np.arange(600 * 256) / 255.6
     stamps_s = np.repeat(truth_s[11::12], 12)
     rng = np.random.default_rng(1)

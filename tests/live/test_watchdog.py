@@ -65,7 +65,9 @@ def test_without_a_manager_nothing_is_sent(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.skipif(not Path("/proc/net/unix").exists(), reason="only Linux has abstract sockets")
-def test_a_message_reaches_a_socket_in_the_abstract_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_reaches_a_socket_in_the_abstract_namespace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     name = f"sleep-monitor-test-{os.getpid()}"
     monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
     with listening(f"\0{name}") as manager:
