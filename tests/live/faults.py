@@ -77,7 +77,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault. The unit of ``value`` depends on the kind; ``channel`` is empty for all channels."""
+    """One fault. The unit of ``value`` depends on the kind; an empty ``channel`` means all."""
 
     kind: str
     value: float = 0.0

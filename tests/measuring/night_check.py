@@ -152,7 +152,7 @@ def _change(event: Event) -> str | None:
 def samples_of_epochs(
     check: NightCheck, truth: HeadbandSignal, t0_utc_s: float, ppm: float = 0.0
 ) -> tuple[int, int]:
-    """Return the device's samples that the stored epochs cover: the first, and one past the last."""
+    """Return the first of the device's samples that stored epochs cover, and one past the last."""
     rate_hz = truth.rate_hz * (1.0 + 1e-6 * ppm)
     start_s = check.session.start_utc.timestamp() - t0_utc_s
     first = round(start_s * rate_hz)
