@@ -26,8 +26,8 @@ from tests.nights import (
     backend,
     events_of,
     excerpt_uv,
-    numbers_of,
     open_pipeline,
+    probabilities_of,
     stages_of,
     whole_chunks,
 )
@@ -98,7 +98,7 @@ def test_replay_is_live_however_samples_are_cut(
     store = nights.run(whole_chunks(data, length))
     for track in Track:
         assert stages_of(store, track) == stages_of(quarter, track)
-        assert numbers_of(store, track) == numbers_of(quarter, track)
+        assert probabilities_of(store, track) == probabilities_of(quarter, track)
     assert events_of(store) == events_of(quarter)
 
 
@@ -116,8 +116,8 @@ def test_what_was_said_before_t_does_not_depend_on_samples_after_t(
     assert cut > 20
     assert before[:cut] == same[:cut]
     n_epochs = sum("live" in event.id for event in before[:cut])
-    assert numbers_of(store)[:n_epochs] == numbers_of(quarter)[:n_epochs]
-    assert numbers_of(store)[n_epochs:] != numbers_of(quarter)[n_epochs:]
+    assert probabilities_of(store)[:n_epochs] == probabilities_of(quarter)[:n_epochs]
+    assert probabilities_of(store)[n_epochs:] != probabilities_of(quarter)[n_epochs:]
 
 
 def test_every_sample_is_accounted_for(nights: Nights) -> None:
@@ -213,7 +213,7 @@ def test_a_night_cut_short_continues_as_if_nothing_had_happened(
     whole = nights.run(whole_chunks(data, 3000), name="whole", marks=marks)
     assert events_of(resumed) == events_of(whole)
     for track in Track:
-        assert numbers_of(resumed, track) == numbers_of(quarter, track)
+        assert probabilities_of(resumed, track) == probabilities_of(quarter, track)
     assert resumed.ledger() == whole.ledger()
 
 
@@ -239,8 +239,8 @@ def test_a_backend_that_breaks_down_in_mid_night_costs_no_epoch(
         for each in whole_chunks(excerpt_uv()[:, QUARTER], 3000):
             pipeline.push(each)
         pipeline.finish(START)
-        assert numbers_of(store) == numbers_of(quarter)
-        assert numbers_of(store, Track.REVISED) == numbers_of(quarter, Track.REVISED)
+        assert probabilities_of(store) == probabilities_of(quarter)
+        assert probabilities_of(store, Track.REVISED) == probabilities_of(quarter, Track.REVISED)
         told = events_of(store)
     assert [event.sequence for event in told] == list(range(1, len(told) + 1))
     (broke,) = (event for event in told if event.type == EventType.BACKEND)

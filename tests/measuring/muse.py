@@ -24,9 +24,8 @@ import numpy as np
 import pylsl
 
 from models.contract import Stage
-from monitor.conditioning.quality import channel_state
 from monitor.sources.sample_clock import SampleClock
-from monitor.types import Contact, Quality, SampleLedger, Track
+from monitor.types import ChannelState, Contact, Quality, SampleLedger, Track
 from tests.live.headband_signals import RecordedMuse
 from tests.live.processes import (
     HeadbandProgram,
@@ -116,7 +115,7 @@ def _first_stamp_s(path: Path) -> float:
 
 
 def _bad_electrodes(names: Sequence[str], qualities: Iterable[Quality]) -> str:
-    states = [channel_state(*each) for each in zip(names, qualities, strict=True)]
+    states = [ChannelState.of(*each) for each in zip(names, qualities, strict=True)]
     bad = [each for each in states if each.contact is not Contact.GOOD]
     return ", ".join(f"{each.name} {each.contact} ({each.reason})" for each in bad)
 
