@@ -153,6 +153,12 @@ def whole_chunks(data_uv: F32, length: int) -> list[EegChunk]:
     ]
 
 
+def feed(pipeline: Pipeline, chunks: Iterable[EegChunk]) -> None:
+    """Push all chunks into the pipeline."""
+    for each in chunks:
+        pipeline.push(each)
+
+
 class Nights(Closing):
     """Stages nights into stores in ``folder``, and closes the stores in the end."""
 
@@ -185,8 +191,7 @@ class Nights(Closing):
         """Stage ``chunks`` into the store called ``name``, and end the night."""
         store = self.store(name)
         pipeline = open_pipeline(store, origin_s, gain, marks)
-        for each in chunks:
-            pipeline.push(each)
+        feed(pipeline, chunks)
         pipeline.finish(ManualClock().utc())
         return store
 
