@@ -1,27 +1,27 @@
-"""Settings for the whole suite, and what takes long to make and several tests look at."""
+"""Settings for the whole suite, and fixtures of several rooms."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
-# The tests run in as many processes as there are cores, so each process, and each program that it
-# starts, computes with one thread. OpenMP reads the variable when PyTorch is imported, and the
-# imports of the test modules come after this one.
+from tests.sharing import made_once
+
+# The suite runs in as many processes as there are cores, so each process, and each program that it
+# starts, computes with one thread. PyTorch reads the variable when it is imported, and pytest
+# imports this file before the test modules.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session", autouse=True)
 def user_without_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Point this process, and the programs it starts, at user folders that are empty.
+    """Point this process, and the programs it starts, at empty user folders.
 
-    Without this the tests would read the settings and the exported networks of whoever runs them,
-    and all workers would share one folder of nights.
+    Otherwise the tests would read the settings and the exported networks of whoever runs them, and
+    all workers would share one folder of nights.
     """
     with pytest.MonkeyPatch.context() as patch:
         for kind in ("CONFIG", "DATA"):
@@ -33,24 +33,15 @@ def user_without_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an export of the weights for known gain. Tests must not change it.
+    """Return the folder of an export of the weights for known gain. Tests must not change it."""
+    return made_once(tmp_path_factory, "exported", _export)
 
-    An export takes seconds: the first worker that needs one makes it for all of them.
-    """
+
+def _export(folder: Path) -> Path:
+    # Imported here, because few tests need PyTorch and its import takes seconds.
     from deploy.export import export_onnx
     from models.card import default_weights
     from models.contract import Gain
 
-    folder = shared_folder(tmp_path_factory) / "exported"
-    with FileLock(folder.with_suffix(".lock")):
-        if not folder.exists():
-            made = Path(tempfile.mkdtemp(dir=folder.parent))
-            export_onnx(default_weights(Gain.KNOWN), made)
-            made.rename(folder)
+    export_onnx(default_weights(Gain.KNOWN), folder)
     return folder
-
-
-def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all workers of this run see."""
-    own = tmp_path_factory.getbasetemp()
-    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
