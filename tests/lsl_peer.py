@@ -20,6 +20,8 @@ KnownPeers = {{127.0.0.1}}
 SessionID = {session}
 [tuning]
 TimeProbeInterval = 0.008
+MulticastMaxRTT = 1
+UnicastMaxRTT = 1
 [log]
 level = -3
 """
