@@ -1,8 +1,9 @@
 """Real BrainFlow boards to test against: recordings to play back, and a board that streams.
 
-    unshare -rn python -m tests.brainflow_peer      (its own network, multicast on loopback)
+    unshare -rn python -m tests.brainflow_peer      (in a network namespace of its own)
 
-streams a synthetic board to a multicast group and prints, as JSON, what a `BrainflowSource` got.
+This program streams a synthetic board to a multicast group, and prints as JSON what a
+`BrainflowSource` received.
 """
 
 from __future__ import annotations
@@ -26,20 +27,23 @@ GROUP = "225.1.1.1:6677"
 
 
 def write_recording(path: Path, board: str, index: npt.NDArray[np.int64], each: int) -> Path:
-    """A recording as BrainFlow writes it, of the samples ``index`` (n,): each EEG channel holds the
-    number of its sample, packages of ``each`` samples are numbered 0 to 255."""
+    """Write a recording as BrainFlow does, of the samples ``index`` (n,).
+
+    Each EEG channel holds the number of its sample. Packages of ``each`` samples are numbered 0 to
+    255, again and again.
+    """
     library = board_shim()
-    described = library.BoardShim.get_board_descr(library.BoardIds[f"{board.upper()}_BOARD"])
-    rows = np.zeros((index.size, described["num_rows"]))
-    rows[:, described["eeg_channels"]] = index[:, None]
-    rows[:, described["package_num_channel"]] = index // each % 256
-    rows[:, described["timestamp_channel"]] = 1e9 + index / described["sampling_rate"]
+    description = library.BoardShim.get_board_descr(library.BoardIds[f"{board.upper()}_BOARD"])
+    rows = np.zeros((index.size, description["num_rows"]))
+    rows[:, description["eeg_channels"]] = index[:, None]
+    rows[:, description["package_num_channel"]] = index // each % 256
+    rows[:, description["timestamp_channel"]] = 1e9 + index / description["sampling_rate"]
     np.savetxt(path, rows, fmt="%.6f", delimiter="\t")
     return path
 
 
 def poll_for(source: BrainflowSource, duration_s: float, count: int = 2**31) -> list[EegChunk]:
-    """What comes until there are ``count`` samples, or ``duration_s`` of real time are over."""
+    """Return what arrives until there are ``count`` samples, or for ``duration_s`` of real time."""
     chunks: list[EegChunk] = []
     end_s = time.monotonic() + duration_s
     while time.monotonic() < end_s and sum(c.times_s.size for c in chunks) < count:

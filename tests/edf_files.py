@@ -1,6 +1,7 @@
-"""Real EDF and BDF files for tests: written with edfio, bent by hand where it keeps the rules.
+"""Real EDF and BDF files for tests, written with edfio; functions here break rules it keeps.
 
-Samples are digital values that a test chooses, so a lost, repeated or shifted one is proven.
+A test chooses the digital value of every sample, so it can prove that none was lost, repeated or
+shifted.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ SIGNAL_FIELDS = {
     "samples_per_record": (216, 8),
     "reserved": (224, 32),
 }
-"""Offset per signal and width of the fields after the first 256 bytes."""
+"""Offset (in bytes per signal) and width of each field after the first 256 bytes."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Signal:
 
 
 def ramp(n: int, modulus: int = 30000) -> npt.NDArray[np.integer]:
-    """The sample index, wrapped to fit 16 bits."""
+    """Return the numbers of ``n`` samples, wrapped to fit 16 bits."""
     return np.arange(n) % modulus
 
 
@@ -65,9 +66,9 @@ def write_edf(
     record_s: float | None = None,
     bdf: bool = False,
 ) -> Path:
-    """An EDF file, EDF+C where it has annotations, BDF or BDF+C with ``bdf``.
+    """Write an EDF file; EDF+C if it has annotations; BDF or BDF+C with ``bdf``.
 
-    ``start`` None leaves the date out; a time with microseconds makes the file EDF+C.
+    Without ``start`` the file has no date. A time with microseconds makes it EDF+C.
     """
     limit = 2**23 if bdf else 2**15
     kind: Any = BdfSignal if bdf else EdfSignal
@@ -96,7 +97,7 @@ def write_edf(
 
 
 def patch_header(path: Path, **fields: str | bytes) -> Path:
-    """Overwrites fields of the first 256 bytes (`HEADER_FIELDS`), padded with spaces."""
+    """Overwrite fields of the first 256 bytes (`HEADER_FIELDS`), padded with spaces."""
     content = bytearray(path.read_bytes())
     for name, value in fields.items():
         place = HEADER_FIELDS[name]
@@ -106,7 +107,7 @@ def patch_header(path: Path, **fields: str | bytes) -> Path:
 
 
 def patch_signal(path: Path, index: int, **fields: str | bytes) -> Path:
-    """Overwrites fields of one signal (`SIGNAL_FIELDS`), padded with spaces."""
+    """Overwrite fields of one signal (`SIGNAL_FIELDS`), padded with spaces."""
     content = bytearray(path.read_bytes())
     n_signals = int(content[HEADER_FIELDS["n_signals"]])
     for name, value in fields.items():
@@ -118,9 +119,9 @@ def patch_signal(path: Path, index: int, **fields: str | bytes) -> Path:
 
 
 def make_discontinuous(path: Path, onsets_s: Sequence[float | None]) -> Path:
-    """Turns an EDF+C or BDF+C file into +D: record i begins at ``onsets_s[i]``.
+    """Turn an EDF+C or BDF+C file into +D (discontinuous): record i begins at ``onsets_s[i]``.
 
-    None removes the record's onset. The other annotations stay as they are.
+    None removes the record's onset. The other annotations stay.
     """
     content = bytearray(path.read_bytes())
     n_signals = int(content[HEADER_FIELDS["n_signals"]])

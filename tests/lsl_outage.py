@@ -1,8 +1,9 @@
-"""A network that is away until the sender gives its connection up: the receiver never hears of it.
+"""A network outage so long that the sender drops the connection; the receiver is not notified.
 
-    unshare -rn python -m tests.lsl_outage FOLDER      (a network of its own, which is switched off)
+    unshare -rn python -m tests.lsl_outage FOLDER      (in a network namespace of its own)
 
-prints, as JSON, how many samples came before, during and after.
+This program switches its network off and on again, and prints as JSON how many samples a
+`LslSource` received before, during and after the outage.
 """
 
 from __future__ import annotations

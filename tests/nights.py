@@ -1,4 +1,4 @@
-"""Nights through the whole path: samples in, a night store out."""
+"""Nights for tests: samples go through the real pipeline into a night store."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 from models.card import default_weights
 from models.contract import Gain, Stage
 from monitor.clock import ManualClock
+from monitor.closing import Closing
 from monitor.conditioning.conditioner import Conditioner
 from monitor.night.backlog import Backlog
 from monitor.night.live_night import LiveNight
@@ -34,7 +35,7 @@ EXCERPT_HZ = 100.0
 
 @cache
 def excerpt_uv() -> F32:
-    """The whole excerpt, (1, 502600) at 100 Hz."""
+    """Return the whole demo recording, float32 (1, 502600), microvolts at 100 Hz."""
     recording = EdfRecording.open(EXCERPT)
     derivation = choose_derivation(recording.channels)
     pieces = [each.data_uv for each in recording.chunks(derivation, chunk_s=60.0)]
@@ -43,6 +44,7 @@ def excerpt_uv() -> F32:
 
 @cache
 def backend(gain: Gain = Gain.KNOWN) -> TorchBackend:
+    """Return the default network. It is loaded once."""
     return TorchBackend(default_weights(gain))
 
 
@@ -81,7 +83,7 @@ def open_pipeline(
 
 
 ELECTRODES = Montage(("AF7", "AF8"), (Derivation("AF7", 0), Derivation("AF8", 1)))
-"""Two electrodes, each of which can be staged as it is, AF7 rather than AF8."""
+"""Two electrodes. Each is a derivation of its own; AF7 is preferred to AF8."""
 
 
 def open_live(
@@ -91,7 +93,7 @@ def open_live(
     resumed_s: float | None = None,
     backlog: Backlog | None = None,
 ) -> Pipeline:
-    """A live night whose grid begins at 0 s, begun or taken up again at ``resumed_s``."""
+    """Begin a live night whose grid begins at 0 s, or continue it at ``resumed_s``."""
     clock = ManualClock()
     session = replace(
         night_session(0.0), channels=montage.channels, derivation=montage.derivations[0].name
@@ -110,7 +112,7 @@ def open_live(
 
 
 def electrodes_uv(n_epochs: int) -> F32:
-    """Sleep on two electrodes, (2, 3000 * n_epochs)."""
+    """Return sleep on two electrodes, float32 (2, 3000 * n_epochs). AF8 has 0.8 of the signal."""
     sleep = excerpt_uv()[:, 60_000 : 60_000 + 3000 * n_epochs]
     return np.concatenate([sleep, 0.8 * sleep]).astype(np.float32)
 
@@ -123,25 +125,27 @@ def live_chunks(
     length_s: float = 1.0,
     gaps_s: Sequence[tuple[float, float]] = (),
 ) -> list[EegChunk]:
-    """What comes from ``start_s`` to ``stop_s``, chunk by chunk, of a headband that is silent in
-    ``gaps_s``: there the time is told."""
+    """Return the chunks of a live source from ``start_s`` to ``stop_s``, each ``length_s`` long.
+
+    In ``gaps_s`` the headband is silent, and chunks without samples report the time.
+    """
     times_s = np.arange(data_uv.shape[1]) / EXCERPT_HZ
-    there = np.ones(times_s.size, np.bool_)
+    sent = np.ones(times_s.size, np.bool_)
     for first_s, end_s in gaps_s:
-        there &= (times_s < first_s) | (times_s >= end_s)
+        sent &= (times_s < first_s) | (times_s >= end_s)
     chunks = []
     edges_s = np.arange(start_s, min(stop_s, times_s.size / EXCERPT_HZ) - 1e-9, length_s)
     for edge_s in edges_s:
         until_s = min(edge_s + length_s, stop_s)
-        now = there & (times_s >= edge_s - 1e-9) & (times_s < until_s - 1e-9)
+        now = sent & (times_s >= edge_s - 1e-9) & (times_s < until_s - 1e-9)
         channels = ELECTRODES.channels[: data_uv.shape[0]]
-        told_s = None if now.any() else until_s
-        chunks.append(EegChunk(data_uv[:, now], times_s[now], channels, EXCERPT_HZ, told_s))
+        reached_s = None if now.any() else until_s
+        chunks.append(EegChunk(data_uv[:, now], times_s[now], channels, EXCERPT_HZ, reached_s))
     return chunks
 
 
 def whole_chunks(data_uv: F32, length: int) -> list[EegChunk]:
-    """100 Hz samples from time 0 on, in chunks of ``length``."""
+    """Return 100 Hz samples from time 0 on as chunks of ``length`` samples."""
     times_s = np.arange(data_uv.shape[1]) / EXCERPT_HZ
     return [
         chunk(data_uv[:, at : at + length], times_s[at : at + length], EXCERPT_HZ)
@@ -149,24 +153,27 @@ def whole_chunks(data_uv: F32, length: int) -> list[EegChunk]:
     ]
 
 
-class Nights:
-    """Stages nights into stores in ``folder``; closes the stores in the end."""
+def feed(pipeline: Pipeline, chunks: Iterable[EegChunk]) -> None:
+    """Push all chunks into the pipeline."""
+    for each in chunks:
+        pipeline.push(each)
+
+
+class Nights(Closing):
+    """Stages nights into stores in ``folder``, and closes the stores in the end."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._open = ExitStack()
         self._stores: dict[str, NightStore] = {}
 
-    def __enter__(self) -> Nights:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
+    def close(self) -> None:
         self._open.close()
 
     def store(self, name: str = "night") -> NightStore:
-        """The store called ``name``: the same one however often it is asked for."""
+        """Return the store called ``name``, always the same one."""
         if name not in self._stores:
-            # Loss of power is not what these nights are for.
+            # These tests do not cut the power, so the store need not wait for the disk.
             store = NightStore.open(self._folder / f"{name}.sqlite", durable=False)
             self._open.callback(store.close)
             self._stores[name] = store
@@ -181,16 +188,16 @@ class Nights:
         gain: Gain = Gain.KNOWN,
         marks: Sequence[Mark] = (),
     ) -> NightStore:
-        """Stage ``chunks`` into the store called ``name``, to the end."""
+        """Stage ``chunks`` into the store called ``name``, and end the night."""
         store = self.store(name)
         pipeline = open_pipeline(store, origin_s, gain, marks)
-        for each in chunks:
-            pipeline.push(each)
+        feed(pipeline, chunks)
         pipeline.finish(ManualClock().utc())
         return store
 
 
 def events_of(store: NightStore) -> list[Event]:
+    """Return all events of a night, in their order."""
     return store.events_after(0, 1_000_000)
 
 
@@ -198,5 +205,7 @@ def stages_of(store: NightStore, track: Track = Track.LIVE) -> list[Stage | None
     return [prediction.stage for prediction in store.predictions(track)]
 
 
-def numbers_of(store: NightStore, track: Track = Track.LIVE) -> list[tuple[float, ...] | None]:
+def probabilities_of(
+    store: NightStore, track: Track = Track.LIVE
+) -> list[tuple[float, ...] | None]:
     return [prediction.probabilities for prediction in store.predictions(track)]

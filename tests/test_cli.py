@@ -1,4 +1,4 @@
-"""The commands as a user gives them: what they print, leave behind and return."""
+"""Commands as a user types them: their output, their files and their exit status."""
 
 from __future__ import annotations
 
@@ -33,14 +33,17 @@ from monitor.sinks.redis_server import RedisServer
 from monitor.types import Track
 from tests import lsl_peer
 from tests.edf_files import Signal, make_discontinuous, patch_header, patch_signal, write_edf
-from tests.nights import EXCERPT, events_of
+from tests.nights import EXCERPT, events_of, probabilities_of
 from tests.signals import pink_noise_uv
 
 DATA = Path(__file__).parent / "data"
 
 
 def run(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
-    """What ``sleep-monitor ARGUMENTS`` returns."""
+    """Run ``sleep-monitor ARGUMENTS`` in this process; return its exit status.
+
+    The command installs signal handlers, so the test's own are put back.
+    """
     monkeypatch.setattr(sys, "argv", ["sleep-monitor", *map(str, arguments)])
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     try:
@@ -53,7 +56,7 @@ def run(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def noise_edf(path: Path, duration_s: int = 95, label: str = "EEG Fpz-Cz", hz: int = 100) -> Path:
-    """Noise that looks like EEG, with no stages."""
+    """Write a recording of noise that looks like EEG, without expert stages."""
     digital = np.round(pink_noise_uv(duration_s * hz)[0] * 10).astype(np.int64)
     return write_edf(path, [Signal(label, digital, hz, step=0.1)])
 
@@ -75,7 +78,7 @@ def test_replay_writes_the_night_a_table_and_its_agreement(
         for row in rows
     )
 
-    # The same command again: nothing is staged twice, and the table is the same.
+    # The same command again stages nothing a second time and writes the same table.
     before = table.read_bytes()
     assert run(*command, monkeypatch=monkeypatch) == 0
     assert table.read_bytes() == before
@@ -95,7 +98,7 @@ def test_events_reach_the_embedded_server_and_its_url_is_printed(
         assert unpublished.fetchone() == (0,)
 
 
-def test_events_that_found_no_server_are_sent_by_the_same_command_later(
+def test_the_same_command_later_sends_the_events_that_found_no_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     edf, store = noise_edf(tmp_path / "n.edf"), tmp_path / "n.sqlite"
@@ -172,7 +175,7 @@ def empty(path: Path) -> Path:
 
 
 def one_value(path: Path) -> Path:
-    """Its physical minimum and maximum are equal: there is no telling what its values mean."""
+    """Write a recording whose physical minimum equals its maximum: its values mean nothing."""
     return patch_signal(noise_edf(path), 0, physical_min="1", physical_max="1")
 
 
@@ -237,7 +240,7 @@ def test_an_unreadable_header_field_is_bad_input_too(tmp_path: Path) -> None:
         run_replay(ReplayOptions(recording), Console(), ManualClock(), Event())
 
 
-def test_a_table_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> None:
+def test_a_failed_table_leaves_no_file_and_a_link_is_followed(tmp_path: Path) -> None:
     table = tmp_path / "n.csv"
     table.write_text("old")
     with pytest.raises(MonitorError, match="cannot write --output"):
@@ -251,7 +254,7 @@ def test_a_table_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("other_s", [10.9998, 11.0001, 11.5])
-def test_lights_marks_of_every_channel_are_one_mark(other_s: float, tmp_path: Path) -> None:
+def test_a_mark_annotated_on_every_channel_is_one_mark(other_s: float, tmp_path: Path) -> None:
     digital = np.round(pink_noise_uv(9500)[0] * 10).astype(np.int64)
     texts = [(10.9998, None, "Lights off@@EEG F4-A1"), (other_s, None, "Lights off@@EEG C4-A1")]
     signals = [Signal("EEG Fpz-Cz", digital, 100, step=0.1)]
@@ -263,8 +266,8 @@ def test_lights_marks_of_every_channel_are_one_mark(other_s: float, tmp_path: Pa
         assert [mark.kind for mark in night.marks()] == ["lights_off"]
 
 
-def test_a_resumed_replay_reads_what_is_done_in_long_pieces(tmp_path: Path) -> None:
-    """At --speed 1 samples come every 0.05 s; of what is staged already, in 30 s at once."""
+def test_a_continued_replay_reads_the_staged_part_in_long_chunks(tmp_path: Path) -> None:
+    """At --speed 1 a chunk holds 0.05 s; in the part that is already staged it holds 30 s."""
     options = ReplayOptions(noise_edf(tmp_path / "n.edf"), speed=1.0, no_redis=True)
     chunks = list(Replay.prepare(options).chunks(ManualClock(), from_s=60.0))
     lengths = [each.times_s.size for each in chunks]
@@ -273,12 +276,12 @@ def test_a_resumed_replay_reads_what_is_done_in_long_pieces(tmp_path: Path) -> N
     np.testing.assert_allclose(times_s, np.arange(9500) / 100.0)
 
 
-def test_speed_decides_only_how_long_it_takes(tmp_path: Path) -> None:
-    """On a manual clock a night takes its own time, gaps included, and gives the same events."""
+def test_speed_changes_only_the_time_that_a_replay_takes(tmp_path: Path) -> None:
+    """On a manual clock a night takes its own time, gaps included, and makes the same events."""
     digital = np.round(pink_noise_uv(95 * 256)[0] * 10).astype(np.int64)
     signals = [Signal("EEG Fpz-Cz", digital, 256, step=0.1)]
     edf = write_edf(tmp_path / "n.edf", signals, annotations=[(0.0, None, "note")], record_s=1.0)
-    # 40 s, a gap of 70 s, 55 s.
+    # 40 s of signal, a gap of 70 s, 55 s of signal.
     edf = make_discontinuous(edf, [s if s < 40 else s + 70 for s in range(95)])
     clock = ManualClock()
     nights = []
@@ -296,8 +299,8 @@ def test_speed_decides_only_how_long_it_takes(tmp_path: Path) -> None:
     assert reasons == [None, "missing", "missing", "missing", None]
 
 
-def test_a_killed_replay_continues_and_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
-    """kill -9 in mid-night, then the same command again."""
+def test_a_killed_replay_continues_and_equals_one_that_ran_through(tmp_path: Path) -> None:
+    """The test kills it (kill -9) in mid-night and runs the same command again."""
     store = tmp_path / "killed.sqlite"
     command = [sys.executable, "-m", "monitor.cli", "replay", str(EXCERPT), "--no-redis"]
     process = subprocess.Popen(
@@ -324,15 +327,15 @@ def test_a_killed_replay_continues_and_ends_as_if_it_had_not_been(tmp_path: Path
     with closing(NightStore.open(store)) as a, closing(NightStore.open(whole)) as b:
         assert events_of(a) == events_of(b)
         for track in Track:
-            ours, theirs = a.predictions(track), b.predictions(track)
-            assert [p.probabilities for p in ours] == [p.probabilities for p in theirs]
+            assert probabilities_of(a, track) == probabilities_of(b, track)
 
 
 def test_a_replay_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
+    """At this speed the recording takes 2 s, so that the signal comes while it runs."""
     store = tmp_path / "n.sqlite"
     command = ["nohup", sys.executable, "-m", "monitor.cli", "replay", str(EXCERPT), "--no-redis"]
     process = subprocess.Popen(
-        [*command, "--speed", "1500", "--store", str(store)],
+        [*command, "--speed", "2500", "--store", str(store)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -349,8 +352,8 @@ def test_a_replay_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("after_s", [0.3, 1.0])
-def test_ctrl_c_while_starting_says_so_too(after_s: float, tmp_path: Path) -> None:
-    """Whatever is being imported at that moment: one line, and the status of an interruption."""
+def test_ctrl_c_while_starting_ends_with_one_line(after_s: float, tmp_path: Path) -> None:
+    """The process may be importing anything at that moment. Its status is that of Ctrl-C."""
     command = [sys.executable, "-m", "monitor.cli", "replay", str(EXCERPT), "--no-redis"]
     process = subprocess.Popen(
         [*command, "--speed", "1", "--store", str(tmp_path / "n.sqlite")],
@@ -366,7 +369,7 @@ def test_ctrl_c_while_starting_says_so_too(after_s: float, tmp_path: Path) -> No
     assert "Traceback" not in error
 
 
-def test_stopping_is_noticed_even_if_its_exception_was_lost(tmp_path: Path) -> None:
+def test_a_replay_stops_even_if_the_exception_of_ctrl_c_was_lost(tmp_path: Path) -> None:
     stop = Event()
     stop.set()
     options = ReplayOptions(noise_edf(tmp_path / "n.edf"), no_redis=True, store=tmp_path / "s")
@@ -374,7 +377,9 @@ def test_stopping_is_noticed_even_if_its_exception_was_lost(tmp_path: Path) -> N
         run_replay(options, Console(quiet=True), ManualClock(), stop)
 
 
-def test_ctrl_c_ends_in_order_and_says_that_the_night_is_safe(tmp_path: Path) -> None:
+def test_a_stopped_replay_ends_in_order_and_reports_that_the_night_is_stored(
+    tmp_path: Path,
+) -> None:
     store = tmp_path / "n.sqlite"
     process = subprocess.Popen(
         [
@@ -415,7 +420,7 @@ USAGE_MISTAKES = {
 
 
 @pytest.mark.parametrize("case", USAGE_MISTAKES)
-def test_a_mistake_of_a_live_command_gets_one_clear_line(
+def test_a_mistake_in_a_live_command_gets_one_clear_line(
     case: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -432,7 +437,7 @@ def test_a_mistake_of_a_live_command_gets_one_clear_line(
 
 
 @pytest.mark.parametrize("option", ["--no-dashboard", "--wait=0", "--no-redis"])
-def test_options_before_the_kind_of_source_are_not_lost(
+def test_options_before_the_kind_of_source_are_refused(
     option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("live", option, "lsl", monkeypatch=monkeypatch) == 2
@@ -450,7 +455,7 @@ def test_every_command_has_help_with_an_example(
     assert f"Example: sleep-monitor {command}" in " ".join(capsys.readouterr().out.split())
 
 
-def test_a_replay_takes_what_the_configuration_file_says(
+def test_a_replay_uses_the_configuration_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, store = tmp_path / "night.toml", tmp_path / "n.sqlite"
@@ -466,7 +471,7 @@ def test_a_replay_takes_what_the_configuration_file_says(
 
 @pytest.fixture
 def lsl_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """LSL of the programs that a test starts keeps to this machine, and to this test."""
+    """Keep LSL of the programs that a test starts to this machine, and to this test."""
     config = tmp_path / "lsl_api.cfg"
     config.write_text(lsl_peer.configuration(f"cli-{os.getpid()}-{tmp_path.name}"))
     monkeypatch.setenv("LSLAPICFG", str(config))
@@ -474,7 +479,7 @@ def lsl_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("lsl_here")
-def test_streams_lists_what_is_there_and_how_to_monitor_it() -> None:
+def test_streams_lists_each_stream_and_the_command_that_monitors_it() -> None:
     def listed(wait: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "monitor.cli", "streams", "--wait", wait]
         return subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -484,7 +489,7 @@ def test_streams_lists_what_is_there_and_how_to_monitor_it() -> None:
     assert "no LSL stream was seen in 0.5 s" in nothing.stderr
     assert "Traceback" not in nothing.stderr
     with lsl_peer.peer(name="Muse of Anna", source_id="muse 1", rate=256):
-        found = listed("4")
+        found = listed("2")
     assert found.returncode == 0, found.stderr
     assert "Muse of Anna" in found.stdout
     assert "TP9 AF7 AF8 TP10" in found.stdout
@@ -494,8 +499,10 @@ def test_streams_lists_what_is_there_and_how_to_monitor_it() -> None:
 
 @pytest.mark.usefixtures("lsl_here")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopping_is_how_a_live_night_ends(number: signal.Signals, tmp_path: Path) -> None:
-    """Whatever it is waiting for."""
+def test_a_stop_signal_ends_a_live_night_with_status_0(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    """The night is waiting for its stream."""
     source = f"lsl:source_id=nobody,store={tmp_path / 'n.sqlite'}"
     process = subprocess.Popen(
         [

@@ -1,4 +1,4 @@
-"""Time that never steps, and goes on after a restart."""
+"""The timeline of a night never steps, and continues after a restart."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from monitor.clock import Clock, ManualClock, SystemClock, Timeline, boot_id
-from monitor.live import sleeper
+from monitor.live.continuing import continued_timeline
 from monitor.night.live_night import LiveNight
 from monitor.types import Montage
 
@@ -18,7 +18,7 @@ LIVE = LiveNight("lsl:", Montage.of_one("EEG"), boot_id(), 0.0, None)
 
 
 class MachineClock:
-    """A machine's clocks: its wall clock can be set, and a start begins monotonic time anew."""
+    """The clocks of a machine: a test can set the wall clock and choose the monotonic time."""
 
     def __init__(self, utc: datetime, monotonic_s: float) -> None:
         self._utc, self._monotonic_s = utc, monotonic_s
@@ -49,44 +49,46 @@ def test_setting_the_wall_clock_does_not_move_the_timeline(hours: int) -> None:
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_a_night_goes_on_in_its_own_time_within_one_boot(hours: int) -> None:
+def test_a_night_continues_on_its_own_timeline_within_one_boot(hours: int) -> None:
     clock = MachineClock(EVENING, 5000.0)
     live = replace(LIVE, timeline_offset_s=Timeline(clock).offset_s)
     clock.sleep(300.0)
     clock.set_utc(clock.utc() + timedelta(hours=hours))
-    again = sleeper._timeline(clock, live, EVENING + timedelta(seconds=270))
+    again = continued_timeline(clock, live, EVENING + timedelta(seconds=270))
     assert again.now_s() == EVENING.timestamp() + 300.0
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_after_another_boot_it_goes_on_by_the_wall_clock(known: bool) -> None:
-    """Also where a boot cannot be told from another but by its clocks."""
+def test_after_another_boot_a_night_continues_by_the_wall_clock(known: bool) -> None:
+    """On some systems boots have no id, and only the clocks show that the machine was restarted."""
     live = replace(LIVE, boot_id="another" if known else "", timeline_offset_s=1.7e9)
     clock = MachineClock(EVENING, 7.0)
-    again = sleeper._timeline(clock, live, EVENING - timedelta(minutes=10))
+    again = continued_timeline(clock, live, EVENING - timedelta(minutes=10))
     assert again.now_s() == EVENING.timestamp()
 
 
-def test_and_never_back(caplog: pytest.LogCaptureFixture) -> None:
-    """A board without a battery for its clock comes up years ago."""
+def test_the_timeline_of_a_continued_night_never_goes_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A board whose clock has no battery starts in 1970."""
     clock = MachineClock(datetime(1970, 1, 1, 0, 1, tzinfo=UTC), 60.0)
     live = replace(LIVE, boot_id="another")
-    again = sleeper._timeline(clock, live, EVENING)
+    again = continued_timeline(clock, live, EVENING)
     assert again.now_s() == EVENING.timestamp()
     clock.sleep(10.0)
     assert again.now_s() == EVENING.timestamp() + 10.0
-    assert "behind the night that goes on: set it" in caplog.text
+    assert "behind the night that continues: set it" in caplog.text
 
 
-def test_where_boots_have_no_name_clocks_that_agree_are_of_one() -> None:
+def test_without_boot_ids_clocks_that_agree_mean_the_same_boot() -> None:
     clock = MachineClock(EVENING, 5000.0)
     offset_s = Timeline(clock).offset_s
     live = replace(LIVE, boot_id="", timeline_offset_s=offset_s + 1.5)
-    assert sleeper._timeline(clock, live, EVENING).offset_s == offset_s + 1.5
+    assert continued_timeline(clock, live, EVENING).offset_s == offset_s + 1.5
 
 
 @pytest.mark.parametrize("clock", [SystemClock(), ManualClock()])
-def test_clocks_agree_with_themselves(clock: Clock) -> None:
+def test_the_clocks_of_one_machine_agree(clock: Clock) -> None:
     timeline = Timeline(clock)
     first = clock.monotonic_s(), clock.utc()
     clock.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Where settings come from, which of them counts, and what is said of a mistake."""
+"""Settings: their sources, their precedence, and the message for each mistake."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ channel = "AF7-TP9"
 
 
 @pytest.fixture(autouse=True)
-def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A user with no configuration of their own."""
+def new_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the test as a user without a configuration."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     for variable in ("CONFIG", "REDIS", "GAIN"):
         monkeypatch.delenv(f"SLEEP_MONITOR_{variable}", raising=False)
@@ -59,7 +59,7 @@ def toml(folder: Path, text: str) -> Path:
 
 
 def mistake(config: Path | None = None, **command_line: Any) -> str:
-    """What is said of the mistake: one line."""
+    """Return the message for a mistake, which is one line."""
     with pytest.raises(InputError) as caught:
         read_settings(config, **command_line).live()
     assert "\n" not in str(caught.value)
@@ -77,10 +77,10 @@ def test_command_line_before_environment_before_file_before_defaults(
         Gain.UNKNOWN,
         60.0,
     )
-    assert from_file.weights == tmp_path / "w.st", "found from the file's own folder"
+    assert from_file.weights == tmp_path / "w.st", "a relative path starts at the file's own folder"
 
     monkeypatch.setenv("SLEEP_MONITOR_REDIS", "redis://environment")
-    monkeypatch.setenv("SLEEP_MONITOR_GAIN", "")  # empty is not set
+    monkeypatch.setenv("SLEEP_MONITOR_GAIN", "")  # an empty variable counts as not set
     assert read_settings(path).redis_url == "redis://environment"
     assert read_settings(path).gain is Gain.UNKNOWN
     assert read_settings(path, redis="redis://line").redis_url == "redis://line"
@@ -89,7 +89,7 @@ def test_command_line_before_environment_before_file_before_defaults(
     assert without.redis_url is None
 
 
-def test_the_file_is_named_on_the_command_line_in_the_environment_or_is_the_users(
+def test_the_file_comes_from_the_command_line_or_the_environment_or_is_the_users(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     default_config().parent.mkdir(parents=True)
@@ -121,7 +121,7 @@ def test_sleepers_of_the_file(tmp_path: Path) -> None:
     )
 
 
-def test_sources_of_the_command_line_stand_in_for_the_files(tmp_path: Path) -> None:
+def test_sources_of_the_command_line_replace_those_of_the_file(tmp_path: Path) -> None:
     sources = [
         "lsl:source_id=abc,sleeper=anna,channel=AF7-TP9,channel=AF8-TP10,output=a.csv",
         "brainflow:board=cyton,port=/dev/ttyUSB0",
@@ -136,14 +136,14 @@ def test_sources_of_the_command_line_stand_in_for_the_files(tmp_path: Path) -> N
     )
 
 
-def test_a_single_sleeper_takes_channel_store_and_output_of_the_command_line() -> None:
+def test_options_for_channel_store_and_output_apply_to_a_single_sleeper() -> None:
     settings = read_settings(sleeper=["lsl:channel=C3,store=a.sqlite"])
     (only,) = settings.live(["AF7"], None, Path("a.csv")).sleepers
     assert only == SleeperOptions(LslConfig(), "", ("AF7",), Path("a.sqlite"), Path("a.csv"))
 
 
 @pytest.mark.parametrize("option", ["channel", "store", "output"])
-def test_with_several_sleepers_these_go_with_the_source(option: str) -> None:
+def test_with_several_sleepers_these_options_are_refused(option: str) -> None:
     settings = read_settings(sleeper=["lsl:name=a", "lsl:name=b"])
     value: Any = ["AF7"] if option == "channel" else Path("x")
     with pytest.raises(InputError, match=f"--{option} could be for any of 2 sleepers"):
@@ -151,7 +151,7 @@ def test_with_several_sleepers_these_go_with_the_source(option: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sources", "said"),
+    ("sources", "message"),
     [
         (["lsl:foo=1"], "--source lsl:foo=1: foo: unknown key (known: source, name, type"),
         (["lsl:sorce_id=1"], "did you mean 'source_id'?"),
@@ -170,12 +170,12 @@ def test_with_several_sleepers_these_go_with_the_source(option: str) -> None:
         (["lsl:store=a,output=a"], "store and output are one file"),
     ],
 )
-def test_mistakes_in_a_source(sources: list[str], said: str) -> None:
-    assert said in mistake(sleeper=sources)
+def test_mistakes_in_a_source(sources: list[str], message: str) -> None:
+    assert message in mistake(sleeper=sources)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("gain = 1", "night.toml: gain: must be 'known' or 'unknown', got 1"),
         ("wait = -1", "night.toml: wait: must be greater than or equal to 0, got -1"),
@@ -193,8 +193,8 @@ def test_mistakes_in_a_source(sources: list[str], said: str) -> None:
         ("", "no source is given: name it (sleep-monitor live lsl"),
     ],
 )
-def test_mistakes_in_the_file(text: str, said: str, tmp_path: Path) -> None:
-    assert said in mistake(toml(tmp_path, text))
+def test_mistakes_in_the_file(text: str, message: str, tmp_path: Path) -> None:
+    assert message in mistake(toml(tmp_path, text))
 
 
 def test_mistakes_in_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -221,18 +221,18 @@ def test_a_password_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "secret" not in mistake()
 
 
-def test_a_file_may_begin_as_windows_editors_begin_it(tmp_path: Path) -> None:
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     assert read_settings(toml(tmp_path, "\ufeffwait = 5")).wait == 5
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "night.toml"
     path.write_bytes(b"gain = '\xff'")
     assert "is not UTF-8 text" in mistake(path)
     assert "Is a directory" in mistake(tmp_path)
 
 
-def test_the_examples_of_the_documentation_hold(tmp_path: Path) -> None:
+def test_the_examples_of_the_page_are_valid(tmp_path: Path) -> None:
     page = Path(config.__file__).with_name("CONFIG.md")
     first, two = code_blocks(page, "toml")
     (sources,) = shell_lines(page)
@@ -244,7 +244,7 @@ def test_the_examples_of_the_documentation_hold(tmp_path: Path) -> None:
     assert read_settings(sleeper=same).live().sleepers == sleepers
 
 
-def test_the_backends_that_can_be_configured_are_those_there_are() -> None:
+def test_every_backend_can_be_configured() -> None:
     known = get_args(Settings.model_fields["backend"].annotation)
     assert known == (AUTO, *BACKENDS)
 
@@ -255,7 +255,7 @@ def test_speeds(text: str, speed: float | None) -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "fast", "", "nan", "inf"])
-def test_what_is_no_speed(text: str) -> None:
+def test_speeds_that_are_not_valid(text: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_speed(text)
     assert str(caught.value) == (

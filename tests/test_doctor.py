@@ -1,4 +1,4 @@
-"""What the doctor finds on real parts of this machine, and on folders made to look like others."""
+"""The doctor's findings on this machine, and on folders that look like other machines."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from monitor.errors import MonitorError
 from monitor.sinks.redis_server import RedisServer
 from tests.lsl_peer import configuration
 
-linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at Linux's folders")
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's folders")
 
 
 @pytest.fixture(autouse=True)
-def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A user with no configuration and no nights of their own."""
+def new_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the test as a user without a configuration and without nights."""
     for folder in ("config", "data"):
         monkeypatch.setenv(f"XDG_{folder.upper()}_HOME", str(tmp_path / folder))
     for variable in ("CONFIG", "REDIS", "GAIN"):
@@ -40,7 +40,7 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def test_a_check_that_raises_is_a_row() -> None:
+def test_a_check_that_raises_becomes_a_problem() -> None:
     def refused() -> Iterator[Finding]:
         yield ok("so far")
         raise MonitorError("no: do that")
@@ -53,7 +53,7 @@ def test_a_check_that_raises_is_a_row() -> None:
     assert findings(broken)[1].found == "failed: ZeroDivisionError: division by zero"
 
 
-def test_a_check_that_hangs_is_a_row() -> None:
+def test_a_check_that_hangs_becomes_a_problem() -> None:
     end = threading.Event()
 
     def hangs() -> Iterator[Finding]:
@@ -86,17 +86,17 @@ def test_weights_for_another_gain_are_a_problem(tmp_path: Path) -> None:
 
 
 def test_event_servers(tmp_path: Path) -> None:
-    def asked(url: str | None) -> Finding:
+    def check(url: str | None) -> Finding:
         (found,) = findings(lambda: services.event_server(read_settings(redis=url)))
         return found
 
-    assert asked("none").verdict is Verdict.OK
-    assert asked(None) == ok("the one inside the monitor starts")
+    assert check("none").verdict is Verdict.OK
+    assert check(None) == ok("the one inside the monitor starts")
     with RedisServer(port=0, password="secret") as server:
-        assert asked(server.url).verdict is Verdict.OK
-        wrong = asked(server.url.replace("secret", "guess"))
+        assert check(server.url).verdict is Verdict.OK
+        wrong = check(server.url.replace("secret", "guess"))
         assert wrong.verdict is Verdict.PROBLEM
-    gone = asked(server.url)
+    gone = check(server.url)
     assert gone.verdict is Verdict.PROBLEM
     assert "refused" in gone.found
     assert "secret" not in gone.found + wrong.found
@@ -110,21 +110,21 @@ def test_old_servers_are_a_problem(version: str, verdict: Verdict) -> None:
 
 
 def test_disk(tmp_path: Path) -> None:
-    def asked(store: Path | None) -> Finding:
+    def check(store: Path | None) -> Finding:
         source = {"source": "lsl"} | ({} if store is None else {"store": store})
         (found,) = findings(lambda: machine.disk(read_settings(sleeper=[source])))
         return found
 
-    assert asked(None).verdict is Verdict.OK
-    assert not (tmp_path / "data").exists(), "it only looks"
-    missing = asked(tmp_path / "nights" / "a.sqlite")
+    assert check(None).verdict is Verdict.OK
+    assert not (tmp_path / "data").exists(), "the check makes no folder"
+    missing = check(tmp_path / "nights" / "a.sqlite")
     assert missing.verdict is Verdict.PROBLEM
     assert missing.found == f"there is no folder {tmp_path / 'nights'}"
     if sys.platform.startswith("linux"):
-        assert asked(Path("/proc/a.sqlite")).found.startswith("cannot write in /proc")
+        assert check(Path("/proc/a.sqlite")).found.startswith("cannot write in /proc")
 
 
-def test_sleepers_need_their_own_room(tmp_path: Path) -> None:
+def test_the_room_needed_grows_with_the_sleepers(tmp_path: Path) -> None:
     settings = read_settings(sleeper=["lsl:name=a", "lsl:name=b"])
     (found,) = findings(lambda: machine.disk(settings))
     assert "0.7 GB is plenty" in found.found
@@ -142,53 +142,53 @@ def test_boards_of_sleepers_must_exist() -> None:
 def test_bluetooth(tmp_path: Path) -> None:
     sys_folder, proc = tmp_path / "sys", tmp_path / "proc"
 
-    def asked() -> list[Finding]:
+    def check() -> list[Finding]:
         return findings(lambda: devices.bluetooth(sys_folder, proc))
 
-    assert asked()[0].found == "no adapter"
+    assert check()[0].found == "no adapter"
     (sys_folder / "class/bluetooth/hci0").mkdir(parents=True)
-    assert "bluetoothd does not run" in asked()[0].found
+    assert "bluetoothd does not run" in check()[0].found
     write(proc / "7/comm", "bluetoothd\n")
-    assert asked() == [ok("hci0")]
+    assert check() == [ok("hci0")]
     write(sys_folder / "class/rfkill/rfkill0/type", "bluetooth\n")
     write(sys_folder / "class/rfkill/rfkill0/hard", "0\n")
     write(sys_folder / "class/rfkill/rfkill0/soft", "1\n")
-    assert asked()[0].advice == "run: rfkill unblock bluetooth"
+    assert check()[0].advice == "run: rfkill unblock bluetooth"
     write(sys_folder / "class/rfkill/rfkill0/hard", "1\n")
-    assert "press the switch" in asked()[0].advice
+    assert "press the switch" in check()[0].advice
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="ports have no files")
 def test_serial_ports(tmp_path: Path) -> None:
-    def asked() -> list[Finding]:
+    def check() -> list[Finding]:
         return findings(lambda: devices.serial_ports(tmp_path))
 
-    assert verdicts(asked()) == [Verdict.OK]
+    assert verdicts(check()) == [Verdict.OK]
     port = tmp_path / "ttyUSB0"
     port.touch()
-    assert asked() == [ok(str(port))]
-    if os.geteuid() != 0:  # who may do everything, may do this
+    assert check() == [ok(str(port))]
+    if os.geteuid() != 0:  # root may open every port
         port.chmod(0)
-        assert "dialout" in asked()[0].advice
+        assert "dialout" in check()[0].advice
 
 
 @linux
 def test_laptops_suspend(tmp_path: Path) -> None:
     sys_folder, etc = tmp_path / "sys", tmp_path / "etc"
 
-    def asked() -> Finding:
+    def check() -> Finding:
         (found,) = findings(lambda: machine.suspend(sys_folder, etc))
         return found
 
-    assert asked().verdict is Verdict.OK
+    assert check().verdict is Verdict.OK
     write(sys_folder / "class/power_supply/mouse/type", "Battery\n")
     write(sys_folder / "class/power_supply/mouse/scope", "Device\n")
-    assert asked().verdict is Verdict.OK
+    assert check().verdict is Verdict.OK
     write(sys_folder / "class/power_supply/BAT0/type", "Battery\n")
-    assert "systemd-inhibit" in asked().advice
+    assert "systemd-inhibit" in check().advice
     (etc / "systemd/system").mkdir(parents=True)
     (etc / "systemd/system/suspend.target").symlink_to("/dev/null")
-    assert asked() == ok("never suspends")
+    assert check() == ok("never suspends")
 
 
 @pytest.mark.parametrize(
@@ -199,10 +199,10 @@ def test_laptops_suspend(tmp_path: Path) -> None:
     ],
 )
 def test_a_whole_examination(text: str, status: int, row: str, tmp_path: Path) -> None:
-    """The command itself, on this machine: nothing but what the file says is a problem."""
+    """The command runs on this machine. Only the configuration file can be a problem here."""
     write(tmp_path / "lsl_api.cfg", configuration(f"doctor-{os.getpid()}"))
     write(tmp_path / "night.toml", text)
-    # A process of its own: liblsl reads its configuration once.
+    # It runs in a process of its own, because liblsl reads its configuration once.
     done = subprocess.run(
         [sys.executable, "-m", "monitor.cli", "doctor", "--config", tmp_path / "night.toml"],
         env=os.environ | {"LSLAPICFG": str(tmp_path / "lsl_api.cfg"), "COLUMNS": "200"},

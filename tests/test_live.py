@@ -1,4 +1,4 @@
-"""Live nights from end to end: real streams and boards, a real server, the files that stay."""
+"""Live nights from end to end: real streams and boards, a real server, and the files they leave."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from rich.console import Console
 
@@ -29,8 +30,8 @@ from monitor.pipeline import begin
 from monitor.sinks.mark_sender import send_mark
 from monitor.sinks.redis_server import RedisServer
 from monitor.types import MarkKind, Montage, Reason, Track
+from tests.full_disk import disk_of
 from tests.lsl_peer import confine, peer
-from tests.night.test_store import disk_of
 from tests.nights import Nights, events_of, excerpt_uv, night_session, whole_chunks
 from tests.signals import START
 
@@ -46,27 +47,20 @@ def names_of_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate()]
 
 
-def open_files() -> list[Path]:
-    found = []
-    for descriptor in Path("/proc/self/fd").iterdir():
-        with suppress(OSError):  # the one that the folder itself is read by
-            found.append(descriptor.readlink())
-    return found
-
-
 @pytest.fixture(autouse=True)
 def nothing_is_left_running(tmp_path: Path) -> Iterator[None]:
-    """Whatever happened: no thread goes on, no file stays open, no lock stays."""
+    """After every test no thread runs on, no file is open, and no lock is left."""
     before = set(threading.enumerate())
     yield
     assert set(threading.enumerate()) <= before
-    assert [path for path in open_files() if tmp_path in path.parents] == []
+    open_files = [Path(each.path) for each in psutil.Process().open_files()]
+    assert [path for path in open_files if tmp_path in path.parents] == []
     assert list(tmp_path.rglob("*.lock")) == []
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where nights are kept that no --store is given for."""
+    """Return the folder of nights without --store, which is empty."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     return tmp_path / "sleep-monitor" / "nights"
 
@@ -76,7 +70,7 @@ def name() -> str:
     return f"Live-{os.getpid()}-{next(names)}"
 
 
-def asked(*sleepers: SleeperOptions, **options: object) -> LiveOptions:
+def options_for(*sleepers: SleeperOptions, **options: object) -> LiveOptions:
     chosen: dict[str, object] = {"no_redis": True, "dashboard": False, **options}
     return LiveOptions(sleepers, **chosen)  # type: ignore[arg-type]
 
@@ -91,7 +85,10 @@ def monitor(
     limit_s: float = 20.0,
     before_stop: Callable[[], None] = lambda: None,
 ) -> str:
-    """Monitor until it is ``enough``, or it ends by itself; what was printed."""
+    """Monitor until ``enough`` is true or the run ends by itself; return what it printed.
+
+    ``before_stop`` is called once it is enough. Fails after ``limit_s``.
+    """
     stop, over = threading.Event(), threading.Event()
     out, late = io.StringIO(), []
 
@@ -118,7 +115,7 @@ def monitor(
 
 
 def rows(path: Path, query: str) -> list[tuple[object, ...]]:
-    """What another program reads of a night, also while it is written."""
+    """Read a night as another program does, even while it is written."""
     if not path.exists():
         return []
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as file:
@@ -137,15 +134,15 @@ def begun(path: Path) -> Callable[[], bool]:
 
 
 def test_a_night_from_a_stream_to_its_files(name: str, tmp_path: Path) -> None:
-    """The stream begins 62 s ago: two epochs at once. A mark comes from elsewhere."""
+    """The first samples are 62 s old, so two epochs come at once. Another program sends a mark."""
     path, csv = tmp_path / "night.sqlite", tmp_path / "epochs.csv"
-    said = io.StringIO()
+    mark_output = io.StringIO()
     with RedisServer(0) as server, peer(name=name, ago=62):
         printed = monitor(
-            asked(lsl(name, store=path, output=csv), redis=server.url, no_redis=False),
+            options_for(lsl(name, store=path, output=csv), redis=server.url, no_redis=False),
             has_epochs(path, 2),
             before_stop=lambda: send_mark(
-                Console(file=said, width=100),
+                Console(file=mark_output, width=100),
                 server.url,
                 MarkKind.NOTE,
                 "thunder",
@@ -162,18 +159,18 @@ def test_a_night_from_a_stream_to_its_files(name: str, tmp_path: Path) -> None:
         assert store.ended()
         assert store.n_epochs() == 2
         assert [mark.text for mark in store.marks()] == ["thunder"]
-        told = events_of(store)
-    assert [event.sequence for event in told] == list(range(1, len(told) + 1))
-    assert told[0].type == EventType.SESSION_STARTED
-    assert told[-1].type == EventType.SESSION_ENDED
-    assert "recorded" in said.getvalue()
+        events = events_of(store)
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    assert events[0].type == EventType.SESSION_STARTED
+    assert events[-1].type == EventType.SESSION_ENDED
+    assert "recorded" in mark_output.getvalue()
     assert rows(path, "SELECT count(*) FROM event WHERE published_utc IS NULL") == [(0,)]
     assert csv.read_text().count("\n") == 3
     assert "TST" in printed
 
 
 def test_a_board_of_brainflow(home: Path) -> None:
-    options = asked(SleeperOptions(BrainflowConfig(board="synthetic"), "ben"), no_redis=False)
+    options = options_for(SleeperOptions(BrainflowConfig(board="synthetic"), "ben"), no_redis=False)
     monitor(options, lambda: any(begun(path)() for path in home.glob("*-ben.sqlite")))
     (path,) = home.glob("*.sqlite")
     with closing(NightStore.open(path)) as store:
@@ -185,7 +182,9 @@ def test_a_board_of_brainflow(home: Path) -> None:
     assert rows(path, "SELECT count(*), count(published_utc) FROM event") == [(2, 2)]
 
 
-def test_one_sleeper_who_fails_touches_no_other(name: str, home: Path, tmp_path: Path) -> None:
+def test_a_sleeper_that_fails_does_not_disturb_another(
+    name: str, home: Path, tmp_path: Path
+) -> None:
     anna, ben = tmp_path / "anna.sqlite", tmp_path / "ben.sqlite"
     with (
         peer(name=f"{name}-anna"),
@@ -193,7 +192,7 @@ def test_one_sleeper_who_fails_touches_no_other(name: str, home: Path, tmp_path:
         pytest.raises(InputError, match="there is no channel 'Cz'"),
     ):
         monitor(
-            asked(
+            options_for(
                 lsl(f"{name}-anna", sleeper="anna", channels=("Cz",), store=anna),
                 lsl(f"{name}-ben", sleeper="ben", store=ben),
             ),
@@ -205,11 +204,11 @@ def test_one_sleeper_who_fails_touches_no_other(name: str, home: Path, tmp_path:
         assert store.n_epochs() == 1
 
 
-def test_a_night_goes_on_after_the_monitor_was_killed(name: str, tmp_path: Path) -> None:
-    """In epoch 3, most of which is missing then."""
+def test_a_night_continues_after_the_monitor_was_killed(name: str, tmp_path: Path) -> None:
+    """It is killed in epoch 3, so most of that epoch is missing."""
     path = tmp_path / "night.sqlite"
     command = ("live", "lsl", "--source-id", name, "--store", str(path))
-    with peer(name=name, ago=113):
+    with peer(name=name, ago=115):
         killed = subprocess.Popen(
             [sys.executable, "-m", "monitor.cli", *command, "--no-redis", "--no-dashboard"],
             stdout=subprocess.DEVNULL,
@@ -221,40 +220,40 @@ def test_a_night_goes_on_after_the_monitor_was_killed(name: str, tmp_path: Path)
             time.sleep(0.05)
         killed.kill()
         killed.wait()
-        monitor(asked(lsl(name, store=path)), has_epochs(path, 4), limit_s=40.0)
+        monitor(options_for(lsl(name, store=path)), has_epochs(path, 4), limit_s=40.0)
     with closing(NightStore.open(path)) as store:
-        epochs, told = list(store.epochs()), events_of(store)
+        epochs, events = list(store.epochs()), events_of(store)
         live = store.predictions(Track.LIVE)
     assert [epoch.index for epoch in epochs] == [0, 1, 2, 3]
-    assert [event.sequence for event in told] == list(range(1, len(told) + 1))
-    (resumed,) = [event for event in told if event.type == EventType.SESSION_RESUMED]
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    (resumed,) = [event for event in events if event.type == EventType.SESSION_RESUMED]
     assert resumed.data["epoch_index"] == 3
     assert sum(epoch.ledger.lost for epoch in epochs[:3]) == 0
     assert epochs[3].ledger.lost > 1500
     assert live[3].reason is Reason.MISSING
 
 
-def test_a_night_whose_file_was_meddled_with_is_taken_up_again(
+def test_a_night_continues_after_its_file_was_damaged(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What the store refuses ends one attempt, and not the night: the next begins a second later,
-    also of a night that was to be a new one."""
+    """If the store refuses a write, the attempt ends, and the night does not. The next attempt
+    begins a second later and continues the same night, even with --new-night."""
     path = tmp_path / "night.sqlite"
 
-    def meddle() -> bool:
+    def damage() -> bool:
         with closing(sqlite3.connect(path)) as other, other:
             other.execute("INSERT INTO event VALUES (2, 'x', 'x', 'x', '2026-01-01', '{}', NULL)")
         return True
 
-    meddled = False
+    damaged = False
 
     def enough() -> bool:
-        nonlocal meddled
-        meddled = meddled or (begun(path)() and meddle())
+        nonlocal damaged
+        damaged = damaged or (begun(path)() and damage())
         return rows(path, "SELECT count(*) >= 3 FROM event") == [(1,)]
 
     with peer(name=name, ago=27):
-        monitor(asked(lsl(name, store=path), new_night=True), enough)
+        monitor(options_for(lsl(name, store=path), new_night=True), enough)
     assert "UNIQUE constraint failed: event.sequence" in caplog.text
     with closing(NightStore.open(path)) as store:
         types = [event.type for event in events_of(store)]
@@ -264,42 +263,42 @@ def test_a_night_whose_file_was_meddled_with_is_taken_up_again(
     assert types[-1] == EventType.SESSION_ENDED
 
 
-def test_a_night_ended_by_mistake_goes_on_and_a_new_one_begins_if_asked(
+def test_a_night_ended_by_mistake_continues_and_new_night_begins_another(
     name: str, home: Path
 ) -> None:
     def n_starts() -> list[object]:
-        """How often each night in the folder was begun or gone on with."""
-        what = f"type IN ('{EventType.SESSION_STARTED}', '{EventType.SESSION_RESUMED}')"
+        """Return how often each night in the folder was begun or continued."""
+        starts = f"type IN ('{EventType.SESSION_STARTED}', '{EventType.SESSION_RESUMED}')"
         nights = sorted(home.glob("*.sqlite"))
-        return [n for path in nights for (n,) in rows(path, f"SELECT sum({what}) FROM event")]
+        return [n for path in nights for (n,) in rows(path, f"SELECT sum({starts}) FROM event")]
 
     with peer(name=name):
-        monitor(asked(lsl(name)), lambda: n_starts() == [1])
-        monitor(asked(lsl(name)), lambda: n_starts() == [2])
-        monitor(asked(lsl(name), new_night=True), lambda: n_starts() == [2, 1])
+        monitor(options_for(lsl(name)), lambda: n_starts() == [1])
+        monitor(options_for(lsl(name)), lambda: n_starts() == [2])
+        monitor(options_for(lsl(name), new_night=True), lambda: n_starts() == [2, 1])
     assert n_starts() == [2, 1]
 
 
-def test_nothing_comes(name: str, home: Path) -> None:
+def test_a_stream_that_does_not_come_within_the_wait_is_an_error(name: str, home: Path) -> None:
     with pytest.raises(InputError, match=r"nothing came within 0.3 s \(waiting for an LSL stream"):
-        monitor(asked(lsl(name), wait_s=0.3))
+        monitor(options_for(lsl(name), wait_s=0.3))
     assert list(home.iterdir()) == []
 
 
-def test_told_to_stop_before_anything_came(name: str, home: Path) -> None:
-    monitor(asked(lsl(name)), lambda: True)
+def test_a_stop_before_the_first_sample_leaves_no_file(name: str, home: Path) -> None:
+    monitor(options_for(lsl(name)), lambda: True)
     assert list(home.iterdir()) == []
 
 
-def test_a_channel_that_is_not_there(name: str, home: Path) -> None:
+def test_a_missing_channel_is_an_error(name: str, home: Path) -> None:
     with peer(name=name), pytest.raises(InputError, match="there is no channel 'Cz'"):
-        monitor(asked(lsl(name, channels=("Cz",))))
+        monitor(options_for(lsl(name, channels=("Cz",))))
     assert list(home.iterdir()) == []
 
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files that a live night cannot be kept in."""
+    """Return a folder of files that cannot hold a live night."""
     folder = tmp_path_factory.mktemp("stores")
     with Nights(folder) as nights:
         nights.run(whole_chunks(excerpt_uv()[:, :5000], 5000), name="replay")
@@ -323,22 +322,22 @@ def test_a_store_that_cannot_be_used_is_refused_at_once(
     store: str, problem: str, stores: Path
 ) -> None:
     with pytest.raises(InputError, match=problem):
-        monitor(asked(lsl("gone", store=stores / store)))
+        monitor(options_for(lsl("gone", store=stores / store)))
 
 
-def test_the_night_of_another_source_is_not_gone_on_with(name: str, tmp_path: Path) -> None:
+def test_the_night_of_another_source_is_not_continued(name: str, tmp_path: Path) -> None:
     path = tmp_path / "night.sqlite"
     with peer(name=name):
-        monitor(asked(lsl(name, store=path)), begun(path))
+        monitor(options_for(lsl(name, store=path)), begun(path))
     with pytest.raises(InputError, match="is not a night of this source"):
-        monitor(asked(lsl("another", store=path)))
+        monitor(options_for(lsl("another", store=path)))
     with pytest.raises(InputError, match="is not a night of this source"):
-        monitor(asked(lsl(name, store=path, sleeper="anna")))
+        monitor(options_for(lsl(name, store=path, sleeper="anna")))
     with pytest.raises(InputError, match="exists already; for --new-night choose another --store"):
-        monitor(asked(lsl(name, store=path), new_night=True))
+        monitor(options_for(lsl(name, store=path), new_night=True))
 
 
-def test_a_disk_that_is_full_in_the_end_is_said_and_the_night_can_go_on(
+def test_a_full_disk_at_the_end_is_reported_and_the_night_can_continue(
     name: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "night.sqlite"
@@ -348,7 +347,9 @@ def test_a_disk_that_is_full_in_the_end_is_said_and_the_night_can_go_on(
             peer(name=name, ago=33),
             pytest.raises(MonitorError, match=r"night.sqlite failed: .*make room"),
         ):
-            monitor(asked(lsl(name, store=path)), has_epochs(path, 1), before_stop=full.__enter__)
+            monitor(
+                options_for(lsl(name, store=path)), has_epochs(path, 1), before_stop=full.__enter__
+            )
     finally:
         full.__exit__(None, None, None)
     with closing(NightStore.open(path)) as store:

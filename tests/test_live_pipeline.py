@@ -1,4 +1,4 @@
-"""Live nights through the whole path: taken up again, with silences, with electrodes that die."""
+"""Live nights through the pipeline: continued after a stop, with silences, with dead electrodes."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from tests.nights import (
     backend,
     electrodes_uv,
     events_of,
+    feed,
     live_chunks,
     open_live,
     stages_of,
@@ -56,47 +57,47 @@ def of_type(store: NightStore, type_: EventType) -> list[Event]:
 
 
 def signals(store: NightStore) -> list[tuple[str, float]]:
-    """Each change of the signal, and when, in seconds of the night."""
+    """Return each change of the signal: its state, and its time in seconds of the night."""
     return [
         (event.data["state"], (event.time - START).total_seconds())
         for event in of_type(store, EventType.SIGNAL)
     ]
 
 
-def opinion(prediction: StagePrediction) -> StagePrediction:
-    """All of a prediction but how long it took."""
+def without_latency(prediction: StagePrediction) -> StagePrediction:
+    """Return a prediction without its latency, which differs from run to run."""
     return replace(prediction, latency_s=0.0)
 
 
 def assert_staged_as_if_unbroken(store: NightStore) -> None:
-    """A stager that sees the stored epochs, one after the other, says the same."""
+    """A new stager, fed with the stored epochs one by one, makes the same predictions."""
     stager = Stager(backend(), ManualClock())
-    said = [each for epoch in store.epochs() for each in stager.push([epoch])[0]]
-    said += stager.finish()
+    staged = [each for epoch in store.epochs() for each in stager.push([epoch])[0]]
+    staged += stager.finish()
     for track in Track:
-        again = {each.epoch_index: opinion(each) for each in said if each.track is track}
-        assert {n: opinion(p) for n, p in enumerate(store.predictions(track))} == again
+        again = {each.epoch_index: without_latency(each) for each in staged if each.track is track}
+        assert {n: without_latency(p) for n, p in enumerate(store.predictions(track))} == again
 
 
 def assert_in_order(store: NightStore) -> None:
-    """Epochs and events count without a gap; every epoch's samples add up."""
+    """Epochs and events are numbered without a gap, and the samples of every epoch add up."""
     epochs = list(store.epochs())
     assert [epoch.index for epoch in epochs] == list(range(len(epochs)))
     assert [epoch.start_s for epoch in epochs] == [30.0 * n for n in range(len(epochs))]
-    told = events_of(store)
-    assert [event.sequence for event in told] == list(range(1, len(told) + 1))
+    events = events_of(store)
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
     for epoch in epochs:
         ledger = epoch.ledger
         assert ledger.received + ledger.filled + ledger.lost == ledger.expected == 3000
 
 
-# --- taken up again
+# --- continued after a stop
 
 
 @pytest.mark.parametrize(
     ("stop_s", "resumed_s"),
     [
-        (2.0, 9.0),  # within epoch 0
+        (2.0, 9.0),  # inside epoch 0
         (2.0, 100.0),  # from epoch 0 to epoch 3
         (30.0, 30.5),
         (215.0, 239.97),  # just before an epoch ends
@@ -104,20 +105,18 @@ def assert_in_order(store: NightStore) -> None:
         (216.0, 460.0),
     ],
 )
-def test_a_night_goes_on_with_what_was_missed_as_missing(
+def test_a_continued_night_counts_the_time_away_as_missing(
     stop_s: float, resumed_s: float, nights: Nights
 ) -> None:
     data, store = electrodes_uv(N_EPOCHS), nights.store()
     pipeline = open_live(store)
-    for each in live_chunks(data, 0.0, stop_s, length_s=4.0):
-        pipeline.push(each)
+    feed(pipeline, live_chunks(data, 0.0, stop_s, length_s=4.0))
     stored = store.n_epochs()
     before = list(store.epochs()), store.predictions(Track.LIVE), events_of(store)
     assert stored == int(stop_s // 30)
 
     pipeline = open_live(store, resumed_s=resumed_s)
-    for each in live_chunks(data, resumed_s, length_s=4.0):
-        pipeline.push(each)
+    feed(pipeline, live_chunks(data, resumed_s, length_s=4.0))
     finish(pipeline)
 
     assert_in_order(store)
@@ -132,33 +131,32 @@ def test_a_night_goes_on_with_what_was_missed_as_missing(
     lost_s = store.ledger().lost / 100.0
     assert lost_s == pytest.approx(resumed_s - 30.0 * stored, abs=0.011)
     live = store.predictions(Track.LIVE)
-    missed = range(stored, round(resumed_s / 30.0))
-    assert [n for n, each in enumerate(live) if each.reason is Reason.MISSING] == list(missed)
-    assert all(live[n].stage is None for n in missed)
+    away = range(stored, round(resumed_s / 30.0))
+    assert [n for n, each in enumerate(live) if each.reason is Reason.MISSING] == list(away)
+    assert all(live[n].stage is None for n in away)
 
 
-def test_a_night_goes_on_after_longer_than_the_network_looks_back(nights: Nights) -> None:
+def test_a_night_continues_after_a_time_away_longer_than_the_context(
+    nights: Nights,
+) -> None:
     data, store = np.tile(electrodes_uv(4), 34), nights.store()
     again = backend().contract.context_epochs + 10
     pipeline = open_live(store)
-    for each in live_chunks(data, 0.0, 100.0):
-        pipeline.push(each)
+    feed(pipeline, live_chunks(data, 0.0, 100.0))
     pipeline = open_live(store, resumed_s=30.0 * again)
-    for each in live_chunks(data, 30.0 * again, length_s=4.0):
-        pipeline.push(each)
+    feed(pipeline, live_chunks(data, 30.0 * again, length_s=4.0))
     finish(pipeline)
     assert_in_order(store)
     assert_staged_as_if_unbroken(store)
     assert [n for n, stage in enumerate(stages_of(store)) if stage is None] == [*range(3, again)]
 
 
-def test_a_night_may_be_taken_up_again_and_again(nights: Nights) -> None:
+def test_a_night_can_be_continued_many_times(nights: Nights) -> None:
     data, store = electrodes_uv(N_EPOCHS), nights.store()
     stops_s = [0.0, 11.0, 47.0, 50.0, 181.0, 333.0, 500.0, 30.0 * N_EPOCHS]
     for n, (start_s, stop_s) in enumerate(pairwise(stops_s)):
         pipeline = open_live(store, resumed_s=start_s if n else None)
-        for each in live_chunks(data, start_s, stop_s, length_s=4.0):
-            pipeline.push(each)
+        feed(pipeline, live_chunks(data, start_s, stop_s, length_s=4.0))
     finish(pipeline)
     assert_in_order(store)
     assert_staged_as_if_unbroken(store)
@@ -167,26 +165,23 @@ def test_a_night_may_be_taken_up_again_and_again(nights: Nights) -> None:
 
 
 @pytest.mark.parametrize("stop_s", [10.0, 100.0])
-def test_a_night_taken_up_again_without_its_headband_goes_on_in_time(
+def test_a_night_continued_without_its_headband_closes_its_epochs_in_time(
     stop_s: float, nights: Nights
 ) -> None:
     data, store = electrodes_uv(N_EPOCHS), nights.store()
     pipeline = open_live(store)
-    for each in live_chunks(data, 0.0, stop_s, length_s=4.0):
-        pipeline.push(each)
+    feed(pipeline, live_chunks(data, 0.0, stop_s, length_s=4.0))
     pipeline = open_live(store, resumed_s=stop_s + 60.0)
-    for each in live_chunks(data, stop_s + 60.0, stop_s + 200.0, gaps_s=[(0.0, 1e9)]):
-        pipeline.push(each)
+    feed(pipeline, live_chunks(data, stop_s + 60.0, stop_s + 200.0, gaps_s=[(0.0, 1e9)]))
     assert store.n_epochs() == (stop_s + 200.0 - 10.5) // 30
     assert signals(store)[-1] == ("lost", stop_s + 65.0)
     assert_in_order(store)
 
 
-def test_a_night_that_was_ended_and_goes_on_ends_twice(nights: Nights) -> None:
+def test_an_ended_night_that_continues_ends_again(nights: Nights) -> None:
     data, store = electrodes_uv(N_EPOCHS), nights.store()
     pipeline = open_live(store)
-    for each in live_chunks(data, 0.0, 300.0, length_s=4.0):
-        pipeline.push(each)
+    feed(pipeline, live_chunks(data, 0.0, 300.0, length_s=4.0))
     finish(pipeline)
     live = store.live_night()
     assert live is not None
@@ -196,15 +191,14 @@ def test_a_night_that_was_ended_and_goes_on_ends_twice(nights: Nights) -> None:
     pipeline = open_live(store, resumed_s=400.0)
     finish(pipeline)
     pipeline = open_live(store, resumed_s=401.0)
-    for each in live_chunks(data, 401.0, length_s=4.0):
-        pipeline.push(each)
+    feed(pipeline, live_chunks(data, 401.0, length_s=4.0))
     finish(pipeline)
     assert_in_order(store)
     assert len(of_type(store, EventType.SESSION_ENDED)) == 3
     assert store.n_epochs() == N_EPOCHS
 
 
-def test_marks_survive_and_are_recorded_once(nights: Nights) -> None:
+def test_marks_survive_a_restart_and_are_recorded_once(nights: Nights) -> None:
     store = nights.store()
     marks = [
         Mark(MarkKind.LIGHTS_OFF, START + timedelta(seconds=-100)),
@@ -219,7 +213,7 @@ def test_marks_survive_and_are_recorded_once(nights: Nights) -> None:
     assert len(of_type(store, EventType.MARK)) == 3
 
 
-def test_the_last_mark_of_the_lights_counts_also_if_it_came_first(nights: Nights) -> None:
+def test_the_latest_time_of_a_lights_mark_counts_in_any_order_of_arrival(nights: Nights) -> None:
     store = nights.store()
     off = [Mark(MarkKind.LIGHTS_OFF, START + timedelta(seconds=at_s)) for at_s in (60.0, 30.0)]
     pipeline = open_live(store)
@@ -235,7 +229,7 @@ def test_the_last_mark_of_the_lights_counts_also_if_it_came_first(nights: Nights
 GAPS_S = [(31.0, 33.0), (100.0, 107.5), (110.0, 245.0), (300.0, 305.02)]
 
 
-def test_silence_is_told_at_once_and_its_epochs_are_missing(nights: Nights) -> None:
+def test_silence_is_reported_after_five_seconds_and_its_epochs_are_missing(nights: Nights) -> None:
     store = nights.store()
     pipeline = open_live(store)
     seen = []
@@ -245,8 +239,8 @@ def test_silence_is_told_at_once_and_its_epochs_are_missing(nights: Nights) -> N
     finish(pipeline)
     assert seen[104] is SignalState.LOST
     assert seen[108] is SignalState.RESTORED
-    told = signals(store)
-    assert [each for each in told if each[0] in ("lost", "restored")] == [
+    changes = signals(store)
+    assert [each for each in changes if each[0] in ("lost", "restored")] == [
         ("lost", 104.99),
         ("restored", 107.5),
         ("lost", 114.99),
@@ -262,75 +256,66 @@ def test_silence_is_told_at_once_and_its_epochs_are_missing(nights: Nights) -> N
     )
 
 
-def test_a_recording_with_gaps_tells_what_the_live_night_told(nights: Nights) -> None:
-    """The same events, in the same order, whether silence was lived through or only shows in the
-    times of samples, however these are cut."""
+def test_a_recording_with_gaps_makes_the_events_of_the_live_night(nights: Nights) -> None:
+    """The events and their order are the same, however the samples are cut: in a live night, which
+    reports the time during a silence, and in a recording, where only the sample times show it."""
     data = electrodes_uv(12)
 
-    def night(name: str, length_s: float, tell: bool) -> NightStore:
+    def night(name: str, length_s: float, reports_time: bool) -> NightStore:
         store = nights.store(name)
         pipeline = open_live(store)
         for each in live_chunks(data, length_s=length_s, gaps_s=GAPS_S):
-            if tell or each.times_s.size:
+            if reports_time or each.times_s.size:
                 pipeline.push(each)
         finish(pipeline)
         return store
 
-    lived = events_of(night("live", 0.5, True))
-    assert len(lived) > 30
+    live = events_of(night("live", 0.5, True))
+    assert len(live) > 30
     for length_s in (0.13, 7.0, 1000.0):
-        assert events_of(night(f"replay {length_s}", length_s, False)) == lived
-    assert events_of(night("told seldom", 20.0, True)) == lived
+        assert events_of(night(f"replay {length_s}", length_s, False)) == live
+    assert events_of(night("time reported rarely", 20.0, True)) == live
 
 
 @pytest.mark.parametrize("stop_s", [20.0, 106.0, 246.0])
-def test_a_replay_with_gaps_killed_and_continued_tells_everything_once(
-    stop_s: float, nights: Nights
-) -> None:
+def test_a_killed_replay_with_gaps_makes_every_event_once(stop_s: float, nights: Nights) -> None:
     data = electrodes_uv(12)
     whole = live_chunks(data, length_s=3.0, gaps_s=GAPS_S)
     killed, unbroken = nights.store("killed"), nights.store("unbroken")
     pipeline = open_live(killed)
-    for each in whole[: int(stop_s / 3.0)]:
-        pipeline.push(each)
+    feed(pipeline, whole[: int(stop_s / 3.0)])
     for store in (killed, unbroken):
-        pipeline = open_live(store)  # of a recording: fed from its start, nothing told twice
-        for each in whole:
-            pipeline.push(each)
+        pipeline = open_live(store)  # a continued replay gets every sample again
+        feed(pipeline, whole)
         finish(pipeline)
     assert events_of(killed) == events_of(unbroken)
     assert_in_order(killed)
 
 
-def test_what_a_stalled_link_delivers_within_ten_seconds_is_not_lost(nights: Nights) -> None:
+def test_samples_that_a_stalled_link_delivers_within_ten_seconds_count(nights: Nights) -> None:
     data, store = electrodes_uv(4), nights.store()
     pipeline = open_live(store)
-    for each in live_chunks(data, 0.0, 55.0):
-        pipeline.push(each)
+    feed(pipeline, live_chunks(data, 0.0, 55.0))
     for now_s in np.arange(55.0, 64.5, 0.5):
         pipeline.push(replace(live_chunks(data, 0.0, 1.0, gaps_s=[(0, 1)])[0], reached_s=now_s))
     assert store.n_epochs() == 1
-    for each in live_chunks(data, 55.0):
-        pipeline.push(each)
+    feed(pipeline, live_chunks(data, 55.0))
     finish(pipeline)
     assert store.ledger().lost == 0
     assert [each.reason for each in store.predictions(Track.LIVE)] == [None] * 4
     assert signals(store) == [("good", 30.0), ("lost", 59.99), ("restored", 59.99), ("good", 60.0)]
 
 
-def test_what_it_delivers_later_is_late_and_counted(nights: Nights) -> None:
+def test_samples_that_a_stalled_link_delivers_later_count_as_late(nights: Nights) -> None:
     data, store = electrodes_uv(4), nights.store()
     pipeline = open_live(store)
-    for each in live_chunks(data, 0.0, 30.0):
-        pipeline.push(each)
-    for each in live_chunks(data, 30.0, 80.0, gaps_s=[(0.0, 1e9)]):
-        pipeline.push(each)
-    for each in live_chunks(data, 30.0):
-        pipeline.push(each)
+    feed(pipeline, live_chunks(data, 0.0, 30.0))
+    feed(pipeline, live_chunks(data, 30.0, 80.0, gaps_s=[(0.0, 1e9)]))
+    feed(pipeline, live_chunks(data, 30.0))
     finish(pipeline)
     ledger = store.ledger()
     assert_in_order(store)
-    # Up to 69.5 s: ten seconds before the samples came, and half a second to reorder them.
+    # At 80 s all is lost up to 69.5 s: the monitor waits 10 s, and 0.5 s to put samples in order.
     assert ledger.lost == ledger.late + ledger.duplicate == 3951
     assert ledger.arrived == ledger.received + ledger.lost == 12_000
 
@@ -339,7 +324,7 @@ def test_what_it_delivers_later_is_late_and_counted(nights: Nights) -> None:
 
 
 def dead(data_uv: np.ndarray, channel: int, first: int, stop: int) -> np.ndarray:
-    """``data_uv`` with one electrode flat in epochs ``first`` to ``stop``."""
+    """Return a copy of ``data_uv`` with one electrode flat in epochs ``first`` to ``stop``."""
     data_uv = data_uv.copy()
     data_uv[channel, 3000 * first : 3000 * stop] = 0.0
     return data_uv
@@ -349,17 +334,15 @@ def dead(data_uv: np.ndarray, channel: int, first: int, stop: int) -> np.ndarray
 def test_while_the_preferred_electrode_is_dead_the_other_is_staged(
     resumed_s: float | None, nights: Nights
 ) -> None:
-    """It is dead in epochs 3 and 4, and preferred again after ten good epochs, 5 to 14; so it is
-    if the night is taken up again in between."""
+    """It is dead in epochs 3 and 4, and staged again after ten good epochs, 5 to 14. The same holds
+    if the monitor stops in between and continues."""
     data, store = dead(electrodes_uv(20), 0, 3, 5), nights.store()
     pipeline = open_live(store)
-    for each in live_chunks(data, 0.0, resumed_s or np.inf, length_s=4.0):
-        pipeline.push(each)
+    feed(pipeline, live_chunks(data, 0.0, resumed_s or np.inf, length_s=4.0))
     if resumed_s is not None:
         pipeline = open_live(store, resumed_s=resumed_s)
         assert pipeline.recent_uv.shape == (3000,)
-        for each in live_chunks(data, resumed_s, length_s=4.0):
-            pipeline.push(each)
+        feed(pipeline, live_chunks(data, resumed_s, length_s=4.0))
     finish(pipeline)
     staged = [epoch.derivation.name for epoch in store.epochs()]
     assert staged == ["AF7"] * 3 + ["AF8"] * 11 + ["AF7"] * 6
@@ -382,8 +365,7 @@ def test_if_no_electrode_is_alive_epochs_are_unscored_and_never_w(nights: Nights
     data[:, 3000 * 8 : 3000 * 9] = 990.0 * np.sign(np.sin(np.arange(3000) / 5.0))  # railed
     store = nights.store()
     pipeline = open_live(store)
-    for each in live_chunks(data):
-        pipeline.push(each)
+    feed(pipeline, live_chunks(data))
     finish(pipeline)
     live = store.predictions(Track.LIVE)
     assert [(n, each.reason) for n, each in enumerate(live) if each.reason] == [
@@ -398,17 +380,15 @@ def test_if_no_electrode_is_alive_epochs_are_unscored_and_never_w(nights: Nights
     assert_staged_as_if_unbroken(store)
 
 
-def test_contact_now(nights: Nights) -> None:
+def test_contacts_are_judged_between_epochs(nights: Nights) -> None:
     data = dead(electrodes_uv(3), 0, 1, 3)
     pipeline = open_live(nights.store())
     assert pipeline.contacts() == ()
-    for each in live_chunks(data, 0.0, 35.0):
-        pipeline.push(each)
+    feed(pipeline, live_chunks(data, 0.0, 35.0))
     af7, af8 = pipeline.contacts()
     assert (af7.name, af7.contact, af7.reason) == ("AF7", Contact.OFF, Reason.FLAT)
     assert (af8.name, af8.contact, af8.reason) == ("AF8", Contact.GOOD, None)
-    for each in live_chunks(data, 35.0, 45.0, gaps_s=[(0.0, 1e9)]):
-        pipeline.push(each)
+    feed(pipeline, live_chunks(data, 35.0, 45.0, gaps_s=[(0.0, 1e9)]))
     assert {astuple(each)[1:] for each in pipeline.contacts()} == {
         (Contact.OFF, Reason.MISSING, None)
     }
@@ -418,14 +398,13 @@ def test_contact_now(nights: Nights) -> None:
 # --- worn
 
 
-def test_a_band_put_on_late_and_taken_off_early_is_not_wake(nights: Nights) -> None:
-    """Ten minutes on the bedside table, flat, before the sleep, and railed after it."""
+def test_time_without_the_band_on_is_not_wake(nights: Nights) -> None:
+    """The band lies flat on the table for ten minutes before the sleep. After it, it is railed."""
     table = np.zeros((2, 3000 * 20), np.float32)
     railed = np.full((2, 3000 * 6), 1000.0, np.float32)
     data, store = np.concatenate([table, electrodes_uv(20), railed], axis=1), nights.store()
     pipeline = open_live(store)
-    for each in live_chunks(data, length_s=30.0):
-        pipeline.push(each)
+    feed(pipeline, live_chunks(data, length_s=30.0))
     finish(pipeline)
     live = stages_of(store)
     assert live[:20] + live[40:] == [None] * 26

@@ -1,4 +1,4 @@
-"""What must hold on the whole path, on real sleep EEG: samples in, stored stages and events out."""
+"""The whole path on real sleep EEG: samples in, stored stages and events out."""
 
 from __future__ import annotations
 
@@ -26,23 +26,29 @@ from tests.nights import (
     backend,
     events_of,
     excerpt_uv,
-    numbers_of,
+    feed,
     open_pipeline,
+    probabilities_of,
     stages_of,
     whole_chunks,
 )
 from tests.signals import START, chunk
 from tests.staging.breakdown import FailingBackend, chain
 
-QUARTER = slice(0, 125_000)  # 41 epochs of the excerpt
+QUARTER = slice(0, 125_000)
+"""41 epochs of the excerpt."""
+
+LONG = 90_000
+"""Samples in a chunk of 30 epochs, for tests of a whole night that need not cut it: the network
+stages all epochs of a chunk at once, which is quicker."""
 
 
 def without(data_uv: F32, lost: Bool) -> list[EegChunk]:
-    """The samples at 100 Hz, in chunks, without those that are lost."""
+    """Return the 100 Hz samples as chunks, without those that are lost."""
     return [
-        chunk(each.data_uv[:, ~gone], each.times_s[~gone], each.sfreq_hz)
-        for each, gone in zip(
-            whole_chunks(data_uv, 1000), np.split(lost, range(1000, lost.size, 1000)), strict=True
+        chunk(each.data_uv[:, kept], each.times_s[kept], each.sfreq_hz)
+        for each, kept in zip(
+            whole_chunks(data_uv, 1000), np.split(~lost, range(1000, lost.size, 1000)), strict=True
         )
     ]
 
@@ -55,20 +61,20 @@ def nights(tmp_path: Path) -> Iterator[Nights]:
 
 @pytest.fixture(scope="module")
 def excerpt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NightStore]:
-    """The excerpt, staged whole."""
+    """Stage the whole excerpt."""
     with Nights(tmp_path_factory.mktemp("excerpt")) as nights:
-        yield nights.run(whole_chunks(excerpt_uv(), 3000))
+        yield nights.run(whole_chunks(excerpt_uv(), LONG))
 
 
 @pytest.fixture(scope="module")
 def quarter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NightStore]:
-    """The first quarter of the excerpt."""
+    """Stage the first quarter of the excerpt."""
     with Nights(tmp_path_factory.mktemp("quarter")) as nights:
         yield nights.run(whole_chunks(excerpt_uv()[:, QUARTER], 3000))
 
 
 def kappa_of(store: NightStore, track: Track) -> float:
-    """Agreement of the whole excerpt with its expert."""
+    """Return Cohen's kappa of the whole excerpt with its expert."""
     hypnogram = expert_hypnogram(EdfRecording.open(EXCERPT))
     assert hypnogram is not None
     expert = stages_on_grid(hypnogram, EXCERPT_ORIGIN_S, 167)
@@ -78,19 +84,19 @@ def kappa_of(store: NightStore, track: Track) -> float:
 
 
 def test_the_excerpt_is_staged_as_the_expert_does(excerpt: NightStore) -> None:
-    """The default weights give 0.82 live and 0.84 revised; a fault in the signal path costs more
-    than what is left to 0.78."""
+    """The default weights reach 0.82 live and 0.84 revised. A fault in the signal path costs more
+    than the margin to 0.78."""
     for track in Track:
         assert kappa_of(excerpt, track) >= 0.78
 
 
-def test_half_the_gain_costs_little_even_where_amplitude_is_read(nights: Nights) -> None:
-    halved = nights.run(whole_chunks((0.5 * excerpt_uv()).astype(np.float32), 3000))
+def test_half_the_gain_costs_little_with_weights_that_see_amplitude(nights: Nights) -> None:
+    halved = nights.run(whole_chunks((0.5 * excerpt_uv()).astype(np.float32), LONG))
     assert kappa_of(halved, Track.LIVE) >= 0.70
 
 
 @pytest.mark.parametrize("length", [37, 100, 4999, 125_000])
-def test_replay_is_live_however_samples_are_cut(
+def test_a_night_is_the_same_however_its_samples_are_cut(
     length: int, quarter: NightStore, nights: Nights
 ) -> None:
     """The same stages, the same probabilities bit for bit, the same events."""
@@ -98,11 +104,11 @@ def test_replay_is_live_however_samples_are_cut(
     store = nights.run(whole_chunks(data, length))
     for track in Track:
         assert stages_of(store, track) == stages_of(quarter, track)
-        assert numbers_of(store, track) == numbers_of(quarter, track)
+        assert probabilities_of(store, track) == probabilities_of(quarter, track)
     assert events_of(store) == events_of(quarter)
 
 
-def test_what_was_said_before_t_does_not_depend_on_samples_after_t(
+def test_events_before_t_do_not_depend_on_samples_after_t(
     quarter: NightStore, nights: Nights
 ) -> None:
     at = 60_000
@@ -110,18 +116,18 @@ def test_what_was_said_before_t_does_not_depend_on_samples_after_t(
     changed[:, at:] = 300.0 * np.sin(np.arange(changed.shape[1] - at))
     store = nights.run(whole_chunks(changed, 1000))
     t = START + timedelta(seconds=at / 100.0 - EXCERPT_ORIGIN_S)
-    # Events come in the order they were made: all up to the first live stage made after t.
+    # The log is in the order of the events: compare up to the first live stage after t.
     before, same = events_of(store), events_of(quarter)
     cut = next(i for i, event in enumerate(before) if "live" in event.id and event.time > t)
     assert cut > 20
     assert before[:cut] == same[:cut]
     n_epochs = sum("live" in event.id for event in before[:cut])
-    assert numbers_of(store)[:n_epochs] == numbers_of(quarter)[:n_epochs]
-    assert numbers_of(store)[n_epochs:] != numbers_of(quarter)[n_epochs:]
+    assert probabilities_of(store)[:n_epochs] == probabilities_of(quarter)[:n_epochs]
+    assert probabilities_of(store)[n_epochs:] != probabilities_of(quarter)[n_epochs:]
 
 
 def test_every_sample_is_accounted_for(nights: Nights) -> None:
-    """A third of the samples dropped in bursts: each epoch and the night still balance."""
+    """A third of the samples is lost in bursts. The counts of each epoch and the night add up."""
     data = excerpt_uv()[:, QUARTER]
     rng = np.random.default_rng(7)
     keep = np.ones(data.shape[1], np.bool_)
@@ -143,7 +149,7 @@ def test_every_sample_is_accounted_for(nights: Nights) -> None:
 def test_a_third_of_every_epoch_lost_changes_few_stages(
     excerpt: NightStore, nights: Nights
 ) -> None:
-    """Ten seconds without signal in each epoch, as a bad Bluetooth link gives."""
+    """Ten seconds of each epoch are missing, as with a bad Bluetooth link."""
     data = excerpt_uv()
     phase_s = (np.arange(data.shape[1]) / 100.0 - EXCERPT_ORIGIN_S) % 30.0
     store = nights.run(without(data, (phase_s > 5.0) & (phase_s < 15.0)))
@@ -151,18 +157,18 @@ def test_a_third_of_every_epoch_lost_changes_few_stages(
     assert same.mean() >= 0.85
 
 
-def test_polarity_hardly_matters(excerpt: NightStore, nights: Nights) -> None:
-    flipped = nights.run(whole_chunks(-excerpt_uv(), 3000))
+def test_polarity_changes_few_stages(excerpt: NightStore, nights: Nights) -> None:
+    flipped = nights.run(whole_chunks(-excerpt_uv(), LONG))
     same = np.array(stages_of(flipped)) == np.array(stages_of(excerpt))
     assert same.mean() >= 0.95
 
 
-def test_with_unknown_gain_the_gain_hardly_matters(nights: Nights) -> None:
+def test_with_unknown_gain_the_gain_changes_few_stages(nights: Nights) -> None:
     stages = {
         factor: np.array(
             stages_of(
                 nights.run(
-                    whole_chunks((factor * excerpt_uv()).astype(np.float32), 3000),
+                    whole_chunks((factor * excerpt_uv()).astype(np.float32), LONG),
                     name=f"gain {factor}",
                     gain=Gain.UNKNOWN,
                 )
@@ -183,7 +189,7 @@ def test_every_epoch_has_one_live_stage_and_one_final_revised_stage(quarter: Nig
     assert len({event.id for event in events_of(quarter)}) == len(events_of(quarter))
 
 
-def test_unscored_epochs_stay_in_their_place_and_are_never_w(nights: Nights) -> None:
+def test_unscored_epochs_keep_their_place_and_are_never_w(nights: Nights) -> None:
     data = excerpt_uv()[:, QUARTER].copy()
     data[:, 1001 + 5 * 3000 : 1001 + 8 * 3000] = 0.0  # electrode off for epochs 5, 6 and 7
     store = nights.run(whole_chunks(data, 3000))
@@ -197,10 +203,10 @@ def test_unscored_epochs_stay_in_their_place_and_are_never_w(nights: Nights) -> 
 
 
 @pytest.mark.parametrize("stop_after", [0, 1, 23])
-def test_a_night_cut_short_continues_as_if_nothing_had_happened(
+def test_a_night_cut_short_continues_and_equals_one_that_ran_through(
     stop_after: int, quarter: NightStore, nights: Nights
 ) -> None:
-    """The process dies after some epochs; the same recording is fed again from its start."""
+    """The process dies after some epochs. The same recording is replayed from its start."""
     data = excerpt_uv()[:, QUARTER]
     marks = [Mark(MarkKind.LIGHTS_OFF, START + timedelta(seconds=100))]
     pipeline = open_pipeline(nights.store("cut short"), marks=marks)
@@ -213,47 +219,45 @@ def test_a_night_cut_short_continues_as_if_nothing_had_happened(
     whole = nights.run(whole_chunks(data, 3000), name="whole", marks=marks)
     assert events_of(resumed) == events_of(whole)
     for track in Track:
-        assert numbers_of(resumed, track) == numbers_of(quarter, track)
+        assert probabilities_of(resumed, track) == probabilities_of(quarter, track)
     assert resumed.ledger() == whole.ledger()
 
 
-def test_a_backend_that_breaks_down_at_the_very_end_is_told_too(tmp_path: Path) -> None:
+def test_a_backend_that_fails_in_the_last_epoch_is_reported(tmp_path: Path) -> None:
     staging = chain(cuda=FailingBackend("cuda", good=4), torch=backend())
     with closing(NightStore.open(tmp_path / "night.sqlite")) as store:
         pipeline = open_pipeline(store, staging=staging)
-        for each in whole_chunks(excerpt_uv()[:, :8000], 3000):  # two epochs
-            pipeline.push(each)
+        feed(pipeline, whole_chunks(excerpt_uv()[:, :8000], 3000))  # two epochs
         pipeline.finish(START)
-        told = events_of(store)
-    assert [e.data["epoch_index"] for e in told if e.type == EventType.BACKEND] == [1]
-    assert told[-1].type == EventType.SESSION_ENDED
+        events = events_of(store)
+    assert [e.data["epoch_index"] for e in events if e.type == EventType.BACKEND] == [1]
+    assert events[-1].type == EventType.SESSION_ENDED
 
 
-@pytest.mark.parametrize("asked_before", [0, 1, 20])
-def test_a_backend_that_breaks_down_in_mid_night_costs_no_epoch(
-    quarter: NightStore, tmp_path: Path, asked_before: int
+@pytest.mark.parametrize("good_calls", [0, 1, 20])
+def test_a_backend_that_fails_in_mid_night_costs_no_epoch(
+    quarter: NightStore, tmp_path: Path, good_calls: int
 ) -> None:
-    staging = chain(cuda=FailingBackend("cuda", good=asked_before), torch=backend())
+    staging = chain(cuda=FailingBackend("cuda", good=good_calls), torch=backend())
     with closing(NightStore.open(tmp_path / "night.sqlite")) as store:
         pipeline = open_pipeline(store, staging=staging)
-        for each in whole_chunks(excerpt_uv()[:, QUARTER], 3000):
-            pipeline.push(each)
+        feed(pipeline, whole_chunks(excerpt_uv()[:, QUARTER], 3000))
         pipeline.finish(START)
-        assert numbers_of(store) == numbers_of(quarter)
-        assert numbers_of(store, Track.REVISED) == numbers_of(quarter, Track.REVISED)
-        told = events_of(store)
-    assert [event.sequence for event in told] == list(range(1, len(told) + 1))
-    (broke,) = (event for event in told if event.type == EventType.BACKEND)
-    # Two questions an epoch: its embedding, its stage.
+        assert probabilities_of(store) == probabilities_of(quarter)
+        assert probabilities_of(store, Track.REVISED) == probabilities_of(quarter, Track.REVISED)
+        events = events_of(store)
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    (broke,) = (event for event in events if event.type == EventType.BACKEND)
+    # Each epoch needs two calls: its embedding and its stage.
     assert broke.data == {
-        "epoch_index": asked_before // 2,
+        "epoch_index": good_calls // 2,
         "backend": "torch",
         "previous": "cuda",
         "reason": "cuda: RuntimeError: CUDA error: unspecified launch failure",
     }
 
 
-def test_lights_marks_of_a_recording_bound_its_statistics(nights: Nights) -> None:
+def test_the_lights_marks_of_a_recording_bound_its_statistics(nights: Nights) -> None:
     off, on = START + timedelta(seconds=300), START + timedelta(seconds=900)
     store = nights.run(
         whole_chunks(excerpt_uv()[:, QUARTER], 3000),
@@ -266,7 +270,7 @@ def test_lights_marks_of_a_recording_bound_its_statistics(nights: Nights) -> Non
     assert store.marks()[0].time_utc == off
 
 
-def test_finishing_without_an_epoch_ends_the_session(nights: Nights) -> None:
+def test_a_night_without_an_epoch_ends_its_session(nights: Nights) -> None:
     store = nights.store()
     pipeline = open_pipeline(store)
     pipeline.push(whole_chunks(excerpt_uv()[:, :500], 500)[0])

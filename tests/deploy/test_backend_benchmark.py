@@ -13,27 +13,39 @@ from deploy.backend_benchmark import BackendsBenchmark, _judge, benchmark_backen
 from deploy.backend_process import SLEEPERS
 from deploy.backend_tables import tables
 from deploy.ceilings import Ceiling
-from deploy.export import export_onnx
 from models.card import default_weights
 from models.contract import Gain
 from monitor.errors import InputError
+from tests.sharing import made_once
 
 # The fixtures export the network and run five processes, most of which import torch.
 pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
-def messages() -> list[str]:
-    return []
+def run(
+    tmp_path_factory: pytest.TempPathFactory, exported: Path
+) -> tuple[BackendsBenchmark, list[str]]:
+    """No engine was built here: of these three, TensorRT cannot be had on any machine."""
+
+    def benchmark(folder: Path) -> tuple[BackendsBenchmark, list[str]]:
+        messages: list[str] = []
+        weights, backends = default_weights(Gain.KNOWN), ["tensorrt", "onnx", "torch"]
+        return benchmark_backends(
+            backends, weights, exported, [1, 9], messages.append, 0.01
+        ), messages
+
+    return made_once(tmp_path_factory, "benchmark", benchmark)
 
 
 @pytest.fixture(scope="module")
-def result(messages: list[str], tmp_path_factory: pytest.TempPathFactory) -> BackendsBenchmark:
-    """TensorRT is unavailable on every machine, because no engine is built here."""
-    weights, exported = default_weights(Gain.KNOWN), tmp_path_factory.mktemp("exported")
-    export_onnx(weights, exported)
-    backends = ["tensorrt", "onnx", "torch"]
-    return benchmark_backends(backends, weights, exported, [1, 9], messages.append, 0.01)
+def result(run: tuple[BackendsBenchmark, list[str]]) -> BackendsBenchmark:
+    return run[0]
+
+
+@pytest.fixture(scope="module")
+def messages(run: tuple[BackendsBenchmark, list[str]]) -> list[str]:
+    return run[1]
 
 
 def test_every_figure_is_measured(result: BackendsBenchmark) -> None:

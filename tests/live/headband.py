@@ -1,13 +1,14 @@
-"""A headband: a real LSL outlet in a process of its own, with faults on request.
+"""A headband made of software: a real LSL outlet in a process of its own, with faults on request.
 
     python -m tests.live.headband --source-id night-1 --night 3600 --speed 60 --wait-consumer
 
-Sample n is stamped with its true time, t0 + n / rate on the LSL clock, and leaves when it is due:
-at --speed 60 the stamps run ahead of the clock. Given the same --t0, a headband that is started
-again goes on where the night is by then; what was due while it was away is gone, as with a real
-one. It prints JSON lines: what it is ("start"), and how far it got ("progress", "end").
+The stamp of sample n is its true time on the LSL clock, t0 + n / rate. At --speed 60 the stamps run
+ahead of the clock. A headband that is started again with the same --t0 continues at the present
+point of the night. The samples that were due meanwhile are lost, as with a real one.
 
-Where LSL can be seen is up to LSLAPICFG: see `tests.live.lsl`.
+It prints JSON lines: "start" once it sends, "progress" while it sends, "end" after the last sample.
+
+The variable LSLAPICFG decides who sees the outlet: `tests.live.processes.environment`.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ import numpy as np
 import pylsl
 
 from tests.live.faults import UNIT, Block, Injector, parse
-from tests.live.signals import MadeUpNight, Recorded, RecordedMuse, Signal
+from tests.live.headband_signals import HeadbandSignal, MadeUpNight, Recorded, RecordedMuse
 
 TICK_S = 0.02
 PROGRESS_S = 0.25
 SETTLE_S = 3.0
-"""From somebody listening to the first sample: so that it is not old when it is read."""
+"""Time from the first listener to the first sample. It lets the listener connect first."""
 
 BUFFERED_S = 1800
-"""How much a consumer may lag behind before samples are lost."""
+"""A consumer may lag behind by this much of signal before samples are lost."""
 
 
 def main() -> None:
@@ -53,21 +54,22 @@ def _options() -> argparse.ArgumentParser:
     add("--name", default="Headband")
     add("--rate", type=float, default=256.0, help="Hz, for a made-up night")
     add("--channels", default="TP9,AF7,AF8,TP10", help="for a made-up night")
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--edf", type=Path, help="one channel of a recording")
-    what.add_argument("--muse", type=Path, help="a gzipped CSV of muselsl, with its own times")
-    what.add_argument("--night", type=float, default=3600.0, help="seconds of a made-up night")
+    content = parser.add_mutually_exclusive_group()
+    content.add_argument("--edf", type=Path, help="one channel of a recording")
+    content.add_argument("--muse", type=Path, help="a gzipped CSV of muselsl, with its own times")
+    content.add_argument("--night", type=float, default=3600.0, help="seconds of a made-up night")
     add("--seed", type=int, default=0)
     add("--speed", type=float, default=1.0)
     add("--faults", default="", help="see tests.live.faults")
-    add("--unit", default="microvolts", help="as the stream's metadata calls it; empty: none")
+    add("--unit", default="microvolts", help="the unit in the stream's metadata; empty: none")
     add("--t0", type=float, help="LSL time of the first sample; default: now")
-    add("--wait-consumer", action="store_true", help="begin once somebody listens")
+    add("--wait-consumer", action="store_true", help="send nothing before somebody listens")
+    add("--settle", type=float, default=SETTLE_S, help="seconds from then to the first sample")
     add("--until-killed", action="store_true", help="stay, silent, after the last sample")
     return parser
 
 
-def _signal(options: argparse.Namespace) -> Signal:
+def _signal(options: argparse.Namespace) -> HeadbandSignal:
     if options.edf is not None:
         return Recorded(options.edf)
     if options.muse is not None:
@@ -76,55 +78,61 @@ def _signal(options: argparse.Namespace) -> Signal:
 
 
 class Headband:
-    """Sends a signal through an outlet, on an absolute schedule."""
+    """Sends a signal through an LSL outlet, on an absolute schedule."""
 
-    def __init__(self, what: Signal, options: argparse.Namespace) -> None:
-        self._signal = what
+    def __init__(self, sent: HeadbandSignal, options: argparse.Namespace) -> None:
+        self._signal = sent
         self._options = options
         faults = parse(options.faults)
-        self._injector = Injector(faults, what.channels, what.rate_hz, options.seed)
-        self._outlet = pylsl.StreamOutlet(_info(what, options), max_buffered=BUFFERED_S)
-        self._sent = 0
+        self._injector = Injector(faults, sent.channels, sent.rate_hz, options.seed)
+        self._outlet = pylsl.StreamOutlet(_info(sent, options), max_buffered=BUFFERED_S)
+        self._n_sent = 0
 
     def run(self, stop: threading.Event) -> None:
-        options, what = self._options, self._signal
+        """Send the whole signal, or until ``stop`` is set."""
+        options, sent = self._options, self._signal
         while options.wait_consumer and not self._outlet.have_consumers() and not stop.is_set():
             time.sleep(TICK_S)
         started_s = pylsl.local_clock()
         if options.t0 is None:
-            t0, at = started_s + (SETTLE_S if options.wait_consumer else 0.0), 0
+            t0, first = started_s + (options.settle if options.wait_consumer else 0.0), 0
         else:
             t0 = options.t0
-            at = self._due(started_s - t0)
-        _tell(
+            first = self._due(started_s - t0)
+        _print_line(
             "start",
             pid=os.getpid(),
             t0=t0,
             t0_utc=time.time() + (t0 - pylsl.local_clock()),
-            channels=what.channels,
-            rate_hz=what.rate_hz,
-            n_samples=what.n_samples,
-            first=at,
+            channels=sent.channels,
+            rate_hz=sent.rate_hz,
+            n_samples=sent.n_samples,
+            first=first,
             speed=options.speed,
             faults=options.faults,
         )
-        first, told_s = at, started_s
-        while at < what.n_samples and not stop.is_set():
-            now_s = pylsl.local_clock()
-            due = self._due(now_s - t0)
-            self._send(at, due, t0)
-            at = max(at, due)
-            if now_s - told_s >= PROGRESS_S:
-                told_s = now_s
-                _tell("progress", first=first, reached=at, sent=self._sent)
-            stop.wait(TICK_S)
-        done = {text: asdict(each) for text, each in self._injector.done.items()}
-        _tell("end", first=first, reached=at, sent=self._sent, faults=done)
+        reached = self._send_all(first, t0, stop)
+        effects = {text: asdict(each) for text, each in self._injector.effects.items()}
+        _print_line("end", first=first, reached=reached, sent=self._n_sent, faults=effects)
         if options.until_killed:
             stop.wait()
 
+    def _send_all(self, first: int, t0: float, stop: threading.Event) -> int:
+        """Send from sample ``first`` on; return the number after the last sample sent."""
+        reached, reported_s = first, pylsl.local_clock()
+        while reached < self._signal.n_samples and not stop.is_set():
+            now_s = pylsl.local_clock()
+            due = self._due(now_s - t0)
+            self._send(reached, due, t0)
+            reached = max(reached, due)
+            if now_s - reported_s >= PROGRESS_S:
+                reported_s = now_s
+                _print_line("progress", first=first, reached=reached, sent=self._n_sent)
+            stop.wait(TICK_S)
+        return reached
+
     def _due(self, elapsed_s: float) -> int:
-        """Samples due ``elapsed_s`` after the first: whole units, and what is left at the end."""
+        """Return the number of samples due ``elapsed_s`` after the first: whole units, or all."""
         if elapsed_s < 0.0:
             return 0
         due = self._signal.due(elapsed_s * self._options.speed)
@@ -144,15 +152,15 @@ class Headband:
             if block.index.size:
                 stamps = (t0 + block.stamps_s).tolist()
                 self._outlet.push_chunk(np.ascontiguousarray(block.data_uv.T), stamps)
-                self._sent += block.index.size
+                self._n_sent += block.index.size
 
 
-def _info(what: Signal, options: argparse.Namespace) -> pylsl.StreamInfo:
+def _info(sent: HeadbandSignal, options: argparse.Namespace) -> pylsl.StreamInfo:
     info = pylsl.StreamInfo(
-        options.name, "EEG", len(what.channels), what.rate_hz, "float32", options.source_id
+        options.name, "EEG", len(sent.channels), sent.rate_hz, "float32", options.source_id
     )
     channels = info.desc().append_child("channels")
-    for name in what.channels:
+    for name in sent.channels:
         channel = channels.append_child("channel")
         channel.append_child_value("label", name)
         channel.append_child_value("type", "EEG")
@@ -161,8 +169,8 @@ def _info(what: Signal, options: argparse.Namespace) -> pylsl.StreamInfo:
     return info
 
 
-def _tell(what: str, **fields: Any) -> None:
-    sys.stdout.write(json.dumps({"what": what, **fields}) + "\n")
+def _print_line(kind: str, **fields: Any) -> None:
+    sys.stdout.write(json.dumps({"what": kind, **fields}) + "\n")
     sys.stdout.flush()
 
 

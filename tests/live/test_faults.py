@@ -1,4 +1,4 @@
-"""The injector does what it says, the same however the night is cut, and counts it."""
+"""The injector makes each fault as documented, the same however the night is cut, and counts it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EVERYTHING = (
 
 
 def night(first: int = 0, stop: int = N) -> Block:
-    """The first channel holds the number of its sample."""
+    """Return samples ``first`` to ``stop``. The first channel holds the number of each sample."""
     index = np.arange(first, stop)
     data = np.stack([index, np.sin(index)]).astype(np.float32)
     return Block(data, index / RATE_HZ, index)
@@ -43,23 +43,23 @@ def test_the_same_faults_however_the_night_is_cut(cuts: list[int]) -> None:
     np.testing.assert_array_equal(np.concatenate([p.index for p in parts]), whole.index)
     np.testing.assert_array_equal(np.concatenate([p.stamps_s for p in parts]), whole.stamps_s)
     np.testing.assert_array_equal(np.concatenate([p.data_uv for p in parts], axis=1), whole.data_uv)
-    assert injector.done == counted.done
+    assert injector.effects == counted.effects
 
 
-def test_another_seed_is_another_night() -> None:
+def test_another_seed_gives_other_faults() -> None:
     assert not np.array_equal(injected("loss=0.05")[0].index, injected("loss=0.05", 2)[0].index)
 
 
-def test_faults_are_written_as_they_are_read() -> None:
+def test_the_text_of_a_fault_is_read_back() -> None:
     assert ";".join(fault.text for fault in parse(EVERYTHING)) == EVERYTHING
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [("los=0.1", "no such fault"), ("gap=a@2", "write gap=VALUE"), ("loss=0.1@x", "in seconds")],
 )
-def test_a_fault_that_does_not_exist_is_named(text: str, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_a_fault_that_does_not_exist_is_named(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         parse(text)
 
 
@@ -68,28 +68,28 @@ def test_an_unknown_channel_is_named() -> None:
         Injector(parse("flat=AF8@0"), CHANNELS, RATE_HZ)
 
 
-def test_loss_takes_whole_packets() -> None:
+def test_loss_drops_whole_packets() -> None:
     block, injector = injected("loss=0.05")
     lost = np.setdiff1d(np.arange(N), block.index)
     assert 0.03 < lost.size / N < 0.07
     assert np.all(np.bincount(lost // PACKET) % PACKET == 0)
-    assert injector.done["loss=0.05"].samples == lost.size
-    assert injector.done["loss=0.05"].first == lost[0]
-    assert injector.done["loss=0.05"].last == lost[-1]
+    assert injector.effects["loss=0.05"].samples == lost.size
+    assert injector.effects["loss=0.05"].first == lost[0]
+    assert injector.effects["loss=0.05"].last == lost[-1]
 
 
-def test_a_gap_is_where_it_was_asked_for() -> None:
+def test_a_gap_lies_where_the_text_puts_it() -> None:
     block, injector = injected("gap=3@20")
     lost = np.setdiff1d(np.arange(N), block.index)
     assert (lost[0], lost[-1]) == (20 * 256, 23 * 256 - 1)
-    assert injector.done["gap=3@20"].samples == 3 * 256
+    assert injector.effects["gap=3@20"].samples == 3 * 256
 
 
-def test_a_duplicate_comes_right_after_its_packet() -> None:
+def test_a_duplicate_follows_its_packet_at_once() -> None:
     block, injector = injected("duplicate=0.05")
     packets = block.index[::PACKET] // PACKET
     twice = np.flatnonzero(np.diff(packets) == 0)
-    assert twice.size * PACKET == injector.done["duplicate=0.05"].samples == block.index.size - N
+    assert twice.size * PACKET == injector.effects["duplicate=0.05"].samples == block.index.size - N
     assert twice.size > 0
     assert set(np.diff(packets)) == {0, 1}
 
@@ -99,9 +99,9 @@ def test_a_packet_is_overtaken_by_the_next_and_nothing_is_lost() -> None:
     packets = block.index[::PACKET] // PACKET
     late = np.flatnonzero(np.diff(packets) < 0) + 1
     assert np.all(packets[late] == packets[late - 1] - 1)
-    assert late.size * PACKET == injector.done["reorder=0.1"].samples > 0
+    assert late.size * PACKET == injector.effects["reorder=0.1"].samples > 0
     np.testing.assert_array_equal(np.sort(block.index), np.arange(N))
-    np.testing.assert_array_equal(block.data_uv[0], block.index)  # samples kept their data
+    np.testing.assert_array_equal(block.data_uv[0], block.index)  # each sample kept its data
 
 
 def test_a_fast_device_is_stamped_with_the_true_time() -> None:
@@ -124,12 +124,12 @@ def test_a_clock_step_moves_the_stamps_from_there_on() -> None:
     np.testing.assert_allclose(off_s[40 * 256 :], -2.5)
 
 
-def test_nan_flat_and_railed_touch_what_they_say() -> None:
+def test_nan_flat_and_railed_touch_only_their_stretch_and_channel() -> None:
     block, injector = injected("nan=0.5@50/5;flat=AF7@60/10;railed=TP9@70/10")
     lost = np.isnan(block.data_uv)
     assert np.array_equal(lost[0], lost[1])
     assert 0.4 < lost[0, 50 * 256 : 55 * 256].mean() < 0.6
-    assert lost.sum() == 2 * injector.done["nan=0.5@50/5"].samples
+    assert lost.sum() == 2 * injector.effects["nan=0.5@50/5"].samples
     assert np.all(block.data_uv[1, 60 * 256 : 70 * 256] == 0.0)
     assert np.all(block.data_uv[0, 70 * 256 : 80 * 256] == RAIL_UV)
     assert np.all(block.data_uv[0, : 50 * 256] == np.arange(50 * 256))
@@ -144,7 +144,7 @@ def test_hum_has_its_frequency_and_size(hz: int) -> None:
     assert 2 * power.max() / hum.size == pytest.approx(80.0, rel=0.01)
 
 
-def test_hum_may_be_in_one_channel() -> None:
+def test_hum_can_be_in_one_channel() -> None:
     block, _ = injected("hum50=AF7:800@10/5")
     hum = block.data_uv - night().data_uv
     assert np.all(hum[0] == 0.0)

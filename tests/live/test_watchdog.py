@@ -1,4 +1,4 @@
-"""What a service manager hears of a live night, over a real socket; and when it hears no more."""
+"""Messages of a live night to a service manager, over a real socket, and when they stop."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ ALIVE = "WATCHDOG=1"
 
 
 class Manager:
-    """The end of the socket that systemd holds."""
+    """A service manager: the end of the socket that systemd holds."""
 
     def __init__(self, listening: socket.socket) -> None:
         self._listening = listening
 
-    def hear(self) -> list[str]:
-        """The lines of the next message."""
+    def receive(self) -> list[str]:
+        """Return the lines of the next message."""
         return self._listening.recv(4096).decode().splitlines()
 
-    def hear_until(self, line: str) -> list[list[str]]:
-        """The messages up to the first with ``line`` in it."""
-        heard = [self.hear()]
-        while line not in heard[-1]:
-            heard.append(self.hear())
-        return heard
+    def receive_until(self, line: str) -> list[str]:
+        """Return the lines of the first message that holds ``line``."""
+        message = self.receive()
+        while line not in message:
+            message = self.receive()
+        return message
 
 
 @contextmanager
@@ -57,23 +57,25 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager
         yield manager
 
 
-def test_without_a_manager_nothing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_manager_nothing_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     notify("READY=1")
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
     notify("READY=1")
 
 
-@pytest.mark.skipif(not Path("/proc/net/unix").exists(), reason="abstract sockets are Linux's own")
-def test_a_socket_in_the_abstract_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(not Path("/proc/net/unix").exists(), reason="only Linux has abstract sockets")
+def test_a_message_reaches_a_socket_in_the_abstract_namespace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     name = f"sleep-monitor-test-{os.getpid()}"
     monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
     with listening(f"\0{name}") as manager:
         notify("READY=1")
-        assert manager.hear() == ["READY=1"]
+        assert manager.receive() == ["READY=1"]
 
 
-def test_alive_is_said_for_as_long_as_everyone_turns(manager: Manager) -> None:
+def test_alive_is_sent_while_every_sleepers_loop_turns(manager: Manager) -> None:
     clock = ManualClock()
     watchdog = Watchdog(clock)
     anna = ben = 0.0
@@ -81,31 +83,31 @@ def test_alive_is_said_for_as_long_as_everyone_turns(manager: Manager) -> None:
     def tick() -> list[str]:
         clock.advance(EVERY_S)
         watchdog.tick([anna, ben], "anna: streaming")
-        return manager.hear()
+        return manager.receive()
 
     anna, ben = 4.0, 3.0
     assert tick() == ["STATUS=anna: streaming", ALIVE]
-    anna, ben = 9.0, 3.0  # who hangs
+    anna, ben = 9.0, 3.0  # Ben hangs
     assert tick() == ["STATUS=anna: streaming"]
     anna, ben = 14.0, 3.0
     assert tick() == ["STATUS=anna: streaming"]
-    anna, ben = 19.0, 16.0  # goes on
+    anna, ben = 19.0, 16.0  # Ben turns again
     assert ALIVE in tick()
-    anna, ben = 24.0, 81.0  # waits for a minute, to try again
+    anna, ben = 24.0, 81.0  # Ben waits for a minute before he tries again
     assert ALIVE in tick()
     anna = 29.0
     assert ALIVE in tick()
-    anna, ben = 34.0, math.inf  # has given up
+    anna, ben = 34.0, math.inf  # Ben has given up
     assert ALIVE in tick()
 
 
-def test_between_two_messages_nothing_is_said(manager: Manager) -> None:
+def test_no_message_is_sent_before_its_time(manager: Manager) -> None:
     clock = ManualClock()
     watchdog = Watchdog(clock)
     for _ in range(7):
         clock.advance(EVERY_S / 2)
         watchdog.tick([], f"at {clock.monotonic_s():g} s")
-    assert [manager.hear()[0] for _ in range(3)] == [
+    assert [manager.receive()[0] for _ in range(3)] == [
         "STATUS=at 5 s",
         "STATUS=at 10 s",
         "STATUS=at 15 s",
@@ -113,35 +115,38 @@ def test_between_two_messages_nothing_is_said(manager: Manager) -> None:
 
 
 def test_a_status_is_one_line(manager: Manager) -> None:
-    """A stream may call itself what it likes."""
+    """The name of a stream, which is in the status, may hold any character."""
     clock = ManualClock()
     watchdog = Watchdog(clock)
     clock.advance(EVERY_S)
     watchdog.tick([], "waiting for\nSTOPPING=1")
-    assert manager.hear() == ["STATUS=waiting for STOPPING=1", ALIVE]
+    assert manager.receive() == ["STATUS=waiting for STOPPING=1", ALIVE]
 
 
 class Quicksand(SystemClock):
-    """A clock that runs 20 times as fast, and in which who sleeps can get stuck, all or one."""
+    """A clock 40 times as fast as real time; the thread named ``stuck`` hangs in its next sleep.
+
+    At this speed a message is due in every turn of the monitor's main loop.
+    """
 
     def __init__(self) -> None:
-        self.solid = threading.Event()
-        self.solid.set()
+        self.released = threading.Event()
+        self.released.set()
         self.stuck = ""
 
     def monotonic_s(self) -> float:
-        return 20.0 * super().monotonic_s()
+        return 40.0 * super().monotonic_s()
 
     def sleep(self, duration_s: float) -> None:
         super().sleep(duration_s)
         if threading.current_thread().name == self.stuck:
-            self.solid.wait()
+            self.released.wait()
 
 
-def test_a_sleeper_who_hangs_silences_the_heart_of_all(
+def test_alive_is_not_sent_while_one_sleeper_hangs(
     manager: Manager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody's stream is there; both look for it until one thread gets stuck, and again after."""
+    """Both sleepers look for streams that do not exist, until the thread of one hangs."""
     confine(tmp_path)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     sleepers = [
@@ -154,20 +159,20 @@ def test_a_sleeper_who_hangs_silences_the_heart_of_all(
     )
     night.start()
     try:
-        assert manager.hear() == ["READY=1"]
-        status = manager.hear_until(ALIVE)[-1][0]
+        assert manager.receive() == ["READY=1"]
+        status = manager.receive_until(ALIVE)[0]
         assert status.startswith("STATUS=anna: waiting for an LSL stream")
         assert "; ben: waiting for" in status
-        clock.solid.clear()
+        clock.released.clear()
         clock.stuck = "sleeper ben"
-        while ALIVE in manager.hear():  # those that were under way
+        while ALIVE in manager.receive():  # sent before the thread hung
             pass
-        assert [ALIVE in manager.hear() for _ in range(10)] == [False] * 10
+        assert [ALIVE in manager.receive() for _ in range(10)] == [False] * 10
         clock.stuck = ""
-        clock.solid.set()
-        manager.hear_until(ALIVE)
+        clock.released.set()
+        manager.receive_until(ALIVE)
     finally:
-        clock.solid.set()
+        clock.released.set()
         stop.set()
         night.join()
-    assert manager.hear_until("STOPPING=1")
+    assert manager.receive_until("STOPPING=1")

@@ -16,7 +16,8 @@ from monitor.night.backlog import RETRY_S, Backlog
 from monitor.night.store import NightStore
 from monitor.pipeline import Pipeline
 from monitor.types import EegChunk, Mark, MarkKind, Track
-from tests.night.test_store import disk_of, epoch
+from tests.full_disk import disk_of
+from tests.night.stored import epoch
 from tests.nights import electrodes_uv, events_of, live_chunks, open_live
 from tests.signals import START
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import resource
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -18,41 +16,15 @@ from monitor.errors import InputError, MonitorError
 from monitor.night import events
 from monitor.night.store import NightStore
 from monitor.types import (
-    Derivation,
-    Epoch,
     Mark,
     MarkKind,
-    Quality,
     Reason,
-    SampleLedger,
     StagePrediction,
     Track,
 )
-from tests.nights import night_session
+from tests.full_disk import disk_of
+from tests.night.stored import GOOD, LIVE, SESSION, epoch
 from tests.signals import START
-
-SESSION = night_session()
-GOOD = Quality(None, 20.0, 150.0, 0.0, 0.0, 0.0, 0.125, 0.0)
-LIVE = StagePrediction(
-    0, Track.LIVE, 0, True, Stage.N2, None, (0.1, 0.1, 0.6, 0.1, 0.1), 0.6, "net-1", 0.002
-)
-
-
-def epoch(index: int = 0, quality: Quality = GOOD) -> Epoch:
-    signal = np.random.default_rng(index).standard_normal((1, 3000)).astype(np.float32)
-    ledger = SampleLedger(expected=3000, received=2990, filled=4, lost=6, arrived=2990)
-    start_utc = START + timedelta(seconds=30 * index)
-    return Epoch(
-        index,
-        10.01 + 30 * index,
-        start_utc,
-        signal,
-        Derivation("EEG", 0),
-        quality,
-        (quality,),
-        (quality.reason,),
-        ledger,
-    )
 
 
 @pytest.fixture
@@ -179,17 +151,6 @@ def test_a_store_of_another_format_is_refused(store: NightStore) -> None:
         other.execute("PRAGMA user_version = 99")
     with pytest.raises(InputError, match="night-store format 99, this version writes 2"):
         NightStore.open(store.path)
-
-
-@contextmanager
-def disk_of(n_bytes: int) -> Iterator[None]:
-    """Files may not grow beyond ``n_bytes``, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_on_a_full_disk_no_file_is_left_behind(tmp_path: Path) -> None:

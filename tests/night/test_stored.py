@@ -21,7 +21,7 @@ from monitor.night.stored import (
     stored_night,
 )
 from monitor.types import Montage
-from tests.night.test_store import LIVE, epoch
+from tests.night.stored import LIVE, epoch
 from tests.nights import night_session
 from tests.signals import START
 

@@ -89,10 +89,9 @@ def test_the_same_draw_gives_the_same_loss_and_validation_repeats(make: Make) ->
     assert all(value is None or np.isfinite(value) for value in first.figures.values())
 
 
-@pytest.mark.parametrize(
-    ("make", "steps"), [(epoch_part, 80), (sequence_part, 40), (finetune_part, 150)]
-)
-def test_a_part_can_learn_one_batch_by_heart(make: Make, steps: int) -> None:
+@PARTS
+def test_a_batch_is_memorised(make: Make) -> None:
+    """Within 300 steps. The number of steps needed differs from one processor to another."""
     network = build(NIGHTS, dropout=0.0)
     part = make(network)
     select(network, part.name)
@@ -102,7 +101,7 @@ def test_a_part_can_learn_one_batch_by_heart(make: Make, steps: int) -> None:
     trained = [p for p in network.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(trained, lr=5e-3)
     losses = []
-    for _ in range(steps):
+    while len(losses) < 300 and not (losses and losses[-1] < 0.2 * losses[0]):
         optimiser.zero_grad()
         loss = loss_of(part, network, seed=1)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -1,4 +1,7 @@
-"""What a headband measures: made-up nights of any length, and recordings. The ground truth, too."""
+"""Signals that a headband measures: made-up nights of any length, and recordings.
+
+They are the ground truth as well: tests read them again and compare.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,13 @@ import numpy as np
 
 from monitor.sources.derivation import choose_derivation
 from monitor.sources.edf import EdfRecording
-from tests.live.faults import F32, F64
+from monitor.types import F32, F64
 
 BLOCK_S = 30.0
 FADE_S = 1.0
 
 STAGE_UV = {
-    # Peak microvolts a band (0.5-2, 2-4, 4-8, 8-12, 12-15, 15-30 Hz) as rms; roughly as in a PSG.
+    # Microvolts rms in each of `BANDS_HZ`; roughly as in a polysomnogram.
     "W": (6.0, 4.0, 5.0, 12.0, 3.0, 6.0),
     "N1": (9.0, 6.0, 9.0, 5.0, 3.0, 4.0),
     "N2": (16.0, 10.0, 9.0, 4.0, 8.0, 3.0),
@@ -28,28 +31,28 @@ STAGE_UV = {
 BANDS_HZ = ((0.5, 2.0), (2.0, 4.0), (4.0, 8.0), (8.0, 12.0), (12.0, 15.0), (15.0, 30.0))
 
 CYCLE = ("N1",) * 4 + ("N2",) * 40 + ("N3",) * 50 + ("N2",) * 40 + ("R",) * 40 + ("W",) * 4
-"""Blocks of 30 s: a cycle of 89 minutes."""
+"""Stages of 30-s blocks: a cycle of 89 minutes."""
 
 EVENING = ("W",) * 20
 
 
-class Signal(Protocol):
-    """Samples by number, the same whenever they are asked for."""
+class HeadbandSignal(Protocol):
+    """Samples by their number. Every read of a sample returns the same value."""
 
     channels: tuple[str, ...]
     rate_hz: float
     n_samples: int
 
     def read(self, start: int, stop: int) -> F32:
-        """Samples ``start`` to ``stop``, (n_channels, n), microvolts."""
+        """Return samples ``start`` to ``stop``, float32 (n_channels, n), microvolts."""
         ...
 
     def times_s(self, start: int, stop: int) -> F64:
-        """When they are measured, from the first sample on."""
+        """Return when these samples are measured, float64 (n,), seconds after the first sample."""
         ...
 
     def due(self, elapsed_s: float) -> int:
-        """How many samples have been measured ``elapsed_s`` after the first."""
+        """Return the number of samples measured until ``elapsed_s`` after the first."""
         ...
 
 
@@ -67,10 +70,10 @@ class _Even:
 
 
 class MadeUpNight(_Even):
-    """Noise shaped like EEG, block by block: stages follow each other as in a night.
+    """Noise shaped like EEG, block by block; the stages follow each other as in a night.
 
-    Frontal channels carry most of it, the ones behind the ears less, so that every derivation of
-    two channels has a signal of its own. An 8-h night takes no more memory than a minute.
+    Frontal channels hold most of the common signal and the channels behind the ears less, so every
+    difference of two channels holds a signal of its own. Memory does not grow with the length.
     """
 
     def __init__(
@@ -89,7 +92,7 @@ class MadeUpNight(_Even):
         for number in range((start - self._fade) // self._block, stop // self._block + 1):
             if number < 0:
                 continue
-            at = number * self._block  # and _fade longer than a block
+            at = number * self._block  # the block ends _fade samples after the next one begins
             first, last = max(start, at), min(stop, at + self._block + self._fade)
             if first < last:
                 data_uv[:, first - start : last - start] += self._make(number)[
@@ -98,22 +101,23 @@ class MadeUpNight(_Even):
         return data_uv
 
     def _make(self, number: int) -> F32:
-        """One block and its fade into the next, (n_channels, block + fade)."""
+        """Return one block and its fade into the next, (n_channels, block + fade)."""
         if number not in self._made:
             rng = np.random.default_rng((self._seed, number))
             n = self._block + self._fade
-            made = self._own(rng, n, stage_of(number))
+            made = self._unfaded(rng, n, stage_of(number))
+            # The squares of the two ramps add up to 1, so the power stays even in the fade.
             ramp = np.sin(np.linspace(0.0, np.pi / 2, self._fade, endpoint=False))
-            made[:, : self._fade] *= ramp  # powers add up to 1: unlike noises fade into each other
+            made[:, : self._fade] *= ramp
             made[:, -self._fade :] *= np.sqrt(1.0 - ramp**2)
             self._made[number] = made.astype(np.float32)
             if len(self._made) > 4:
                 self._made.popitem(last=False)
         return self._made[number]
 
-    def _own(self, rng: np.random.Generator, n: int, stage: str) -> F64:
+    def _unfaded(self, rng: np.random.Generator, n: int, stage: str) -> F64:
         freqs_hz = np.fft.rfftfreq(n, 1.0 / self.rate_hz)
-        shape = 0.05 / np.maximum(freqs_hz, 0.5)  # 1/f floor
+        shape = 0.05 / np.maximum(freqs_hz, 0.5)  # a floor of 1/f noise
         for (low, high), rms_uv in zip(BANDS_HZ, STAGE_UV[stage], strict=True):
             inside = (freqs_hz >= low) & (freqs_hz < high)
             shape[inside] += rms_uv / np.sqrt(2.0 * max(1, inside.sum()))
@@ -127,7 +131,7 @@ class MadeUpNight(_Even):
 
 
 def stage_of(number: int) -> str:
-    """The stage that block ``number`` is shaped like."""
+    """Return the stage that block ``number`` is shaped like."""
     if number < len(EVENING):
         return EVENING[number]
     return CYCLE[(number - len(EVENING)) % len(CYCLE)]
@@ -155,7 +159,7 @@ class Recorded(_Even):
 
 
 class RecordedMuse:
-    """A gzipped CSV of muselsl: four channels with the times that the headband's host gave them."""
+    """A gzipped CSV of muselsl: four channels, with the stamps of the computer that recorded it."""
 
     channels: tuple[str, ...] = ("TP9", "AF7", "AF8", "TP10")
     rate_hz = 256.0

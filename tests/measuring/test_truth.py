@@ -1,4 +1,4 @@
-"""Made-up nights are the same whenever they are asked for, and tell where a grid lies."""
+"""A made-up night is the same at every read, and shows how far a grid is off."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from models.contract import Gain
 from monitor.conditioning.conditioner import Conditioner
 from monitor.types import Derivation, EegChunk, Epoch, Montage
-from tests.live.nights import Sent
-from tests.live.signals import MadeUpNight
-from tests.live.truth import epoch_lag
+from tests.live.headband_signals import MadeUpNight
+from tests.measuring.sent import SentSamples
+from tests.measuring.truth import epoch_lag
 
 RATE_HZ = 256.0
 MONTAGE = Montage(("TP9", "AF7"), (Derivation("AF7-TP9", 1, 0),))
@@ -24,7 +24,7 @@ def a_night(duration_s: float = 300.0) -> MadeUpNight:
 
 
 def epochs_of(night: MadeUpNight, late_s: float = 0.0, ppm: float = 0.0) -> list[Epoch]:
-    """What the monitor makes of ``night`` if its samples are stamped ``late_s`` late."""
+    """Condition ``night``, with stamps that are ``late_s`` late, into the monitor's epochs."""
     origin_s = T0_S + 10.37
     start_utc = datetime.fromtimestamp(origin_s, UTC)
     conditioner = Conditioner(MONTAGE, RATE_HZ, origin_s, start_utc, Gain.KNOWN)
@@ -40,7 +40,7 @@ def test_a_night_is_the_same_however_it_is_read() -> None:
     np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
 
 
-def test_a_long_night_takes_no_more_memory_than_a_short_one() -> None:
+def test_memory_does_not_grow_with_the_night() -> None:
     night = a_night(8 * 3600.0)
     at = 7 * 3600 * 256
     assert np.abs(night.read(at, at + 256)).max() > 1.0
@@ -48,7 +48,7 @@ def test_a_long_night_takes_no_more_memory_than_a_short_one() -> None:
 
 
 @pytest.mark.parametrize("late_s", [0.0, 0.004, -0.013])
-def test_a_grid_that_is_off_is_found_to_a_fiftieth_of_a_sample(late_s: float) -> None:
+def test_the_lag_of_a_grid_is_found_to_a_fiftieth_of_a_sample(late_s: float) -> None:
     for epoch in epochs_of(a_night(), late_s)[3:]:
         lag = epoch_lag(epoch, MONTAGE.channels, a_night(), T0_S)
         assert lag is not None
@@ -56,15 +56,16 @@ def test_a_grid_that_is_off_is_found_to_a_fiftieth_of_a_sample(late_s: float) ->
         assert lag[1] > 0.9
 
 
-def test_a_device_that_runs_fast_is_no_grid_that_is_off() -> None:
+def test_a_fast_device_does_not_shift_the_grid() -> None:
     for epoch in epochs_of(a_night(), ppm=200.0)[3:-1]:
         lag = epoch_lag(epoch, MONTAGE.channels, a_night(), T0_S, ppm=200.0)
         assert lag is not None
         assert abs(lag[0]) < 0.01
 
 
-def test_what_was_sent_is_known_to_the_sample() -> None:
-    sent = Sent.of(a_night(), "gap=1@100;duplicate=0.05", 1, 1000, 70_000, away=[(50_000, 51_000)])
+def test_sent_samples_are_counted_to_the_sample() -> None:
+    faults, away = "gap=1@100;duplicate=0.05", [(50_000, 51_000)]
+    sent = SentSamples.count(a_night(), faults, 1, 1000, 70_000, away)
     assert sent.measured == 69_000
     assert sent.not_sent == 256 + 1000
     assert sent.sent == sent.measured - sent.not_sent + sent.twice

@@ -1,4 +1,4 @@
-"""A live night is the replay of its samples: what differs is a clock's noise, microseconds."""
+"""A live night equals the replay of its samples, to microseconds of a clock's noise."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.live.equality import Equality, excerpt, night, small_delay
+from tests.measuring.comparison import Equality, small_delay
+from tests.measuring.equality import excerpt, night
 
 
 def assert_equal(result: Equality) -> None:
-    live, again = result.epochs
-    assert live == again == result.scored
+    live, replayed = result.epochs
+    assert live == replayed == result.scored
     assert result.arrived[0] == result.arrived[1]
     assert result.filled == result.lost == (0, 0)
     assert abs(result.origin_off_us) < 1000.0

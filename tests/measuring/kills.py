@@ -1,10 +1,10 @@
-"""Kill the monitor again and again; see that the night is the one it would have been.
+"""Kill the monitor many times, and check that the night is as if it had never been killed.
 
-    python -m tests.live.kills --kills 100 --out FOLDER             # live, over LSL
-    python -m tests.live.kills --kills 100 --out FOLDER --replay    # a recording
+    python -m tests.measuring.kills --kills 100 --out FOLDER             # live, over LSL
+    python -m tests.measuring.kills --kills 100 --out FOLDER --replay    # a recording
 
-A killed live night loses what was measured while nobody listened, as missing, and at most the
-unfinished epoch; a killed replay loses nothing: it is equal to one that was left alone.
+A killed live night loses the signal of the time in which nobody listened (it counts as missing) and
+at most the unfinished epoch. A killed replay loses nothing: it equals a replay that ran through.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from models.card import default_weights
-from models.contract import EPOCH_S, Gain
+from models.contract import EPOCH_S, SFREQ_HZ, Gain
 from monitor.clock import ManualClock
 from monitor.night.store import NightStore
 from monitor.sinks.redis_server import RedisServer
 from monitor.staging.stager import Stager
 from monitor.staging.torch_backend import TorchBackend
 from monitor.types import StagePrediction, Track
-from tests.live import nights
+from tests.live.headband_signals import MadeUpNight
 from tests.live.processes import (
     HeadbandProgram,
     MonitorProgram,
@@ -39,23 +39,23 @@ from tests.live.processes import (
     query,
     wait_for,
 )
-from tests.live.signals import MadeUpNight
+from tests.measuring.night_check import check_night, stream_ids
 from tests.nights import EXCERPT
 
 CHANNELS = ("TP9", "AF7", "AF8", "TP10")
 RATE_HZ = 256.0
 SPEED = 30.0
 KILL_AFTER_S = (2.0, 10.0)
-"""After the night went on: drawn between these."""
+"""Each kill comes at a random time between these, after the night went on."""
 
 REPLAY_SPEED = 25.0
 REPLAY_KILL_AFTER_S = (0.0, 2.5)
-"""An epoch takes 1.2 s then: some kills come within the first, some after two."""
+"""An epoch takes 1.2 s at this speed: some kills come within the first epoch, some after two."""
 
 
 @dataclass(slots=True)
-class Report:
-    """What came of a night with kills."""
+class KillReport:
+    """The result of a night with kills. ``wrong`` names each broken rule."""
 
     kills: int
     n_epochs: int = 0
@@ -65,12 +65,12 @@ class Report:
     events: int = 0
     samples: dict[str, int] = field(default_factory=dict)
     away_s: float | None = None
-    """Seconds of the night from each kill to the night's going on."""
+    """Seconds of the night from each kill until the night went on, in all."""
     lost_s: float | None = None
     grid_error_last: float | None = None
     grid_error_worst: float | None = None
     start_s: float | None = None
-    """Longest time from a start of the program to the night going on."""
+    """Longest time from a start of the program until the night went on."""
     live_differing: int | None = None
     revised_differing: int | None = None
     wrong: list[str] = field(default_factory=list)
@@ -80,80 +80,95 @@ class Report:
         return f"| figure | value |\n|---|---|\n{rows}"
 
 
-def kill_live(kills: int, out: Path, seed: int) -> Report:
+def kill_live(kills: int, out: Path, seed: int) -> KillReport:
     """Kill a live night ``kills`` times, at random moments, then end it in order."""
     folder = _new(out / "live")
     env, store = environment(folder), folder / "night.sqlite"
-    chance = random.Random(seed)
-    report = Report(kills)
+    report = KillReport(kills)
     night_s = (kills + 2) * SPEED * (KILL_AFTER_S[1] + 20.0)
     arguments = (
         *("--night", f"{night_s:g}", "--rate", f"{RATE_HZ:g}", "--channels", ",".join(CHANNELS)),
         *("--seed", str(seed), "--speed", f"{SPEED:g}", "--wait-consumer"),
     )
-    slowest_s = away_s = 0.0
-    killed_s: float | None = None
     with RedisServer(0) as server, HeadbandProgram(folder, env, *arguments) as headband:
-        for number in range(kills + 1):
-            known, began_s = epochs_stored(store), time.monotonic()
-            with MonitorProgram(folder, env, store, server.url) as monitor:
-                wait_for(
-                    lambda known=known: epochs_stored(store) > known,  # type: ignore[misc]
-                    "the night to go on",
-                    60.0,
-                    monitor,
-                )
-                going_s = time.monotonic()
-                slowest_s = max(slowest_s, going_s - began_s)
-                away_s += 0.0 if killed_s is None else SPEED * (going_s - killed_s)
-                time.sleep(chance.uniform(*KILL_AFTER_S))
-                assert monitor.running, f"it ended by itself:\n{monitor.said()}"
-                if number < kills:
-                    killed_s = time.monotonic()
-                    monitor.kill()
-                    _tell(f"kill {number + 1}: {epochs_stored(store)} epochs")
-                elif (status := monitor.end()) != 0:
-                    report.wrong.append(f"exit status {status} in the end")
-        (start,) = headband.told("start")
-        what = MadeUpNight(night_s, CHANNELS, RATE_HZ, seed)
-        left = nights.look(store, server.url, what, start["t0_utc"])
-    report.wrong += left.wrong
-    report.samples, report.n_epochs = left.ledger, left.n_epochs
-    report.lost_s = left.ledger["lost"] / 100.0
-    report.grid_error_last, report.grid_error_worst = left.lag_last, left.lag_worst
-    report.start_s, report.away_s = slowest_s, away_s
-    if report.lost_s > away_s + EPOCH_S * kills:
+        _run_and_kill(report, folder, env, store, server.url, random.Random(seed))
+        (start,) = headband.lines("start")
+        truth = MadeUpNight(night_s, CHANNELS, RATE_HZ, seed)
+        stored = check_night(store, server.url, truth, start["t0_utc"])
+    report.wrong += stored.wrong
+    report.samples, report.n_epochs = stored.ledger, stored.n_epochs
+    report.lost_s = stored.ledger["lost"] / SFREQ_HZ
+    report.grid_error_last, report.grid_error_worst = stored.lag_last, stored.lag_worst
+    assert report.away_s is not None
+    if report.lost_s > report.away_s + EPOCH_S * kills:
         report.wrong.append("more is missing than the time away and an epoch for each kill")
     _count(report, store)
     _compare_to_unbroken(report, store)
     return report
 
 
-def kill_replay(kills: int, out: Path, seed: int) -> Report:
+def _run_and_kill(
+    report: KillReport,
+    folder: Path,
+    env: dict[str, str],
+    store: Path,
+    redis: str,
+    chance: random.Random,
+) -> None:
+    """Start the monitor and kill it, again and again; the last one ends in order.
+
+    Sets ``start_s`` and ``away_s`` of the report.
+    """
+    slowest_s = away_s = 0.0
+    killed_s: float | None = None
+    for number in range(report.kills + 1):
+        known, began_s = epochs_stored(store), time.monotonic()
+        with MonitorProgram(folder, env, store, redis) as monitor:
+            wait_for(
+                lambda known=known: epochs_stored(store) > known,  # type: ignore[misc]
+                "the night to go on",
+                60.0,
+                monitor,
+            )
+            going_s = time.monotonic()
+            slowest_s = max(slowest_s, going_s - began_s)
+            away_s += 0.0 if killed_s is None else SPEED * (going_s - killed_s)
+            time.sleep(chance.uniform(*KILL_AFTER_S))
+            assert monitor.running, f"the monitor ended by itself:\n{monitor.errors()}"
+            if number < report.kills:
+                killed_s = time.monotonic()
+                monitor.kill()
+                _print(f"kill {number + 1}: {epochs_stored(store)} epochs")
+            elif (status := monitor.end()) != 0:
+                report.wrong.append(f"exit status {status} in the end")
+    report.start_s, report.away_s = slowest_s, away_s
+
+
+def kill_replay(kills: int, out: Path, seed: int) -> KillReport:
     """Kill a replay ``kills`` times, let it end, and compare it to one that nobody killed."""
     folder = _new(out / "replay")
     env, store, unbroken = environment(folder), folder / "killed.sqlite", folder / "whole.sqlite"
     chance = random.Random(seed)
-    report = Report(kills)
+    report = KillReport(kills)
     with RedisServer(0) as server, RedisServer(0) as other:
         done = 0
         while done < kills:
-            # Paced while it is killed, or it would be over too soon.
+            # At full speed the replay would end before it can be killed often.
             with _replay(folder, env, store, server.url, f"{REPLAY_SPEED:g}") as replay:
                 wait_for(lambda: _nights_begun(replay) > done, "a night", 60.0, replay)  # noqa: B023
                 time.sleep(chance.uniform(*REPLAY_KILL_AFTER_S))
                 if not replay.running:
-                    report.wrong.append(f"over after {done} kills:\n{replay.said()}")
+                    report.wrong.append(f"over after {done} kills:\n{replay.errors()}")
                     break
                 replay.kill()
             done += 1
-            _tell(f"kill {done}: {epochs_stored(store)} epochs")
+            _print(f"kill {done}: {epochs_stored(store)} epochs")
         for path, url in ((store, server.url), (unbroken, other.url)):
             with _replay(folder, env, path, url, "max") as replay:
                 if (status := replay.process.wait(300)) != 0:
-                    report.wrong.append(f"exit status {status}: {replay.said()}")
+                    report.wrong.append(f"exit status {status}: {replay.errors()}")
         report.kills = done
-        streams = nights.stream_ids(server.url), nights.stream_ids(other.url)
+        streams = stream_ids(server.url), stream_ids(other.url)
         if streams[0] != streams[1]:
             report.wrong.append("the streams differ")
     _count(report, store)
@@ -168,9 +183,9 @@ def _replay(folder: Path, env: dict[str, str], store: Path, redis: str, speed: s
 
 
 def _nights_begun(replay: Program) -> int:
-    """How often a replay has said that its night begins or goes on."""
-    said = replay.said()
-    return said.count("The night is stored in") + said.count(": continuing")
+    """Return how often a replay has logged that its night begins or continues."""
+    log = replay.errors()
+    return log.count("The night is stored in") + log.count(": continuing")
 
 
 def _new(folder: Path) -> Path:
@@ -179,7 +194,7 @@ def _new(folder: Path) -> Path:
     return folder
 
 
-def _count(report: Report, path: Path) -> None:
+def _count(report: KillReport, path: Path) -> None:
     indices = [row[0] for row in query(path, "SELECT epoch_index FROM epoch ORDER BY epoch_index")]
     report.n_epochs = len(indices)
     report.epochs_lost = max(indices, default=-1) + 1 - len(set(indices))
@@ -188,34 +203,33 @@ def _count(report: Report, path: Path) -> None:
     ((report.events,),) = query(path, "SELECT count(*) FROM event")
 
 
-def _compare_to_unbroken(report: Report, path: Path) -> None:
-    """Stage what is stored again, in one go: both tracks must come out bit for bit."""
-    store = NightStore.open(path)
-    try:
+def _compare_to_unbroken(report: KillReport, path: Path) -> None:
+    """Stage the stored epochs again, in one run: both tracks must come out bit for bit."""
+    with closing(NightStore.open(path)) as store:
         stager = Stager(TorchBackend(default_weights(Gain.KNOWN)), ManualClock())
-        told = [each for epoch in store.epochs() for each in stager.push([epoch])[0]]
-        told += stager.finish()
-        again = {track: {e.epoch_index: e for e in told if e.track is track} for track in Track}
+        staged = [each for epoch in store.epochs() for each in stager.push([epoch])[0]]
+        staged += stager.finish()
         for track, name in ((Track.LIVE, "live"), (Track.REVISED, "revised")):
+            again = {each.epoch_index: each for each in staged if each.track is track}
             stored = {each.epoch_index: each for each in store.predictions(track)}
-            both = stored.keys() | again[track].keys()
-            differing = sum(_opinion(stored.get(n)) != _opinion(again[track].get(n)) for n in both)
+            differing = sum(
+                _without_latency(stored.get(n)) != _without_latency(again.get(n))
+                for n in stored.keys() | again.keys()
+            )
             setattr(report, f"{name}_differing", differing)
             if differing:
                 report.wrong.append(f"{differing} {name} stages differ from an unbroken stager's")
-    finally:
-        store.close()
 
 
-def _opinion(prediction: StagePrediction | None) -> object:
-    """All of a prediction but how long it took."""
+def _without_latency(prediction: StagePrediction | None) -> object:
+    """Return all of a prediction but its latency, which differs from run to run."""
     if prediction is None:
         return None
     return {**asdict(prediction), "latency_s": None}
 
 
 def _differences(a: Path, b: Path) -> list[str]:
-    """What differs between two nights' files, but times of the machine's clock."""
+    """Return the differences of two nights' files, except times of the machine's clock."""
     tables = {
         "session": "id, source, derivation, channels, start_s, start_utc, sfreq_hz, gain, model",
         "epoch": "*",
@@ -238,7 +252,7 @@ def _differences(a: Path, b: Path) -> list[str]:
     return different
 
 
-def _tell(text: str) -> None:
+def _print(text: str) -> None:
     print(text, flush=True)
 
 

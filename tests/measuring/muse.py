@@ -1,9 +1,9 @@
-"""Recordings of a real headband, sent with their own times through the real live monitor.
+"""Send recordings of a real headband, with their own stamps, through the real live monitor.
 
-    python -m tests.live.muse FOLDER --out FOLDER [--speed 10]
+    python -m tests.measuring.muse FOLDER --out FOLDER [--speed 10]
 
-FOLDER holds gzipped CSV files of muselsl: people awake at a task, so W or unscored is right. The
-stamps are those of then, on a clock that is not this machine's.
+FOLDER holds gzipped CSV files of muselsl. The people in them are awake, so W or unscored is right.
+The stamps come from the clock of the computer that recorded them, not from this machine's.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import pylsl
 from models.contract import Stage
 from monitor.sources.sample_clock import SampleClock
 from monitor.types import ChannelState, Contact, Quality, SampleLedger, Track
-from tests.live.equality import Night
+from tests.live.headband_signals import RecordedMuse
 from tests.live.processes import (
     HeadbandProgram,
     MonitorProgram,
@@ -34,14 +34,21 @@ from tests.live.processes import (
     wait_for,
     wait_until_idle,
 )
-from tests.live.signals import RecordedMuse
+from tests.measuring.night_check import StoredNight
+
+LOGGED = re.compile(r"^\S+ (signal|derivation|waiting for a|(TP9|AF7|AF8|TP10) )")
+"""Log lines about the signal, the electrodes and the derivation."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What the monitor made of one recording. ``channels`` tells of each epoch whose electrodes
-    are not all good which are not, and why; ``said`` are the log's lines about signal, electrodes
-    and derivation."""
+class MuseResult:
+    """The monitor's result for one recording.
+
+    - ``rate_hz``: the rate that the monitor's clock found; ``true_rate_hz``: that of the stamps.
+    - ``channels``: for each epoch, the electrodes that are not good and why.
+    - ``verdicts``, ``derivations``, ``live``, ``revised``: one text for each epoch.
+    - ``log``: the lines that match `LOGGED`.
+    """
 
     name: str
     seconds: float
@@ -54,14 +61,14 @@ class Heard:
     derivations: list[str]
     live: list[str]
     revised: list[str]
-    said: list[str]
+    log: list[str]
 
 
-def hear(path: Path, folder: Path, speed: float) -> Heard:
-    """Send one recording, and read what the monitor stored and said."""
-    what = RecordedMuse(path)
+def monitor_recording(path: Path, folder: Path, speed: float) -> MuseResult:
+    """Send one recording, and read what the monitor stored and logged."""
+    recording = RecordedMuse(path)
     env, store = environment(folder), folder / "night.sqlite"
-    # An id of its own: LSL looks for a stream that is gone in all sessions.
+    # Each run has its own source id, because LSL looks for a lost stream in all sessions.
     own = ("--source-id", f"muse-{os.getpid()}")
     with MonitorProgram(folder, env, store, "none", *own) as monitor:
         step_s = _first_stamp_s(path) - pylsl.local_clock()
@@ -71,34 +78,33 @@ def hear(path: Path, folder: Path, speed: float) -> Heard:
             *("--wait-consumer", "--until-killed"),
         )
         with HeadbandProgram(folder, env, *arguments) as headband:
-            wait_for(lambda: bool(headband.told("end")), "the end", 120.0 + 300.0 / speed, monitor)
+            limit_s = 120.0 + 300.0 / speed
+            wait_for(lambda: bool(headband.lines("end")), "the end", limit_s, monitor)
             wait_until_idle(store, 2.0, 60.0)
-            assert monitor.end() == 0, monitor.said()
-        (end,) = headband.told("end")
-    night = Night.read(store)
-    stamps_s = what.times_s(0, what.n_samples)
-    clock = SampleClock(what.rate_hz)
+            assert monitor.end() == 0, monitor.errors()
+        (end,) = headband.lines("end")
+    stamps_s = recording.times_s(0, recording.n_samples)
+    clock = SampleClock(recording.rate_hz)
     clock.smooth(stamps_s)
     period_s = float(np.polyfit(np.arange(stamps_s.size), stamps_s, 1)[0])
-    lines = monitor.out.read_text(encoding="utf-8").splitlines()
-    about = re.compile(r"^\S+ (signal|derivation|waiting for a|(TP9|AF7|AF8|TP10) )")
-    return Heard(
+    log = monitor.out.read_text(encoding="utf-8").splitlines()
+    night = StoredNight.read(store)
+    names = night.session.channels
+    return MuseResult(
         name=path.name.removesuffix(".csv.gz"),
         seconds=float(stamps_s[-1]),
         rate_hz=clock.rate_hz,
         true_rate_hz=1.0 / period_s,
         sent=end["sent"],
         ledger=sum((epoch.ledger for epoch in night.epochs), SampleLedger()),
-        channels=[
-            _electrodes(night.session.channels, epoch.channel_quality) for epoch in night.epochs
-        ],
+        channels=[_bad_electrodes(names, epoch.channel_quality) for epoch in night.epochs],
         verdicts=[
             " ".join(str(verdict or "ok") for verdict in epoch.verdicts) for epoch in night.epochs
         ],
         derivations=[epoch.derivation.name for epoch in night.epochs],
         live=[str(each.stage or each.reason) for each in night.predictions[Track.LIVE]],
         revised=[str(each.stage or each.reason) for each in night.predictions[Track.REVISED]],
-        said=[line for line in lines if about.match(line)],
+        log=[line for line in log if LOGGED.match(line)],
     )
 
 
@@ -108,7 +114,7 @@ def _first_stamp_s(path: Path) -> float:
         return float(text.readline().partition(",")[0])
 
 
-def _electrodes(names: Sequence[str], qualities: Iterable[Quality]) -> str:
+def _bad_electrodes(names: Sequence[str], qualities: Iterable[Quality]) -> str:
     states = [ChannelState.of(*each) for each in zip(names, qualities, strict=True)]
     bad = [each for each in states if each.contact is not Contact.GOOD]
     return ", ".join(f"{each.name} {each.contact} ({each.reason})" for each in bad)
@@ -122,32 +128,32 @@ HEAD = (
 )
 
 
-def markdown(heard: Heard) -> str:
-    """One line of the table."""
-    one = heard.ledger
+def markdown(result: MuseResult) -> str:
+    """Return one line of the table."""
+    ledger = result.ledger
     columns = (
-        heard.name.replace("_session1_data", ""),
-        f"{heard.seconds:.0f}",
-        f"{heard.rate_hz:.3f} ({heard.true_rate_hz:.3f})",
-        f"{one.arrived} of {heard.sent}; {one.duplicate}, {one.late}, {one.reordered}",
-        f"{one.filled} + {one.lost} of {one.expected}",
-        _counted(heard.live),
-        _counted(heard.revised),
-        _runs(heard.derivations),
-        _runs([each or "none" for each in heard.channels]),
+        result.name.replace("_session1_data", ""),
+        f"{result.seconds:.0f}",
+        f"{result.rate_hz:.3f} ({result.true_rate_hz:.3f})",
+        f"{ledger.arrived} of {result.sent}; {ledger.duplicate}, {ledger.late}, {ledger.reordered}",
+        f"{ledger.filled} + {ledger.lost} of {ledger.expected}",
+        _counted(result.live),
+        _counted(result.revised),
+        _runs(result.derivations),
+        _runs([each or "none" for each in result.channels]),
     )
     return "| " + " | ".join(columns) + " |"
 
 
-def totals(all_heard: Sequence[Heard]) -> dict[str, object]:
-    """Of all recordings together."""
-    live = Counter(stage for heard in all_heard for stage in heard.live)
-    revised = Counter(stage for heard in all_heard for stage in heard.revised)
+def totals(results: Sequence[MuseResult]) -> dict[str, object]:
+    """Return the figures of all recordings together."""
+    live = Counter(stage for result in results for stage in result.live)
+    revised = Counter(stage for result in results for stage in result.revised)
     stages = [str(stage) for stage in Stage]
     scored = sum(live[stage] for stage in stages)
     return {
-        "recordings": len(all_heard),
-        "minutes": round(sum(heard.seconds for heard in all_heard) / 60.0, 1),
+        "recordings": len(results),
+        "minutes": round(sum(result.seconds for result in results) / 60.0, 1),
         "epochs": live.total(),
         "live": dict(live),
         "revised": dict(revised),
@@ -156,8 +162,8 @@ def totals(all_heard: Sequence[Heard]) -> dict[str, object]:
         "revised_w_or_unscored_of_all": round(
             1.0 - sum(revised[stage] for stage in stages if stage != "W") / revised.total(), 3
         ),
-        "derivations": dict(Counter(each for heard in all_heard for each in heard.derivations)),
-        "ledger": asdict(sum((heard.ledger for heard in all_heard), SampleLedger())),
+        "derivations": dict(Counter(each for result in results for each in result.derivations)),
+        "ledger": asdict(sum((result.ledger for result in results), SampleLedger())),
     }
 
 
@@ -174,9 +180,9 @@ def main() -> None:
     parser.add_argument("recordings", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--speed", type=float, default=10.0)
-    parser.add_argument("--only", default="", help="recordings whose name holds this")
+    parser.add_argument("--only", default="", help="recordings whose name contains this")
     options = parser.parse_args()
-    all_heard: list[Heard] = []
+    results: list[MuseResult] = []
     print(HEAD, flush=True)
     for path in sorted(options.recordings.glob("*.csv.gz")):
         if options.only not in path.name:
@@ -184,12 +190,12 @@ def main() -> None:
         folder = options.out / path.name.removesuffix(".csv.gz")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        all_heard.append(hear(path, folder, options.speed))
-        print(markdown(all_heard[-1]), flush=True)
-    total = totals(all_heard)
-    told = {"totals": total, "recordings": [asdict(heard) for heard in all_heard]}
-    (options.out / "muse.json").write_text(json.dumps(told, indent=2) + "\n")
-    (options.out / "muse.md").write_text("\n".join([HEAD, *map(markdown, all_heard)]) + "\n")
+        results.append(monitor_recording(path, folder, options.speed))
+        print(markdown(results[-1]), flush=True)
+    total = totals(results)
+    written = {"totals": total, "recordings": [asdict(result) for result in results]}
+    (options.out / "muse.json").write_text(json.dumps(written, indent=2) + "\n")
+    (options.out / "muse.md").write_text("\n".join([HEAD, *map(markdown, results)]) + "\n")
     print(json.dumps(total, indent=2))
 
 
