@@ -77,7 +77,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault. The unit of ``value`` depends on the kind; an empty ``channel`` means all."""
+    """A fault. The unit of ``value`` depends on the kind; an empty ``channel`` means all."""
 
     kind: str
     value: float = 0.0
@@ -134,7 +134,7 @@ class Injector:
 
     @property
     def ppm(self) -> float:
-        """How much faster than nominal the device is: it measures sample n at
+        """The relative excess of the device's rate over the nominal one: it measures sample n at
         n / rate / (1 + 1e-6 * ppm) seconds."""
         return sum(fault.value for fault in self._faults if fault.kind == "drift")
 

@@ -1,4 +1,4 @@
-"""What the announcer makes of a session: only what changed, numbered without gaps."""
+"""The announcer reports only what changed, and numbers its events without gaps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of the nights on the disk a headband was in the middle of."""
+"""The choice of the stored night that a headband continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the band was on a head, and sleep statistics within that."""
+"""The worn window, and the sleep statistics within it."""
 
 from __future__ import annotations
 
