@@ -77,7 +77,7 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault. The unit of ``value`` depends on the kind; an empty ``channel`` means all."""
+    """A fault. The unit of ``value`` depends on the kind; an empty ``channel`` means all."""
 
     kind: str
     value: float = 0.0
@@ -134,8 +134,8 @@ class Injector:
 
     @property
     def ppm(self) -> float:
-        """How much faster than nominal the device is: it measures sample n at
-        n / rate / (1 + 1e-6 * ppm) seconds."""
+        """The device's excess rate over the nominal one, in parts per million: it measures sample n
+        at n / rate / (1 + 1e-6 * ppm) seconds."""
         return sum(fault.value for fault in self._faults if fault.kind == "drift")
 
     def apply(self, block: Block) -> Block:

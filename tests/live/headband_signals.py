@@ -143,7 +143,7 @@ def _noise(rng: np.random.Generator, shape: F64, n: int) -> F64:
 
 
 class Recorded(_Even):
-    """One channel of an EDF file, at its own rate."""
+    """A channel of an EDF file, at its own rate."""
 
     def __init__(self, path: Path, channel: str | None = None) -> None:
         recording = EdfRecording.open(path)

@@ -1,4 +1,4 @@
-"""How a live night ends if its source does not."""
+"""The end of a live night whose source hangs."""
 
 from __future__ import annotations
 

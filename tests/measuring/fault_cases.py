@@ -39,7 +39,7 @@ class RunningNight:
 
 @dataclass(frozen=True, slots=True)
 class FaultCase:
-    """One row: faults of the signal, or an accident of the programs."""
+    """A row of the table: faults of the signal, or an accident of the programs."""
 
     name: str
     faults: str = ""
