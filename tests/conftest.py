@@ -16,6 +16,15 @@ from tests.sharing import made_once
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Return the number of workers; None leaves it to pytest-xdist, which takes one for each core.
+
+    `pytest -m slow` and `pytest -m gpu` run in one process, because these tests measure times and
+    memory.
+    """
+    return 0 if config.option.markexpr in ("slow", "gpu") else None
+
+
 @pytest.fixture(scope="session", autouse=True)
 def user_without_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Point this process, and the programs it starts, at empty user folders.

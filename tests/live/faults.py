@@ -134,8 +134,8 @@ class Injector:
 
     @property
     def ppm(self) -> float:
-        """The relative excess of the device's rate over the nominal one: it measures sample n at
-        n / rate / (1 + 1e-6 * ppm) seconds."""
+        """The device's excess rate over the nominal one, in parts per million: it measures sample n
+        at n / rate / (1 + 1e-6 * ppm) seconds."""
         return sum(fault.value for fault in self._faults if fault.kind == "drift")
 
     def apply(self, block: Block) -> Block:

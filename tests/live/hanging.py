@@ -41,7 +41,7 @@ class HangingSource:
         self.hangs = threading.Event()
         """Set once `poll` hangs."""
         self.let_go = threading.Event()
-        """A test sets it in the end, so that no thread stays."""
+        """Tests set it in the end, so that no thread stays."""
 
     def poll(self) -> list[EegChunk]:
         self._polls += 1
