@@ -1,0 +1,43 @@
+"""The options of a run, and the settings that they come from.
+
+The command line comes before the environment, the environment before one TOML file, the file before
+the defaults. Everything is validated here, once. A mistake raises one `InputError` that names the
+key and the place where it was set.
+"""
+
+from monitor.config.folders import (
+    default_config,
+    default_exported_folder,
+    default_nights_folder,
+)
+from monitor.config.options import (
+    Grid,
+    LiveOptions,
+    ReplayOptions,
+    RunOptions,
+    SleeperOptions,
+    parse_grid,
+    parse_speed,
+)
+from monitor.config.reading import config_file, read_settings
+from monitor.config.settings import NO_REDIS, Settings
+from monitor.config.sources import BrainflowConfig, LslConfig
+
+__all__ = [
+    "NO_REDIS",
+    "BrainflowConfig",
+    "Grid",
+    "LiveOptions",
+    "LslConfig",
+    "ReplayOptions",
+    "RunOptions",
+    "Settings",
+    "SleeperOptions",
+    "config_file",
+    "default_config",
+    "default_exported_folder",
+    "default_nights_folder",
+    "parse_grid",
+    "parse_speed",
+    "read_settings",
+]

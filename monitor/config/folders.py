@@ -1,0 +1,22 @@
+"""The user's files and folders, where the system keeps such things."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from platformdirs import user_config_path, user_data_path
+
+
+def default_config() -> Path:
+    """Return the file that is read if it exists and no other is named."""
+    return user_config_path("sleep-monitor", appauthor=False) / "sleep-monitor.toml"
+
+
+def default_nights_folder() -> Path:
+    """Return the folder for nights without a ``store``. It need not exist."""
+    return user_data_path("sleep-monitor", appauthor=False) / "nights"
+
+
+def default_exported_folder() -> Path:
+    """Return the folder for exports and engines that `sleep-deploy` makes on this machine."""
+    return user_data_path("sleep-monitor", appauthor=False) / "exported"

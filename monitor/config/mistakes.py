@@ -1,0 +1,66 @@
+"""Describes a mistake in the settings: where it is, what is wrong, what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from monitor.config.settings import Settings
+from monitor.config.sources import KINDS
+
+
+def key_name(key: str, inner: Sequence[str | int]) -> str:
+    """Return a name such as 'sleeper[2].board'.
+
+    It counts from 1, and leaves out the kind of source that pydantic adds to the path.
+    """
+    name = key
+    for part in inner:
+        if isinstance(part, int):
+            name += f"[{part + 1}]"
+        elif part not in KINDS:
+            name += f".{part}"
+    return name
+
+
+def option_name(key: str, inner: Sequence[str | int], value: Any) -> str:
+    if key != "sleeper":
+        return f"--{key}"
+    source = value[inner[0]]
+    keys = [str(part) for part in inner[1:] if isinstance(part, str) and part not in KINDS]
+    if isinstance(source, str):
+        return ": ".join([f"--source {source}", *keys])
+    return f"--{keys[0].replace('_', '-')}" if keys else f"live {source['source']}"
+
+
+def describe(error: ErrorDetails) -> str:
+    """Describe a mistake and what is allowed; in pydantic's words where they are clear."""
+    loc, kind = error["loc"], error["type"]
+    if kind == "extra_forbidden":
+        known: Mapping[str, Any] = Settings.model_fields
+        if len(loc) > 1:
+            known = KINDS[str(loc[2])].model_fields
+        return unknown_key(str(loc[-1]), ["source" if key == "kind" else key for key in known])
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        actual = "" if kind == "union_tag_not_found" else f", got '{error['ctx']['tag']}'"
+        return f"source must be {' or '.join(map(repr, KINDS))}{actual}"
+    if kind == "missing":
+        return "is missing"
+    if kind == "value_error":
+        return str(error["ctx"]["error"])
+    if loc == ("sleeper",):
+        return "must be tables: begin each with a line [[sleeper]]"
+    text = error["msg"].replace("Input should", "must").replace("String should", "must")
+    text = text[0].lower() + text[1:]
+    # A URL may hold a password.
+    return text if loc == ("redis",) else f"{text}, got {error['input']!r}"
+
+
+def unknown_key(key: str, known: Sequence[str]) -> str:
+    """Return that ``key`` is unknown, with the key that was probably meant."""
+    close = difflib.get_close_matches(key, known, n=1)
+    meant = f"; did you mean '{close[0]}'?" if close else ""
+    return f"unknown key{meant} (known: {', '.join(known)})"

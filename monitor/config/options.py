@@ -1,0 +1,116 @@
+"""The options of a run: values that are checked already."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from models.contract import Gain
+from monitor.config.sources import BrainflowConfig, LslConfig
+from monitor.errors import InputError
+
+Grid = Literal["auto", "start"] | float
+"""Where a replay's epochs start: on the expert's grid if there is one, with the first sample, or
+on the 30-s grid that passes through this time of the recording, in seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """The options that a replay and a live run share.
+
+    - ``weights`` None: the default weights for ``gain``. ``exported`` None: the user's folder.
+    - ``redis`` None: the event server inside the monitor, unless ``no_redis``.
+    """
+
+    gain: Gain = Gain.KNOWN
+    weights: Path | None = None
+    backend: str = "auto"
+    exported: Path | None = None
+    redis: str | None = None
+    no_redis: bool = False
+    dashboard: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions(RunOptions):
+    """The options of `sleep-monitor replay`.
+
+    - ``channel``, ``hypnogram`` None: the recording decides. ``store`` None: the user's folder.
+    - ``speed``: recorded seconds per second; None: as fast as possible.
+    """
+
+    recording: Path
+    channel: str | None = None
+    hypnogram: Path | None = None
+    grid: Grid = "auto"
+    speed: float | None = None
+    store: Path | None = None
+    output: Path | None = None
+
+    @property
+    def inputs(self) -> list[Path]:
+        """The files that the replay reads. The card lies beside the weights."""
+        card = None if self.weights is None else self.weights.with_suffix(".json")
+        paths = (self.recording, self.hypnogram, self.weights, card)
+        return [path for path in paths if path is not None]
+
+
+def parse_speed(text: str) -> float | None:
+    """Return ``--speed`` as a number above 0, or None for 'max'. Raises InputError."""
+    if text == "max":
+        return None
+    speed = _number(text)
+    if not (math.isfinite(speed) and speed > 0):
+        raise InputError(f"--speed must be a number above 0, such as 1 or 60, or max, got '{text}'")
+    return speed
+
+
+def parse_grid(text: str) -> Grid:
+    """Return ``--grid`` as 'auto', 'start' or seconds of 0 or more. Raises InputError."""
+    if text == "auto":
+        return "auto"
+    if text == "start":
+        return "start"
+    seconds = _number(text)
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise InputError(f"--grid must be auto, start or seconds of 0 or more, got '{text}'")
+    return seconds
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class SleeperOptions:
+    """A sleeper's source and files.
+
+    - ``sleeper``: the person's name; "" if there is only one.
+    - ``channels``: channels or derivations to stage, the best first; empty: by the device.
+    - ``store``, ``output`` None: a file in the user's folder; no CSV file.
+    """
+
+    source: LslConfig | BrainflowConfig
+    sleeper: str = ""
+    channels: tuple[str, ...] = ()
+    store: Path | None = None
+    output: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOptions(RunOptions):
+    """The options of `sleep-monitor live`.
+
+    - ``sleepers``: one or more, with distinct names, stores and outputs.
+    - ``wait_s``: how long a source may take to appear; None: for ever.
+    - ``new_night``: begin a night even if one could be continued.
+    """
+
+    sleepers: tuple[SleeperOptions, ...]
+    wait_s: float | None = None
+    new_night: bool = False

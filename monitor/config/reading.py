@@ -1,0 +1,94 @@
+"""Reads the settings of a run from the command line, the environment and one TOML file."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import EnvSettingsSource
+
+from monitor.config.folders import default_config
+from monitor.config.mistakes import describe, key_name, option_name, unknown_key
+from monitor.config.settings import ENVIRONMENT, Settings
+from monitor.errors import InputError
+
+
+def config_file(config: Path | None = None) -> Path | None:
+    """Return the TOML file of a run: ``config``, SLEEP_MONITOR_CONFIG, or the user's, if any."""
+    named = config or Path(os.environ.get(f"{ENVIRONMENT}CONFIG", ""))
+    if named != Path():
+        return named
+    return default_config() if default_config().is_file() else None
+
+
+def read_settings(config: Path | None = None, **command_line: Any) -> Settings:
+    """Read the settings of a run.
+
+    ``command_line`` holds the options of the command line by key; None: not given. Its ``sleeper``
+    is a list of `--source` texts, or one table for `live lsl` and `live brainflow`. Raises
+    InputError for the first mistake, in one line.
+    """
+    given = {key: value for key, value in command_line.items() if value is not None}
+    path = config_file(config)
+    table = {} if path is None else _read_toml(path)
+    for variable in _unknown_variables():
+        key = variable.upper().removeprefix(ENVIRONMENT).lower()
+        known = [f for f in Settings.model_fields if f != "sleeper"]
+        raise InputError(f"environment variable {variable}: {unknown_key(key, [*known, 'config'])}")
+    environment = EnvSettingsSource(Settings)()
+    try:
+        return Settings(**table | environment | given)
+    except ValidationError as exc:
+        # If a required key is missing and a similar one is present, the message names the misspelt
+        # key: that is the one to correct.
+        error = min(exc.errors(), key=lambda each: each["type"] != "extra_forbidden")
+        key, inner = str(error["loc"][0]), error["loc"][1:]
+        if key in given:
+            place = option_name(key, inner, given[key])
+        elif key in environment:
+            place = f"environment variable {ENVIRONMENT}{key.upper()}"
+        else:
+            place = f"{path}: {key_name(key, inner)}"
+        raise InputError(f"{place}: {describe(error)}") from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as exc:
+        raise InputError(
+            f"cannot read the configuration {path}: {exc.strerror}; --config or "
+            f"{ENVIRONMENT}CONFIG must name a TOML file"
+        ) from exc
+    except UnicodeDecodeError as exc:
+        raise InputError(f"the configuration {path} is not UTF-8 text: {exc}") from exc
+    except tomllib.TOMLDecodeError as exc:
+        raise InputError(f"the configuration {path} is not TOML: {exc}") from exc
+    sleepers = table.get("sleeper")
+    for each in (table, *(sleepers if isinstance(sleepers, list) else [])):
+        if isinstance(each, dict):
+            _anchor(each, path.absolute().parent)
+    return table
+
+
+def _anchor(table: dict[str, Any], folder: Path) -> None:
+    """Make the file names in ``table`` relative to the folder of the configuration file.
+
+    So the file works from whatever folder the command is given in.
+    """
+    for key in ("weights", "exported", "store", "output", "file"):
+        value = table.get(key)
+        if isinstance(value, str) and value and not value.startswith("~"):
+            table[key] = str(folder / value)
+
+
+def _unknown_variables() -> Iterator[str]:
+    known = {f"{ENVIRONMENT}{key}".upper() for key in [*Settings.model_fields, "config"]}
+    known.discard(f"{ENVIRONMENT}SLEEPER")
+    for variable in sorted(os.environ):
+        if variable.upper().startswith(ENVIRONMENT) and variable.upper() not in known:
+            yield variable
