@@ -200,8 +200,8 @@ def streams(
     console.print(table)
     for each in found:
         if each.is_eeg:
-            told = ["--source-id", each.source_id] if each.source_id else ["--name", each.name]
-            command = shlex.join(["sleep-monitor", "live", "lsl", *told])
+            option = ["--source-id", each.source_id] if each.source_id else ["--name", each.name]
+            command = shlex.join(["sleep-monitor", "live", "lsl", *option])
             console.print(Text(command), soft_wrap=True)
 
 
