@@ -1,22 +1,28 @@
-"""The parts that a replay and a live night share: network, event server, folder of nights."""
+"""The parts that a replay and a live night share: network, pipeline, events, folder of nights."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from models.card import default_weights
+from models.contract import Gain
 from monitor.clock import Clock
+from monitor.conditioning.conditioner import Conditioner
 from monitor.config import RunOptions, default_exported_folder, default_nights_folder
 from monitor.errors import InputError
+from monitor.night.backlog import Backlog
 from monitor.night.store import NightStore
+from monitor.pipeline import Pipeline
 from monitor.sinks.publisher import Publisher
 from monitor.sinks.redis_client import connect
 from monitor.sinks.redis_server import RedisServer
+from monitor.staging.backend import Backend
 from monitor.staging.chain import BackendChain
-from monitor.types import Delivery
+from monitor.staging.stager import Stager
+from monitor.types import Delivery, Mark, Montage, Session
 
 NO_DELIVERY = Delivery(url=None, connected=False, published=0, waiting=0)
 """The delivery of a run that publishes no events."""
@@ -54,6 +60,39 @@ def check_event_server(options: RunOptions) -> None:
     """Raise `InputError` if the URL of the event server is not valid. Does not connect."""
     if options.redis is not None:
         connect(options.redis).close()
+
+
+def build_pipeline(
+    session: Session,
+    montage: Montage,
+    store: NightStore,
+    backend: Backend,
+    clock: Clock,
+    notify: Callable[[], None],
+    *,
+    marks: Sequence[Mark] = (),
+    backlog: Backlog | None = None,
+    resumed_s: float | None = None,
+) -> Pipeline:
+    """Build the pipeline of a session that has begun in ``store``; see `Pipeline`."""
+    conditioner = Conditioner(
+        montage,
+        session.sfreq_hz,
+        session.start_s,
+        session.start_utc,
+        Gain(session.gain),
+        first_epoch=None if resumed_s is None else store.n_epochs(),
+    )
+    return Pipeline(
+        session,
+        conditioner,
+        Stager(backend, clock),
+        store,
+        notify=notify,
+        marks=marks,
+        backlog=backlog,
+        resumed_s=resumed_s,
+    )
 
 
 class EventServer:

@@ -21,12 +21,12 @@ from monitor.composition import (
     NO_DELIVERY,
     EventDelivery,
     EventServer,
+    build_pipeline,
     check_event_server,
     event_server,
     load_backend,
     nights_folder,
 )
-from monitor.conditioning.conditioner import Conditioner
 from monitor.config import ReplayOptions
 from monitor.errors import InputError, MonitorError
 from monitor.night.agreement import agreement
@@ -44,7 +44,6 @@ from monitor.sources.marks import recorded_marks
 from monitor.sources.pacing import replay
 from monitor.sources.recording import Recording
 from monitor.staging.chain import BackendChain
-from monitor.staging.stager import Stager
 from monitor.types import Delivery, EegChunk, Montage, Session
 
 HANDOVER_S = 0.05
@@ -152,18 +151,13 @@ class Replay:
         """
         session = self.session
         begin(store, session, clock.utc())
-        return Pipeline(
+        return build_pipeline(
             session,
-            Conditioner(
-                Montage.of_one(session.derivation),
-                session.sfreq_hz,
-                session.start_s,
-                session.start_utc,
-                self.options.gain,
-            ),
-            Stager(self.backend, clock),
+            Montage.of_one(session.derivation),
             store,
-            notify=notify,
+            self.backend,
+            clock,
+            notify,
             marks=recorded_marks(self.recording.annotations, self.recording.start_utc),
         )
 

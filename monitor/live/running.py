@@ -12,17 +12,14 @@ import numpy as np
 
 from models.contract import EPOCH_S, SFREQ_HZ
 from monitor.clock import Timeline
-from monitor.composition import NO_DELIVERY, EventDelivery
-from monitor.conditioning.conditioner import Conditioner
+from monitor.composition import NO_DELIVERY, EventDelivery, build_pipeline
 from monitor.errors import MonitorError
 from monitor.live.shared import SharedServices
 from monitor.night.backlog import Backlog
 from monitor.night.live_night import LiveNight
 from monitor.night.state import NightState
 from monitor.night.store import NightStore
-from monitor.pipeline import Pipeline
 from monitor.sources.live import Device, LiveSource
-from monitor.staging.stager import Stager
 from monitor.types import ChannelState, EegChunk
 
 PUSH_S = 0.5
@@ -61,19 +58,13 @@ class RunningNight:
         self._shared = shared
         self._backlog = Backlog(store, shared.clock)
         self._events = EventDelivery(store, session.id, shared.redis_url, shared.clock)
-        self.pipeline = Pipeline(
+        self.pipeline = build_pipeline(
             session,
-            Conditioner(
-                live.montage,
-                session.sfreq_hz,
-                session.start_s,
-                session.start_utc,
-                shared.options.gain,
-                first_epoch=None if resumed_s is None else store.n_epochs(),
-            ),
-            Stager(shared.backend, shared.clock),
+            live.montage,
             store,
-            notify=self._events.notify,
+            shared.backend,
+            shared.clock,
+            self._events.notify,
             backlog=self._backlog,
             resumed_s=resumed_s,
         )
