@@ -143,7 +143,7 @@ def lsl(
     ] = None,
     unit: Annotated[
         str | None,
-        typer.Option(help="uV, mV or V, if the stream names no unit or a wrong one."),
+        typer.Option(help="nV, uV, mV or V, if the stream names no unit or a wrong one."),
     ] = None,
 ) -> None:
     """Stage a night from an LSL stream: the only EEG stream, or the one that the options name.
