@@ -45,8 +45,8 @@ from tests.nights import EXCERPT
 CHANNELS = ("TP9", "AF7", "AF8", "TP10")
 RATE_HZ = 256.0
 SPEED = 8.0
-"""The night runs ahead of the wall clock. At this speed 100 kills, about 20 min, stay within the four
-hours in which a night is continued (`monitor.night.stored.RESUME_WITHIN`)."""
+"""The night runs ahead of the wall clock. At this speed 100 kills, about 25 min, stay within the
+four hours in which a night is continued (`monitor.night.stored.RESUME_WITHIN`)."""
 
 KILL_AFTER_S = (2.0, 10.0)
 """Each kill comes at a random time between these, after the night went on."""
