@@ -35,6 +35,7 @@ def _options() -> argparse.Namespace:
     add("--nominal", type=float, help="rate in the description; 0: irregular")
     add("--seconds", type=float, default=3600.0)
     add("--speed", type=float, default=1.0)
+    add("--until", type=float, default=math.inf, help="seconds of signal before --speed is 1")
     add("--ago", type=float, default=3.6, help="seconds of signal that are sent at once, first")
     add("--channels", type=int, help="number of channels, if there are no labels")
     add("--clock", type=float, default=0.0, help="seconds that its clock is ahead of LSL's")
@@ -92,8 +93,11 @@ def main() -> None:
     n_samples = int(options.seconds * options.rate)
     while n_sent < n_samples:
         since_s = pylsl.local_clock() - start_s - options.ago
-        due = int((options.ago + since_s * options.speed) * options.rate)
-        numbers = np.arange(n_sent, min(due, n_samples))
+        signal_s = options.ago + since_s * options.speed
+        if signal_s > options.until:
+            # The signal reached --until after so long; from then on it runs at true pace.
+            signal_s = options.until + since_s - (options.until - options.ago) / options.speed
+        numbers = np.arange(n_sent, min(int(signal_s * options.rate), n_samples))
         if numbers.size:
             _push(outlet, options, start_s, numbers, n_channels)
             n_sent += numbers.size

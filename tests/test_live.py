@@ -205,10 +205,13 @@ def test_a_sleeper_that_fails_does_not_disturb_another(
 
 
 def test_a_night_continues_after_the_monitor_was_killed(name: str, tmp_path: Path) -> None:
-    """It is killed in epoch 3, so most of that epoch is missing."""
+    """It is killed in epoch 3, so most of that epoch is missing.
+
+    The signal runs ahead, so that epoch 3 begins soon, and stops doing so before its end.
+    """
     path = tmp_path / "night.sqlite"
     command = ("live", "lsl", "--source-id", name, "--store", str(path))
-    with peer(name=name, ago=115):
+    with peer(name=name, speed=60, until=117):
         killed = subprocess.Popen(
             [sys.executable, "-m", "monitor.cli", *command, "--no-redis", "--no-dashboard"],
             stdout=subprocess.DEVNULL,
