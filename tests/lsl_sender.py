@@ -4,7 +4,7 @@
 
 The first channel holds the number of its sample, so a lost or misplaced sample shows. The other
 channels hold a sine of 10 uV. It prints "ready" once its stream can be found, and sends once
-somebody listens.
+somebody listens. With --until it prints "at true pace" once it has sent so much.
 """
 
 from __future__ import annotations
@@ -85,12 +85,11 @@ def main() -> None:
     labels = options.labels.split(",") if options.labels else []
     n_channels = options.channels or len(labels)
     outlet = pylsl.StreamOutlet(_info(options, labels, n_channels), 0, 360)
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    _print("ready")
     outlet.wait_for_consumers(60.0)
 
     start_s, n_sent = pylsl.local_clock() - options.ago, 0
-    n_samples = int(options.seconds * options.rate)
+    n_samples, fast = int(options.seconds * options.rate), True
     while n_sent < n_samples:
         since_s = pylsl.local_clock() - start_s - options.ago
         signal_s = options.ago + since_s * options.speed
@@ -101,8 +100,16 @@ def main() -> None:
         if numbers.size:
             _push(outlet, options, start_s, numbers, n_channels)
             n_sent += numbers.size
+        if fast and signal_s > options.until:
+            fast = False
+            _print("at true pace")
         time.sleep(0.02)
     time.sleep(3600.0)
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

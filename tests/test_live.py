@@ -211,7 +211,7 @@ def test_a_night_continues_after_the_monitor_was_killed(name: str, tmp_path: Pat
     """
     path = tmp_path / "night.sqlite"
     command = ("live", "lsl", "--source-id", name, "--store", str(path))
-    with peer(name=name, speed=60, until=117):
+    with peer(name=name, speed=60, until=117) as sender:
         killed = subprocess.Popen(
             [sys.executable, "-m", "monitor.cli", *command, "--no-redis", "--no-dashboard"],
             stdout=subprocess.DEVNULL,
@@ -223,6 +223,8 @@ def test_a_night_continues_after_the_monitor_was_killed(name: str, tmp_path: Pat
             time.sleep(0.05)
         killed.kill()
         killed.wait()
+        assert sender.stdout is not None
+        assert sender.stdout.readline() == "at true pace\n"
         monitor(options_for(lsl(name, store=path)), has_epochs(path, 4), limit_s=40.0)
     with closing(NightStore.open(path)) as store:
         epochs, events = list(store.epochs()), events_of(store)
