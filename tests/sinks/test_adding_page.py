@@ -29,7 +29,8 @@ def example() -> dict[str, Any]:
 def sequences(path: Path) -> list[int]:
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    # The sink may be in the middle of a line.
+    lines = path.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()
     return [int(json.loads(line)["sequence"]) for line in lines]
 
 
