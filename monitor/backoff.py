@@ -1,4 +1,4 @@
-"""Waits between attempts that grow, so that what is away is not asked too often."""
+"""Waits that grow from attempt to attempt, so that a device or server that is away has rest."""
 
 from __future__ import annotations
 

@@ -44,8 +44,8 @@ class SystemClock:
 class Timeline:
     """Unix seconds that never step: it reads the wall clock once, then follows the monotonic clock.
 
-    A live night uses it for all times. So nothing moves an epoch when somebody sets the wall clock
-    or the machine is suspended. ``offset_s`` (Unix time minus monotonic time) continues an earlier
+    A live night uses it for all times. So no epoch moves when somebody sets the wall clock or the
+    machine is suspended. ``offset_s`` (Unix time minus monotonic time) continues an earlier
     timeline within the same boot of the machine.
     """
 

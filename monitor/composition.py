@@ -1,4 +1,4 @@
-"""The parts that a replay and a live night share: network, pipeline, events, folder of nights."""
+"""Builds the parts that a replay and a live night share: network, pipeline, event delivery."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 def nights_folder() -> Path:
-    """Return the user's folder of nights; make it if needed. Raises `InputError` if it cannot."""
+    """Return the user's folder of nights; make it if needed. Raises `InputError` if that fails."""
     folder = default_nights_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -141,11 +141,14 @@ class EventDelivery:
             self._publisher.notify()
 
     def state(self) -> Delivery:
-        """Return how far the events got. Raises `MonitorError` if the store cannot be read."""
+        """Return the numbers of events sent and waiting.
+
+        Raises `MonitorError` if the store cannot be read.
+        """
         return NO_DELIVERY if self._publisher is None else self._publisher.delivery()
 
     def finish(self) -> None:
-        """Send what can be sent in a few seconds, stop, and warn of events that are left."""
+        """Send the waiting events for a few seconds, stop, and warn if some are left."""
         if self._publisher is None or self._finished:
             return
         self._finished = True
@@ -153,6 +156,6 @@ class EventDelivery:
             _log.warning("%d events did not reach the server; the store keeps them", n_left)
 
     def close(self) -> None:
-        """Stop at once. The next run of the same night sends what is left."""
+        """Stop at once. The next run of the same night sends the events that are left."""
         if self._publisher is not None:
             self._publisher.drain(timeout_s=0.0)

@@ -1,6 +1,6 @@
-"""Steps a session: samples in; epochs staged, stored, then announced.
+"""Runs one session: samples come in; epochs are staged, stored, then announced.
 
-There are no threads here, and no clock: time comes with the samples.
+There are no threads here, and no clock: the samples carry the time.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ def begin(
 class Pipeline:
     """Conditions, stages, stores and announces one session.
 
-    - The result depends on the samples and their timestamps alone. In a live night it depends also
-      on how far time has come without samples (`EegChunk.reached_s`).
+    - The result depends on the samples and their timestamps alone. In a live night it also depends
+      on the time that passes without samples (`EegChunk.reached_s`).
     - An epoch, its predictions and its events are stored before ``notify`` is called.
-    - A store that holds a part of the session is continued.
+    - If the store holds a part of the session already, the pipeline continues it.
     """
 
     def __init__(
@@ -65,12 +65,13 @@ class Pipeline:
         backlog: Backlog | None = None,
         resumed_s: float | None = None,
     ) -> None:
-        """``store`` must hold the session already (`begin`). ``notify``: there are new events.
+        """Continue the session that ``store`` holds; `begin` must have started it.
 
+        - ``notify`` is called whenever the store holds new events.
         - ``marks``: the marks of a recording. Each is stored when its time has come.
         - ``backlog``: writes to the store in a live night, which a full disk must not end.
-        - ``resumed_s``: where a live night continues, in seconds of the source's clock. A replay
-          receives all its samples again after a restart, and skips what is stored.
+        - ``resumed_s``: where a live night continues, in seconds of the source's clock. None for a
+          replay: after a restart it receives all its samples again, and skips stored epochs.
         """
         self._session = session
         self._conditioner = conditioner
@@ -149,13 +150,15 @@ class Pipeline:
         return predictions + last
 
     def _stage(self, epochs: Sequence[Epoch]) -> list[StagePrediction]:
+        # A replay that continues receives its stored epochs again. They are not staged again, but
+        # the announcer compares the contacts of the next epoch with theirs.
         new = [epoch for epoch in epochs if epoch.index >= self.night.n_epochs]
         for epoch in epochs[: len(epochs) - len(new)]:
             self._announcer.note_contacts(epoch)
         predictions: list[StagePrediction] = []
         # Stored batch by batch: after a long gap there may be hours of epochs.
-        for at in range(0, len(new), BATCH_EPOCHS):
-            batch = new[at : at + BATCH_EPOCHS]
+        for start in range(0, len(new), BATCH_EPOCHS):
+            batch = new[start : start + BATCH_EPOCHS]
             steps = self._stager.push(batch)
             with self._writer.together():
                 for epoch, staged in zip(batch, steps, strict=True):
@@ -180,7 +183,11 @@ class Pipeline:
         self._notify()
 
     def _resume(self, resumed_s: float | None) -> None:
-        """Restore the stager's context and the signal's state from the store."""
+        """Restore the stager's context and the signal's state from the store.
+
+        A live night that continues (``resumed_s``) also restores the choice of derivation and the
+        contacts, and announces the restart. A replay restores both from its samples.
+        """
         first = self.night.n_epochs - self._stager.context_epochs
         stored = list(self._store.epochs(after=first - 1))
         if stored:

@@ -50,6 +50,7 @@ HANDOVER_S = 0.05
 """A paced replay hands over samples this often, about as often as a headband does."""
 
 LONGEST_CHUNK_S = EPOCH_S * BATCH_EPOCHS
+"""A fast replay hands over as many samples at once as the pipeline stages together."""
 
 _log = logging.getLogger(__name__)
 
@@ -70,13 +71,14 @@ class Replay:
     def prepare(
         cls, options: ReplayOptions, open_recording: OpenRecording = open_recording
     ) -> Replay:
-        """Check everything that can be wrong. Raises `InputError`."""
+        """Open the recording and load the network. Raises `InputError` for every mistake."""
         check_event_server(options)
         recording = open_recording(options.recording)
         derivation = choose_derivation(recording.channels, options.channel)
         recording.chunks(derivation)  # raises InputError if it cannot be decoded
         expert = expert_hypnogram(recording, options.hypnogram)
         origin_s = grid_origin_s(options.grid, expert, recording.first_sample_s)
+        # 1e-6: a recording of whole epochs must not lose its last one to rounding.
         n_epochs = math.floor((recording.duration_s - origin_s) / EPOCH_S + 1e-6)
         if n_epochs < 1:
             raise InputError(
@@ -85,8 +87,8 @@ class Replay:
             )
         backend = load_backend(options)
         contract = backend.contract
-        # The id depends on what decides the stages and on nothing else. So the same command
-        # continues its night, whenever it is given.
+        # The id depends only on the things that decide the stages. So the same command continues
+        # its night, whenever the user runs it.
         identity = (
             recording.fingerprint,
             derivation.name,
@@ -137,6 +139,7 @@ class Replay:
             if chunk.times_s[-1] >= from_s:
                 break
             yield chunk
+            # Half a period after the last sample: no rounding repeats it or skips the next one.
             start_s = float(chunk.times_s[-1]) + 0.5 / chunk.sfreq_hz
         speed = self.options.speed
         handover_s = math.inf if speed is None else HANDOVER_S * speed
@@ -195,11 +198,12 @@ def run_replay(
     """Replay a recording through the whole monitor; print the night and its agreement.
 
     If ``stop`` is set, the replay raises KeyboardInterrupt before the next samples, as Ctrl-C does.
-    Raises `InputError` before anything is written, `MonitorError` later. Whatever ends the replay,
-    the night is stored up to then, and the same command continues it.
+    Raises `InputError` before anything is written, `MonitorError` later. However the replay ends,
+    the epochs staged so far are stored, and the same command continues the night.
     """
     run = Replay.prepare(options, open_recording)
-    # Everything loaded so far stays: the garbage collector need not search all of PyTorch again.
+    # The modules that are loaded now stay until the end: the garbage collector need not search all
+    # of PyTorch again and again.
     gc.freeze()
     for note in run.notes():
         _log.info(note)

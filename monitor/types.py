@@ -1,6 +1,6 @@
-"""The values that flow between the rooms of the monitor.
+"""The values that the folders of the monitor pass to one another.
 
-All of them are frozen, and nobody writes to the arrays in them.
+All of them are frozen, and no code writes to the arrays in them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ F64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 
 MIN_SFREQ_HZ = 80.0
-"""Lowest rate of a source. It still covers 30 Hz, the highest frequency that the network sees."""
+"""Lowest rate of a source. It still covers 30 Hz, the highest frequency that the network reads."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -309,20 +309,26 @@ class ChannelState:
 
     @classmethod
     def of(cls, name: str, quality: Quality) -> ChannelState:
-        """Return what ``quality`` says about the contact of the channel's electrode."""
-        contact = Contact.OFF if quality.reason in _NO_CONTACT else Contact.POOR
+        """Return the state of the electrode of channel ``name``, judged by ``quality``."""
         if quality.reason is None:
             contact = Contact.GOOD
+        else:
+            contact = Contact.OFF if quality.reason in _NO_CONTACT else Contact.POOR
         std_uv = None if quality.reason is Reason.MISSING else quality.std_uv
         return cls(name, contact, quality.reason, std_uv)
 
 
 _NO_CONTACT = (Reason.FLAT, Reason.RAILED, Reason.MAINS, Reason.MISSING)
+"""Reasons that show an electrode off the head. The other reasons show a poor contact."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The event server of a session, and how many events it has; ``url`` None: no server."""
+    """The delivery of a session's events to the event server.
+
+    ``url`` is None in a run without a server. The server holds ``published`` events of the session;
+    ``waiting`` more are stored and not sent yet.
+    """
 
     url: str | None
     connected: bool

@@ -23,7 +23,7 @@ from models.contract import Gain
 
 @dataclass(frozen=True, kw_only=True)
 class ServerFlags:
-    """For commands that talk to a monitor which runs elsewhere."""
+    """The options of commands that connect to a running monitor's event server."""
 
     redis: Annotated[
         str | None,
@@ -34,13 +34,13 @@ class ServerFlags:
     ] = None
 
     def settings(self) -> dict[str, Any]:
-        """Return what was given, under the keys of `monitor.config.Settings`; None: not given."""
+        """Return the given values under the keys of `monitor.config.Settings`; None: not given."""
         return {"redis": self.redis}
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunFlags(ServerFlags):
-    """For commands that stage a night."""
+    """The options of commands that stage a night."""
 
     no_redis: Annotated[bool, typer.Option("--no-redis", help="Publish no events.")] = False
     gain: Annotated[
@@ -90,7 +90,7 @@ class RunFlags(ServerFlags):
 
 @dataclass(frozen=True, kw_only=True)
 class LiveFlags(RunFlags):
-    """For commands that stage a night live."""
+    """The options of commands that stage a night live."""
 
     channel: Annotated[
         list[str] | None,
@@ -119,7 +119,9 @@ Flags = TypeVar("Flags", bound=ServerFlags)
 
 
 def takes(group: type[Flags]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add the options of ``group`` to a command, after its own; it gets them as ``flags``.
+    """Return a decorator that adds the options of ``group`` to a command, after its own options.
+
+    The command receives them as one argument, ``flags``.
 
     The options of the group itself come before those of the groups that it builds on.
     """

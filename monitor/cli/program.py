@@ -23,8 +23,8 @@ from monitor.cli.stopping import INTERRUPTED, let_interrupt, note_stop, stop
 from monitor.errors import InputError, MonitorError
 
 if TYPE_CHECKING:
-    # Whatever takes long to import is imported where it is used: --help needs none of it, and
-    # until `main` runs, Ctrl-C is not handled.
+    # Modules that take long to import are imported where they are used: --help needs none of them,
+    # and until `main` runs, Ctrl-C is not handled.
     from monitor.config import ReplayOptions, Settings
 
 app = typer.Typer(
@@ -251,6 +251,7 @@ def mark(
         mark_kind = MarkKind(kind.replace("-", "_"))
     except ValueError:
         raise InputError(f"a mark is lights-off, lights-on or note, got '{kind}'") from None
+    # A note needs a text, and the other kinds must not have one.
     if (mark_kind is MarkKind.NOTE) != bool(text and text.strip()):
         raise InputError(
             'a note has a text, lights have none: sleep-monitor mark note "phone rang"'
@@ -305,7 +306,7 @@ def _server(flags: ServerFlags) -> str:
 
 
 def _table(kind: str, keys: dict[str, Any]) -> dict[str, Any]:
-    """Return a source as a [[sleeper]] table of the configuration file would describe it."""
+    """Return the [[sleeper]] table of the configuration file that describes this source."""
     return {"source": kind} | {key: value for key, value in keys.items() if value is not None}
 
 
@@ -316,7 +317,7 @@ def _live(flags: LiveFlags, sleepers: list[Any] | None) -> None:
     from monitor.clock import SystemClock
     from monitor.live import run_live
 
-    # Ctrl-C sets `stop` and raises nothing: that is how a live night ends in order.
+    # Without `let_interrupt`, Ctrl-C only sets `stop`, so that the night ends in order.
     run_live(options, Console(), SystemClock(), stop)
 
 

@@ -27,13 +27,16 @@ def note_stop() -> None:
     """Let the signals set `stop` and raise nothing.
 
     An exception in the middle of an import leaves some libraries in a state that they cannot
-    report. So this holds until a command calls `let_interrupt`.
+    report. So the signals raise nothing until a command calls `let_interrupt`.
     """
     _on_stop_signals(_note)
 
 
 def let_interrupt() -> None:
-    """From now on the signals set `stop` and raise KeyboardInterrupt. It does so at once if set."""
+    """Let the signals set `stop` and raise KeyboardInterrupt.
+
+    If `stop` is set already, raise KeyboardInterrupt at once.
+    """
     _on_stop_signals(_interrupt)
     if stop.is_set():
         raise KeyboardInterrupt
@@ -62,7 +65,7 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 
 def _end_at_once(signum: int) -> None:
-    """End the process if the signal is Ctrl-C; what is stored stays stored.
+    """End the process if the signal is Ctrl-C. The stored epochs stay stored.
 
     Other signals do not count as a second one: a terminal that closes sends several by itself.
     """

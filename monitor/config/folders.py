@@ -1,4 +1,4 @@
-"""The user's files and folders, where the system keeps such things."""
+"""The default places of the user's files, in the folders that the system reserves for them."""
 
 from __future__ import annotations
 

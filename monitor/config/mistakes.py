@@ -13,9 +13,10 @@ from monitor.config.sources import KINDS
 
 
 def key_name(key: str, inner: Sequence[str | int]) -> str:
-    """Return a name such as 'sleeper[2].board'.
+    """Return the name of a key in the TOML file, such as 'sleeper[2].board'.
 
-    It counts from 1, and leaves out the kind of source that pydantic adds to the path.
+    ``inner`` is pydantic's path inside ``key``. Sleepers count from 1 here, and the kind of source
+    that pydantic adds to the path is left out.
     """
     name = key
     for part in inner:
@@ -27,6 +28,10 @@ def key_name(key: str, inner: Sequence[str | int]) -> str:
 
 
 def option_name(key: str, inner: Sequence[str | int], value: Any) -> str:
+    """Return the option of the command line that gave ``value``, such as '--source lsl: name'.
+
+    ``key`` and ``inner`` are as in `key_name`.
+    """
     if key != "sleeper":
         return f"--{key}"
     source = value[inner[0]]
@@ -37,7 +42,7 @@ def option_name(key: str, inner: Sequence[str | int], value: Any) -> str:
 
 
 def describe(error: ErrorDetails) -> str:
-    """Describe a mistake and what is allowed; in pydantic's words where they are clear."""
+    """Describe a mistake and the allowed values; in pydantic's words where they are clear."""
     loc, kind = error["loc"], error["type"]
     if kind == "extra_forbidden":
         known: Mapping[str, Any] = Settings.model_fields
@@ -60,7 +65,7 @@ def describe(error: ErrorDetails) -> str:
 
 
 def unknown_key(key: str, known: Sequence[str]) -> str:
-    """Return that ``key`` is unknown, with the key that was probably meant."""
+    """Describe the unknown ``key``, with the known key that was probably meant."""
     close = difflib.get_close_matches(key, known, n=1)
     meant = f"; did you mean '{close[0]}'?" if close else ""
     return f"unknown key{meant} (known: {', '.join(known)})"

@@ -1,4 +1,4 @@
-"""The options of a run: values that are checked already."""
+"""The options of a run, after validation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ on the 30-s grid that passes through this time of the recording, in seconds."""
 class RunOptions:
     """The options that a replay and a live run share.
 
-    - ``weights`` None: the default weights for ``gain``. ``exported`` None: the user's folder.
+    - ``weights`` None: the default weights for ``gain``. ``exported``: the folder of exports and
+      engines; None: the user's.
     - ``redis`` None: the event server inside the monitor, unless ``no_redis``.
     """
 
@@ -37,7 +38,8 @@ class RunOptions:
 class ReplayOptions(RunOptions):
     """The options of `sleep-monitor replay`.
 
-    - ``channel``, ``hypnogram`` None: the recording decides. ``store`` None: the user's folder.
+    - ``channel``, ``hypnogram`` None: the recording decides.
+    - ``store`` None: a file in the user's folder of nights. ``output`` None: no CSV file.
     - ``speed``: recorded seconds per second; None: as fast as possible.
     """
 
@@ -91,8 +93,8 @@ class SleeperOptions:
     """A sleeper's source and files.
 
     - ``sleeper``: the person's name; "" if there is only one.
-    - ``channels``: channels or derivations to stage, the best first; empty: by the device.
-    - ``store``, ``output`` None: a file in the user's folder; no CSV file.
+    - ``channels``: channels or derivations to stage, the best first; empty: the device decides.
+    - ``store`` None: a file in the user's folder of nights. ``output`` None: no CSV file.
     """
 
     source: LslConfig | BrainflowConfig

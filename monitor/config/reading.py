@@ -35,12 +35,13 @@ def read_settings(config: Path | None = None, **command_line: Any) -> Settings:
     given = {key: value for key, value in command_line.items() if value is not None}
     path = config_file(config)
     table = {} if path is None else _read_toml(path)
-    for variable in _unknown_variables():
+    if (variable := next(_unknown_variables(), None)) is not None:
         key = variable.upper().removeprefix(ENVIRONMENT).lower()
         known = [f for f in Settings.model_fields if f != "sleeper"]
         raise InputError(f"environment variable {variable}: {unknown_key(key, [*known, 'config'])}")
     environment = EnvSettingsSource(Settings)()
     try:
+        # For a key in several tables, the table further right wins.
         return Settings(**table | environment | given)
     except ValidationError as exc:
         # If a required key is missing and a similar one is present, the message names the misspelt
@@ -78,7 +79,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _anchor(table: dict[str, Any], folder: Path) -> None:
     """Make the file names in ``table`` relative to the folder of the configuration file.
 
-    So the file works from whatever folder the command is given in.
+    So the file means the same from every working folder.
     """
     for key in ("weights", "exported", "store", "output", "file"):
         value = table.get(key)

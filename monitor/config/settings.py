@@ -1,4 +1,4 @@
-"""The settings that every command shares, and the options of a run that they give."""
+"""The settings that every command shares. They build the options of a run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ENVIRONMENT = "SLEEP_MONITOR_"
 """Prefix of the environment variables that hold settings."""
 
 NO_REDIS = "none"
-"""Stands in place of the event server's URL: publish no events."""
+"""The value of ``redis``, instead of a URL, for a run that publishes no events."""
 
 
 def _redis_url(url: str) -> str:
@@ -98,7 +98,7 @@ class Settings(BaseSettings):
         if len(sleepers) == 1:
             sleepers = [replace(sleepers[0], **given)]
         elif given:
-            key = next(iter(given)).removesuffix("s")
+            key = next(iter(given)).removesuffix("s")  # `channels` is the option --channel
             raise InputError(
                 f"--{key} could be for any of {len(sleepers)} sleepers: put {key}=... into its "
                 f"--source, or {key} = ... into its [[sleeper]] table"
@@ -155,7 +155,7 @@ def _sleeper(table: LslSleeper | BrainflowSleeper) -> SleeperOptions:
 
 
 def _with_names(sleepers: Sequence[SleeperOptions]) -> list[SleeperOptions]:
-    """Name each sleeper without a name by the place in the list."""
+    """Name each sleeper without a name by its number in the list, from 1."""
     named = [
         replace(each, sleeper=each.sleeper or str(number))
         for number, each in enumerate(sleepers, start=1)

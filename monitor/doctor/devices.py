@@ -1,4 +1,4 @@
-"""Checks of the ways that samples come in: LSL, BrainFlow, Bluetooth, serial ports."""
+"""Checks of the sources of samples and their links: LSL, BrainFlow, Bluetooth, serial ports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from monitor.doctor.finding import Finding, ok, problem, unchecked, warning
 from monitor.errors import InputError, one_line
 
 RESOLVE_S = 3.0
-"""Time that LSL gets to find a stream of this machine."""
+"""Time limit for LSL to find a stream of this machine."""
 
 LSL_GROUP = "239.255.172.215"
 """Multicast group in which LSL looks for streams of the local network (liblsl: SiteAddresses)."""
@@ -50,7 +50,7 @@ def lsl() -> Iterator[Finding]:
 
 def multicast() -> Iterator[Finding]:
     """Check that the system can send multicast: LSL finds streams of other machines with it."""
-    word = uuid.uuid4().bytes
+    packet = uuid.uuid4().bytes
     try:
         with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as peer:
             peer.settimeout(1.0)
@@ -59,8 +59,8 @@ def multicast() -> Iterator[Finding]:
             peer.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
             # TTL 0: the packet does not leave the machine.
             peer.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 0)
-            peer.sendto(word, (LSL_GROUP, peer.getsockname()[1]))
-            while peer.recv(64) != word:
+            peer.sendto(packet, (LSL_GROUP, peer.getsockname()[1]))
+            while peer.recv(64) != packet:  # other programs may send to this group too
                 pass
     except OSError as exc:
         yield warning(

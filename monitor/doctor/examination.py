@@ -20,8 +20,8 @@ _STYLES = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.PROBLEM: "bol
 def examine(console: Console, config: Path | None, redis_url: str | None) -> bool:
     """Print each finding as it comes; return False if one of them is a problem.
 
-    The doctor changes nothing. Nothing leaves the machine except LSL's search and a question to
-    the event server.
+    The doctor changes nothing. Nothing leaves the machine except LSL's search and a request to the
+    event server.
     """
     settings, configuration = _configuration(config, redis_url)
     checks: list[tuple[str, Check]] = [
@@ -49,7 +49,7 @@ def examine(console: Console, config: Path | None, redis_url: str | None) -> boo
 def _configuration(config: Path | None, redis_url: str | None) -> tuple[Settings, Finding]:
     """Return the settings to check with.
 
-    If the file or the environment is wrong, only the command line counts.
+    If the file or the environment is wrong, the settings hold only ``redis_url`` and the defaults.
     """
     try:
         settings = read_settings(config, redis=redis_url)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from monitor.errors import MonitorError, one_line
 
 LIMIT_S = 30.0
-"""Time limit of a check. To import PyTorch from a cold disk takes most of it."""
+"""Time limit of a check. An import of PyTorch from a cold disk takes most of it."""
 
 
 class Verdict(StrEnum):
@@ -32,7 +32,7 @@ class Finding:
 
 
 Check = Callable[[], Iterator[Finding]]
-"""Yields its findings one by one. It may raise or hang: that is a finding too (`findings`)."""
+"""Yields its findings one by one. If it raises or hangs, `findings` makes that a finding too."""
 
 
 def ok(found: str) -> Finding:
@@ -51,7 +51,7 @@ def problem(found: str, advice: str) -> Finding:
 
 
 def unchecked(found: str) -> Finding:
-    """Return a finding that this system does not let the doctor check."""
+    """Return a result for something that the doctor cannot check on this system."""
     return Finding(Verdict.UNCHECKED, found)
 
 

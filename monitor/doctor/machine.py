@@ -81,12 +81,12 @@ def clock() -> Iterator[Finding]:
 
 
 def _synchronised() -> bool | None:
-    """Return True if a time service keeps the clock right; None if the system does not say."""
+    """Return True if a time service keeps the clock right; None if that cannot be found out."""
     if not sys.platform.startswith("linux"):
         return None
-    # struct timex has at most 208 bytes. All zero, it asks to read and to change nothing.
+    # The argument is a struct timex, of at most 208 bytes. All zero, it changes nothing.
     state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))
-    time_error = 5
+    time_error = 5  # TIME_ERROR in adjtimex(2): the clock is not synchronised
     return None if state < 0 else bool(state != time_error)
 
 
@@ -99,9 +99,10 @@ def suspend(sys_folder: Path = Path("/sys"), etc: Path = Path("/etc")) -> Iterat
     batteries = [
         supply
         for supply in (sys_folder / "class/power_supply").glob("*")
-        # A mouse has a battery too.
+        # A mouse has a battery too, of scope Device.
         if read_text(supply / "type") == "Battery" and read_text(supply / "scope") != "Device"
     ]
+    # `systemctl mask` links a target to /dev/null.
     never = any(
         (etc / "systemd/system" / target).resolve() == Path("/dev/null")
         for target in ("sleep.target", "suspend.target")

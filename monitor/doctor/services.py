@@ -15,8 +15,10 @@ from monitor.sinks.redis_client import connect, safe_text, safe_url
 from monitor.sinks.redis_server import RedisServer
 
 OLDEST_REDIS = (6, 2)
+"""The oldest version whose commands are enough for the monitor."""
+
 SLOW_S = 1.0
-"""A network that needs longer than this for an epoch has too little of the machine."""
+"""If the network needs longer than this for an epoch, other programs slow this machine down."""
 
 
 def network(settings: Settings) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Finds the stored night that a sleeper continues, and restores what it depends on."""
+"""Finds the stored night that a sleeper continues, and restores its timeline."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _log = logging.getLogger(__name__)
 def find_night(options: SleeperOptions, source_key: str, now_utc: datetime) -> StoredNight | None:
     """Return the night that ``options`` and ``source_key`` continue; None: begin a new one.
 
-    Raises `InputError` if the store that the user named holds another night, or one that is over.
+    Raises `InputError` if the store that the user named holds another night, or a night that is
+    over.
     """
     path, name = options.store, options.sleeper
     if path is None:
@@ -42,9 +43,9 @@ def find_night(options: SleeperOptions, source_key: str, now_utc: datetime) -> S
 
 
 def live_night(store: NightStore, options: LiveOptions, contract: ModelContract) -> LiveNight:
-    """Return what the night in ``store`` was begun with.
+    """Return the `LiveNight` that ``store`` holds.
 
-    Raises `InputError` if it was begun with another gain or another network: one night has one.
+    Raises `InputError` if the night was begun with another gain or network: they stay for a night.
     """
     live, session = store.live_night(), store.session()
     assert live is not None and session is not None  # `find_night` returns no other store
@@ -59,8 +60,8 @@ def live_night(store: NightStore, options: LiveOptions, contract: ModelContract)
 def continued_timeline(clock: Clock, live: LiveNight, reached_utc: datetime) -> Timeline:
     """Return the timeline of a night that continues after ``reached_utc``, its last epoch's end.
 
-    Within one boot of the machine it is the timeline that the night began with. After a reboot
-    only the wall clock is left; then the night never goes back to before its last epoch.
+    Within one boot of the machine it is the timeline that the night began with. After a reboot it
+    follows the wall clock, but never begins before the end of the last epoch.
     """
     fresh = Timeline(clock)
     if live.boot_id:

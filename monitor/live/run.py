@@ -25,13 +25,13 @@ from monitor.sinks.marks import MarkReader
 from monitor.sources.opening import OpenSource, check_source, open_source
 
 SCREEN_S = 0.2
-"""Interval between two pictures for the screen."""
+"""Interval between two updates of the screen."""
 
 END_S = 10.0
-"""How long the sleepers may take to end. A publisher needs 7 s if its server hangs; a source that
-needs longer hangs itself, in a driver or in the network."""
+"""Time limit for the sleepers to end. A publisher needs up to 7 s if its server hangs. A source
+that needs longer hangs, in a driver or in the network."""
 
-EARLIER_MARKS = timedelta(days=1)
+MARKS_BEFORE_RUN = timedelta(days=1)
 """Marks that were sent this long before the run are read: a continued night may need them."""
 
 _log = logging.getLogger(__name__)
@@ -46,20 +46,21 @@ def run_live(
 ) -> None:
     """Monitor every sleeper until ``stop`` is set, then end each night in order and report it.
 
-    Raises `InputError` before anything is made. In the end it raises the first error of a sleeper;
-    so it does as soon as every sleeper's monitor has given up.
+    Raises `InputError` before anything is written. If every sleeper's monitor gives up, the run
+    ends at once. At its end the run raises the first error of a sleeper, if there is one.
     """
     _check(options)
     backend = load_backend(options)
     _log.info(backend.note)
     with ExitStack() as stack:
-        # Closed in reverse: first the sleepers, whose last events need the server.
+        # Closed in reverse: first the screen, then the reader of marks, last the server, which both
+        # the reader and the sleepers' last events need. The sleepers end before, in `_end`.
         server = stack.enter_context(event_server(options, clock))
         shared = SharedServices(options, backend, server.url, clock, threading.Event())
         marks = None
         if server.url is not None:
             marks = stack.enter_context(
-                MarkReader(server.url, since_utc=clock.utc() - EARLIER_MARKS)
+                MarkReader(server.url, since_utc=clock.utc() - MARKS_BEFORE_RUN)
             )
         sleepers = [Sleeper(each, shared, open_source) for each in options.sleepers]
         view = stack.enter_context(live_view(console, clock, plain=not options.dashboard))
@@ -74,7 +75,7 @@ def run_live(
 
 
 def _check(options: LiveOptions) -> None:
-    """Raise `InputError` now for what would fail once the headband is there."""
+    """Raise `InputError` now for mistakes that would else fail only when the headband connects."""
     check_event_server(options)
     for each in options.sleepers:
         check_source(each.source)
@@ -104,19 +105,19 @@ def _watch_over(
     clock: Clock,
     stop: threading.Event,
 ) -> None:
-    """Serve the sleepers until ``stop`` is set or all of them have given up."""
+    """Serve the sleepers and the screen until ``stop`` is set or all sleepers have ended."""
     watchdog = Watchdog(clock)
     while any(sleeper.alive for sleeper in sleepers) and not stop.is_set():
-        _hand_out(marks, sleepers)
+        _deliver_marks(marks, sleepers)
         server.keep_running()
         view.update([sleeper.state for sleeper in sleepers])
         watchdog.tick([sleeper.turn_s for sleeper in sleepers], _status(sleepers))
         stop.wait(SCREEN_S)
-    _hand_out(marks, sleepers)
+    _deliver_marks(marks, sleepers)
 
 
 def _end(sleepers: Sequence[Sleeper], shared: SharedServices) -> None:
-    """End every night in order. A sleeper that hangs is named and left.
+    """End every night in order. A sleeper that hangs gets an error and is left.
 
     All of them end at the same time, each in its own thread, so they share one time limit.
     """
@@ -157,7 +158,7 @@ def _status(sleepers: Sequence[Sleeper]) -> str:
     return "; ".join(f"{each.sleeper}: {each.status}".removeprefix(": ") for each in states)
 
 
-def _hand_out(marks: MarkReader | None, sleepers: Sequence[Sleeper]) -> None:
+def _deliver_marks(marks: MarkReader | None, sleepers: Sequence[Sleeper]) -> None:
     """Give each new mark to the sleeper that it names, or to everyone."""
     for mark, name in marks.take() if marks is not None else ():
         for sleeper in sleepers:

@@ -1,4 +1,4 @@
-"""A live night that has begun: its samples are staged, stored and announced; its picture taken."""
+"""A live night that has begun: feeds its pipeline, publishes its events, reports its state."""
 
 from __future__ import annotations
 
@@ -23,16 +23,18 @@ from monitor.sources.live import Device, LiveSource
 from monitor.types import ChannelState, EegChunk
 
 PUSH_S = 0.5
-"""Interval at which samples are conditioned; samples that complete an epoch do not wait for it. One
-by one they would cost ten times as much."""
+"""Interval at which samples are conditioned. Chunk by chunk they would cost ten times as much.
+Samples that complete an epoch do not wait for it."""
 
 STATE_S = 0.5
+"""Interval between two snapshots of the night for the screen."""
+
 CONTACT_EVERY_S = 2.0
-"""Intervals at which the picture of a night is taken for the screen, and electrodes are judged."""
+"""Interval at which the contacts of the electrodes are judged for the screen."""
 
 SAME_RATE = 0.02
-"""Largest relative difference of two rates that one filter serves. The rate that is measured of one
-device differs a little from night to night."""
+"""Largest relative difference between the device's rate and the night's. One filter serves both.
+The measured rate of a device differs a little from run to run."""
 
 CLOCK_OFFSET_S = 0.05
 """A change of the device's clock offset is stored if it is larger than this."""
@@ -41,7 +43,10 @@ _log = logging.getLogger(__name__)
 
 
 class RunningNight:
-    """A live night that has begun: feeds its pipeline, publishes its events, takes its picture."""
+    """A live night that has begun.
+
+    ``resumed_s``: where a stored night continues, on the source's clock; None for a new night.
+    """
 
     def __init__(
         self,
@@ -71,9 +76,9 @@ class RunningNight:
         self.trouble = ""
         """Why the samples that arrive cannot be used; "" if they can."""
         self._device: Device | None = None
-        self._rows: list[int] = []
+        self._rows: list[int] = []  # the device's row for each channel of the montage
         self._delivery = NO_DELIVERY
-        self._held: list[EegChunk] = []
+        self._held: list[EegChunk] = []  # chunks that wait for the next push
         self._push_at_s = 0.0
         self._next_state_s = 0.0
         self._next_contact_s = 0.0
@@ -81,9 +86,9 @@ class RunningNight:
         self._events.start()
 
     def step(self, source: LiveSource, chunks: Sequence[EegChunk], now_s: float) -> None:
-        """Feed ``chunks`` to the pipeline, and the time: it passes without samples too."""
+        """Feed ``chunks`` and the time ``now_s``, which closes epochs without samples."""
         if chunks and self._fits(source):
-            self._held += [self._montage_of(chunk) for chunk in chunks]
+            self._held += [self._in_montage(chunk) for chunk in chunks]
         if now_s >= self._push_at_s or self._epoch_is_complete():
             self._push_at_s = now_s + PUSH_S * self._shared.pace
             self.pipeline.push(self._held_until(now_s))
@@ -92,7 +97,7 @@ class RunningNight:
         self._keep_clock(source.clock_offset_s)
 
     def is_due(self) -> bool:
-        """Return True if it is time for a new picture."""
+        """Return True if it is time for a new snapshot; judge the contacts if that is due too."""
         now_s = self._shared.clock.monotonic_s()
         if now_s < self._next_state_s:
             return False
@@ -103,8 +108,8 @@ class RunningNight:
         return True
 
     def state(self, timeline: Timeline, ended: bool = False) -> NightState:
-        """Return a picture of the night as it is now."""
-        with suppress(MonitorError):  # the store cannot be read just now: show the last state
+        """Return a snapshot of the night."""
+        with suppress(MonitorError):  # if the store cannot be read now, show the last numbers
             self._delivery = self._events.state()
         return self.pipeline.night.state(
             clock_utc=datetime.fromtimestamp(timeline.now_s(), UTC),
@@ -121,7 +126,10 @@ class RunningNight:
         )
 
     def finish(self, timeline: Timeline) -> NightState:
-        """End the night in order. Raises `MonitorError` if the disk refuses what waits."""
+        """End the night in order; return its last state.
+
+        Raises `MonitorError` if the disk refuses the epochs that wait.
+        """
         self.pipeline.push(self._held_until(timeline.now_s()))
         self.pipeline.finish(self._shared.clock.utc())
         try:
@@ -134,14 +142,17 @@ class RunningNight:
         return self.state(timeline, ended=True)
 
     def close(self) -> None:
-        """Stop publishing. The run that continues the night publishes what is left."""
+        """Stop publishing. The run that continues the night publishes the events that are left."""
         self._events.close()
 
     def _epoch_is_complete(self) -> bool:
+        # The last grid point lies one step before the end of the epoch. The second step is a
+        # margin: a push that comes too early costs little, one that comes too late delays a stage.
         end_s = self.session.start_s + EPOCH_S * (self.pipeline.night.n_epochs + 1)
         return bool(self._held) and self._held[-1].times_s[-1] >= end_s - 2.0 / SFREQ_HZ
 
     def _held_until(self, now_s: float) -> EegChunk:
+        """Join the chunks that wait into one, perhaps empty, that reports the time ``now_s``."""
         channels = self._live.montage.channels
         nothing = np.empty((len(channels), 0), np.float32)
         return EegChunk(
@@ -153,7 +164,10 @@ class RunningNight:
         )
 
     def _fits(self, source: LiveSource) -> bool:
-        """Return True if the device has the night's channels and rate; else set `trouble`."""
+        """Return True if the device has the night's channels and rate; else set `trouble`.
+
+        The source makes a new `Device` when it finds another one; only then is it checked again.
+        """
         device = source.device
         if device is None or device is self._device:
             return not self.trouble
@@ -170,7 +184,8 @@ class RunningNight:
         _log.warning("%s", self.trouble)
         return False
 
-    def _montage_of(self, chunk: EegChunk) -> EegChunk:
+    def _in_montage(self, chunk: EegChunk) -> EegChunk:
+        """Return ``chunk`` with the channels of the night alone, in their order."""
         channels = self._live.montage.channels
         return replace(chunk, data_uv=chunk.data_uv[self._rows], channels=channels)
 

@@ -46,17 +46,17 @@ LONG_RUN_S = 600.0
 """An attempt that ran this long before it failed is repeated with the shortest delay."""
 
 WALL_CLOCK_S = 10.0
-"""If the wall clock moves this far from the night's own time, somebody has set it."""
+"""If the wall clock moves this far against the steady clock, somebody has set it."""
 
 _log = logging.getLogger(__name__)
 
 
 class Sleeper:
-    """Monitors one person in a thread, from the first search for the headband until closed.
+    """Monitors one person in a thread, from the first search for the headband until the run ends.
 
     - A failure here never touches another sleeper.
-    - A failure that can mend is tried again until morning: the night continues in the same file,
-      as after a restart of the machine.
+    - After a failure that may pass, the thread tries again, until morning: the night continues in
+      the same file, as after a restart of the machine.
     """
 
     def __init__(
@@ -73,9 +73,9 @@ class Sleeper:
         self.error: MonitorError | None = None
         """Why this sleeper's monitor gave up."""
         self.state = SleeperState(self.name, "starting", None)
-        """The newest picture for the screen."""
+        """The newest snapshot for the screen."""
         self._turn_s = shared.clock.monotonic_s()
-        self._wall_clock_s = 0.0
+        self._wall_offset_s = 0.0  # wall clock minus steady clock, when it was last compared
         # A daemon, so that a source that hangs for ever cannot keep the process alive.
         self._thread = threading.Thread(target=self._run, name=f"sleeper {self.name}", daemon=True)
 
@@ -103,7 +103,7 @@ class Sleeper:
         return not self.alive
 
     def _run(self) -> None:
-        clock, closing = self._shared.clock, self._shared.closing
+        clock, run_ends = self._shared.clock, self._shared.closing
         backoff = Backoff(first_s=1.0, longest_s=60.0)
         while True:
             began_s = clock.monotonic_s()
@@ -112,9 +112,9 @@ class Sleeper:
                 return
             except Exception as exc:
                 # Once a night has begun, its file or its headband may be unusable for a while.
-                # That is no reason to give it up.
+                # That is no reason to end the night.
                 hopeless = isinstance(exc, InputError) and self.state.night is None
-                if hopeless or closing.is_set():
+                if hopeless or run_ends.is_set():
                     self._fail(exc)
                     return
                 if clock.monotonic_s() - began_s > LONG_RUN_S:
@@ -123,12 +123,12 @@ class Sleeper:
                 self._show(f"trying again in {wait_s:.0f} s: {one_line(exc)}")
                 _log.error("%s%s; trying again", self._prefix, one_line(exc))
                 self._turn_s = clock.monotonic_s() + wait_s
-                closing.wait(wait_s)
+                run_ends.wait(wait_s)
 
     def _monitor(self) -> None:
-        """Make one attempt: it ends with the night, or with the first failure."""
+        """Make one attempt to monitor the night. Raises the first failure."""
         clock = self._shared.clock
-        self._wall_clock_s = Timeline(clock).offset_s
+        self._wall_offset_s = Timeline(clock).offset_s
         with ExitStack() as stack:
             stored = None
             if not self._new_night:
@@ -147,7 +147,7 @@ class Sleeper:
                 chunks = []
             self._stage(night, source, timeline, chunks)
             self._take_marks(night)
-            # Written in the end even if the disk is full and `finish` raises.
+            # On the stack, so that the CSV file is written even if `finish` raises.
             stack.callback(self._write_epochs, night)
             self.state = SleeperState(self.name, "", night.finish(timeline))
 
@@ -171,7 +171,7 @@ class Sleeper:
                 ", ".join(names),
             )
         timeline = continued_timeline(shared.clock, live, stored.reached_utc)
-        # The device's clock is known only as long as the machine's steady clock runs on.
+        # The stored offset is to this timeline. After a reboot the timeline is another one.
         same_boot = timeline.offset_s == live.timeline_offset_s
         source = stack.enter_context(
             self._source(timeline, live.clock_offset_s if same_boot else None)
@@ -189,7 +189,10 @@ class Sleeper:
         return timeline, source, night
 
     def _wait_for_samples(self, source: LiveSource) -> list[EegChunk]:
-        """Return the first samples; [] if the run ends before. Raises `InputError` after --wait."""
+        """Return the first samples; [] if the run ends before any arrive.
+
+        Raises `InputError` if none arrive within the time of ``--wait``.
+        """
         clock, shared = self._shared.clock, self._shared
         began_s = clock.monotonic_s()
         while not shared.closing.is_set():
@@ -214,7 +217,7 @@ class Sleeper:
         timeline: Timeline,
         chunks: Sequence[EegChunk],
     ) -> None:
-        """Feed ``chunks``, then whatever the source delivers, until the run ends."""
+        """Feed ``chunks``, then all samples that the source delivers, until the run ends."""
         clock, shared = self._shared.clock, self._shared
         while not shared.closing.is_set():
             self._turn_s = clock.monotonic_s()
@@ -233,11 +236,11 @@ class Sleeper:
             write_epochs(self._options.output, staged.live, staged.revised, night.session.start_s)
 
     def _notice_set_clock(self) -> None:
-        """Warn if somebody set the machine's clock since the last look."""
-        now_s = Timeline(self._shared.clock).offset_s
-        moved_s = now_s - self._wall_clock_s
+        """Warn if somebody set the machine's clock since the last call."""
+        offset_s = Timeline(self._shared.clock).offset_s
+        moved_s = offset_s - self._wall_offset_s
         if abs(moved_s) >= WALL_CLOCK_S:
-            self._wall_clock_s = now_s
+            self._wall_offset_s = offset_s
             _log.warning(
                 "%sThe machine's clock was set by %+.0f s. The night keeps its own time: no epoch "
                 "moves",
@@ -252,7 +255,7 @@ class Sleeper:
         return NightStore.open(path)
 
     def _default_store(self, timeline: Timeline) -> Path:
-        """Return a file named by the local time, and by the sleeper or the source."""
+        """Return a path in the folder of nights, with the local time and the sleeper or source."""
         words = "".join(c if c.isalnum() else "-" for c in self.name or self._key).strip("-")
         now = datetime.fromtimestamp(timeline.now_s())
         return nights_folder() / f"{now:%Y-%m-%d-%H%M%S}-{words[:40]}.sqlite"

@@ -22,7 +22,10 @@ from monitor.types import (
 
 
 class BackendInUse(Protocol):
-    """Runs the network now. ``trouble`` says why it replaced another backend; "" if it did not."""
+    """The backend that runs the network now.
+
+    ``trouble``: why it replaced another backend; "" if it replaced none.
+    """
 
     @property
     def name(self) -> str: ...
@@ -53,8 +56,8 @@ class Announcer:
         """Continue after event ``last_sequence``; 0 if the session has no event yet.
 
         ``backend`` and ``derivation`` are those that the next event is compared with.
-        ``is_stored`` tells whether an event of this id is in the store: a replay that is resumed
-        receives all its samples again, and a gap that was announced must not be announced twice.
+        ``is_stored`` returns True if an event of this id is in the store. A replay that is resumed
+        receives all its samples again, and a gap must not be announced twice.
         """
         self._session = session
         self._sequence = last_sequence
@@ -94,7 +97,7 @@ class Announcer:
         ]
 
     def samples_changed(self, state: SignalState, time_s: float) -> list[Event]:
-        """Announce that samples stopped (LOST) or arrive again (RESTORED).
+        """Announce that samples stopped (LOST) or arrive again (RESTORED), unless it is stored.
 
         ``time_s`` is on the source's clock.
         """
@@ -125,7 +128,8 @@ class Announcer:
 
         - ``backend`` staged the epoch.
         - ``signal``: GOOD or POOR, as the epoch shows it.
-        - ``previous_reason``: why the derivation announced last could not be staged in this epoch.
+        - ``previous_reason``: why the derivation that was announced last cannot be scored in this
+          epoch; None if it can.
         """
         end_utc = self._session.epoch_start_utc(epoch.index + 1)
         return [
@@ -162,7 +166,7 @@ class Announcer:
     def note_contacts(self, epoch: Epoch) -> None:
         """Note the contacts of a stored epoch, which were announced before.
 
-        An epoch without samples says nothing about its electrodes: the contacts stay.
+        An epoch without samples does not show its electrodes: the contacts stay as they were.
         """
         if epoch.quality.reason is not Reason.MISSING:
             channels = zip(self._session.channels, epoch.channel_quality, strict=True)
@@ -213,7 +217,7 @@ class Announcer:
     def _contact_change(self, epoch: Epoch, time: datetime) -> list[Event]:
         before = self._contacts
         self.note_contacts(epoch)
-        # A single channel needs no event of its own: the epoch's reason says the same.
+        # A single channel needs no event of its own: the epoch has the same reason.
         same = _without_amplitude(self._contacts) == _without_amplitude(before)
         if same or len(self._contacts) < 2:
             return []

@@ -16,6 +16,7 @@ from monitor.night.store import NightStore
 from monitor.types import Epoch, Event, Mark, StagePrediction
 
 RETRY_S = 5.0
+"""Interval between two attempts to write to a disk that failed."""
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ _log = logging.getLogger(__name__)
 class Backlog:
     """Writes to the store of a live night, which a full or missing disk must not end.
 
-    - Writes that fail wait in memory, in order; they are tried again every `RETRY_S` seconds.
+    - Writes that fail wait in memory, in order. The backlog repeats them every `RETRY_S` seconds.
     - Nothing is published before it is stored: publishers read events from the store.
     """
 
@@ -35,7 +36,7 @@ class Backlog:
 
     @property
     def unstored_epochs(self) -> int:
-        """The number of epochs that wait."""
+        """The number of epochs that wait for the disk."""
         return sum(epoch is not None for epoch, _ in self._waiting)
 
     def write(
@@ -46,7 +47,10 @@ class Backlog:
         mark: Mark | None = None,
         ended_utc: datetime | None = None,
     ) -> None:
-        """Store after what waits; see `NightWriter.write`. A disk that fails raises nothing."""
+        """Store this after the writes that wait; see `NightWriter.write`.
+
+        If the disk fails, this write waits too, and nothing is raised.
+        """
         write = partial(self._store.write, events, predictions, epoch, mark, ended_utc)
         self._waiting.append((epoch, write))
         self.flush()
@@ -60,7 +64,7 @@ class Backlog:
         return False
 
     def flush(self) -> None:
-        """Write what waits, if it is time for another attempt."""
+        """Store the writes that wait, unless the disk failed less than `RETRY_S` ago."""
         now_s = self._clock.monotonic_s()
         if self._failed_s is not None and now_s - self._failed_s < RETRY_S:
             return
@@ -78,7 +82,7 @@ class Backlog:
             self._failed_s = None
 
     def drain(self) -> None:
-        """Write what waits. Raises `MonitorError` if the disk refuses it."""
+        """Store the writes that wait. Raises `MonitorError` if the disk refuses one."""
         while self._waiting:
             self._waiting[0][1]()
             self._waiting.popleft()

@@ -1,4 +1,4 @@
-"""The event contract as code: CloudEvents 1.0 for other apps. See monitor/sinks/EVENTS.md.
+"""Builds and reads the events for other apps: CloudEvents 1.0. See monitor/sinks/EVENTS.md.
 
 No event depends on the wall clock or on the speed of the run: the same recording gives the same
 events, byte for byte.
@@ -59,7 +59,7 @@ _ANCHORS = {
     EventType.MARK: "mark",
     EventType.SESSION_ENDED: "session-ended",
 }
-
+"""The anchor of each type in ``events.schema.json``."""
 
 SLEEP_AS_ANDROID = {
     Stage.W: "awake",
@@ -91,7 +91,7 @@ def session_started(session: Session, sequence: int) -> Event:
 
 
 def session_resumed(session: Session, sequence: int, *, time: datetime, epoch_index: int) -> Event:
-    """Return the event that the monitor was started again in the middle of the night.
+    """Return the event of a monitor that was started again in the middle of the night.
 
     ``epoch_index`` is the first epoch that it stages after ``time``.
     """
@@ -139,7 +139,7 @@ def signal_event(
     epoch_index: int,
     reason: Reason | None = None,
 ) -> Event:
-    """Return the event that the signal changed to ``state`` at ``time``, on the recording's clock.
+    """Return the event of a signal that is in ``state`` from ``time`` on, on the recording's clock.
 
     ``epoch_index`` is the epoch that contains the change. The id carries the time and not the
     epoch: a signal can stop, return and stop again within one epoch.
@@ -163,7 +163,8 @@ def channels_event(
 ) -> Event:
     """Return the event with the state of each electrode in an epoch that ended at ``time``.
 
-    The first epoch has one, and each epoch in which a contact or its reason changed.
+    The first epoch has such an event, and so has each epoch in which a contact or its reason
+    changed.
     """
     data = {
         "epoch_index": epoch_index,
@@ -190,7 +191,7 @@ def derivation_event(
     previous: str,
     reason: Reason | None,
 ) -> Event:
-    """Return the event that another derivation is staged from epoch ``epoch_index`` on.
+    """Return the event of a change to ``derivation``, staged from epoch ``epoch_index`` on.
 
     ``reason``: why ``previous`` could not be scored; None: the preferred one is staged again.
     """
@@ -213,7 +214,7 @@ def backend_event(
     previous: str,
     reason: str,
 ) -> Event:
-    """Return the event that ``backend`` runs the network from epoch ``epoch_index`` on.
+    """Return the event of a change to ``backend``, which stages from epoch ``epoch_index`` on.
 
     ``reason`` is a sentence for people: which backend failed, and how.
     """
@@ -249,14 +250,14 @@ def session_ended(
     ledger: SampleLedger,
     worn: tuple[int, int] | None = None,
 ) -> Event:
-    """Return the event that the session ended, with the night in numbers.
+    """Return the event of the session's end, with the night in numbers.
 
     - ``revised``: the newest prediction of each epoch.
     - ``worn``: the first epoch in which the band was worn, and the one after the last; None: never
       worn, or unknown.
 
-    The id carries the number of epochs and the sequence, because a night that is resumed and ended
-    again before an epoch has passed ends twice.
+    The id carries the number of epochs and the sequence: a night that is resumed and ended again
+    within one epoch has two ends.
     """
     reasons = Counter(
         prediction.reason.value for prediction in revised if prediction.reason is not None

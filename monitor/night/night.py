@@ -1,4 +1,4 @@
-"""The night in memory: the predictions of every epoch, and the picture of the whole."""
+"""The night in memory: the predictions of every epoch, and its state for the screen."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Night:
 
     @property
     def worn(self) -> tuple[int, int] | None:
-        """The first epoch in which the band was worn, and the one after the last; see `worn`."""
+        """The first epoch in which the band was worn, and the one after the last; or None."""
         return self._worn
 
     def add(self, predictions: Sequence[StagePrediction], epoch: Epoch) -> None:
@@ -118,7 +118,7 @@ class Night:
         speed: float | None,
         ended: bool,
     ) -> NightState:
-        """Return a picture of the night as it is now; see `NightState`."""
+        """Return a snapshot of the night; see `NightState`."""
         return NightState(
             session=self.session,
             clock_utc=clock_utc,

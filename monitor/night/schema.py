@@ -8,7 +8,7 @@ from pathlib import Path
 from monitor.errors import InputError
 
 SCHEMA_VERSION = 2
-APPLICATION_ID = 0x534C4D31  # "SLM1": tells a night store from any other SQLite file
+APPLICATION_ID = 0x534C4D31  # "SLM1": marks an SQLite file as a night store
 
 SCHEMA = """
 CREATE TABLE session (

@@ -1,4 +1,4 @@
-"""The night so far, as one frozen picture that the dashboard draws and the log reports."""
+"""The night so far, as one frozen snapshot that the dashboard draws and the log reports."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ class NightState:
     - ``live`` and ``revised`` hold one prediction per epoch and have the same length. ``revised``
       repeats the live prediction until a later epoch changes it.
     - ``clock_utc``: the newest sample's time on the recording's clock; for a live night, now.
-    - ``derivations``: the derivation of each epoch. ``recent_uv``: the last 30 s of the newest one,
-      float32 (3000,), NaN where lost.
+    - ``derivations``: the name of the derivation staged in each epoch.
+    - ``recent_uv``: the last 30 s of the derivation that is staged now, float32 (3000,), NaN where
+      lost.
     - ``channels``: the state of each electrode now; empty for a replay.
     - ``last_sample_utc``: the time of the newest sample; None before the first.
     - ``worn``: the first epoch in which the band was worn, and the one after the last; None if the

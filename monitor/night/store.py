@@ -47,7 +47,7 @@ _INSERT_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, NULL)"
 
 
 class NightWriter(Protocol):
-    """Stores what happens in a session, in order: the night store, or a backlog before it."""
+    """A writer of everything that happens in a session, in order: `NightStore` or `Backlog`."""
 
     def write(
         self,
@@ -82,8 +82,9 @@ class NightStore:
         self.path = path
         self._connection = connection
         self._writer = writer
-        # A file that was made for a night which then never begins is removed.
+        # True until the night begins: `close` removes a new file that holds no night.
         self._discard = created
+        # Reentrant: `together` holds it while the writes inside its block acquire it again.
         self._lock = threading.RLock()
 
     @classmethod
@@ -113,6 +114,7 @@ class NightStore:
         created = not path.exists()
         connection: sqlite3.Connection | None = None
         try:
+            # Wait up to 10 s if another program locks the file. `_lock` makes threads take turns.
             connection = sqlite3.connect(path, timeout=10.0, check_same_thread=False)
             prepare(connection, path, durable)
             return cls(path, connection, writer, created)
@@ -197,7 +199,7 @@ class NightStore:
             yield
 
     def go_on(self, live: LiveNight) -> None:
-        """Continue a live night, even one that was ended in order."""
+        """Continue a live night with ``live``, even a night that was ended in order."""
         with self._transaction() as cursor:
             cursor.execute("DELETE FROM live")
             cursor.execute("INSERT INTO live VALUES (?, ?, ?, ?, ?)", live_night_to_row(live))

@@ -1,4 +1,4 @@
-"""Finds the stored night that a headband was in the middle of."""
+"""Finds the stored live night that a headband should continue."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from models.contract import EPOCH_S
 from monitor.night.schema import APPLICATION_ID, SCHEMA_VERSION
 
 RESUME_WITHIN = timedelta(hours=4)
-"""A night that broke off less than this ago is continued; the time between is missing."""
+"""A night that broke off less than this ago is continued; the epochs in between are missing."""
 
 REOPEN_WITHIN = timedelta(minutes=30)
 """A night that was ended in order less than this ago is continued too: a laptop that restarts by
 itself ends its programs in order."""
-
 
 NO_CLOCK_BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
 """If the system time is earlier than this, the machine has lost its clock."""
@@ -26,7 +25,10 @@ NO_CLOCK_BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class StoredNight:
-    """A live night's file. ``reached_utc`` is the end of its last epoch."""
+    """A live night's file.
+
+    ``reached_utc`` is the end of its last epoch. ``ended_utc`` is None if the night broke off.
+    """
 
     path: Path
     source_key: str
@@ -37,8 +39,8 @@ class StoredNight:
     def goes_on(self, now_utc: datetime) -> bool:
         """Return True if a monitor that starts now should continue this night.
 
-        A night from the future was dated by a wrong clock and is not continued, unless the clock
-        is wrong now.
+        If the night is far in the future, its dates came from a wrong clock: it is not continued,
+        unless the clock is wrong now.
         """
         if self.ended_utc is not None:
             return abs(now_utc - self.ended_utc) < REOPEN_WITHIN
