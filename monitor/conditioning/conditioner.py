@@ -30,14 +30,14 @@ from monitor.types import (
 )
 
 MAX_GAP_S = 24 * 3600.0
-"""A source's clock that jumps by more is broken: this is no gap in a night."""
+"""A source's clock that jumps ahead by more than this is broken: no night has such a gap."""
 
 SILENCE_WAIT_S = 10.0
-"""While no sample comes, an epoch stays open so much longer for samples that are under way. A link
-that stalls and recovers delivers them late. Samples that do come close an epoch at once."""
+"""While no sample comes, an epoch stays open this much longer for samples that are under way. A
+link that stalls and recovers delivers them late. If samples come, they close an epoch at once."""
 
 CONTACT_S = 5.0
-"""The contact of electrodes is judged on this much of the newest signal."""
+"""Length of the newest signal on which the contact of electrodes is judged."""
 
 
 class Conditioner:
@@ -49,7 +49,7 @@ class Conditioner:
       Samples before it only settle the filters.
 
     A night that is continued begins with ``first_epoch``. The samples of this epoch that came
-    before the interruption are lost, and `recall` passes on the verdicts on earlier epochs.
+    before the interruption are lost. `recall` restores the choice of derivation.
 
     Raises `InputError` for a rate below 80 Hz.
     """
@@ -113,7 +113,7 @@ class Conditioner:
         return epoch.verdicts[names.index(derivation)]
 
     def contacts(self) -> tuple[ChannelState, ...]:
-        """Judge each channel on the newest `CONTACT_S` seconds; () before there are so many."""
+        """Judge each channel on the newest `CONTACT_S` seconds; () if there are fewer so far."""
         if self._recent_raw.shape[1] < round(CONTACT_S * self._sfreq_hz):
             return ()
         recent = self._recent[:, -round(CONTACT_S * SFREQ_HZ) :]
@@ -134,10 +134,10 @@ class Conditioner:
         Raises `MonitorError` if the source's clock jumps ahead by more than `MAX_GAP_S`.
         """
         data_uv = self._held.fill(chunk.data_uv)
-        epochs = self._take(self._orderer.push(data_uv, chunk.times_s))
+        epochs = self._add_samples(self._orderer.push(data_uv, chunk.times_s))
         if chunk.reached_s is not None:
             settled, closed_s = self._orderer.advance(chunk.reached_s - SILENCE_WAIT_S)
-            epochs += self._take(settled) + self._lay(self._resampler.skip(closed_s))
+            epochs += self._add_samples(settled) + self._add_points(self._resampler.skip(closed_s))
         return epochs
 
     def finish(self) -> list[Epoch]:
@@ -145,9 +145,11 @@ class Conditioner:
 
         The last epoch is dropped if it is not complete.
         """
-        return self._take(self._orderer.finish()) + self._lay(self._resampler.finish())
+        return self._add_samples(self._orderer.finish()) + self._add_points(
+            self._resampler.finish()
+        )
 
-    def _take(self, ordered: OrderedSamples) -> list[Epoch]:
+    def _add_samples(self, ordered: OrderedSamples) -> list[Epoch]:
         """Add settled samples; return the epochs that they complete."""
         self._arrivals.count(ordered)
         self._refuse_broken_clock(ordered.times_s)
@@ -155,10 +157,10 @@ class Conditioner:
         self._raw_times = np.concatenate([self._raw_times, ordered.times_s])
         newest = np.concatenate([self._recent_raw, ordered.data_uv], axis=1)
         self._recent_raw = newest[:, -round(CONTACT_S * self._sfreq_hz) :]
-        return self._lay(self._resampler.push(ordered.data_uv, ordered.times_s))
+        return self._add_points(self._resampler.push(ordered.data_uv, ordered.times_s))
 
-    def _lay(self, resampled: GridBlock) -> list[Epoch]:
-        """Lay grid points into epochs; return the epochs that they complete."""
+    def _add_points(self, resampled: GridBlock) -> list[Epoch]:
+        """Add grid points to the open epoch; return the epochs that they complete."""
         block = self._highpass.push(resampled)
         newest = _with_gaps(block.data_uv, block.provenance)
         self._recent = np.concatenate([self._recent, newest], axis=1)[:, -EPOCH_SAMPLES:]

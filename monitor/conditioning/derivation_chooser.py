@@ -8,12 +8,12 @@ from monitor.types import Reason
 
 RETURN_EPOCHS = 10
 """A better derivation is staged again after it could be scored in this many epochs in a row (5
-min). An electrode that comes and goes then does not switch the derivation to and fro (our
+min), so that an electrode that comes and goes does not switch the derivation to and fro (our
 choice)."""
 
 
 class DerivationChooser:
-    """Keeps one derivation while it can be scored; otherwise switches to the best that can.
+    """Keeps one derivation while it can be scored; if not, switches to the best that can.
 
     The choice depends only on the verdicts so far, so that a night that is continued makes the same
     choices as one that was never interrupted.
@@ -38,6 +38,7 @@ class DerivationChooser:
             run + 1 if verdict is None else 0
             for run, verdict in zip(self._fit_for, verdicts, strict=True)
         ]
+        # While the chosen one can be scored, only a better one replaces it, after a good run.
         needed = RETURN_EPOCHS if verdicts[self._chosen] is None else 1
         candidates = [n for n, run in enumerate(self._fit_for) if run >= needed]
         if candidates and (needed == 1 or candidates[0] < self._chosen):

@@ -126,7 +126,7 @@ class GridResampler:
         return self._sample(self._history, times, filled, until_s)
 
     def _restart(self, sample_uv: F32, time_s: float) -> GridBlock:
-        """Begin anew after a long gap, as if the first sample had been there for ever."""
+        """Begin anew after a long gap, as if the first sample had lasted for ever before."""
         assert self._next is not None
         self._history = np.repeat(sample_uv[:, None].astype(np.float64), self._n_taps, axis=1)
         self._last_s, self._last_filled = time_s, False

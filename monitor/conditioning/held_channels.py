@@ -22,9 +22,11 @@ class HeldChannels:
         finite = np.isfinite(data_uv)
         if not finite.all():
             partial = finite.any(axis=0) & ~finite
-            at = np.maximum.accumulate(np.where(finite, np.arange(data_uv.shape[1]), -1), axis=1)
-            repeated = np.take_along_axis(data_uv, np.maximum(at, 0), axis=1)
-            repeated = np.where(at >= 0, repeated, self._last_uv)
+            # The place of the newest finite value of each channel at each sample; -1 before it.
+            place = np.where(finite, np.arange(data_uv.shape[1]), -1)
+            place = np.maximum.accumulate(place, axis=1)  # (n_channels, n)
+            repeated = np.take_along_axis(data_uv, np.maximum(place, 0), axis=1)
+            repeated = np.where(place >= 0, repeated, self._last_uv)
             data_uv = np.where(partial, repeated, data_uv)
             self._last_uv = repeated[:, -1:]
         elif data_uv.shape[1]:

@@ -16,8 +16,8 @@ class HighPass:
     """A Butterworth filter of second order.
 
     The AASM Manual recommends 0.3 Hz as the low-frequency setting for EEG. After a loss, the filter
-    starts as if the first sample had been there for ever, so that a new electrode offset makes no
-    step.
+    starts as if the first sample had lasted for ever before, so that a new electrode offset makes
+    no step.
 
     The output equals that of `scipy.signal.butter` and `sosfilt`. `scipy.signal` is not used, since
     its import took longer than anything else at the start of the monitor, except PyTorch.

@@ -26,7 +26,7 @@ GAP_PERIODS = 1.5
 """Two neighbours further apart than this many sample periods have a gap between them."""
 
 _MAX_PASSED_GAPS = 256
-"""Gaps that are remembered; a sample for an older gap counts as a repeat."""
+"""Number of gaps that are remembered; a sample for an older gap counts as a repeat."""
 
 
 class Arrival(IntEnum):
@@ -62,7 +62,7 @@ class SampleOrderer:
     """
 
     def __init__(self, n_channels: int, sfreq_hz: float, after_s: float = -np.inf) -> None:
-        """``after_s``: everything up to here is settled, as when a night is continued."""
+        """``after_s``: where a continued night begins; samples up to here are not used again."""
         self._period_s = 1.0 / sfreq_hz
         self._frontier_s = after_s  # everything up to here is settled
         self._newest_s = -np.inf

@@ -1,4 +1,4 @@
-"""Detect from the times of samples alone when they stop and when they come again."""
+"""Detect when samples stop and when they come again, from their times alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from monitor.types import F64, EegChunk, SignalState
 
 SILENCE_S = 5.0
-"""Without a sample for so long, the signal is lost. Headbands deliver several times a second; a
+"""Without a sample for this long, the signal is lost. Headbands deliver several times a second; a
 Bluetooth link that has not recovered after a few supervision timeouts (0.1 to 32 s) seldom does."""
 
 
@@ -31,7 +31,7 @@ class SilenceWatch:
     """
 
     def __init__(self, last_s: float | None = None) -> None:
-        """``last_s``: silence counts from here, even if no sample ever came."""
+        """``last_s``: silence counts from this time on; None: from the first sample on."""
         self._last_s = last_s
         self._any_sample = False
         self._lost = False

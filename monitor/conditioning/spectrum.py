@@ -9,6 +9,7 @@ import numpy as np
 from monitor.types import F64
 
 WINDOW_S = 4.0
+"""Length of a window: it resolves 0.25 Hz, finer than the bands that are judged."""
 
 
 def power_spectrum(signal_uv: F64, sfreq_hz: float) -> tuple[F64, F64]:

@@ -66,18 +66,8 @@ def sleep_statistics(
     window the bound of the recording. Raises ValueError if the two are out of order.
     """
     band_on, band_off = worn or (0, len(hypnogram))
-    first = band_on if lights_off is None else lights_off
-    last = band_off if lights_on is None else lights_on
-    if lights_off is None and lights_on is not None:
-        first = min(first, lights_on)
-    if lights_on is None and lights_off is not None:
-        last = max(last, lights_off)
-    if not 0 <= first <= last <= len(hypnogram):
-        raise ValueError(
-            f"lights off (epoch {first}) and lights on (epoch {last}) must be in order and within "
-            f"the {len(hypnogram)} epochs of the night"
-        )
-    night = list(hypnogram[first:last])
+    first, stop = _recording_time(len(hypnogram), lights_off, lights_on, band_on, band_off)
+    night = list(hypnogram[first:stop])
     asleep = [stage is not None and stage is not Stage.W for stage in night]
     onset = asleep.index(True) if any(asleep) else None
     minutes = {stage: night.count(stage) * EPOCH_MIN for stage in Stage}
@@ -120,6 +110,25 @@ def sleep_statistics(
         n3_percent=share(Stage.N3),
         r_percent=share(Stage.R),
     )
+
+
+def _recording_time(
+    n_epochs: int, lights_off: int | None, lights_on: int | None, band_on: int, band_off: int
+) -> tuple[int, int]:
+    """Return the first epoch of the total recording time, and the one after its last."""
+    first = band_on if lights_off is None else lights_off
+    stop = band_off if lights_on is None else lights_on
+    # A mark outside the worn window wins over the window: the time is then empty, not reversed.
+    if lights_off is None and lights_on is not None:
+        first = min(first, lights_on)
+    if lights_on is None and lights_off is not None:
+        stop = max(stop, lights_off)
+    if not 0 <= first <= stop <= n_epochs:
+        raise ValueError(
+            f"lights off (epoch {first}) and lights on (epoch {stop}) must be in order and within "
+            f"the {n_epochs} epochs of the night"
+        )
+    return first, stop
 
 
 def _bound(lights: bool, worn: bool) -> str:

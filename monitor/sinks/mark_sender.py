@@ -1,4 +1,4 @@
-"""`send_mark`: leaves a mark on the server and prints for whom it was recorded. See EVENTS.md."""
+"""Leaves a mark on the server and prints for whom it was recorded. See EVENTS.md."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from monitor.sinks.redis_client import PREFIX, Keys, connect, safe_text, safe_ur
 from monitor.types import Mark, MarkKind
 
 WAIT_S = 5.0
+"""Time limit for the monitors to record a mark."""
 
 
 def send_mark(
@@ -69,10 +70,15 @@ def send_mark(
             f" {names or 'nobody'}). It waits there: a monitor that continues this night takes it"
             f" when it starts"
         )
-    label = kind.value.replace("_", " ").capitalize()
-    for name in sorted(recorded):
+    _print_recorded(console, mark, recorded)
+
+
+def _print_recorded(console: Console, mark: Mark, sleepers: set[str]) -> None:
+    """Print a line for each sleeper for whom the mark was recorded."""
+    label = mark.kind.value.replace("_", " ").capitalize()
+    when = mark.time_utc.astimezone()
+    for name in sorted(sleepers):
         person = f" for {name}" if name else ""
-        when = mark.time_utc.astimezone()
         console.print(
             f"{label} at {when:%H:%M:%S}, recorded{person}", markup=False, highlight=False
         )

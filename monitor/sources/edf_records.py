@@ -16,6 +16,7 @@ from monitor.sources.edf_header import EdfHeader
 from monitor.sources.recording import Annotation
 
 _PASS_BYTES = 4 * 1024 * 1024
+"""Bytes of the file that are read at a time."""
 
 # A time-stamped annotation list (TAL): onset, duration, texts (EDF+ section 2.2.2).
 _TAL = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14([^\x00]*)\x00")

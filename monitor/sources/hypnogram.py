@@ -34,6 +34,7 @@ _TICK_S = 0.01
 """Boundaries whose positions on the 30-s grid differ by less than this agree with each other."""
 
 _ROUNDING_S = 1e-6
+"""Tolerance for the rounding of floating-point seconds."""
 
 
 @dataclass(frozen=True, slots=True)

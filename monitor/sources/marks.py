@@ -11,6 +11,7 @@ from monitor.types import Mark, MarkKind
 
 _KINDS = {"lights off": MarkKind.LIGHTS_OFF, "lights on": MarkKind.LIGHTS_ON}
 _SAME_S = 1.0
+"""Annotations of one kind that lie closer than this are one mark."""
 
 
 def recorded_marks(annotations: Iterable[Annotation], start_utc: datetime) -> list[Mark]:

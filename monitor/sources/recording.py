@@ -25,11 +25,11 @@ class Annotation:
 
 
 class Recording(Protocol):
-    """A recording whose facts are known and whose samples are still in the file.
+    """A recording whose properties are known and whose samples are still in the file.
 
     - All times are seconds since ``start_utc``.
-    - The same file gives the same facts and the same samples in every run. A replay that was
-      interrupted continues by this: it reads the recording again from the start.
+    - The same file gives the same properties and samples in every run. A replay that was
+      interrupted depends on this: it reads the recording again from the start.
     - The constructor or factory raises `InputError` for a file that nobody can stage. Later, the
       methods raise `MonitorError` if the file changes or disappears while it is read.
 

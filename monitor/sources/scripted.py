@@ -1,7 +1,7 @@
 """A live source for tests: it plays a given signal and fails as its script says.
 
-For authors of sources and of apps. It needs no device and, with a `ManualClock`, no waiting: see
-``tests/sources/test_scripted.py`` for a whole night with a stall.
+It is for authors of sources and of apps. It needs no device and, with a `ManualClock`, no waiting:
+see ``tests/sources/test_scripted.py`` for a whole night with a stall.
 """
 
 from __future__ import annotations

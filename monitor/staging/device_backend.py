@@ -90,8 +90,8 @@ class _Batches:
         pieces = []
         # A batch size has one set of buffers, so only one thread may use it at a time.
         with self._lock, torch.inference_mode():
-            for at in range(0, max(n, 1), LARGEST_BATCH):
-                piece = [each[at : at + LARGEST_BATCH] for each in arrays]
+            for start in range(0, max(n, 1), LARGEST_BATCH):
+                piece = [each[start : start + LARGEST_BATCH] for each in arrays]
                 size = padded(len(piece[0]))
                 if size not in self._sizes:
                     self._sizes[size] = self._make(size)

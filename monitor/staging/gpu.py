@@ -1,6 +1,7 @@
 """The part of both GPU backends that needs no PyTorch.
 
-`nvidia_gpu` finds the GPU. A `Sidecar` describes what `sleep-deploy build-engine` made for it.
+`nvidia_gpu` finds the GPU. A `Sidecar` describes the files that `sleep-deploy build-engine` made
+for it.
 """
 
 from __future__ import annotations
@@ -62,10 +63,11 @@ def _driver() -> ctypes.CDLL | None:
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """A JSON file that describes what was made for one machine, beside the files it describes.
+    """A JSON file beside the files that were made for one machine; it describes them.
 
     - ``made_for``: GPU, versions and weights. If any of them changes, it must be made again.
-    - ``parity``: how closely it stages as PyTorch does in float32 (`deploy.parity`).
+    - ``precision``: the dtype of the network; none if no precision passed the parity test.
+    - ``parity``: the differences from PyTorch in float32 (`deploy.parity`).
     - ``files``: the sha256 of each file, by name.
     """
 

@@ -11,8 +11,8 @@ import numpy as np
 from monitor.types import F32
 
 WINDOWS = 8
-"""Windows of context in a slice. Larger slices are no faster per epoch, because what passes between
-the layers no longer fits the cache."""
+"""Windows of context in a slice. Larger slices are no faster per epoch, because the values between
+the layers no longer fit the cache."""
 
 
 class Slices:
@@ -39,6 +39,7 @@ class Slices:
         n = len(arrays[0])
         if n <= length:
             return function(*arrays)
-        slices = ([each[at : at + length] for each in arrays] for at in range(0, n, length))
+        starts = range(0, n, length)
+        slices = ([each[start : start + length] for each in arrays] for start in starts)
         results = list(self._pool.map(lambda parts: function(*parts), slices))
         return tuple(map(np.concatenate, zip(*results, strict=True)))

@@ -1,4 +1,4 @@
-"""The stager: it stages a night epoch by epoch, on two tracks, from cached embeddings.
+"""Stages a night epoch by epoch, on two tracks, from cached embeddings.
 
 Each epoch costs one pass of the encoder and one pass of the sequence model.
 """

@@ -109,12 +109,12 @@ def evaluate(
     peers = _peers(peer or [], nights) if nights else []
     if out is not None:
         _make_folder(out)
-    clock, console = SystemClock(), _console()
+    console = _console()
     warnings = {network.label: trained_on_warning(network, nights) for network in networks}
     for text in filter(None, warnings.values()):
         typer.echo(text, err=True)
 
-    staging = stage_nights(nights, networks, clock, progress("recording"))
+    staging = stage_nights(nights, networks, SystemClock(), progress("recording"))
     left_out += staging.left_out
     _print_left_out(left_out)
     if not staging.nights:
@@ -129,17 +129,10 @@ def evaluate(
     labels = [network.label for network in networks]
     outcomes: dict[str, Outcomes] = {}
     if noise:
-        outcomes["noise"], without_signal = stage_under(
-            noise_settings(), nights, networks, seed, clock, progress("noise")
-        )
-        console.print(report.noise_report(outcomes["noise"], labels))
-        _print_left_out(without_signal)
+        outcomes["noise"], without_signal = _stage_with_noise(nights, networks, seed, console)
         content["noise_left_out"] = [asdict(each) for each in without_signal]
     if gains:
-        outcomes["gains"], _ = stage_under(
-            gain_settings(), nights, networks, seed, clock, progress("gains")
-        )
-        console.print(report.gains_report(outcomes["gains"], labels))
+        outcomes["gains"] = _stage_at_gains(nights, networks, seed, console)
     peak_mb = peak_memory_mb()
     console.print("", report.cost_report(networks, results.timings, peak_mb))
     if out is not None:
@@ -207,6 +200,29 @@ def _compare(results: Results, peers: Sequence[Peer], console: Console) -> dict[
         "epochs": n_common,
         "stagers": {name: files.agreement_json(each) for name, each in agreements.items()},
     }
+
+
+def _stage_with_noise(
+    nights: Sequence[ScoredNight], networks: Sequence[Network], seed: int, console: Console
+) -> tuple[Outcomes, list[LeftOut]]:
+    """Stage the nights with added noise and print the scores; also return the nights left out."""
+    outcomes, left_out = stage_under(
+        noise_settings(), nights, networks, seed, SystemClock(), progress("noise")
+    )
+    console.print(report.noise_report(outcomes, [network.label for network in networks]))
+    _print_left_out(left_out)
+    return outcomes, left_out
+
+
+def _stage_at_gains(
+    nights: Sequence[ScoredNight], networks: Sequence[Network], seed: int, console: Console
+) -> Outcomes:
+    """Stage the nights at other gains and print the scores."""
+    outcomes, _ = stage_under(
+        gain_settings(), nights, networks, seed, SystemClock(), progress("gains")
+    )
+    console.print(report.gains_report(outcomes, [network.label for network in networks]))
+    return outcomes
 
 
 def _make_folder(out: Path) -> None:

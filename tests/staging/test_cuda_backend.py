@@ -27,8 +27,9 @@ from monitor.staging.device_backend import LARGEST_BATCH, DeviceBackend, fill, p
 from monitor.staging.gpu import Sidecar, nvidia_gpu
 from monitor.staging.network_parts import load_parts
 from monitor.staging.torch_backend import TorchBackend
-from monitor.types import F32, Bool
-from tests.nights import backend, excerpt_uv
+from monitor.types import F32
+from tests.nights import backend
+from tests.staging.inputs import epochs, history
 
 WEIGHTS = default_weights(Gain.KNOWN)
 HERE = {"gpu": "a GPU", "torch": "2.13.0", "cuda": "13.0", "weights_sha256": "f888"}
@@ -44,16 +45,6 @@ def open_cpu(weights: Path, dtype: torch.dtype) -> DeviceBackend:
 @cache
 def device_backend(dtype: torch.dtype = torch.float32) -> DeviceBackend:
     return open_cpu(WEIGHTS, dtype)
-
-
-def epochs(n: int) -> F32:
-    return excerpt_uv()[0, : 3000 * n].reshape(n, 3000)
-
-
-def history(n: int, length: int) -> tuple[F32, Bool]:
-    rng = np.random.default_rng(length)
-    embeddings = rng.normal(size=(n, length, 64)).astype(np.float32)
-    return embeddings, rng.random((n, length)) < 0.7
 
 
 @pytest.mark.parametrize("length", [1, 2, 10, 11, 12, 60, 120])

@@ -17,8 +17,9 @@ from models.card import default_weights
 from models.contract import Gain
 from monitor.staging.backend import BackendUnavailableError, network_folder
 from monitor.staging.onnx_backend import ENCODE, STAGE, OnnxBackend
-from monitor.types import F32, Bool
-from tests.nights import backend, excerpt_uv
+from monitor.types import F32
+from tests.nights import backend
+from tests.staging.inputs import epochs, history
 
 WEIGHTS = default_weights(Gain.KNOWN)
 
@@ -26,16 +27,6 @@ WEIGHTS = default_weights(Gain.KNOWN)
 @pytest.fixture(scope="module")
 def without_torch(exported: Path) -> OnnxBackend:
     return OnnxBackend(WEIGHTS, exported)
-
-
-def epochs(n: int) -> F32:
-    return excerpt_uv()[0, : 3000 * n].reshape(n, 3000)
-
-
-def history(n: int, length: int) -> tuple[F32, Bool]:
-    rng = np.random.default_rng(length)
-    embeddings = rng.normal(size=(n, length, 64)).astype(np.float32)
-    return embeddings, rng.random((n, length)) < 0.7
 
 
 def test_embeddings_equal_pytorchs_also_for_silence(without_torch: OnnxBackend) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 
-def number(value: float | None, unit: str = "", digits: int = 1, dash: str = "—") -> str:
+def number(value: float | None, unit: str = "", digits: int = 1) -> str:
     """Return ``value`` with its unit. An undefined value (None) is a dash, never 0."""
-    return dash if value is None else f"{value:.{digits}f}{unit}"
+    return "—" if value is None else f"{value:.{digits}f}{unit}"
 
 
 def span(duration: timedelta) -> str:
@@ -31,11 +31,11 @@ def cut(text: str, width: int) -> str:
     return text if len(text) <= width else (text[: max(0, width - 1)] + "…")[: max(0, width)]
 
 
-def fitting(items: Sequence[str], width: int, gap: str = "  ") -> str:
+def fitting(items: Sequence[str], width: int) -> str:
     """Return the first ``items``, side by side, as many as fit; each whole or not at all."""
     line = ""
     for item in items:
-        longer = line + gap + item if line else item
+        longer = f"{line}  {item}" if line else item
         if len(longer) > width:
             break
         line = longer

@@ -189,7 +189,10 @@ def _check_options(name: str, config: BrainflowConfig, params: dict[str, str | i
 
 
 def _described(library: Any, board_id: int, name: str) -> dict[str, Any]:
-    """Return BrainFlow's description of a board that records EEG fast enough."""
+    """Return BrainFlow's description of a board.
+
+    Raises `InputError` if it records no EEG, or samples below 80 Hz.
+    """
     described: dict[str, Any] = library.BoardShim.get_board_descr(board_id)
     if not described.get("eeg_channels"):
         raise InputError(f"--board {name} records no EEG")

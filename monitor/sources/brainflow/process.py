@@ -17,9 +17,8 @@ from monitor.clock import Timeline
 from monitor.sources.brainflow.boards import Board
 
 CLOSE_S = 5.0
-"""How long `BoardProcess.close` waits for the process to release its board, and how long for the
-end of a killed process. A process that hangs in its driver ends only when the driver
-lets it; the monitor does not wait for that."""
+"""Time limit for the process to release its board, and again for a killed process to end. A process
+that hangs in its driver ends only when the driver lets it; the monitor does not wait for that."""
 
 
 class BoardProcess:

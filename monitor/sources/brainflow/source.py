@@ -18,10 +18,10 @@ from monitor.sources.sample_clock import SampleClock
 from monitor.types import F32, F64, EegChunk
 
 SILENCE_S = 10.0
-"""After so long without samples, the source releases the board and looks for it again."""
+"""After this long without samples, the source releases the board and looks for it again."""
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
-"""Waits before the board is looked for again."""
+"""The first and the longest wait before the next search for the board."""
 
 PREPARE_S = 120.0
 """The longest search for a board. Drivers have been seen to hang for good."""

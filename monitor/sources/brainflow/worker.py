@@ -35,10 +35,11 @@ from monitor.sources.brainflow.library import board_shim
 from monitor.types import F64
 
 READ_EVERY_S = 0.04
+"""Interval between two reads of the board, slightly less than the monitor's interval of polling."""
 
 BUFFER_S = 120.0
 BUFFER_MAX = 60_000
-"""BrainFlow keeps so many seconds of samples while nobody reads, but no more than `BUFFER_MAX`."""
+"""BrainFlow keeps `BUFFER_S` of samples while nobody reads, but at most `BUFFER_MAX` samples."""
 
 RELEASE_LIMIT_S = 10.0
 """The longest a driver may take to release its board; then the process ends without it."""

@@ -1,4 +1,4 @@
-"""A thread that looks for an LSL stream and opens it: everything that may take a while."""
+"""A thread that looks for an LSL stream and opens it, because both may take a while."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from monitor.sources.lsl.metadata import stream_of
 _log = logging.getLogger(__name__)
 
 SETTLE_S = 2.0
-"""After the first match, wait so long for other matches: two rounds of liblsl's queries."""
+"""After the first match, wait this long for other matches: two rounds of liblsl's queries."""
 
 SILENCE_S = 5.0
-"""After so long without samples, search for the stream again."""
+"""After this long without samples, search for the stream again."""
 
 REOPEN_S = 30.0
-"""After so long without samples, open the stream anew even if it is still in the network. The
+"""After this long without samples, open the stream anew even if it is still in the network. The
 sender may have given up the connection while the network was away or this machine asleep. This
 looks the same as a headband that is off, and liblsl keeps such a connection for ever."""
 
@@ -36,7 +36,7 @@ CLOSE_S = 10.0
 """The longest that `Finder.close` waits: twice as long as opening a stream that does not answer."""
 
 UNREACHABLE_CLOCK_S = 5.0
-"""After so long without an answer about the sender's clock, use its stamps as they are."""
+"""After this long without an answer about the sender's clock, use its stamps as they are."""
 
 
 class Finder:
@@ -47,7 +47,7 @@ class Finder:
     - ``joined``: the stream to read; a new object each time one is opened.
     - ``searching_since_s``: monotonic time of the beginning of the search, None while samples come.
     - ``trouble``: the reason why a stream that was found is not joined, or "".
-    - ``error``: what no waiting can mend, or None. The thread has ended then.
+    - ``error``: an error that no waiting can mend, or None. If it is set, the thread has ended.
     """
 
     def __init__(self, pylsl: Any, config: LslConfig, timeline: Timeline) -> None:
@@ -101,11 +101,11 @@ class Finder:
                     self._search()
                 elif joined is not None:
                     joined.measure_clock(self._pylsl)
-        except MonitorError as error:
-            self.error = error
-        except Exception as error:
+        except MonitorError as exc:
+            self.error = exc
+        except Exception as exc:
             _log.exception("The search for LSL streams failed")
-            self.error = MonitorError(f"LSL failed: {error}; start the monitor again")
+            self.error = MonitorError(f"LSL failed: {exc}; start the monitor again")
 
     def _search(self) -> None:
         """Search until a stream is joined, or until the one before sends samples again."""
@@ -167,14 +167,14 @@ class Finder:
         before = self.joined
         try:
             joined = join(self._pylsl, info, self._config.unit, before)
-        except InputError as error:
+        except InputError as exc:
             # At the start, no waiting mends a wrong choice. A night that has begun waits for its
             # stream.
             if before is None:
                 raise
-            if self.trouble != str(error):
-                _log.warning("LSL stream %s: %s", before.stream, error)
-            self.trouble = str(error)
+            if self.trouble != str(exc):
+                _log.warning("LSL stream %s: %s", before.stream, exc)
+            self.trouble = str(exc)
             return None
         except absent(self._pylsl):
             self.trouble = "found, but it does not answer"

@@ -15,6 +15,7 @@ BUFFER_S = 360
 """Seconds of samples that liblsl keeps while nobody polls."""
 
 CHUNK_MIN = 256
+"""Least number of samples in a pull, for streams that state no rate or a low one."""
 
 
 @dataclass(slots=True, eq=False)

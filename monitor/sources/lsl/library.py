@@ -17,11 +17,11 @@ def load_pylsl() -> Any:
     try:
         import pylsl  # type: ignore[import-untyped, unused-ignore]
         import pylsl.util
-    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+    except (ImportError, OSError, RuntimeError, AttributeError) as exc:
         raise InputError(
-            f"LSL cannot be used here: {str(error).splitlines()[0] if str(error) else error!r}. "
+            f"LSL cannot be used here: {str(exc).splitlines()[0] if str(exc) else exc!r}. "
             "pylsl's own liblsl needs glibc 2.35 or newer; for another one see PYLSL_LIB"
-        ) from error
+        ) from exc
     # liblsl writes every loss to the terminal, over the dashboard. `LslSource` reports losses, so
     # liblsl's log is switched off, unless the user has a configuration file for liblsl.
     places = ("lsl_api.cfg", "~/lsl_api/lsl_api.cfg", "/etc/lsl_api/lsl_api.cfg")

@@ -19,7 +19,7 @@ from monitor.sources.sample_clock import SampleClock
 from monitor.types import F32, F64, MIN_SFREQ_HZ, EegChunk
 
 HELD_MAX = 200_000
-"""If the rate is still unknown after so many samples (minutes of any EEG), it never will be."""
+"""If the rate is still unknown after this many samples (minutes of any EEG), it never will be."""
 
 
 class LslSource:

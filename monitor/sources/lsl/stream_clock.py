@@ -20,7 +20,7 @@ STEP_S = 2.0
 """If stamps go back by more, or jump into the future by more, their clock was set."""
 
 PAUSE_S = 0.25
-"""If samples of a clock that was set come within so long after the samples before, they follow them
+"""If samples of a clock that was set come within this time after the samples before, they follow them
 without a gap. They are late by the delivery of a few packets at most."""
 
 SUSPENDED_S = 0.1
@@ -28,7 +28,7 @@ SUSPENDED_S = 0.1
 measurement."""
 
 CLOSE_READING_S = 0.001
-"""Two clocks that are read within so long are read at the same time."""
+"""Two clocks that are read within this time count as read at the same time."""
 
 EARLIEST_S, LATEST_S = 60.0, 24 * 3600.0
 """The offset of an earlier run is used again only if it places the first sample no further than
