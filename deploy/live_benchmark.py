@@ -27,7 +27,10 @@ from monitor.errors import MonitorError
 from monitor.sinks.redis_server import RedisServer
 
 START_TIMEOUT_S = 120.0
+"""Time limit for all nights to begin."""
+
 STOP_TIMEOUT_S = 60.0
+"""Time limit for the monitor to end its nights in order."""
 
 
 @dataclass(frozen=True, slots=True)

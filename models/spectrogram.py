@@ -16,6 +16,7 @@ from models.contract import EPOCH_SAMPLES, SFREQ_HZ, SpectrogramSpec
 
 N_FRAMES = 29
 N_BINS = 128
+"""Shape of an epoch's spectrogram with the default `SpectrogramSpec`."""
 
 
 @lru_cache(maxsize=8)

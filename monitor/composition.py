@@ -100,7 +100,7 @@ class EventServer:
 
     def __init__(self, url: str | None, own_server: RedisServer | None = None) -> None:
         self.url = url
-        """Where events are published; None in a run that publishes none."""
+        """URL of the server; None in a run that publishes no events."""
         self._own_server = own_server
 
     def keep_running(self) -> None:

@@ -39,7 +39,13 @@ from monitor.sinks.epochs_csv import check_writable, write_epochs
 from monitor.sources.channel_names import name_key
 from monitor.sources.derivation import RecordedDerivation, choose_derivation
 from monitor.sources.formats import OpenRecording, open_recording
-from monitor.sources.hypnogram import Hypnogram, expert_hypnogram, grid_origin_s, stages_on_grid
+from monitor.sources.hypnogram import (
+    Hypnogram,
+    expert_hypnogram,
+    grid_origin_s,
+    stages_on_grid,
+    whole_epochs,
+)
 from monitor.sources.marks import recorded_marks
 from monitor.sources.pacing import replay
 from monitor.sources.recording import Recording
@@ -78,8 +84,7 @@ class Replay:
         recording.chunks(derivation)  # raises InputError if it cannot be decoded
         expert = expert_hypnogram(recording, options.hypnogram)
         origin_s = grid_origin_s(options.grid, expert, recording.first_sample_s)
-        # 1e-6: a recording of whole epochs must not lose its last one to rounding.
-        n_epochs = math.floor((recording.duration_s - origin_s) / EPOCH_S + 1e-6)
+        n_epochs = whole_epochs(recording.duration_s, origin_s)
         if n_epochs < 1:
             raise InputError(
                 f"{options.recording} has no whole epoch: it ends {recording.duration_s:.1f} s "

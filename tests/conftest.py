@@ -1,4 +1,4 @@
-"""Settings for the whole suite, and fixtures of several rooms."""
+"""Settings for the whole suite, and fixtures of several folders of tests."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def condition(
 
 
 def same(a: Sequence[Epoch], b: Sequence[Epoch]) -> bool:
-    """True if two runs gave the same epochs, bit for bit."""
+    """Return True if two runs gave the same epochs, bit for bit."""
     return len(a) == len(b) and all(
         np.array_equal(x.data_uv, y.data_uv, equal_nan=True)
         and x.quality == y.quality

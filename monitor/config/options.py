@@ -12,8 +12,8 @@ from monitor.config.sources import BrainflowConfig, LslConfig
 from monitor.errors import InputError
 
 Grid = Literal["auto", "start"] | float
-"""Where a replay's epochs start: on the expert's grid if there is one, with the first sample, or
-on the 30-s grid that passes through this time of the recording, in seconds."""
+"""The grid of a replay's epochs: "auto" (the expert's grid if there is one), "start" (from the
+first sample on), or the 30-s grid that passes through this time of the recording, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,7 +78,9 @@ class Backlog:
             self._failed_s = now_s
         else:
             if self._failed_s is not None:
-                _log.info("The disk takes the night again; all of it is in %s", self._store.path)
+                _log.info(
+                    "The disk accepts writes again; the night is complete in %s", self._store.path
+                )
             self._failed_s = None
 
     def drain(self) -> None:

@@ -26,7 +26,7 @@ UNSCORED = "?"
 
 
 def check_writable(path: Path, others: Iterable[Path]) -> None:
-    """Refuse a ``path`` that `write_epochs` could not write. Called before the night starts.
+    """Check before the night starts that `write_epochs` can write ``path``.
 
     ``others`` are files of the run that must not be overwritten. Raises `InputError`.
     """
@@ -37,8 +37,8 @@ def check_writable(path: Path, others: Iterable[Path]) -> None:
     if path.exists() and not path.is_file():
         raise InputError(f"cannot write --output {path}: it is not a file; name one")
     try:
-        # Only a file made in that folder shows that one can be made there: the permission may be
-        # missing, the disk read-only, the name too long.
+        # Make a file in that folder to be sure: the permission may be missing, the disk read-only,
+        # or the name too long.
         with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", dir=path.parent):
             pass
     except OSError as exc:
@@ -56,7 +56,7 @@ def write_epochs(
     ``start_s`` is the start of epoch 0, in seconds from the start of the recording. If the table
     cannot be written whole, ``path`` stays as it was. Raises `MonitorError`.
     """
-    path = path.resolve()  # a link stays a link: the file it leads to is replaced
+    path = path.resolve()  # if it is a link, replace its target and not the link
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(COLUMNS)

@@ -1,6 +1,6 @@
-"""`EventLog`: where a sink reads the events of a night. `NightStore` is one.
+"""`EventLog`: the source from which a sink reads the events of a night.
 
-`MemoryEventLog` is one for tests.
+`NightStore` is an event log, and `MemoryEventLog` is one for tests.
 """
 
 from __future__ import annotations

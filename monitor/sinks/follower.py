@@ -1,4 +1,4 @@
-"""Follows the events of a server as another app would: those already there, then the new ones."""
+"""Follows the events of a server as another app would: the events so far, then the new ones."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ from monitor.sinks.redis_client import PREFIX, Keys, connect, safe_text, safe_ur
 from monitor.types import Event
 
 BLOCK_S = 0.5
+"""Time for which the server holds a read open until an entry comes."""
+
 READ_TIMEOUT_S = 5.0
+"""Time limit for an answer: longer than `BLOCK_S`, so that a read without entries does not fail."""
+
 REMEMBERED = 200_000
 """Events remembered in order to drop repeats: twice as many as the stream holds."""
 
 
 class Follower:
-    """The events of a server: those already there, then the new ones as they come.
+    """Iterates over the events of a server: the events so far, then the new ones as they come.
 
     - Iterating yields (event, its JSON text) until ``stop`` is set, without ``stop`` for ever.
     - A repeated event is yielded once. Exception: a session that starts again after it ended is a

@@ -51,7 +51,7 @@ class PlainLog(Closing):
         self._lines.write(self._news.of(state))
 
     def skip(self, state: NightState) -> None:
-        """Write nothing for ``state``: lines begin with what changes after it."""
+        """Write nothing for ``state``: lines begin with the changes after it."""
         self._news.skip(state)
 
     def close(self) -> None:

@@ -28,7 +28,10 @@ MAX_TEXT = 1000
 """Characters of a note."""
 
 BLOCK_S = 0.5
+"""Time for which the server holds a read open until an entry comes."""
+
 READ_TIMEOUT_S = 2.0
+"""Time limit for an answer: longer than `BLOCK_S`, so that a read without entries does not fail."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +42,7 @@ class MarkReader(Closing):
     - `take` returns each mark made at ``since_utc`` or later once, also those left while no
       monitor ran. After a restart of the monitor it returns them again: the night store knows
       which it has.
-    - While the server is away it waits without a word: the publisher logs that the server is away.
+    - While the server is away it waits and logs nothing: the publisher logs that already.
     - An entry that is not a mark is logged once and skipped.
     - Start and close it from the main thread, or use it as a context manager. It also ends when
       the main thread ends.
@@ -99,7 +102,7 @@ class MarkReader(Closing):
                 self._read()
                 backoff.reset()
             except Exception as exc:
-                # Whatever it is, the night continues, and so does this thread.
+                # No exception may end the night or this thread.
                 self._note_failed(exc)
                 self._closing.wait(backoff.next_s())
 
@@ -136,7 +139,7 @@ class MarkReader(Closing):
 
 def note_text(text: str | None) -> str | None:
     """Return ``text`` as one printable line of at most `MAX_TEXT` characters; None if empty."""
-    # Cut twice: a huge text is not looked at as a whole, and spaces that go do not count.
+    # Cut twice: a huge text is not processed as a whole, and removed spaces do not count.
     letters = (text or "")[: 4 * MAX_TEXT]
     words = "".join(letter if letter.isprintable() else " " for letter in letters).split()
     return " ".join(words)[:MAX_TEXT].rstrip() or None

@@ -37,7 +37,7 @@ class NightNews:
         return [*self._epochs(state), *self._revisions(state), *self._changes(state)]
 
     def skip(self, state: NightState) -> None:
-        """Take ``state`` as known: the next lines begin with what changes after it."""
+        """Return no lines for ``state``: the next lines begin with the changes after it."""
         self._next_epoch = max(self._next_epoch, len(state.live))
         self._unrevised = [
             revised.epoch_index

@@ -32,6 +32,7 @@ HEARTBEAT_TTL_S = 15
 """Three heartbeats: one late heartbeat does not look like the end of the monitor."""
 
 DRAIN_S = 5.0
+"""Time limit of `Publisher.close` for the events that wait."""
 
 _log = logging.getLogger(__name__)
 
@@ -116,7 +117,7 @@ class Publisher(Closing):
         return self.delivery().waiting
 
     def close(self) -> None:
-        """Send what can be sent within `DRAIN_S`, then stop for good."""
+        """Send waiting events for at most `DRAIN_S`, then stop for good."""
         self.drain()
 
     def _run(self) -> None:
@@ -144,7 +145,7 @@ class Publisher(Closing):
         return self._clock.monotonic_s() >= self._deadline_s
 
     def _attempt(self) -> float | None:
-        """Send all that waits. Return None, or the pause before the next attempt if it failed."""
+        """Send the events that wait. Returns None, or the pause before the next try if it failed."""
         try:
             if not self._connected:
                 self._stream.check_types()
@@ -164,7 +165,7 @@ class Publisher(Closing):
                 _log.warning("events wait: %s", exc)
             return self._backoff.next_s()
         except Exception as exc:
-            # Whatever it is, the night continues, and so does this thread.
+            # No exception may end the night or this thread.
             self._note_failed(exc)
             return self._backoff.next_s()
         self._complaints.discard("store")
@@ -178,7 +179,7 @@ class Publisher(Closing):
             self._next_heartbeat_s = now_s + self._heartbeat_s
 
     def _note_connected(self) -> None:
-        """The server answers. Connected does not mean that it has all events."""
+        """Note that the server answers. It need not have all events yet."""
         if not self._connected:
             self._connected = True
             self._next_heartbeat_s = 0.0

@@ -13,6 +13,7 @@ from monitor.errors import InputError, one_line
 
 PREFIX = "sleep-monitor"
 SOCKET_TIMEOUT_S = 2.0
+"""Time limit for a connection and for an answer of the server."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,10 @@ ATTEMPTS = 4
 """Between the choice of a free port and the server's start another program may take the port."""
 
 RETRY_S = 5.0
+"""Shortest time between two attempts to start a server that died."""
+
 POLL_S = 0.01
+"""Pause between two checks whether the server answers."""
 
 # This shell starts a guard in the background and then becomes the server (same process id). The
 # guard reads a pipe from the monitor. A line means that the server has ended. The end of the pipe

@@ -21,6 +21,8 @@ from monitor.sinks.redis_client import Keys
 from monitor.types import Event
 
 BATCH = 256
+"""Events in one transaction."""
+
 KEEP_S = 30 * 24 * 3600
 """The keys of a session expire this long after its last event."""
 
@@ -52,7 +54,7 @@ class SessionStream:
         self._heartbeat_ttl_s = heartbeat_ttl_s
         self.published = 0
         self._last: dict[str, str] = {}
-        self._in_step = False  # True while `published` and `_last` are what the server holds
+        self._in_step = False  # True while `published` and `_last` equal the server's
 
     def forget(self) -> None:
         """Read the progress from the server again before the next batch."""

@@ -1,4 +1,4 @@
-"""The contract of a view of the night. A dashboard and plain lines keep it alike."""
+"""The contract of a view of the night. The dashboard and the plain lines both fulfil it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class NightView(Protocol):
 
 
 class LiveView(Protocol):
-    """A view of all sleepers who are monitored; as `NightView` in all else."""
+    """A view of all sleepers who are monitored. The rules of `NightView` apply."""
 
     def __enter__(self) -> Self: ...
 

@@ -1,4 +1,4 @@
-"""`sleep-monitor watch`: prints the events of a server, those already there first."""
+"""`sleep-monitor watch`: prints the events of a server, the events so far first."""
 
 from __future__ import annotations
 

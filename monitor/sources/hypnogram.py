@@ -114,6 +114,12 @@ def grid_origin_s(grid: Grid, hypnogram: Hypnogram | None, first_sample_s: float
     return first_sample_s + (0.0 if offset_s > EPOCH_S - _ROUNDING_S else offset_s)
 
 
+def whole_epochs(duration_s: float, origin_s: float) -> int:
+    """Return the number of whole epochs from ``origin_s`` to the end of a recording."""
+    # The summand keeps rounding from cutting off the last one.
+    return math.floor((duration_s - origin_s) / EPOCH_S + 1e-6)
+
+
 def stages_on_grid(hypnogram: Hypnogram, origin_s: float, n_epochs: int) -> list[Stage | None]:
     """Return the expert's stage of each of ``n_epochs`` epochs from ``origin_s`` on.
 

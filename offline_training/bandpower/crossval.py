@@ -23,12 +23,10 @@ from offline_training.bandpower.recipe import BandPowerRecipe
 from offline_training.bandpower.staging import stream_nights
 from offline_training.data.bandpowers import TRIM, BandPowerNight, hold_out, subject_of
 from offline_training.data.npz import read_npz
-from offline_training.data.recordings import split_subjects
+from offline_training.data.recordings import FOLD_SEED, split_subjects
 from offline_training.evaluation.streaming import probabilities
 from offline_training.evaluation.track import TrackScores
 from offline_training.progress import Report
-
-FOLD_SEED = 2026
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,7 @@ def _size(path: Path) -> int:
 
 
 def is_published(path: Path, file: RemoteFile) -> bool:
-    """True if ``path`` holds exactly the published content of ``file``. Reads it all."""
+    """Return True if ``path`` holds exactly the published content of ``file``. Reads it all."""
     return _size(path) == file.bytes and sha256_of(path) == file.sha256
 
 

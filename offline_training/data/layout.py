@@ -25,6 +25,8 @@ from offline_training.data.condition import CONDITIONING, ConditionedNight, Sour
 from offline_training.data.files import sha256_of, write_error, write_whole
 
 LAYOUT_VERSION = 2
+"""Version of this layout. Files of another version are refused."""
+
 INDEX = "index.json"
 
 
@@ -47,7 +49,7 @@ class SourceFile:
         return cls(path.name, stat.st_size, stat.st_mtime_ns, sha256_of(path))
 
     def is_still(self, path: Path) -> bool:
-        """True if ``path`` has the same name and content. Raises OSError.
+        """Return True if ``path`` has the same name and content. Raises OSError.
 
         Equal size and time count as equal content; if only the times differ, the file is read.
         """
@@ -93,7 +95,7 @@ class Card:
         return len(self.stages)
 
     def is_current(self, source: SourceRecording) -> bool:
-        """True if preparing ``source`` now would give this recording again. Raises OSError."""
+        """Return True if ``source`` would be prepared to this recording again. Raises OSError."""
         return (
             self.conditioning == CONDITIONING
             and (self.subject, self.licence) == (source.subject, source.licence)

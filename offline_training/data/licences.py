@@ -22,7 +22,7 @@ SLEEP_EDF_ATTRIBUTION = (
 
 
 def may_ship(licence: str) -> bool:
-    """True if weights trained on recordings of this `LabelledNight.licence` may be shipped.
+    """Return True if weights trained under this `LabelledNight.licence` may be shipped.
 
     Weights trained under several licences may be shipped only if each of them allows it.
     """

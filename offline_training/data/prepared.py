@@ -107,7 +107,7 @@ def load_prepared(root: Path) -> list[PreparedRecording]:
 
 
 def is_damaged(recording: PreparedRecording) -> bool:
-    """True if the samples differ from those written. Reads the whole file; raises OSError."""
+    """Return True if the samples differ from those written. Reads all of them; raises OSError."""
     return sha256_of(recording.path) != recording.card.sha256
 
 

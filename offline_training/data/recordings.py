@@ -11,6 +11,8 @@ from monitor.errors import InputError
 from offline_training.arrays import F32, I64, Bool
 
 HOLD_OUT_SEED = 2025
+FOLD_SEED = 2026
+"""Fixed seeds of the splits by subject, so that every run and every network has the same splits."""
 
 
 class LabelledNight(Protocol):

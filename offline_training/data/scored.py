@@ -5,7 +5,6 @@ EdfRecording -> choose_derivation -> Conditioner -> epochs
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,18 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
-from models.contract import EPOCH_S, STAGES, Gain, Stage
+from models.contract import STAGES, Gain, Stage
 from monitor.conditioning.conditioner import Conditioner
 from monitor.errors import InputError
 from monitor.sources.derivation import RecordedDerivation, choose_derivation
 from monitor.sources.edf import EdfRecording
-from monitor.sources.hypnogram import Hypnogram, grid_origin_s, stages_on_grid
+from monitor.sources.hypnogram import Hypnogram, grid_origin_s, stages_on_grid, whole_epochs
 from monitor.types import EegChunk, Epoch, Montage
 from offline_training.arrays import F32, I64
 from offline_training.data.expert import expert_stages
 from offline_training.data.trim import kept_epochs
 
 CHUNK_S = 30.0
+"""Length of the pieces in which a recording is read."""
 
 Change = Callable[[F32, int], F32]
 """A change of samples before they are conditioned.
@@ -74,7 +74,7 @@ class ScoredNight:
         recording.chunks(derivation)  # Raises now, not in mid-night, if it cannot be decoded.
         expert = expert_stages(recording, hypnogram)
         origin_s = grid_origin_s("auto", expert, recording.first_sample_s)
-        n_epochs = math.floor((recording.duration_s - origin_s) / EPOCH_S + 1e-6)
+        n_epochs = whole_epochs(recording.duration_s, origin_s)
         if n_epochs < 1:
             raise InputError(f"{path} has no whole 30-s epoch on the expert's grid")
         stage = stage_indices(stages_on_grid(expert, origin_s, n_epochs))

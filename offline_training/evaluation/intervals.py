@@ -24,6 +24,7 @@ BLOCK_EPOCHS = 10
 
 N_RESAMPLES = 1000
 LEVEL = 0.95
+"""Share of the resamples that an interval holds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from monitor.types import Track
 from offline_training.arrays import F32, I64
 from offline_training.data.files import write_whole
 from offline_training.data.npz import read_npz
-from offline_training.data.recordings import LabelledNight, split_subjects
+from offline_training.data.recordings import FOLD_SEED, LabelledNight, split_subjects
 from offline_training.evaluation.streaming import probabilities, stream_all
 from offline_training.evaluation.track import TrackScores
 from offline_training.progress import Report, progress
@@ -33,11 +33,9 @@ from offline_training.training.distributed import Ranks
 from offline_training.training.fit import StartReport, fit
 from offline_training.training.folder import RunFolder
 from offline_training.training.job import Job, content_hashes, hold_out
-from offline_training.training.published import SHHS, SLEEP_EDF, PublishedFigure, table
+from offline_training.training.published import FOLDS, SHHS, SLEEP_EDF, PublishedFigure, table
 from offline_training.training.reading import encode_nights
 
-FOLDS = 10
-FOLD_SEED = 2026
 SHHS_TEST_FOLDS = 3
 SHHS_VALIDATION_SHARE = 40
 """SHHS tests on 3 of 10 folds of subjects and validates on one subject in 40 of the rest. That is
@@ -48,7 +46,7 @@ near 3,955 / 100 / 1,738 recordings."""
 class PaperProtocol:
     """Split of one data set, and the figures to compare with.
 
-    - ``trim``: how much wake the published recordings keep, in the words of
+    - ``trim``: the wake around sleep that the published recordings keep, in the words of
       `data.sources`.
     - ``folds``: number of test folds; 1 means one split.
     """

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from monitor.types import Track
 from offline_training.evaluation.track import TrackScores
 
+FOLDS = 10
+"""Folds of subjects in the protocol of the published figures of Sleep-EDF."""
+
 
 @dataclass(frozen=True, slots=True)
 class PublishedFigure:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from offline_training.training.checkpoint import Counters
+from offline_training.training.published import FOLDS
 from offline_training.training.recipe import TrainingRecipe
-
-PAPER_FOLDS = 10
 
 
 def epochs_of(recipe: TrainingRecipe) -> dict[str, int]:
@@ -36,7 +35,7 @@ def throughput(parts: Sequence[Counters], recipe: TrainingRecipe) -> dict[str, A
         "projected_h": {
             "parts": list(rates),
             "one_run": round(hours, 2),
-            "ten_folds": round(PAPER_FOLDS * hours, 1),
+            "ten_folds": round(FOLDS * hours, 1),
         },
     }
 
@@ -47,5 +46,5 @@ def throughput_line(found: dict[str, Any]) -> str:
     hours = found["projected_h"]
     return (
         f"epochs/s: {rates}; at this rate all steps take {hours['one_run']} h, "
-        f"the paper's {PAPER_FOLDS} folds {hours['ten_folds']} h"
+        f"the paper's {FOLDS} folds {hours['ten_folds']} h"
     )

@@ -28,6 +28,7 @@ from offline_training.training.distributed import Ranks
 from offline_training.training.parts import TRAINED, Part, ValidationResult, select
 
 MAX_GRADIENT_NORM = 1.0
+"""Longer gradients are scaled down to this norm, so that no single batch spoils the weights."""
 
 OnValidation = Callable[[Counters, float, ValidationResult], None]
 """Function that the first process calls at every validation.

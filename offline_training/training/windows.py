@@ -16,6 +16,7 @@ from offline_training.arrays import I64, Bool
 T = TypeVar("T", bound=np.generic)
 
 MAX_HIDDEN_EPOCHS = 5
+"""Longest run of epochs that is made unscored in a window."""
 
 
 class DrawnWindows(NamedTuple):

@@ -13,7 +13,7 @@ from monitor.conditioning.conditioner import Conditioner
 from monitor.sources.derivation import choose_derivation
 from monitor.sources.edf import EdfRecording
 from monitor.types import F64, Epoch, Montage, StagePrediction, Track
-from tests.measuring.night_check import StoredNight
+from tests.measuring.night_check import NightFile
 from tests.measuring.truth import lag_samples
 
 DELAY_EPOCHS = 60
@@ -117,8 +117,8 @@ class _SignalDifferences:
 
 
 def compare(
-    live: StoredNight,
-    replayed: StoredNight,
+    live: NightFile,
+    replayed: NightFile,
     title: str,
     first_utc_s: float,
     rms_of_delay_uv: dict[int, float],
@@ -190,7 +190,7 @@ def small_delay(x: F64, y: F64) -> tuple[float, F64]:
     return delay_s, y - x + delay_s * slope
 
 
-def rms_of_delay(recording: Path, replayed: StoredNight, delay_s: float) -> float:
+def rms_of_delay(recording: Path, replayed: NightFile, delay_s: float) -> float:
     """Return the rms, in microvolts, that a constant delay of all samples makes.
 
     Only the conditioning runs, on the first `DELAY_EPOCHS`.

@@ -37,7 +37,7 @@ from tests.live.processes import (
     wait_until_idle,
 )
 from tests.measuring.comparison import Cost, Equality, compare, rms_of_delay
-from tests.measuring.night_check import StoredNight
+from tests.measuring.night_check import NightFile
 
 CHANNELS = ("TP9", "AF7", "AF8", "TP10")
 RATE_HZ = 256.0
@@ -111,8 +111,8 @@ def _run_both(
     env = environment(folder)
     start, cost = _run_live(folder, env, headband_options)
     _run_replay(folder, env, recording, replay_options)
-    live = StoredNight.read(folder / "live.sqlite")
-    replayed = StoredNight.read(folder / "replay.sqlite")
+    live = NightFile.read(folder / "live.sqlite")
+    replayed = NightFile.read(folder / "replay.sqlite")
     noise = {us: rms_of_delay(recording, replayed, 1e-6 * us) for us in DELAYS_US}
     return compare(live, replayed, title, start["t0_utc"], noise, cost)
 

@@ -17,15 +17,15 @@ CHANNELS = ("TP9", "AF7", "AF8", "TP10")
 RATE_HZ = 256.0
 COMPRESSED = 40.0
 AWAY_S = 20.0
-"""How long the server or the disk is away: at `COMPRESSED` speed more than 10 min of the night."""
+"""Time for which server or disk is away: at `COMPRESSED` speed more than 10 min of the night."""
 
 STEADY_S = 10.0
-"""Time that the night runs undisturbed before an accident."""
+"""Time for which the night runs undisturbed before an accident."""
 
 
 @dataclass(slots=True)
-class RunningNight:
-    """The programs of a night that goes on: what an accident can happen to."""
+class NightPrograms:
+    """The programs of a night that is running. An accident stops or disturbs one of them."""
 
     folder: Path
     env: dict[str, str]
@@ -45,7 +45,7 @@ class FaultCase:
     faults: str = ""
     minutes: float = 40.0
     speed: float = COMPRESSED
-    accident: Callable[[RunningNight], None] | None = None
+    accident: Callable[[NightPrograms], None] | None = None
     small_disk: bool = False
 
 
@@ -85,7 +85,7 @@ def fault_cases() -> list[FaultCase]:
     ]
 
 
-def kill_outlet(night: RunningNight, times: int = 20) -> None:
+def kill_outlet(night: NightPrograms, times: int = 20) -> None:
     """Kill the headband, and start it again in the same night, ``times`` times.
 
     A headband that is back sends once somebody listens. Samples due before count as not sent.
@@ -101,7 +101,7 @@ def kill_outlet(night: RunningNight, times: int = 20) -> None:
     night.notes.append(f"{times} kills")
 
 
-def stop_server(night: RunningNight) -> None:
+def stop_server(night: NightPrograms) -> None:
     """Stop the event server, and start it again with its data."""
     time.sleep(STEADY_S)
     night.server.stop()
@@ -109,7 +109,7 @@ def stop_server(night: RunningNight) -> None:
     night.server.start()
 
 
-def hang_server(night: RunningNight) -> None:
+def hang_server(night: NightPrograms) -> None:
     """Suspend the event server: it accepts connections and never answers."""
     time.sleep(STEADY_S)
     server = psutil.Process(night.server.pid)
@@ -118,7 +118,7 @@ def hang_server(night: RunningNight) -> None:
     server.resume()
 
 
-def fill_disk(night: RunningNight) -> None:
+def fill_disk(night: NightPrograms) -> None:
     """Fill the store's disk, and make room again."""
     time.sleep(STEADY_S)
     ballast = night.store.with_name("ballast")

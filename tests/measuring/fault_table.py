@@ -28,7 +28,7 @@ from tests.live.processes import (
     wait_for,
     wait_until_idle,
 )
-from tests.measuring.fault_cases import CHANNELS, RATE_HZ, FaultCase, RunningNight, fault_cases
+from tests.measuring.fault_cases import CHANNELS, RATE_HZ, FaultCase, NightPrograms, fault_cases
 from tests.measuring.fault_rows import HEAD, FaultRow, markdown, write
 from tests.measuring.night_check import check_night, samples_of_epochs
 from tests.measuring.sent import SentSamples, absences
@@ -52,7 +52,7 @@ def run_case(case: FaultCase, out: Path, seed: int = 1) -> FaultRow:
 
 def _run_night(
     case: FaultCase, folder: Path, server: RedisServer, store: Path, seed: int
-) -> RunningNight:
+) -> NightPrograms:
     """Start the programs, let the accident happen, and end the night in order."""
     env = environment(folder)
     arguments = (
@@ -62,7 +62,7 @@ def _run_night(
     )
     with MonitorProgram(folder, env, store, server.url) as monitor:
         headband = HeadbandProgram(folder, env, *arguments, "--wait-consumer")
-        night = RunningNight(folder, env, server, store, monitor, headband, arguments, [])
+        night = NightPrograms(folder, env, server, store, monitor, headband, arguments, [])
         try:
             wait_for(lambda: bool(headband.lines("start")), "a start", 90.0, monitor)
             if case.accident is not None:
@@ -82,7 +82,7 @@ def _run_night(
     return night
 
 
-def _row(case: FaultCase, night: RunningNight, seed: int) -> FaultRow:
+def _row(case: FaultCase, night: NightPrograms, seed: int) -> FaultRow:
     starts = night.headband.lines("start")
     truth = MadeUpNight(60 * case.minutes, CHANNELS, RATE_HZ, seed)
     ppm = sum(fault.value for fault in parse(case.faults) if fault.kind == "drift")

@@ -34,7 +34,7 @@ from tests.live.processes import (
     wait_for,
     wait_until_idle,
 )
-from tests.measuring.night_check import StoredNight
+from tests.measuring.night_check import NightFile
 
 LOGGED = re.compile(r"^\S+ (signal|derivation|waiting for a|(TP9|AF7|AF8|TP10) )")
 """Log lines about the signal, the electrodes and the derivation."""
@@ -88,7 +88,7 @@ def monitor_recording(path: Path, folder: Path, speed: float) -> MuseResult:
     clock.smooth(stamps_s)
     period_s = float(np.polyfit(np.arange(stamps_s.size), stamps_s, 1)[0])
     log = monitor.out.read_text(encoding="utf-8").splitlines()
-    night = StoredNight.read(store)
+    night = NightFile.read(store)
     names = night.session.channels
     return MuseResult(
         name=path.name.removesuffix(".csv.gz"),

@@ -22,15 +22,15 @@ MIN_LIKENESS = 0.3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StoredNight:
-    """All of a night's file but its events: what a comparison of two nights needs."""
+class NightFile:
+    """The content of a night's file that a comparison of two nights needs: all but the events."""
 
     session: Session
     epochs: list[Epoch]
     predictions: dict[Track, list[StagePrediction]]
 
     @classmethod
-    def read(cls, path: Path) -> StoredNight:
+    def read(cls, path: Path) -> NightFile:
         with closing(NightStore.open(path)) as store:
             session = store.session()
             assert session is not None, f"no night was begun in {path}"
@@ -68,7 +68,7 @@ def check_night(
     ``truth`` is the signal that was sent, its first sample at ``t0_utc_s`` (unix seconds), by a
     device that is fast by ``ppm``. ``redis`` is the server with the night's event stream, or None.
     """
-    night = StoredNight.read(store_path)
+    night = NightFile.read(store_path)
     with closing(NightStore.open(store_path)) as store:
         events = store.events_after(0, 10_000_000)
         ledger = store.ledger()
@@ -89,7 +89,7 @@ def check_night(
     )
 
 
-def _wrong_epochs(night: StoredNight) -> list[str]:
+def _wrong_epochs(night: NightFile) -> list[str]:
     wrong = []
     session, epochs = night.session, night.epochs
     if [epoch.index for epoch in epochs] != list(range(len(epochs))):

@@ -159,7 +159,7 @@ def test_a_backend_that_replaced_another_is_announced_once_with_the_failure() ->
     assert EventType.BACKEND not in types(staged(night, epoch(1), backend=now))
 
 
-def test_an_epoch_without_samples_says_nothing_about_its_electrodes() -> None:
+def test_an_epoch_without_samples_does_not_change_the_contacts() -> None:
     night = announcer()
     staged(night, epoch(0, GOOD, FLAT))
     assert EventType.CHANNELS not in types(staged(night, epoch(1, MISSING, MISSING)))

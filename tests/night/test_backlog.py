@@ -73,7 +73,7 @@ def test_what_the_disk_does_not_take_waits_and_is_stored_in_order(
         backlog.flush()
         assert backlog.unstored_epochs == 3
         assert pipeline.night.n_epochs == 5
-        assert events_of(store) == stored  # nobody is told of what is not stored
+        assert events_of(store) == stored  # an event that is not stored is not published
         assert store.n_epochs() == 2
     backlog.flush()
     assert backlog.unstored_epochs == 3  # tried again every few seconds, not always
@@ -82,10 +82,10 @@ def test_what_the_disk_does_not_take_waits_and_is_stored_in_order(
     assert backlog.unstored_epochs == 0
     take(pipeline, chunks_of(5))
     pipeline.finish(clock.utc())
-    said = [record.message for record in caplog.records]
-    assert len(said) == 2
-    assert "make room" in said[0] and said[0].endswith("Meanwhile the night is kept in memory")
-    assert said[1] == f"The disk takes the night again; all of it is in {store.path}"
+    logged = [record.message for record in caplog.records]
+    assert len(logged) == 2
+    assert "make room" in logged[0] and logged[0].endswith("Meanwhile the night is kept in memory")
+    assert logged[1] == f"The disk accepts writes again; the night is complete in {store.path}"
 
     roomy = NightStore.open(tmp_path / "roomy.sqlite")
     pipeline = open_live(roomy)

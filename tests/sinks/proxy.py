@@ -11,7 +11,7 @@ from typing import Self
 from monitor.closing import Closing
 
 
-class Fault(Enum):
+class ProxyFault(Enum):
     """The fault of the first transaction."""
 
     NONE = "none"
@@ -23,7 +23,7 @@ class Proxy(Closing):
     """Listens on 127.0.0.1:``port`` and forwards to 127.0.0.1:``target``."""
 
     def __init__(
-        self, target: int, *, tls: ssl.SSLContext | None = None, fault: Fault = Fault.NONE
+        self, target: int, *, tls: ssl.SSLContext | None = None, fault: ProxyFault = ProxyFault.NONE
     ) -> None:
         self.port = 0
         self.faults_done = 0
@@ -87,11 +87,11 @@ class Proxy(Closing):
                 while b"EXEC\r\n" not in data:
                     data += await reader.read(1 << 20)
                 self._transactions += 1
-                if self._transactions == 1 and self._fault is not Fault.NONE:
+                if self._transactions == 1 and self._fault is not ProxyFault.NONE:
                     down.cancel()
                     await asyncio.sleep(0)
                     self.faults_done += 1
-                    if self._fault is Fault.REPLY_LOST:
+                    if self._fault is ProxyFault.REPLY_LOST:
                         up_writer.write(data)
                         assert await up_reader.read(1 << 20)
                     else:

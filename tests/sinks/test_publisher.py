@@ -48,7 +48,7 @@ from tests.sinks.peers import (
     unscored,
     until_sent,
 )
-from tests.sinks.proxy import Fault, Proxy
+from tests.sinks.proxy import Proxy, ProxyFault
 from tests.sinks.waiting import until
 
 
@@ -209,13 +209,13 @@ def test_broken_connections_neither_lose_nor_double_an_event(server: RedisServer
     assert ids(server.url) == ids_of(1, 1000)
 
 
-@pytest.mark.parametrize("fault", [Fault.REPLY_LOST, Fault.LATE])
-def test_a_transaction_without_a_reply_counts_once(server: RedisServer, fault: Fault) -> None:
+@pytest.mark.parametrize("fault", [ProxyFault.REPLY_LOST, ProxyFault.LATE])
+def test_a_transaction_without_a_reply_counts_once(server: RedisServer, fault: ProxyFault) -> None:
     with Proxy(server.port, fault=fault) as proxy:
         log = a_log(5)
         with publishing(log, f"redis://127.0.0.1:{proxy.port}") as publisher:
             until_sent(publisher, 5)
-            if fault is Fault.LATE:
+            if fault is ProxyFault.LATE:
                 until(lambda: proxy.late_runs == 1, "the late transaction to run")
             append(log, 6, 8)
             publisher.notify()

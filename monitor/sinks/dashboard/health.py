@@ -23,7 +23,7 @@ _GAP = 2
 
 
 def alarm(state: NightState, now: datetime, width: int = 1000) -> str | None:
-    """Return in one line what a person should see to at ``now``; None if nothing.
+    """Return in one line what needs a person's action at ``now``; None if nothing does.
 
     If not all fits ``width``, the advice is left out first.
     """
@@ -59,8 +59,7 @@ def draw_contacts(
 ) -> None:
     """Draw one row with each channel, its contact and the reason, in as many words as fit.
 
-    If more than `MAX_CHANNELS`, or more than fit, are there, the worst are shown, then the number
-    of the others.
+    If there are more than `MAX_CHANNELS`, or more than fit, it shows the worst and counts the others.
     """
     worst = sorted(channels, key=lambda c: _WORST_FIRST.index(c.contact))
     for n_shown in range(min(MAX_CHANNELS, len(channels)), -1, -1):

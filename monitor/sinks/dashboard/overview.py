@@ -51,7 +51,7 @@ class Row:
 
     @property
     def troubles(self) -> list[str]:
-        """Everything that needs a look, the worst first."""
+        """Everything that a person should look at, the worst first."""
         night, status = self.state.night, self.state.status
         if self.state.failed:
             return [f"failed: {status}"]
@@ -188,7 +188,7 @@ def _draw_strip(
 
 
 def _draw_words(canvas: Canvas, x: int, y: int, width: int, row: Row, look: Look) -> None:
-    """Write what needs a look, cut if it must be; then, if there is room, facts of the night."""
+    """Write the troubles, cut to ``width``; then, if there is room, facts of the night."""
     night = row.state.night
     troubles = row.troubles
     text = fitting(troubles, width) or cut("".join(troubles[:1]), width)

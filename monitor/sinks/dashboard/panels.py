@@ -165,7 +165,7 @@ def statistic_lines(state: NightState, width: int) -> tuple[str, str]:
 
 
 def session_items(state: NightState, look: Look, width: int) -> list[Item]:
-    """Return what is recorded, and the network that stages it."""
+    """Return the source, channel, rate and gain, and the network that stages them."""
     session, plain, second = state.session, look.style(), look.alarm
     return [
         ("source", shorten(session.source, width), plain),

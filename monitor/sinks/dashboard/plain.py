@@ -21,6 +21,7 @@ from monitor.sinks.log import Lines
 from monitor.sinks.news import NightNews
 
 _REPEAT_S = 600.0
+"""Shortest time between two reports of one status."""
 
 
 class SleepersLog(Closing):
@@ -45,7 +46,7 @@ class SleepersLog(Closing):
             self._lines.write(name + line for line in self._news(state))
 
     def skip(self, sleepers: Sequence[SleeperState]) -> None:
-        """Write nothing for ``sleepers``: lines begin with what changes after them."""
+        """Write nothing for ``sleepers``: lines begin with the changes after them."""
         for state in sleepers:
             for _ in self._news(state):
                 pass

@@ -30,6 +30,7 @@ _POLL_S = 0.05
 """The clock on the screen ticks without a new page, so the thread looks at the time this often."""
 
 _JOIN_S = 5.0
+"""Time limit for the thread to end. A paused terminal may block it for ever."""
 
 
 class FramePacer:

@@ -1,4 +1,4 @@
-"""The screen before a night begins: what the monitor waits for, and what may help."""
+"""The screen before a night begins: the reason for the wait, and commands that may help."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ STEP_S = 2.0
 """If stamps go back by more, or jump into the future by more, their clock was set."""
 
 PAUSE_S = 0.25
-"""If samples of a clock that was set come within this time after the samples before, they follow them
-without a gap. They are late by the delivery of a few packets at most."""
+"""If samples of a clock that was set come within this time after the samples before, they follow
+them without a gap. They are late by the delivery of a few packets at most."""
 
 SUSPENDED_S = 0.1
 """LSL's clock stands still while Linux is suspended. A smaller difference is an error of

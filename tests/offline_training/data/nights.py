@@ -90,7 +90,7 @@ _CONCEPTS = {
 def nsrr_xml(codes: Sequence[int] = SHHS_STAGES) -> str:
     """Make NSRR annotations: bouts of stages, and events of other kinds between them."""
     events = [
-        _event("", "LabelledNight Start Time", 0, 30.0 * len(codes)),
+        _event("", "Recording Start Time", 0, 30.0 * len(codes)),
         _event("Respiratory|Respiratory", "SpO2 desaturation|SpO2 desaturation", 31.4, 20.5),
         _event("Arousals|Arousals", "Arousal|Arousal ()", 62.1, 6.0),
     ]

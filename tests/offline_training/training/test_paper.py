@@ -11,7 +11,8 @@ import torch
 
 from monitor.errors import InputError
 from offline_training.training.distributed import Ranks
-from offline_training.training.paper import FOLDS, run_paper, splits
+from offline_training.training.paper import run_paper, splits
+from offline_training.training.published import FOLDS
 from tests.offline_training.training.synthetic import RECIPE, job, nights
 
 CPU = Ranks(0, 1, torch.device("cpu"))
