@@ -66,7 +66,7 @@ def test_packages_import_only_those_before_them() -> None:
             assert not backward, f"{module} imports {backward}"
 
 
-def test_rooms_of_the_monitor_import_only_what_flows_into_them() -> None:
+def test_rooms_of_the_monitor_import_only_rooms_that_flow_into_them() -> None:
     for module, path in modules("monitor"):
         room = next((room for room in ROOMS if within(module, room)), None)
         allowed = [*GROUND, room, *ALLOWED[room]] if room else GROUND

@@ -145,7 +145,10 @@ class Publisher(Closing):
         return self._clock.monotonic_s() >= self._deadline_s
 
     def _attempt(self) -> float | None:
-        """Send the events that wait. Returns None, or the pause before the next try if it failed."""
+        """Send the events that wait.
+
+        Returns None; after a failure, the pause in seconds before the next attempt.
+        """
         try:
             if not self._connected:
                 self._stream.check_types()

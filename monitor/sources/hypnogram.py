@@ -143,6 +143,17 @@ def stages_on_grid(hypnogram: Hypnogram, origin_s: float, n_epochs: int) -> list
     return stages
 
 
+def spans_on_recording(hypnogram: Hypnogram, recording: Recording) -> tuple[StageSpan, ...]:
+    """Return the spans of ``hypnogram`` with onsets on the time of ``recording``.
+
+    Unless both have a real start date, the hypnogram counts as beginning with the recording.
+    """
+    shift_s = 0.0
+    if hypnogram.start_utc is not None and recording.start_known:
+        shift_s = (hypnogram.start_utc - recording.start_utc).total_seconds()
+    return tuple(replace(span, onset_s=span.onset_s + shift_s) for span in hypnogram.spans)
+
+
 def _spans(annotations: Iterable[Annotation]) -> tuple[StageSpan, ...]:
     spans = []
     for annotation in annotations:
@@ -165,10 +176,7 @@ def _spans(annotations: Iterable[Annotation]) -> tuple[StageSpan, ...]:
 
 def _matched(hypnogram: Hypnogram, recording: Recording) -> Hypnogram:
     """Return ``hypnogram`` on the time of ``recording``; raise `InputError` if it does not fit."""
-    shift_s = 0.0
-    if hypnogram.start_utc and recording.start_known:
-        shift_s = (hypnogram.start_utc - recording.start_utc).total_seconds()
-    spans = tuple(replace(s, onset_s=s.onset_s + shift_s) for s in hypnogram.spans)
+    spans = spans_on_recording(hypnogram, recording)
     first_s, last_s = spans[0].onset_s, max(s.end_s for s in spans)
     scored = [s for s in spans if s.stage is not None]
     outside = any(s.end_s > recording.duration_s + EPOCH_S or s.onset_s < -EPOCH_S for s in scored)

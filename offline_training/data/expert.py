@@ -9,7 +9,12 @@ from models.contract import EPOCH_S
 from monitor.errors import InputError
 from monitor.sources.durations import spoken_duration
 from monitor.sources.edf import EdfRecording
-from monitor.sources.hypnogram import Hypnogram, expert_hypnogram, read_hypnogram
+from monitor.sources.hypnogram import (
+    Hypnogram,
+    expert_hypnogram,
+    read_hypnogram,
+    spans_on_recording,
+)
 from offline_training.data.xml_stages import read_xml_stages
 
 
@@ -34,15 +39,11 @@ def expert_stages(recording: EdfRecording, hypnogram: Path | None) -> Hypnogram:
     if hypnogram.suffix.lower() == ".xml":
         return _within(read_xml_stages(hypnogram), recording)
     stages = read_hypnogram(hypnogram)
-    shift_s = 0.0
-    if stages.start_utc is not None and recording.start_known:
-        shift_s = (stages.start_utc - recording.start_utc).total_seconds()
-    spans = tuple(replace(span, onset_s=span.onset_s + shift_s) for span in stages.spans)
-    return _within(replace(stages, spans=spans), recording)
+    return _within(replace(stages, spans=spans_on_recording(stages, recording)), recording)
 
 
 def _within(stages: Hypnogram, recording: EdfRecording) -> Hypnogram:
-    """Return ``stages``; raise InputError if they score more than an epoch beyond the recording."""
+    """Return ``stages``; raise InputError if they score beyond the recording by over an epoch."""
     scored = [span for span in stages.spans if span.stage is not None]
     for span in scored:
         if span.onset_s < -EPOCH_S or span.end_s > recording.duration_s + EPOCH_S:

@@ -48,7 +48,7 @@ def test_how_the_input_is_cut_changes_no_bit(cuts: list[int]) -> None:
     np.testing.assert_array_equal(np.concatenate(pieces, axis=1), whole)
 
 
-def test_after_a_loss_it_starts_as_if_the_first_sample_had_been_there_for_ever() -> None:
+def test_after_a_loss_it_starts_as_if_the_first_sample_had_lasted_for_ever() -> None:
     data_uv = drifting(3000)
     data_uv[:, 1500:] += 1e4
     filtered = HighPass(HIGHPASS_HZ).push(block(data_uv, lost=slice(1000, 1500))).data_uv

@@ -39,7 +39,7 @@ def saved(tmp_path: Path) -> tuple[Path, MC2SleepNet, ModelContract]:
     return path, network, save(path, network, contract, {"licence": "none"})
 
 
-def test_load_returns_what_save_wrote(saved: tuple[Path, MC2SleepNet, ModelContract]) -> None:
+def test_load_returns_the_saved_network(saved: tuple[Path, MC2SleepNet, ModelContract]) -> None:
     path, network, contract = saved
     loaded, loaded_contract = load(path)
     assert loaded_contract == contract and len(contract.weights_sha256) == 64

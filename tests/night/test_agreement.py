@@ -26,7 +26,7 @@ def test_unscored_epochs_are_left_out_and_counted() -> None:
     assert result.accuracy == 1.0
 
 
-def test_what_is_undefined_is_none() -> None:
+def test_undefined_scores_are_none() -> None:
     assert agreement([None], [W]).accuracy is None
     assert agreement([N2, N2], [N2, N2]).kappa is None
 

@@ -56,7 +56,7 @@ def take(pipeline: Pipeline, chunks: Iterable[EegChunk]) -> None:
         pipeline.push(each)
 
 
-def test_what_the_disk_does_not_take_waits_and_is_stored_in_order(
+def test_writes_that_the_disk_refuses_wait_and_are_stored_in_order(
     store: NightStore, clock: ManualClock, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     """Epochs, a silence and a mark while the disk is full: in the end the same file as ever."""
@@ -117,7 +117,7 @@ def test_a_night_that_ends_while_the_disk_is_full_fails_clearly_and_can_go_on(
     assert len(store.predictions(Track.LIVE)) == 4
 
 
-def test_what_could_never_be_stored_does_not_hold_up_the_night_for_ever(
+def test_a_write_that_can_never_succeed_does_not_hold_up_the_night_for_ever(
     store: NightStore, clock: ManualClock
 ) -> None:
     """A fault of ours, not of the disk: waiting would not mend it."""

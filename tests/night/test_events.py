@@ -229,7 +229,7 @@ def test_events_do_not_depend_on_the_machine() -> None:
     assert to_json(stage_event(SESSION, 5, quick)) == to_json(stage_event(SESSION, 5, slow))
 
 
-def test_ids_are_unique_and_tell_what_happened() -> None:
+def test_ids_are_unique_and_name_the_event() -> None:
     # The same state may come twice in an epoch, and two notes within a millisecond.
     twice = [
         signal_event(SESSION, 1, SignalState.LOST, time=LATER, epoch_index=3),
@@ -328,7 +328,7 @@ def test_session_ids_are_quoted_in_the_source() -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", "null", '{"time": 3}', to_json(every_event()[0]).replace("Z", "")]
 )
-def test_from_json_names_what_is_wrong(text: str) -> None:
+def test_from_json_names_the_mistake(text: str) -> None:
     with pytest.raises(ValueError, match="not an event of this monitor"):
         from_json(text)
 

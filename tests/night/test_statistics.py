@@ -55,7 +55,7 @@ def test_lights_bound_the_night() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "WWWW", "????"])
-def test_without_sleep_what_is_undefined_is_none_and_never_zero(text: str) -> None:
+def test_without_sleep_undefined_statistics_are_none_and_never_zero(text: str) -> None:
     statistics = sleep_statistics(night(text))
     assert statistics.tst_min == 0.0
     assert statistics.sol_min is None

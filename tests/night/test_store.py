@@ -36,9 +36,9 @@ def store(tmp_path: Path) -> Iterator[NightStore]:
         store.close()
 
 
-def test_what_was_written_is_read_back_exactly(store: NightStore) -> None:
-    told = events.stage_event(SESSION, 2, LIVE)
-    store.write([told], [LIVE], epoch())
+def test_a_written_night_is_read_back_exactly(store: NightStore) -> None:
+    event = events.stage_event(SESSION, 2, LIVE)
+    store.write([event], [LIVE], epoch())
     bad = replace(GOOD, reason=Reason.RAILED, mains_fraction=None)
     unscored = StagePrediction(
         1, Track.LIVE, 0, True, None, Reason.RAILED, None, None, "net-1", 0.0
@@ -52,7 +52,7 @@ def test_what_was_written_is_read_back_exactly(store: NightStore) -> None:
     assert first.ledger == epoch().ledger
     assert store.ledger() == epoch().ledger + epoch(1).ledger
     assert store.predictions(Track.LIVE) == [LIVE, unscored]
-    assert store.events_after(1, 10) == [told]
+    assert store.events_after(1, 10) == [event]
     assert store.session() == SESSION
 
 
@@ -159,7 +159,7 @@ def test_on_a_full_disk_no_file_is_left_behind(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_that_fills_up_costs_only_what_no_longer_fits(store: NightStore) -> None:
+def test_a_disk_that_fills_up_costs_only_the_writes_that_no_longer_fit(store: NightStore) -> None:
     store.write([], [LIVE], epoch())
     size = store.path.with_name(store.path.name + "-wal").stat().st_size
     with disk_of(size + 1000), pytest.raises(MonitorError, match="what was stored before is safe"):

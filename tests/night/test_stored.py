@@ -105,7 +105,7 @@ def test_the_newest_goes_on(keep: Keep, tmp_path: Path) -> None:
     assert continued(tmp_path, START + timedelta(minutes=10)) == "a"
 
 
-def test_what_is_no_live_night_is_left_alone(keep: Keep, tmp_path: Path) -> None:
+def test_a_file_that_is_no_live_night_is_left_alone(keep: Keep, tmp_path: Path) -> None:
     keep("replay", replay=True)
     (tmp_path / "notes.sqlite").write_text("not a database, but long enough for one" * 40)
     (tmp_path / "empty.sqlite").touch()

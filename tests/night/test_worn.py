@@ -74,7 +74,7 @@ def test_statistics_are_of_the_time_worn_where_lights_are_unknown() -> None:
         (None, 2, (4, 8), "band on to lights on", 0.0),  # before it was put on
     ],
 )
-def test_what_is_known_of_the_lights_goes_first(
+def test_marks_of_the_lights_come_before_the_worn_window(
     off: int | None, on: int | None, worn: tuple[int, int], bounds: str, trt_min: float
 ) -> None:
     statistics = sleep_statistics([Stage.N2] * 12, off, on, worn)

@@ -37,7 +37,7 @@ def contacts(channels: tuple[ChannelState, ...], width: int, look: Look = PLAIN)
 
 @pytest.mark.parametrize(("width", "height"), [*SIZES, (1, 1), (20, 5), (40, 12), (79, 23)])
 @pytest.mark.parametrize("look", [Look(), PLAIN, ASCII])
-def test_a_live_frame_is_exactly_as_large_as_asked(width: int, height: int, look: Look) -> None:
+def test_a_live_frame_has_exactly_the_requested_size(width: int, height: int, look: Look) -> None:
     for state in (live_state(0), live_state(830, channels=muse_channels()), silent_state(30)):
         lines = lines_of(state, width, height, look=look, status="trying again in 4 s: no adapter")
         assert len(lines) == height

@@ -44,7 +44,7 @@ def lines_of(state: NightState, width: int = 80, height: int = 24, look: Look = 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 @pytest.mark.parametrize("n_epochs", [0, 1, 75, 830])
 @pytest.mark.parametrize("look", [Look(), PLAIN, ASCII])
-def test_a_frame_is_exactly_as_large_as_asked(
+def test_a_frame_has_exactly_the_requested_size(
     width: int, height: int, n_epochs: int, look: Look
 ) -> None:
     frame = without_codes(printed(render(night_state(n_epochs), width, height, look), width))

@@ -61,7 +61,7 @@ def one(night: NightState | None, status: str = "streaming") -> list[SleeperStat
 @pytest.mark.parametrize("width", [0, 1, 12, 40, 80, 100, 140])
 @pytest.mark.parametrize("height", [0, 1, 2, 3, 10, 24, 45])
 @pytest.mark.parametrize("look", [Look(timezone=UTC), PLAIN, ASCII])
-def test_every_page_is_exactly_as_large_as_asked(width: int, height: int, look: Look) -> None:
+def test_every_page_has_exactly_the_requested_size(width: int, height: int, look: Look) -> None:
     for sleepers in ([], [WAITING], FOUR[:2], FOUR, MANY[:30]):
         lines = lines_of(sleepers, width, height, look, notice="something")
         assert len(lines) == height
@@ -81,7 +81,7 @@ def test_one_sleeper_whose_monitor_failed() -> None:
     assert lines_of([failed])[-1].startswith(" failed: no room on the disk")
 
 
-def test_the_screen_before_a_night_shows_the_wait_and_what_may_help() -> None:
+def test_the_screen_before_a_night_shows_the_wait_and_helpful_commands() -> None:
     text = "\n".join(lines_of([WAITING], after_s=84.0))
     for words in (
         "waiting for an LSL stream of type EEG",
@@ -101,7 +101,7 @@ def test_a_long_status_of_a_source_is_wrapped() -> None:
     assert "to a phone?" in text
 
 
-def test_the_overview_shows_what_matters_about_each_sleeper() -> None:
+def test_the_overview_shows_stage_troubles_and_facts_of_each_sleeper() -> None:
     text = "\n".join(lines_of(FOUR, after_s=7.0))
     for words in (
         "4 sleepers  3 need a look",

@@ -19,7 +19,7 @@ def words_in(picture: Path) -> list[str]:
     return [re.sub(r"\d", "0", word) for word in words]
 
 
-def test_the_picture_in_the_readme_is_what_the_dashboard_draws_now(tmp_path: Path) -> None:
+def test_the_picture_in_the_readme_is_up_to_date(tmp_path: Path) -> None:
     picture = tmp_path / "dashboard.svg"
     draw_dashboard.main([str(picture)])
     # Another processor may round a probability differently: numbers are not compared.

@@ -157,7 +157,7 @@ def test_a_missing_server_and_wrong_use_are_errors_of_one_line(server: RedisServ
         send(url, MarkKind.LIGHTS_OFF, "now")
 
 
-def test_marks_are_taken_once_in_order_from_the_night_on(server: RedisServer) -> None:
+def test_each_mark_from_the_night_on_is_returned_once_in_order(server: RedisServer) -> None:
     early = Mark(MarkKind.LIGHTS_ON, START - timedelta(seconds=1))
     note = Mark(MarkKind.NOTE, AT, "Kaffee ☕")
     leave(server.url, fields(early), fields(OFF, "anna"))

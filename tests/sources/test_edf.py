@@ -258,7 +258,7 @@ def test_a_file_that_the_recorder_never_closed(tmp_path: Path) -> None:
     np.testing.assert_array_equal(stream(path, "EEG")[0], np.arange(900))
 
 
-def test_a_note_tells_of_bytes_after_the_last_record(tmp_path: Path) -> None:
+def test_a_note_reports_bytes_after_the_last_record(tmp_path: Path) -> None:
     path = write_edf(tmp_path / "night.edf", [Signal("EEG", ramp(1000), 100)])
     path.write_bytes(path.read_bytes() + bytes(205))
     recording = EdfRecording.open(path)

@@ -59,7 +59,8 @@ def draw_contacts(
 ) -> None:
     """Draw one row with each channel, its contact and the reason, in as many words as fit.
 
-    If there are more than `MAX_CHANNELS`, or more than fit, it shows the worst and counts the others.
+    If there are more than `MAX_CHANNELS`, or more than fit, the row shows the worst and the number
+    of the others.
     """
     worst = sorted(channels, key=lambda c: _WORST_FIRST.index(c.contact))
     for n_shown in range(min(MAX_CHANNELS, len(channels)), -1, -1):

@@ -26,6 +26,7 @@ EIGHTHS = " ▁▂▃▄▅▆▇█"
 _STACK: tuple[Stage | None, ...] = (*reversed(STAGE_ROWS), None)
 _TICK_STEPS_MIN = (1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720)
 _TICK_COLUMNS = 9
+"""Least number of columns from one clock time to the next: six for the text, and a space."""
 
 
 def epochs_per_column(n_epochs: int, columns: int) -> int:

@@ -24,7 +24,7 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 """The first and the longest wait before the next search for the board."""
 
 PREPARE_S = 120.0
-"""The longest search for a board. Drivers have been seen to hang for good."""
+"""Time limit of a search for a board: some drivers hang for ever."""
 
 
 class BrainflowSource:

@@ -53,7 +53,7 @@ def loss_of(part: Part[Any], network: MC2SleepNet, seed: int = 0) -> Tensor:
 
 
 @PARTS
-def test_a_part_gives_gradients_to_what_it_trains_and_to_nothing_else(make: Make) -> None:
+def test_a_part_gives_gradients_only_to_the_modules_that_it_trains(make: Make) -> None:
     network = build(NIGHTS)
     part = make(network)
     select(network, part.name)
