@@ -186,7 +186,7 @@ def test_an_ended_night_that_continues_ends_again(nights: Nights) -> None:
     live = store.live_night()
     assert live is not None
     assert store.ended()
-    store.go_on(live)
+    store.update_live(live)
     assert not store.ended()
     pipeline = open_live(store, resumed_s=400.0)
     finish(pipeline)

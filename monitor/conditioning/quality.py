@@ -158,9 +158,10 @@ def _railed(raw_uv: F64, absolute: bool) -> Bool:
 
 
 def _mains_fraction(raw_uv: F64, sfreq_hz: float) -> float | None:
-    """Return the power within 1 Hz of 50 or 60 Hz, whichever is more, over all from 0.5 Hz on.
+    """Return the share of the power from 0.5 Hz on that lies within 1 Hz of 50 or of 60 Hz.
 
-    None if the rate is below 104 Hz, too low to show 50 Hz, or if there are less than 2 s.
+    It is the larger of the two shares. None if the rate is below 104 Hz, too low to show 50 Hz, or
+    if there are less than 2 s.
     """
     candidates_hz = [f for f in (50.0, 60.0) if f + 2.0 <= sfreq_hz / 2.0]
     if not candidates_hz or raw_uv.size < 2.0 * sfreq_hz:

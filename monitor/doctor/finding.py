@@ -1,4 +1,4 @@
-"""Findings, and the function that runs a check to get them."""
+"""Findings, and the function that runs a check and returns its findings."""
 
 from __future__ import annotations
 

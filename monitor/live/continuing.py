@@ -34,7 +34,7 @@ def find_night(options: SleeperOptions, source_key: str, now_utc: datetime) -> S
     stored = stored_night(path)
     if stored is None or (stored.source_key, stored.sleeper) != (source_key, name):
         raise InputError(f"{path} is not a night of this source; choose another --store")
-    if not stored.goes_on(now_utc):
+    if not stored.should_continue(now_utc):
         raise InputError(
             f"{path} holds a night that is over (its last epoch ended "
             f"{stored.reached_utc.astimezone():%Y-%m-%d %H:%M}); choose another --store"

@@ -198,6 +198,6 @@ class RunningNight:
             return
         self._live = replace(self._live, clock_offset_s=clock_offset_s)
         try:
-            self._store.go_on(self._live)
+            self._store.update_live(self._live)
         except MonitorError as exc:
             _log.warning("%s", exc)

@@ -177,7 +177,7 @@ class Sleeper:
             self._source(timeline, live.clock_offset_s if same_boot else None)
         )
         live = replace(live, boot_id=boot_id(), timeline_offset_s=timeline.offset_s)
-        store.go_on(live)
+        store.update_live(live)
         night = RunningNight(store, live, shared, resumed_s=timeline.now_s())
         stack.callback(night.close)
         _log.info(

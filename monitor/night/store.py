@@ -198,8 +198,8 @@ class NightStore:
             cursor.execute("BEGIN")
             yield
 
-    def go_on(self, live: LiveNight) -> None:
-        """Continue a live night with ``live``, even a night that was ended in order."""
+    def update_live(self, live: LiveNight) -> None:
+        """Replace the stored `LiveNight` by ``live``; reopen a night that was ended in order."""
         with self._transaction() as cursor:
             cursor.execute("DELETE FROM live")
             cursor.execute("INSERT INTO live VALUES (?, ?, ?, ?, ?)", live_night_to_row(live))

@@ -36,7 +36,7 @@ class StoredNight:
     reached_utc: datetime
     ended_utc: datetime | None
 
-    def goes_on(self, now_utc: datetime) -> bool:
+    def should_continue(self, now_utc: datetime) -> bool:
         """Return True if a monitor that starts now should continue this night.
 
         If the night is far in the future, its dates came from a wrong clock: it is not continued,
@@ -82,7 +82,8 @@ def night_to_continue(
     matching = [
         night
         for night in _nights(folder)
-        if (night.source_key, night.sleeper) == (source_key, sleeper) and night.goes_on(now_utc)
+        if (night.source_key, night.sleeper) == (source_key, sleeper)
+        and night.should_continue(now_utc)
     ]
     return max(matching, key=lambda night: night.reached_utc, default=None)
 

@@ -155,7 +155,7 @@ class RedisServer(Closing):
         process.kill()
         process.wait()
         # Release the guard now that there is nothing left to guard. Without this line it would kill
-        # whatever process has the server's id by then.
+        # the process that has the server's id by then.
         process.communicate(b"\n")
 
     def _start_on(self, port: int, binary: Path) -> str | None:

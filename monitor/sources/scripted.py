@@ -56,8 +56,8 @@ class Stop:
 class Failure:
     """`poll` raises ``error`` from ``at_s`` on.
 
-    An `InputError` never mends. Any other error mends by opening the source anew: it is raised only
-    by a source that was opened before ``at_s``.
+    An `InputError` never ends. Any other error ends when the source is opened anew: only a source
+    that was opened before ``at_s`` raises it.
     """
 
     at_s: float
@@ -167,6 +167,6 @@ class ScriptedSource(LiveSource):
     def _fail(self, now_s: float) -> None:
         for step in self._script:
             if isinstance(step, Failure) and now_s >= step.at_s:
-                mends = not isinstance(step.error, InputError)
-                if not (mends and self._opened_s >= step.at_s):
+                for_ever = isinstance(step.error, InputError)
+                if for_ever or self._opened_s < step.at_s:
                     raise step.error

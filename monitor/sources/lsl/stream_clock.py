@@ -1,4 +1,4 @@
-"""Map the stamps of an LSL stream, whatever clock made them, to times on the timeline."""
+"""Map the stamps of an LSL stream, made by any clock, to times on the timeline."""
 
 from __future__ import annotations
 
