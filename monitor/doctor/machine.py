@@ -56,7 +56,9 @@ def disk(settings: Settings) -> Iterator[Finding]:
             )
             continue
         free = shutil.disk_usage(existing).free
-        found = f"{folder}: {free / 1e9:.1f} GB free, {need / 1e9:.1f} GB is plenty for a night"
+        found = (
+            f"{folder}: {free / 1e9:.1f} GB free, {need / 1e9:.1f} GB are enough for three nights"
+        )
         if free >= need:
             yield ok(found)
         else:
