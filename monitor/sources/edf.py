@@ -109,9 +109,9 @@ class EdfRecording:
 
         Each chunk is float32 (1, n) microvolts, one channel with the name of the derivation, and
         free of gaps: the last chunk before a gap is shorter. How the recording is cut changes
-        neither samples nor times. Memory holds about 2 MB of the file at a time.
+        neither samples nor times. Memory holds 512 KiB of the file at a time.
 
-        Raises `InputError` for a channel that cannot be decoded, `MonitorError` if the file changes
+        Raises `InputError` for a channel without a usable scale, `MonitorError` if the file changes
         while it is read.
         """
         if chunk_s <= 0:

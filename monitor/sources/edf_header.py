@@ -1,7 +1,7 @@
 """Read the header of an EDF, EDF+, BDF or BDF+ file and check it against the file's size.
 
 Formats: Kemp et al. 1992 (EDF), Kemp & Olivan 2003 (EDF+), BioSemi (BDF: 24-bit samples).
-mne decodes the samples. It does not notice a truncated file, so this module reads the header.
+A truncated file is refused: a part of a night must not pass for the whole.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Read the data records of an EDF+ file once: their start times, annotations and the fingerprint.
 
-mne ignores the start times of the records of a discontinuous file, so this module reads them.
+The start times show the gaps of a discontinuous file, and of one wrongly marked as continuous.
 """
 
 from __future__ import annotations
