@@ -11,9 +11,11 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from enum import IntEnum
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from models.contract import LOWPASS_HZ, SFREQ_HZ
 from monitor.conditioning.ordering import GAP_PERIODS
@@ -32,6 +34,11 @@ N_PHASES = 512
 
 IN_CACHE = 8192
 """Grid points that are filtered together, so that their data fit a core's cache."""
+
+MAX_CYCLE = 100
+MIN_CYCLES = 8
+"""At a steady rate the delays repeat after a cycle of grid points: of 25 at 256 Hz. At least
+`MIN_CYCLES` cycles of at most `MAX_CYCLE` points are filtered together, which is faster."""
 
 TIME_TOLERANCE_S = 1e-6
 """Times closer than this are equal; floating-point seconds carry an error below 1e-9 s."""
@@ -81,6 +88,7 @@ class GridResampler:
         self._origin_s = origin_s
         self._weights = _tabulate_kernel(sfreq_hz)  # (n_taps, N_PHASES + 1)
         self._n_taps = self._weights.shape[0]
+        self._cycle = _cycle(sfreq_hz)
         self._next = first
         # The newest samples since the last loss; the last of them is at _last_s.
         self._history: F64 = np.zeros((n_channels, self._n_taps))
@@ -191,18 +199,83 @@ class GridResampler:
         phase = np.rint(fraction * N_PHASES).astype(np.int64)
         newest = index + self._n_taps - 1
         out = np.zeros((samples.shape[0], grid_s.size))
-        for start in range(0, grid_s.size, IN_CACHE):
-            at, phase_at = newest[start : start + IN_CACHE], phase[start : start + IN_CACHE]
-            part = out[:, start : start + IN_CACHE]
-            # Tap by tap, so that the order of additions never depends on how the input was cut.
-            for tap in range(self._n_taps):
-                part += self._weights[tap].take(phase_at) * samples.take(at - tap, axis=1)
+        n_points, _ = self._cycle
+        n_together = max(1, IN_CACHE // n_points) * n_points
+        for start in range(0, grid_s.size, n_together):
+            part = slice(start, start + n_together)
+            self._weigh(samples, newest[part], phase[part], out[:, part])
         self._next = stop
         made_from = np.where(filled[index], SampleProvenance.FILLED, SampleProvenance.RECEIVED)
         return GridBlock(first, out, made_from.astype(np.int8))
 
+    def _weigh(
+        self, samples: F64, newest: npt.NDArray[np.int64], phase: npt.NDArray[np.int64], out: F64
+    ) -> None:
+        """Add to ``out`` (n_channels, n) the weighted sum of the samples before each grid point.
+
+        ``newest`` (n,) is the place in ``samples`` of the last sample before each point, ``phase``
+        (n,) its delay. The sum goes tap by tap, here and in `_weigh_cycles`, so that the order of
+        additions never depends on how the input was cut.
+        """
+        n_points, _ = self._cycle
+        n_cyclic = newest.size // n_points * n_points
+        if n_cyclic >= MIN_CYCLES * n_points and _repeats(
+            newest[:n_cyclic], phase[:n_cyclic], self._cycle
+        ):
+            self._weigh_cycles(samples, newest[:n_points], phase[:n_points], out[:, :n_cyclic])
+            newest, phase, out = newest[n_cyclic:], phase[n_cyclic:], out[:, n_cyclic:]
+        if newest.size:
+            for tap in range(self._n_taps):
+                out += self._weights[tap].take(phase) * samples.take(newest - tap, axis=1)
+
+    def _weigh_cycles(
+        self, samples: F64, newest: npt.NDArray[np.int64], phase: npt.NDArray[np.int64], out: F64
+    ) -> None:
+        """Fill ``out`` as `_weigh` does, if the delays of the first cycle repeat in all others.
+
+        Point k of all cycles is one row, and so is sample k: a tap multiplies whole rows, without a
+        weight and a sample to look up for each point. ``newest`` and ``phase`` are (n_points,).
+        """
+        n_points, n_samples = self._cycle
+        n_cycles = out.shape[1] // n_points
+        first = int(newest[0]) - self._n_taps + 1
+        assert first >= 0
+        rows = newest - first  # (n_points,)
+        weights = self._weights[:, phase, np.newaxis]  # (n_taps, n_points, 1)
+        product = np.empty((n_points, n_cycles))
+        for channel_uv, out_uv in zip(samples, out, strict=True):
+            windows = sliding_window_view(channel_uv[first:], int(rows[-1]) + 1)
+            # (rows[-1] + 1, n_cycles)
+            by_row = windows[: n_cycles * n_samples : n_samples].T.copy()
+            total = np.zeros((n_points, n_cycles))
+            for tap in range(self._n_taps):
+                by_row.take(rows - tap, axis=0, out=product, mode="clip")
+                product *= weights[tap]
+                total += product
+            out_uv[:] = total.T.ravel()
+
     def _empty(self) -> GridBlock:
         return GridBlock(self._next or 0, self._history[:, :0], np.empty(0, np.int8))
+
+
+def _cycle(sfreq_hz: float) -> tuple[int, int]:
+    """Return after how many grid points and samples the delays repeat; (1, 0) if they do not."""
+    ratio = Fraction(sfreq_hz / SFREQ_HZ).limit_denominator(MAX_CYCLE)
+    if abs(float(ratio) * SFREQ_HZ - sfreq_hz) > 1e-9:
+        return 1, 0
+    return ratio.denominator, ratio.numerator
+
+
+def _repeats(
+    newest: npt.NDArray[np.int64], phase: npt.NDArray[np.int64], cycle: tuple[int, int]
+) -> bool:
+    """Return True if the delays repeat from cycle to cycle: no sample is early, late or lost."""
+    n_points, n_samples = cycle
+    return (
+        n_samples > 0
+        and bool(np.all(phase[n_points:] == phase[:-n_points]))
+        and bool(np.all(newest[n_points:] - newest[:-n_points] == n_samples))
+    )
 
 
 def _pieces(breaks: npt.NDArray[np.int64], n_samples: int) -> list[tuple[int, int]]:

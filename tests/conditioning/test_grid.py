@@ -80,3 +80,33 @@ def test_the_last_epoch_completes_at_any_rate() -> None:
 def test_a_rate_below_80_hz_is_refused() -> None:
     with pytest.raises(InputError, match="64 Hz; staging needs at least 80 Hz"):
         Conditioner(Montage.of_one("EEG"), 64.0, 0.0, START, Gain.KNOWN)
+
+
+@pytest.mark.parametrize("sfreq_hz", [80.0, 100.0, 125.0, 128.0, 250.0, 256.0, 257.3, 300.0, 512.0])
+@pytest.mark.parametrize("origin_s", [0.0, 10.01])
+def test_points_that_are_filtered_together_have_the_same_bits(
+    sfreq_hz: float, origin_s: float
+) -> None:
+    n = round(60 * sfreq_hz)
+    data_uv = np.random.default_rng(3).normal(0.0, 50.0, (2, n)).astype(np.float32)
+    times_s = np.arange(n) / sfreq_hz
+    times_s[n // 2] += 0.1 / sfreq_hz  # a sample is late: its cycle is not like the others
+    together = GridResampler(2, sfreq_hz, origin_s).push(data_uv, times_s).data_uv
+    cut = GridResampler(2, sfreq_hz, origin_s)
+    # Five samples are too few cycles at any of these rates.
+    pieces = [cut.push(data_uv[:, i : i + 5], times_s[i : i + 5]).data_uv for i in range(0, n, 5)]
+    one_by_one = np.concatenate(pieces, axis=1)
+    np.testing.assert_array_equal(together.view(np.int64), one_by_one.view(np.int64))
+
+
+def test_at_a_steady_rate_whole_cycles_are_filtered_together() -> None:
+    n_points: list[int] = []
+
+    class Counted(GridResampler):
+        def _weigh_cycles(self, samples, newest, phase, out):  # type: ignore[no-untyped-def]
+            n_points.append(out.shape[1])
+            super()._weigh_cycles(samples, newest, phase, out)
+
+    times_s = np.arange(256 * 600) / 256.0
+    block = Counted(1, 256.0, 0.0).push(np.zeros((1, times_s.size), np.float32), times_s)
+    assert sum(n_points) > 0.99 * block.data_uv.shape[1]
