@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.linalg.blas import dtbsv
 
 from models.contract import SFREQ_HZ
+from monitor.conditioning.blas import load_dtbsv
 from monitor.conditioning.grid import GridBlock, SampleProvenance
 from monitor.types import F64
+
+_dtbsv = load_dtbsv()
 
 
 class HighPass:
@@ -60,6 +62,6 @@ class HighPass:
         diagonals = np.ones((3, right.shape[1]), order="F")
         diagonals[1:] = self._gain * np.array(self._feedback)[:, np.newaxis]
         diagonals[1, 0] = 0.0  # the second unknown does not depend on the first: both are known
-        y = np.stack([dtbsv(2, diagonals, channel, lower=1, diag=1) for channel in right])
+        y = np.stack([_dtbsv(2, diagonals, channel, lower=1, diag=1) for channel in right])
         self._last = (x[:, -2:], y[:, -2:])
         return y[:, 2:]
