@@ -148,11 +148,13 @@ def _windows(signal: F64, length: int) -> F64:
 
 def _railed(raw_uv: F64, absolute: bool) -> Bool:
     """Return True for each sample (n,) that is railed."""
-    extreme = (raw_uv == raw_uv.max()) | (raw_uv == raw_uv.min())
+    highest, lowest = raw_uv.max(), raw_uv.min()
+    extreme = (raw_uv == highest) | (raw_uv == lowest)
     stays = np.zeros(raw_uv.size, np.bool_)
     stays[1:] = raw_uv[1:] == raw_uv[:-1]
     railed: Bool = extreme & stays
-    if absolute:
+    # In a smaller span no sample is that far from the median, which takes long to find.
+    if absolute and highest - lowest > RAIL_UV:
         railed |= np.abs(raw_uv - np.median(raw_uv)) > RAIL_UV
     return railed
 
