@@ -52,11 +52,12 @@ class ArrivalCounter:
     def close(self, index: int, provenance: npt.NDArray[np.int8]) -> SampleLedger:
         """Return the ledger of epoch ``index`` with grid samples of ``provenance`` (3000,)."""
         arrivals = self._counts.pop(index, np.zeros(len(Arrival), np.int64))
+        made_from = np.bincount(provenance, minlength=len(SampleProvenance))
         return SampleLedger(
             expected=EPOCH_SAMPLES,
-            received=int(np.sum(provenance == SampleProvenance.RECEIVED)),
-            filled=int(np.sum(provenance == SampleProvenance.FILLED)),
-            lost=int(np.sum(provenance == SampleProvenance.LOST)),
+            received=int(made_from[SampleProvenance.RECEIVED]),
+            filled=int(made_from[SampleProvenance.FILLED]),
+            lost=int(made_from[SampleProvenance.LOST]),
             arrived=int(arrivals.sum()),
             reordered=int(arrivals[Arrival.REORDERED]),
             duplicate=int(arrivals[Arrival.DUPLICATE]),
