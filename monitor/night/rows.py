@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, astuple
+from dataclasses import astuple, fields
 from datetime import datetime
 from typing import Any
 
@@ -31,11 +31,16 @@ def epoch_to_row(epoch: Epoch) -> tuple[object, ...]:
         epoch.data_uv.astype("<f4").tobytes(),
         json.dumps(astuple(epoch.derivation)),
         None if epoch.quality.reason is None else epoch.quality.reason.value,
-        json.dumps(asdict(epoch.quality)),
-        json.dumps([asdict(each) for each in epoch.channel_quality]),
+        json.dumps(_fields(epoch.quality)),
+        json.dumps([_fields(each) for each in epoch.channel_quality]),
         json.dumps(epoch.verdicts),
-        json.dumps(asdict(epoch.ledger)),
+        json.dumps(_fields(epoch.ledger)),
     )
+
+
+def _fields(value: Quality | SampleLedger) -> dict[str, Any]:
+    """Return the fields of ``value`` by name. `dataclasses.asdict` would copy each deeply."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def epoch_from_row(
