@@ -38,7 +38,8 @@ class Night:
         self._live: tuple[StagePrediction, ...] = ()
         self._revised: tuple[StagePrediction, ...] = ()
         self._statistics: SleepStatistics | None = None  # computed when they are needed
-        self._worn: tuple[int, int] | None = None
+        # None: not computed for the epochs so far; (None,): the band was never worn.
+        self._worn: tuple[tuple[int, int] | None] | None = None
 
     @classmethod
     def restore(cls, store: NightStore, session: Session) -> Night:
@@ -81,7 +82,10 @@ class Night:
     @property
     def worn(self) -> tuple[int, int] | None:
         """The first epoch in which the band was worn, and the one after the last; or None."""
-        return self._worn
+        if self._worn is None:
+            alive = [prediction.reason is None for prediction in self._live]
+            self._worn = (worn_window(alive),)
+        return self._worn[0]
 
     def add(self, predictions: Sequence[StagePrediction], epoch: Epoch) -> None:
         """Add an epoch with its predictions, the live one first."""
@@ -131,7 +135,7 @@ class Night:
             recent_uv=recent_uv,
             channels=channels,
             last_sample_utc=last_sample_utc,
-            worn=self._worn,
+            worn=self.worn,
             unstored=unstored,
             quality=self.quality,
             signal=signal,
@@ -152,8 +156,7 @@ class Night:
             else:
                 revised[prediction.epoch_index] = prediction
         self._revised = tuple(revised)
-        self._worn = worn_window([prediction.reason is None for prediction in self._live])
-        self._statistics = None
+        self._statistics = self._worn = None
 
     def _statistics_now(self) -> SleepStatistics:
         off = self._epoch_at(self.lights(MarkKind.LIGHTS_OFF))
@@ -161,7 +164,7 @@ class Night:
         if off is not None and on is not None and on < off:
             on = None  # a lights-on mark before lights off belongs to the evening
         stages = [prediction.stage for prediction in self._revised]
-        return sleep_statistics(stages, off, on, self._worn)
+        return sleep_statistics(stages, off, on, self.worn)
 
     def _epoch_at(self, time: datetime | None) -> int | None:
         """Return the epoch boundary nearest to ``time``, within the night."""
