@@ -193,9 +193,12 @@ class GridResampler:
         reach = (last_s - self._origin_s + TIME_TOLERANCE_S) * SFREQ_HZ
         stop = max(first, int(np.floor(reach)) + 1)
         grid_s = self._origin_s + np.arange(first, stop) / SFREQ_HZ
-        index = np.searchsorted(times, grid_s + TIME_TOLERANCE_S, side="right") - 1
-        steps = np.append(np.diff(times), 1.0 / self._sfreq_hz)
-        fraction = np.clip((grid_s - times[index]) / steps[index], 0.0, 1.0)
+        index = self._last_before(times, grid_s + TIME_TOLERANCE_S)
+        before_s = times[index]
+        steps = times.take(index + 1, mode="clip") - before_s
+        # After the last sample, and before the first one by a rounding error.
+        steps[(index < 0) | (index == times.size - 1)] = 1.0 / self._sfreq_hz
+        fraction = np.clip((grid_s - before_s) / steps, 0.0, 1.0)
         phase = np.rint(fraction * N_PHASES).astype(np.int64)
         newest = index + self._n_taps - 1
         out = np.zeros((samples.shape[0], grid_s.size))
@@ -207,6 +210,18 @@ class GridResampler:
         self._next = stop
         made_from = np.where(filled[index], SampleProvenance.FILLED, SampleProvenance.RECEIVED)
         return GridBlock(first, out, made_from.astype(np.int8))
+
+    def _last_before(self, times: F64, at_s: F64) -> npt.NDArray[np.int64]:
+        """Return the index of the last of ``times`` at or before each of ``at_s``; -1: none.
+
+        At a steady rate the place can be computed and checked, which is faster than a search.
+        """
+        guess: npt.NDArray[np.int64] = ((at_s - times[0]) * self._sfreq_hz).astype(np.int64)
+        inside = guess.size and guess[0] >= 0 and guess[-1] < times.size - 1
+        if inside and np.all((times[guess] <= at_s) & (at_s < times[guess + 1])):
+            return guess
+        found: npt.NDArray[np.int64] = np.searchsorted(times, at_s, side="right") - 1
+        return found
 
     def _weigh(
         self, samples: F64, newest: npt.NDArray[np.int64], phase: npt.NDArray[np.int64], out: F64
