@@ -38,9 +38,10 @@ class ArrivalCounter:
         past = (newest_s - self._origin_s - last_point_s) / EPOCH_S
         placed = ordered.arrivals <= Arrival.REORDERED
         tolerance = TIME_TOLERANCE_S / EPOCH_S
-        open_epoch = np.where(
-            placed, np.ceil(past - tolerance), np.floor(past + tolerance) + 1
-        ).astype(np.int64)
+        open_epoch = np.ceil(past - tolerance)
+        if not placed.all():
+            open_epoch = np.where(placed, open_epoch, np.floor(past + tolerance) + 1)
+        open_epoch = open_epoch.astype(np.int64)
         if not open_epoch.size:
             return
         first, n_epochs, n = int(open_epoch.min()), int(np.ptp(open_epoch)) + 1, len(Arrival)

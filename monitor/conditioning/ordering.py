@@ -81,14 +81,16 @@ class SampleOrderer:
         """
         valid = np.isfinite(times_s) & np.isfinite(data_uv).all(axis=0)
         seen_s = max(self._newest_s, self._frontier_s)
-        newest_s = np.maximum.accumulate(
-            np.concatenate([[seen_s], np.where(valid, times_s, -np.inf)])
-        )[1:]
         arrivals = np.where(valid, Arrival.IN_ORDER, Arrival.INVALID).astype(np.int8)
-        if not valid.all():
+        newest_s = times_s
+        if not (all_valid := bool(valid.all())):
+            newest_s = np.where(valid, times_s, -np.inf)
             data_uv, times_s = data_uv[:, valid], times_s[valid]
         steps = np.diff(times_s, prepend=seen_s)
-        if bool(np.all(steps > DUPLICATE_PERIODS * self._period_s)):
+        in_order = bool(np.all(steps > DUPLICATE_PERIODS * self._period_s))
+        if not (all_valid and in_order):  # in order, each sample is the newest when it arrives
+            newest_s = np.maximum.accumulate(np.concatenate([[seen_s], newest_s]))[1:]
+        if in_order:
             settled = self._settle(times_s, data_uv)
         else:
             settled, fates = self._settle_one_by_one(times_s, data_uv)
