@@ -103,6 +103,9 @@ def soak(
     Example: sleep-deploy benchmark soak --minutes 60 --plot soak.png
     """
     from deploy.live_benchmark import benchmark_soak, draw_soak
+
+    if plot is not None:
+        import matplotlib  # noqa: F401  # If it is missing, stop now and not after the soak.
     from deploy.usage import Usage
 
     check_writable("--json", json_path)

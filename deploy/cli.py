@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     # At run time, functions import what takes long to import, so that --help is quick.
     from deploy.parity import Parity, ParityVerdict
 
+EXTRAS = {"torch": "train", "safetensors": "train", "matplotlib": "train", "edfio": "dev"}
+"""Packages that a small installation lacks, and the extra that brings each."""
+
 app = typer.Typer(
     help="Bring the monitor to the hardware it runs on.",
     no_args_is_help=True,
@@ -47,19 +50,19 @@ app.add_typer(benchmark, name="benchmark")
 
 
 @app.command()
-def export(
-    weights: WeightsOption = None, gain: GainOption = None, exported: ExportedOption = None
-) -> None:
-    """Export the network to ONNX, so that it runs without PyTorch. Kept only if it stages the same.
+def export(weights: WeightsOption = None, gain: GainOption = None) -> None:
+    """Export weights to ONNX beside them, to stage without PyTorch. Kept only if it stages alike.
 
-    Example: sleep-deploy export
+    Without options it makes the graphs that ship, of both default weights.
+
+    Example: sleep-deploy export --weights mine.safetensors
     """
     from deploy.export import export_onnx
 
-    console, folder = plain_console(), selected_folder(exported)
+    console = plain_console()
     for each in selected_weights(weights, gain):
-        console.print(f"Exporting {each.name} to {folder}: about 20 s", soft_wrap=True)
-        _print_parity(console, export_onnx(each, folder))
+        console.print(f"Exporting {each.name} to {each.parent}: about 20 s", soft_wrap=True)
+        _print_parity(console, export_onnx(each))
     console.print("sleep-monitor uses the export from its next start, unless it finds a GPU")
 
 
@@ -148,9 +151,13 @@ def main() -> NoReturn:
         print(f"sleep-deploy: {exc}", file=sys.stderr)
         sys.exit(exc.exit_code)
     except ModuleNotFoundError as exc:
-        if exc.name not in ("torch", "edfio"):
+        if exc.name not in EXTRAS:
             raise
-        print(f"sleep-deploy: this needs {exc.name}: pip install {exc.name}", file=sys.stderr)
+        print(
+            f"sleep-deploy: this command needs {exc.name}: run pip install '.[{EXTRAS[exc.name]}]' "
+            "in the monitor's source folder",
+            file=sys.stderr,
+        )
         sys.exit(1)
     raise AssertionError("typer always exits")
 

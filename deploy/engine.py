@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from deploy.exporting import first_line, with_replaced, writing_to
+from deploy.exporting import writing_to
 from deploy.parity import Parity, ParityGate
 from models.contract import EPOCH_SAMPLES
+from models.exporting import first_line, with_replaced
 from monitor.errors import MonitorError, one_line
 from monitor.staging import cuda_backend, tensorrt_backend
 from monitor.staging.backend import Backend, BackendUnavailableError, network_folder

@@ -1,45 +1,12 @@
-"""Shared by the ONNX export and the engine build: replace modules, and report errors."""
+"""Report files of an engine build that cannot be written."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
-
-from torch import nn
 
 from monitor.errors import InputError
-
-M = TypeVar("M", bound=nn.Module)
-
-Replacements = Mapping[type[nn.Module], Callable[[Any], nn.Module]]
-"""For each class of module, the function that makes a replacement from a module of that class."""
-
-
-def with_replaced(module: M, replacements: Replacements) -> M:
-    """Return a deep copy of ``module`` in which every submodule of these classes is replaced.
-
-    ``module`` itself does not change. Submodules of a replacement are not replaced again.
-    """
-    copied = copy.deepcopy(module)
-    _replace(copied, replacements)
-    return copied
-
-
-def _replace(module: nn.Module, replacements: Replacements) -> None:
-    for name, child in list(module.named_children()):
-        replacement = replacements.get(type(child))
-        if replacement is not None:
-            setattr(module, name, replacement(child))
-        else:
-            _replace(child, replacements)
-
-
-def first_line(exc: Exception) -> str:
-    """Return the first line of ``exc``. PyTorch's exceptions explain themselves over pages."""
-    return (str(exc).splitlines() or [""])[0]
 
 
 @contextmanager

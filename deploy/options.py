@@ -26,7 +26,8 @@ GainOption = Annotated[Gain | None, typer.Option(help="Only the default weights 
 ExportedOption = Annotated[
     Path | None,
     typer.Option(
-        metavar="FOLDER", help="Folder for the files. Default: where sleep-monitor looks for them."
+        metavar="FOLDER",
+        help="Folder for what is made for a GPU. Default: where sleep-monitor looks for it.",
     ),
 ]
 
@@ -55,7 +56,7 @@ def selected_weights(weights: Path | None, gain: Gain | None) -> list[Path]:
 
 
 def selected_folder(exported: Path | None) -> Path:
-    """Return the folder of exports in the option or the settings, or the default one."""
+    """Return the folder of engines in the option or the settings, or the default one."""
     from monitor.config import default_exported_folder, read_settings
 
     return exported or read_settings().exported or default_exported_folder()

@@ -16,10 +16,12 @@ try:
     from offline_training.evaluation.commands import evaluate
     from offline_training.training.commands import fit
 except ModuleNotFoundError as exc:
-    if exc.name not in ("torch", "safetensors"):
+    if exc.name not in ("torch", "safetensors", "matplotlib"):
         raise
-    # A small installation that only stages sleep omits these packages (deploy/INSTALL.md).
-    sys.exit(f"sleep-train needs {exc.name}: use an environment with the whole installation")
+    # The runtime needs none of these packages, so a plain installation omits them.
+    sys.exit(
+        f"sleep-train needs {exc.name}: run pip install '.[train]' in the monitor's source folder"
+    )
 
 app = typer.Typer(
     help="Train and measure the networks of the sleep monitor.",

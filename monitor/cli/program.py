@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from monitor.config import ReplayOptions, Settings
 
 app = typer.Typer(
-    help="Sleep stages from live or recorded EEG, while you sleep. Not a medical device.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -40,6 +39,30 @@ DEMO_SPEED = 300.0
 
 live_app = typer.Typer(invoke_without_command=True)
 app.add_typer(live_app, name="live")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from monitor.doctor.version import version_lines
+
+        for line in version_lines():
+            print(line)
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=_print_version,
+            help="Print the version, the backend and the default weights, and exit.",
+        ),
+    ] = False,
+) -> None:
+    """Sleep stages from live or recorded EEG, while you sleep. Not a medical device."""
 
 
 @app.command()

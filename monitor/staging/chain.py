@@ -18,7 +18,7 @@ from monitor.types import F32, Bool
 
 AUTO = "auto"
 BACKENDS = ("tensorrt", "cuda", "onnx", "torch")
-"""The fastest first. Of the two that run on a CPU, onnx starts sooner and needs less memory."""
+"""The fastest first. Of the two that run on a CPU, onnx is the default: it needs no PyTorch."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def open_backend(name: str, weights: Path, exported: Path) -> Backend:
         case "onnx":
             from monitor.staging.onnx_backend import OnnxBackend
 
-            return OnnxBackend(weights, exported)
+            return OnnxBackend(weights)
         case "torch":
             from monitor.staging.torch_backend import TorchBackend
 

@@ -63,7 +63,9 @@ def cuda_device(gpu: Gpu) -> torch.device:
     try:
         import torch
     except ImportError as exc:
-        raise BackendUnavailableError("PyTorch is not installed") from exc
+        raise BackendUnavailableError(
+            "PyTorch is not installed; run pip install '.[cuda]' in the monitor's source folder"
+        ) from exc
     if torch.version.cuda is None:
         raise BackendUnavailableError(
             f"PyTorch {torch.__version__} cannot use the {gpu.name}: it was built without CUDA; "

@@ -1,27 +1,25 @@
-"""The backend for onnxruntime on the CPU. It runs the graphs that `sleep-deploy export` wrote.
+"""The backend for onnxruntime on the CPU, the default one. It runs the graphs beside the weights.
 
-It needs no PyTorch, so it suits a small box.
+It needs no PyTorch. The graphs of the default weights ship; `sleep-train fit` and `sleep-deploy
+export` write those of other weights.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.contract import ModelContract
+from models.graphs import ENCODE, FORMAT, STAGE, GraphError, graph_path, read_graph
 from monitor.errors import one_line
-from monitor.staging.backend import BackendUnavailableError, checked_contract, network_folder
+from monitor.staging.backend import BackendUnavailableError, checked_contract
 from monitor.staging.slices import WINDOWS, Slices
 from monitor.types import F32, Bool
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
-
-ENCODE, STAGE = "encode.onnx", "stage.onnx"
-FORMAT = "1"
-"""Version of the exported graphs. It changes when a graph computes something else from the same
-weights, so that older exports are refused."""
 
 
 class OnnxBackend:
@@ -30,17 +28,18 @@ class OnnxBackend:
     name = "onnx"
     trouble = ""
 
-    def __init__(self, weights: Path, exported: Path) -> None:
-        """Load the graphs that were exported from ``weights``. Of these only the card is read.
+    def __init__(self, weights: Path) -> None:
+        """Load the graphs beside ``weights``. Of the weights only the card is read.
 
         Raises
         ------
         BackendUnavailableError
-            onnxruntime is not installed, or the graphs in ``exported`` are missing, damaged or made
-            from other weights.
+            onnxruntime is not installed, or the graphs are missing, damaged or made from other
+            weights.
         InputError
             The card cannot be used.
         """
+        self._weights = weights
         self._contract = checked_contract(weights)
         try:
             import onnxruntime
@@ -48,11 +47,10 @@ class OnnxBackend:
             raise BackendUnavailableError(
                 "onnxruntime is not installed; pip install onnxruntime"
             ) from exc
-        folder = network_folder(exported, self._contract)
         # 3: errors only. It warns, for example, that it found no GPU, which users need not know.
         onnxruntime.set_default_logger_severity(3)
-        self._encoder = self._load(folder / ENCODE)
-        self._stager = self._load(folder / STAGE)
+        self._encoder = self._load(ENCODE)
+        self._stager = self._load(STAGE)
         self._slices = Slices()
         self.runs_on = f"onnxruntime {onnxruntime.__version__} on the CPU"
 
@@ -76,14 +74,19 @@ class OnnxBackend:
         live, revised = self._stager.run(None, {"embeddings": embeddings, "scored": scored})
         return live, revised
 
-    def _load(self, path: Path) -> InferenceSession:
+    def _load(self, graph: str) -> InferenceSession:
         import onnxruntime
 
+        path = graph_path(self._weights, graph)
+        remedy = f"run sleep-deploy export --weights {shlex.quote(str(self._weights))}"
         if not path.is_file():
             raise BackendUnavailableError(
-                f"these weights are not exported yet ({path} does not exist); run sleep-deploy "
-                "export"
+                f"these weights are not exported yet ({path} does not exist); {remedy}"
             )
+        try:
+            data = read_graph(self._weights, graph)
+        except GraphError as exc:
+            raise BackendUnavailableError(f"{exc}; {remedy}") from exc
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -91,17 +94,16 @@ class OnnxBackend:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
+                data, options, providers=["CPUExecutionProvider"]
             )
         except Exception as exc:  # onnxruntime's exceptions have no common base class.
             raise BackendUnavailableError(
-                f"onnxruntime {onnxruntime.__version__} cannot load {path}; run sleep-deploy "
-                f"export again ({one_line(exc)})"
+                f"onnxruntime {onnxruntime.__version__} cannot load {path}; {remedy} "
+                f"({one_line(exc)})"
             ) from exc
         if _contract_in(session) != self._contract:
             raise BackendUnavailableError(
-                f"{path} was made from other weights, or by another version; run sleep-deploy "
-                "export again"
+                f"{path} was made from other weights, or by another version; {remedy}"
             )
         return session
 

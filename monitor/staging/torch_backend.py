@@ -26,12 +26,16 @@ class TorchBackend:
         InputError
             The weights are damaged, or need a signal that the monitor does not condition.
         BackendUnavailableError
-            PyTorch is not installed.
+            PyTorch or safetensors is not installed.
         """
         try:
+            import safetensors  # noqa: F401
             import torch
         except ImportError as exc:
-            raise BackendUnavailableError("PyTorch is not installed") from exc
+            raise BackendUnavailableError(
+                f"{exc.name or 'PyTorch'} is not installed; run pip install '.[train]' in the "
+                "monitor's source folder"
+            ) from exc
         from models.weights import load
 
         # In the pool's threads too: OpenMP keeps this number separately for each thread.

@@ -21,6 +21,7 @@ from offline_training.bandpower.crossval import CrossValidation
 from offline_training.bandpower.fit import fit
 from offline_training.bandpower.recipe import BandPowerRecipe
 from offline_training.data.bandpowers import CHANNEL, hold_out, in_microvolts, load_nights
+from offline_training.exporting import export_beside
 from offline_training.options import SeedOption
 from offline_training.progress import progress
 
@@ -68,6 +69,7 @@ def fit_bandpower(
         }
         path = out / f"{VARIANTS[gain]}.safetensors"
         save(path, network, contract_of(network, gain, recipe, version), card)
+        export_beside(path)
         typer.echo(path)
 
 

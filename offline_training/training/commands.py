@@ -14,6 +14,7 @@ from models.contract import Gain
 from monitor.errors import InputError
 from offline_training.data.recordings import LabelledNight
 from offline_training.data.sources import prepared_source, some_subjects, surrogate_source
+from offline_training.exporting import export_beside
 from offline_training.options import SeedOption
 from offline_training.training.card import known_subjects
 from offline_training.training.distributed import Ranks, process_group
@@ -140,6 +141,8 @@ def _run_job(recordings: Sequence[LabelledNight], job: Job, ranks: Ranks) -> Non
     typer.echo(throughput_line(fitted.throughput))
     for track, scores in fitted.scores.items():
         typer.echo(f"  {track:8} {scores}")
+    if fitted.weights is not None:
+        export_beside(fitted.weights)
     typer.echo(fitted.weights or f"{job.out} is ready for the next stage")
 
 
