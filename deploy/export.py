@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from deploy.parity import Parity, ParityGate
@@ -13,10 +14,14 @@ from monitor.errors import InputError, MonitorError
 from monitor.staging.onnx_backend import OnnxBackend
 
 
-def export_onnx(weights: Path) -> Parity:
+def export_onnx(weights: Path, write: Callable[[Path, Path], None] = write_graphs) -> Parity:
     """Write the graphs of ``weights`` and their checksums beside them.
 
     The files are kept only if they stage the excerpt as PyTorch does. This takes about 20 s.
+
+    Parameters
+    ----------
+    write : writes the graphs of its first argument beside its second, as `write_graphs` does.
 
     Raises
     ------
@@ -31,7 +36,7 @@ def export_onnx(weights: Path) -> Parity:
         with tempfile.TemporaryDirectory(prefix=".export-", dir=weights.parent) as folder:
             trial = Path(folder) / weights.name
             shutil.copy(weights.with_suffix(".json"), trial.with_suffix(".json"))
-            write_graphs(weights, trial)
+            write(weights, trial)
             parity = gate.parity(OnnxBackend(trial))
             if not parity.passed:
                 raise MonitorError(

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-from tests.sharing import made_once
 
 # The suite runs in as many processes as there are cores, so each process, and each program that it
 # starts, computes with one thread. PyTorch reads the variable when it is imported, and pytest
@@ -29,7 +26,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 def user_without_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Point this process, and the programs it starts, at empty user folders.
 
-    Otherwise the tests would read the settings and the exported networks of whoever runs them, and
+    Otherwise the tests would read the settings and the engines of whoever runs them, and
     all workers would share one folder of nights.
     """
     with pytest.MonkeyPatch.context() as patch:
@@ -38,19 +35,3 @@ def user_without_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         for name in [name for name in os.environ if name.startswith("SLEEP_MONITOR_")]:
             patch.delenv(name)
         yield
-
-
-@pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of an export of the weights for known gain. Tests must not change it."""
-    return made_once(tmp_path_factory, "exported", _export)
-
-
-def _export(folder: Path) -> Path:
-    # Imported here, because few tests need PyTorch and its import takes seconds.
-    from deploy.export import export_onnx
-    from models.card import default_weights
-    from models.contract import Gain
-
-    export_onnx(default_weights(Gain.KNOWN), folder)
-    return folder

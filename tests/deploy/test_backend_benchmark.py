@@ -18,21 +18,19 @@ from models.contract import Gain
 from monitor.errors import InputError
 from tests.sharing import made_once
 
-# The fixtures export the network and run five processes, most of which import torch.
+# The fixture runs five processes, most of which import torch.
 pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
-def run(
-    tmp_path_factory: pytest.TempPathFactory, exported: Path
-) -> tuple[BackendsBenchmark, list[str]]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[BackendsBenchmark, list[str]]:
     """No engine was built here: of these three, TensorRT cannot be had on any machine."""
 
     def benchmark(folder: Path) -> tuple[BackendsBenchmark, list[str]]:
         messages: list[str] = []
         weights, backends = default_weights(Gain.KNOWN), ["tensorrt", "onnx", "torch"]
         return benchmark_backends(
-            backends, weights, exported, [1, 9], messages.append, 0.01
+            backends, weights, folder, [1, 9], messages.append, 0.01
         ), messages
 
     return made_once(tmp_path_factory, "benchmark", benchmark)

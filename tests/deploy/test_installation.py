@@ -1,4 +1,4 @@
-"""The service, the containers and the light requirements agree with the rest of the project."""
+"""The service, the containers and the dependencies agree with the rest of the project."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from models.card import default_weights
+from models.contract import Gain
+from models.graphs import graph_files
 from monitor.config import Settings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -27,11 +31,33 @@ def project() -> dict[str, Any]:
     return table
 
 
-def test_the_light_requirements_are_those_of_the_project_without_pytorch() -> None:
-    heavy = ("torch", "safetensors")  # safetensors is only used by code that imports torch.
-    of_project = [each for each in project()["dependencies"] if not each.startswith(heavy)]
-    light = [line for line in (DEPLOY / "light.txt").read_text().splitlines() if line[0] != "#"]
-    assert light == sorted(of_project + project()["optional-dependencies"]["onnx"])
+def names(requirements: list[str]) -> set[str]:
+    return {Requirement(each).name for each in requirements}
+
+
+def test_the_monitor_is_installed_without_pytorch_and_the_extras_bring_it() -> None:
+    """The containers install this list too: there is no other one."""
+    extras = project()["optional-dependencies"]
+    heavy = {"torch", "safetensors", "matplotlib", "onnx", "onnxscript"}
+    assert not heavy & names(project()["dependencies"])
+    assert "onnxruntime" in names(project()["dependencies"])
+    assert heavy == names(extras["train"])
+    assert {"torch", "safetensors"} == names(extras["cuda"])
+    assert "sleep-monitor[train]" in extras["dev"] and "sleep-monitor[cuda]" in extras["trt"]
+    torch = {each for extra in extras.values() for each in extra if each.startswith("torch>")}
+    assert len(torch) == 1  # One bound for all extras.
+
+
+def test_no_python_is_too_new() -> None:
+    assert project()["requires-python"] == ">=3.11"
+
+
+def test_the_wheel_contains_the_exported_networks() -> None:
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    (pattern,) = [each for each in patterns["package-data"]["models"] if "default" in each]
+    shipped = {path.name for path in (ROOT / "models").glob(pattern)}
+    for gain in Gain:
+        assert {path.name for path in graph_files(default_weights(gain))} <= shipped
 
 
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
@@ -83,7 +109,7 @@ def test_the_variables_of_the_containers_are_settings() -> None:
         for path in [*DOCKERFILES, DEPLOY / "compose.yaml"]
         for name in re.findall(r"SLEEP_MONITOR_(\w+)", path.read_text())
     }
-    assert variables == {"exported", "config", "redis"}
+    assert variables == {"config", "redis"}
     assert variables <= {*Settings.model_fields, "config"}
 
 

@@ -124,13 +124,12 @@ def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int | str |
 
 
 def test_every_backend_is_judged_or_has_a_reason_why_not(
-    exported: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = tmp_path / "parity.json"
-    gain = ["--gain", "known", "--exported", str(exported)]
+    gain = ["--gain", "known", "--exported", str(tmp_path)]
     assert run_command(monkeypatch, "parity", *gain, "--json", str(path)) in (0, None)
     verdicts = {verdict["backend"]: verdict for verdict in json.loads(path.read_text())}
     assert list(verdicts) == ["tensorrt", "cuda", "onnx", "torch"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -15,8 +16,11 @@ import pytest
 
 from models.card import default_weights
 from models.contract import Gain
-from monitor.staging.backend import BackendUnavailableError, network_folder
-from monitor.staging.onnx_backend import ENCODE, STAGE, OnnxBackend
+from models.graphs import GRAPHS, STAGE, checksums_path, graph_files, graph_path
+from monitor.errors import InputError
+from monitor.staging.backend import BackendUnavailableError
+from monitor.staging.chain import BackendChain
+from monitor.staging.onnx_backend import OnnxBackend
 from monitor.types import F32
 from tests.nights import backend
 from tests.staging.inputs import epochs, history
@@ -25,8 +29,9 @@ WEIGHTS = default_weights(Gain.KNOWN)
 
 
 @pytest.fixture(scope="module")
-def without_torch(exported: Path) -> OnnxBackend:
-    return OnnxBackend(WEIGHTS, exported)
+def without_torch() -> OnnxBackend:
+    """Return the export that ships."""
+    return OnnxBackend(WEIGHTS)
 
 
 def test_embeddings_equal_pytorchs_also_for_silence(without_torch: OnnxBackend) -> None:
@@ -61,7 +66,7 @@ def test_epochs_staged_at_once_or_by_many_threads_equal_those_staged_one_by_one(
         assert np.array_equal(np.concatenate(each), all_at_once)
 
 
-def test_torch_is_not_imported(exported: Path) -> None:
+def test_torch_is_not_imported(tmp_path: Path) -> None:
     program = f"""
 import sys
 from pathlib import Path
@@ -69,7 +74,7 @@ import numpy as np
 from monitor.conditioning.conditioner import Conditioner
 from monitor.staging.chain import open_backend
 from monitor.staging.stager import Stager
-backend = open_backend("onnx", Path({str(WEIGHTS)!r}), Path({str(exported)!r}))
+backend = open_backend("onnx", Path({str(WEIGHTS)!r}), Path({str(tmp_path)!r}))
 embedding = backend.encode(np.ones((1, 3000), np.float32))
 backend.stage(embedding[np.newaxis], np.ones((1, 1), np.bool_))
 print([name for name in ("torch", "onnx", "safetensors") if name in sys.modules])
@@ -78,54 +83,96 @@ print([name for name in ("torch", "onnx", "safetensors") if name in sys.modules]
     assert run.stdout.strip() == "[]", run.stderr
 
 
-def test_without_onnxruntime_the_error_names_the_remedy(
-    exported: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_onnxruntime_the_error_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(BackendUnavailableError, match="pip install onnxruntime"):
-        OnnxBackend(WEIGHTS, exported)
+        OnnxBackend(WEIGHTS)
 
 
 def test_weights_that_were_never_exported_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BackendUnavailableError, match="not exported yet"):
-        OnnxBackend(WEIGHTS, tmp_path)
+    weights = copied(tmp_path)
+    for path in graph_files(weights):
+        path.unlink()
+    with pytest.raises(BackendUnavailableError) as error:
+        OnnxBackend(weights)
+    assert "not exported yet" in str(error.value)
+    assert f"run sleep-deploy export --weights {weights}" in str(error.value)
 
 
-@pytest.mark.parametrize("name", [ENCODE, STAGE])
-def test_a_damaged_file_is_refused(exported: Path, tmp_path: Path, name: str) -> None:
-    folder = copied(exported, tmp_path)
-    whole = (folder / name).read_bytes()
-    (folder / name).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(BackendUnavailableError, match=rf"cannot load .*{name}.* export again"):
-        OnnxBackend(WEIGHTS, tmp_path)
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_a_flipped_bit_is_one_clear_line(tmp_path: Path, graph: str) -> None:
+    weights = copied(tmp_path)
+    path = graph_path(weights, graph)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BackendUnavailableError, match=rf"{path.name} is damaged: .*run sleep-dep"):
+        OnnxBackend(weights)
+    with pytest.raises(InputError) as error:  # In the chain too, if there is no other backend.
+        BackendChain(weights, tmp_path, "onnx")
+    assert "is damaged: its sha256 is" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_a_damaged_file_is_refused(tmp_path: Path, graph: str) -> None:
+    """Half a file is refused, also if the checksums name it."""
+    weights = copied(tmp_path)
+    path = graph_path(weights, graph)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(BackendUnavailableError, match=rf"{path.name} is damaged"):
+        OnnxBackend(weights)
+    write_checksums(weights)
+    with pytest.raises(BackendUnavailableError, match=rf"cannot load .*{path.name}.*ploy export"):
+        OnnxBackend(weights)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}"])
+def test_damaged_checksums_are_refused(tmp_path: Path, text: str) -> None:
+    weights = copied(tmp_path)
+    checksums_path(weights).write_text(text)
+    with pytest.raises(BackendUnavailableError, match=r"onnx.json does not name the sha256 of"):
+        OnnxBackend(weights)
+    checksums_path(weights).unlink()
+    with pytest.raises(BackendUnavailableError, match=r"onnx.json cannot be read"):
+        OnnxBackend(weights)
 
 
 @pytest.mark.parametrize("metadata", [{}, {"contract": "{"}, {"contract": '{"gain": "known"}'}])
-def test_a_file_of_another_network_is_refused(
-    exported: Path, tmp_path: Path, metadata: dict[str, str]
-) -> None:
-    folder = copied(exported, tmp_path)
-    model = onnx.load(folder / STAGE)
+def test_a_file_of_another_network_is_refused(tmp_path: Path, metadata: dict[str, str]) -> None:
+    weights = copied(tmp_path)
+    model = onnx.load(graph_path(weights, STAGE))
     onnx.helper.set_model_props(model, metadata)
-    onnx.save(model, folder / STAGE)
+    onnx.save(model, graph_path(weights, STAGE))
+    write_checksums(weights)
     with pytest.raises(BackendUnavailableError, match="made from other weights"):
-        OnnxBackend(WEIGHTS, tmp_path)
+        OnnxBackend(weights)
 
 
-def test_a_file_with_another_contract_is_refused(exported: Path, tmp_path: Path) -> None:
+def test_a_file_with_another_contract_is_refused(tmp_path: Path) -> None:
     """The tensors are the same, but the context has 60 epochs instead of 120."""
-    folder = copied(exported, tmp_path)
-    card = json.loads(WEIGHTS.with_suffix(".json").read_text())
+    weights = copied(tmp_path)
+    path = weights.with_suffix(".json")
+    card = json.loads(path.read_text())
     card["contract"]["context_epochs"] = 60
-    changed = tmp_path / "changed.safetensors"
-    changed.with_suffix(".json").write_text(json.dumps(card))
-    assert folder.is_dir()
+    path.write_text(json.dumps(card))
     with pytest.raises(BackendUnavailableError, match="made from other weights"):
-        OnnxBackend(changed, tmp_path)
+        OnnxBackend(weights)
 
 
-def copied(exported: Path, to: Path) -> Path:
-    """Copy the exported files to ``to``, where a test may change them."""
-    folder = network_folder(to, backend().contract)
-    shutil.copytree(network_folder(exported, backend().contract), folder)
-    return folder
+def copied(folder: Path) -> Path:
+    """Copy the card and the export that ship to ``folder``, where a test may change them.
+
+    Returns the path that the weights would have there. The backend does not read them.
+    """
+    for path in (WEIGHTS.with_suffix(".json"), *graph_files(WEIGHTS)):
+        shutil.copy(path, folder)
+    return folder / WEIGHTS.name
+
+
+def write_checksums(weights: Path) -> None:
+    """Write the checksums of the graphs as they are now."""
+    checksums = {
+        graph: hashlib.sha256(graph_path(weights, graph).read_bytes()).hexdigest()
+        for graph in GRAPHS
+    }
+    checksums_path(weights).write_text(json.dumps(checksums))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from deploy.exporting import first_line, with_replaced
+from models.exporting import first_line, with_replaced
 
 
 class Doubled(nn.Module):
