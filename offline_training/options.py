@@ -7,3 +7,10 @@ from typing import Annotated
 import typer
 
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+ExportOption = Annotated[
+    bool,
+    typer.Option(
+        "--export/--no-export",
+        help="Also export the weights beside them, to stage without PyTorch (20 s).",
+    ),
+]

@@ -29,8 +29,9 @@ def version_lines() -> list[str]:
 
 def _backend() -> str:
     """Name the backend that `--backend auto` tries first here, and what it runs on."""
-    if find_spec("torch") is not None:
-        with suppress(BackendUnavailableError):
+    # ModuleNotFoundError: an import hook refuses PyTorch.
+    with suppress(BackendUnavailableError, ModuleNotFoundError):
+        if find_spec("torch") is not None:
             return f"tensorrt or cuda on the {nvidia_gpu().name}; sleep-monitor doctor names it"
     return f"onnx (onnxruntime {_version('onnxruntime')} on the CPU)"
 

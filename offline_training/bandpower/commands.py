@@ -22,7 +22,7 @@ from offline_training.bandpower.fit import fit
 from offline_training.bandpower.recipe import BandPowerRecipe
 from offline_training.data.bandpowers import CHANNEL, hold_out, in_microvolts, load_nights
 from offline_training.exporting import export_beside
-from offline_training.options import SeedOption
+from offline_training.options import ExportOption, SeedOption
 from offline_training.progress import progress
 
 DataOption = Annotated[
@@ -50,6 +50,7 @@ def fit_bandpower(
     steps: StepsOption = None,
     threads: ThreadsOption = 1,
     version: Annotated[str, typer.Option(help="Version to write into the contract.")] = "2",
+    export: ExportOption = True,
 ) -> None:
     """Rebuild the default weights, both variants, from measured band powers. Takes minutes."""
     torch.set_num_threads(threads)
@@ -69,7 +70,8 @@ def fit_bandpower(
         }
         path = out / f"{VARIANTS[gain]}.safetensors"
         save(path, network, contract_of(network, gain, recipe, version), card)
-        export_beside(path)
+        if export:
+            export_beside(path)
         typer.echo(path)
 
 

@@ -15,7 +15,7 @@ from monitor.errors import InputError
 from offline_training.data.recordings import LabelledNight
 from offline_training.data.sources import prepared_source, some_subjects, surrogate_source
 from offline_training.exporting import export_beside
-from offline_training.options import SeedOption
+from offline_training.options import ExportOption, SeedOption
 from offline_training.training.card import known_subjects
 from offline_training.training.distributed import Ranks, process_group
 from offline_training.training.fit import fit as fit_job
@@ -59,6 +59,7 @@ def fit(
     seed: SeedOption = 0,
     version: VersionOption = "1",
     threads: ThreadsOption = None,
+    export: ExportOption = True,
 ) -> None:
     """Train MC2SleepNet: contrast, cross-masking, fine-tuning. Not a medical device.
 
@@ -97,7 +98,7 @@ def fit(
         )
     with process_group() as ranks:
         if protocol is None:
-            _run_job(recordings, job, ranks)
+            _run_job(recordings, job, ranks, export)
         else:
             table = run_paper(recordings, job, folds_run, ranks)
             if ranks.first:
@@ -125,8 +126,8 @@ def _check_options(
         raise InputError("--protocol paper compares with figures of real nights: no --surrogates")
 
 
-def _run_job(recordings: Sequence[LabelledNight], job: Job, ranks: Ranks) -> None:
-    """Hold out validation subjects, train, and print the figures."""
+def _run_job(recordings: Sequence[LabelledNight], job: Job, ranks: Ranks, export: bool) -> None:
+    """Hold out validation subjects, train, and print the figures; ``export`` the weights."""
     provenance = Provenance.of(job.init)
     train, validation = hold_out(recordings, job.recipe.validation_share, provenance.train_subjects)
     if ranks.first and known_subjects(validation, provenance):
@@ -141,7 +142,7 @@ def _run_job(recordings: Sequence[LabelledNight], job: Job, ranks: Ranks) -> Non
     typer.echo(throughput_line(fitted.throughput))
     for track, scores in fitted.scores.items():
         typer.echo(f"  {track:8} {scores}")
-    if fitted.weights is not None:
+    if fitted.weights is not None and export:
         export_beside(fitted.weights)
     typer.echo(fitted.weights or f"{job.out} is ready for the next stage")
 

@@ -16,7 +16,7 @@ from deploy.export import export_onnx
 from models.card import default_weights, read_contract
 from models.contract import Gain, ModelContract
 from models.export import _export, write_graphs
-from models.graphs import ENCODE, GRAPHS, STAGE, checksums_path, graph_files, graph_path
+from models.graphs import ENCODE, GRAPHS, STAGE, graph_files, graph_path
 from models.mc2sleepnet import MC2SleepNet, NetworkConfig
 from models.weights import load, save
 from monitor.errors import InputError, MonitorError

@@ -10,7 +10,9 @@ import torch
 
 from models.card import read_card
 from models.contract import Gain
+from models.graphs import graph_files
 from models.weights import load
+from monitor.staging.onnx_backend import OnnxBackend
 from offline_training.data.sources import prepared_source
 from offline_training.training.paper import PROTOCOLS
 from tests.offline_training.data.measured import write_data, write_timedomain
@@ -83,8 +85,11 @@ def test_fit_trains_weights_that_load_and_that_a_second_run_begins_with(
     assert read_card(path)["command"] == expected
     _, contract = load(path)
     assert contract.gain is Gain.UNKNOWN and contract.channel == "EEG Fpz-Cz"
-    code, out, err = sleep_train(*common, str(tmp_path / "mine"), "--init", str(path))
+    assert OnnxBackend(path).contract == contract  # Its export is beside it.
+    mine = (str(tmp_path / "mine"), "--init", str(path), "--no-export")
+    code, out, err = sleep_train(*common, *mine)
     assert code == 0, err
+    assert not any(each.exists() for each in graph_files(tmp_path / "mine" / path.name))
     assert load(tmp_path / "mine" / path.name)[1].context_epochs == 6
     code, _, err = sleep_train(*common, str(run), "--gain", "unknown", "--seed", "1")
     assert code == 2 and err.count("\n") == 1 and "another seed" in err
@@ -115,12 +120,13 @@ def test_add_gives_a_band_power_network_the_other_inputs(
     write_data(tmp_path, subjects=3)
     write_timedomain(tmp_path, 6 * 60)
     data = ("--data", str(tmp_path))
-    assert sleep_train("fit-bandpower", *data, "--out", str(tmp_path), "--steps", "1")[0] == 0
+    small = ("--out", str(tmp_path), "--steps", "1", "--no-export")
+    assert sleep_train("fit-bandpower", *data, *small)[0] == 0
     recipe = tmp_path / "recipe.json"
     short = {"steps": 1, "batch": 2, "micro_batch": 2, "evaluate_every": 1}
     sizes = {"network": RECIPE["network"], "validation_batches": 1, "evaluate_stride": 20}
     recipe.write_text(json.dumps(sizes | dict.fromkeys(("epoch", "sequence", "finetune"), short)))
-    grow = ("fit", *data, "--surrogates", "--recipe", str(recipe))
+    grow = ("fit", *data, "--no-export", "--surrogates", "--recipe", str(recipe))
     init = ("--init", str(tmp_path / "absolute.safetensors"))
     out = tmp_path / "grown"
     add = ("--add", "raw", "--add", "frames", "--subjects", "2", "--out", str(out))
@@ -158,7 +164,8 @@ def test_subjects_behind_init_are_held_out_only_if_there_are_no_others(
     write_data(tmp_path, subjects=2)
     write_timedomain(tmp_path, 4 * 60)
     data = ("--data", str(tmp_path))
-    assert sleep_train("fit-bandpower", *data, "--out", str(tmp_path), "--steps", "1")[0] == 0
+    small = ("--out", str(tmp_path), "--steps", "1", "--no-export")
+    assert sleep_train("fit-bandpower", *data, *small)[0] == 0
     path, recipe = tmp_path / "absolute.json", tmp_path / "recipe.json"
     card = json.loads(path.read_text())
     names = [f"sleep-edf-cassette-0{subject}" for subject in range(2)]
@@ -169,7 +176,16 @@ def test_subjects_behind_init_are_held_out_only_if_there_are_no_others(
         path.write_text(json.dumps(card))
         run = tmp_path / f"run-{'-'.join(known)}"
         code, _, err = sleep_train(
-            *("fit", *data, "--surrogates", "--recipe", str(recipe), "--out", str(run)),
+            *(
+                "fit",
+                *data,
+                "--no-export",
+                "--surrogates",
+                "--recipe",
+                str(recipe),
+                "--out",
+                str(run),
+            ),
             *("--init", str(path.with_suffix(".safetensors"))),
         )
         assert code == 0, err
