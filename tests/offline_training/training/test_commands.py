@@ -71,6 +71,7 @@ def test_gain_known_is_refused_for_recordings_of_unknown_gain(
     assert code == 2 and err.count("\n") == 1 and "give --gain unknown" in err
 
 
+@pytest.mark.timeout(300)  # The export alone takes 20 s of CPU.
 def test_fit_trains_weights_that_load_and_that_a_second_run_begins_with(
     tmp_path: Path, prepared: Path, recipe: Path, sleep_train: Program
 ) -> None:
