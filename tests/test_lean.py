@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -102,6 +103,20 @@ def test_torch_says_what_to_install(lean: dict[str, str]) -> None:
         "sleep-monitor: the network cannot be run here: torch: safetensors is not installed; "
         "run pip install '.[train]' in the monitor's source folder"
     ]
+
+
+def test_weights_without_an_export_say_which_command_makes_it(
+    lean: dict[str, str], tmp_path: Path
+) -> None:
+    weights = tmp_path / "own.safetensors"
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(default_weights(Gain.KNOWN).with_suffix(suffix), weights.with_suffix(suffix))
+    command = ["-m", "monitor.cli", "replay", str(EXCERPT), "--no-redis"]
+    found = run(lean, *command, "--weights", str(weights))
+    assert found.returncode == 2
+    line = found.stderr.splitlines()[-1]
+    assert "onnx: these weights are not exported yet" in line
+    assert f"run sleep-deploy export --weights {weights}" in line
 
 
 @pytest.mark.parametrize(

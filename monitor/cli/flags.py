@@ -48,7 +48,8 @@ class RunFlags(ServerFlags):
         typer.Option(help="unknown: stages that do not depend on the amplitude. Default: known."),
     ] = None
     weights: Annotated[
-        Path | None, typer.Option(help="Other weights (.safetensors, the card beside the file).")
+        Path | None,
+        typer.Option(help="Other weights (.safetensors; card and export beside the file)."),
     ] = None
     backend: Annotated[
         str | None,

@@ -9,6 +9,7 @@
     RUN/confusion.png      confusion of the validation subjects, live and revised
     RUN/checkpoints/       one safetensors file per part
     RUN/<name>.safetensors, RUN/<name>.json    the weights and their card
+    RUN/<name>.*.onnx, RUN/<name>.onnx.json    their export, if the command wrote one
 """
 
 from __future__ import annotations
