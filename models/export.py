@@ -45,7 +45,7 @@ class ExportError(RuntimeError):
 def write_graphs(weights: Path, beside: Path | None = None) -> None:
     """Export ``weights`` and write the graphs and their checksums, each file whole or not at all.
 
-    The graphs are written only if they stage made-up epochs as PyTorch does. This takes about 10 s.
+    The graphs are written only if they stage made-up epochs as PyTorch does. This takes about 20 s.
 
     Parameters
     ----------

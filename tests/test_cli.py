@@ -351,12 +351,22 @@ def test_a_replay_under_nohup_outlives_its_terminal(tmp_path: Path) -> None:
         assert night.ended()
 
 
-@pytest.mark.parametrize("module", ["numpy.linalg", "torch.nn.functional"])
-def test_ctrl_c_during_an_import_ends_with_one_line(module: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("module", "backend"),
+    [
+        ("numpy.linalg", "auto"),
+        ("onnxruntime.capi._pybind_state", "onnx"),
+        ("torch.nn.functional", "torch"),
+    ],
+)
+def test_ctrl_c_during_an_import_ends_with_one_line(
+    module: str, backend: str, tmp_path: Path
+) -> None:
     """Python reports each import that is done, here one in the middle of a large library."""
     command = [sys.executable, "-X", "importtime", "-m", "monitor.cli", "replay", str(EXCERPT)]
+    options = ["--backend", backend, "--store", str(tmp_path / "n.sqlite")]
     process = subprocess.Popen(
-        [*command, "--no-redis", "--speed", "1", "--store", str(tmp_path / "n.sqlite")],
+        [*command, "--no-redis", "--speed", "1", *options],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

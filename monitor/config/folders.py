@@ -18,5 +18,5 @@ def default_nights_folder() -> Path:
 
 
 def default_exported_folder() -> Path:
-    """Return the folder for exports and engines that `sleep-deploy` makes on this machine."""
+    """Return the folder for what `sleep-deploy build-engine` makes for this machine's GPU."""
     return user_data_path("sleep-monitor", appauthor=False) / "exported"

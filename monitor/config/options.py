@@ -20,7 +20,7 @@ first sample on), or the 30-s grid that passes through this time of the recordin
 class RunOptions:
     """The options that a replay and a live run share.
 
-    - ``weights`` None: the default weights for ``gain``. ``exported``: the folder of exports and
+    - ``weights`` None: the default weights for ``gain``. ``exported``: the folder of
       engines; None: the user's.
     - ``redis`` None: the event server inside the monitor, unless ``no_redis``.
     """
