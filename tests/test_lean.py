@@ -1,4 +1,4 @@
-"""The monitor runs without PyTorch, matplotlib and safetensors, and the other programs say so."""
+"""The monitor runs without PyTorch, matplotlib and MNE; the other programs name the extra."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.card import default_weights, read_contract
 from models.contract import Gain
 from tests.nights import EXCERPT
 
-MISSING = ("torch", "matplotlib", "safetensors", "onnx", "onnxscript", "edfio")
+MISSING = ("torch", "matplotlib", "safetensors", "onnx", "onnxscript", "edfio", "mne")
 
 # Python runs this file when it starts, also in the monitor's child processes.
 SITECUSTOMIZE = f"""

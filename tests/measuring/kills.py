@@ -26,8 +26,8 @@ from models.contract import EPOCH_S, SFREQ_HZ, Gain
 from monitor.clock import ManualClock
 from monitor.night.store import NightStore
 from monitor.sinks.redis_server import RedisServer
+from monitor.staging.onnx_backend import OnnxBackend
 from monitor.staging.stager import Stager
-from monitor.staging.torch_backend import TorchBackend
 from monitor.types import StagePrediction, Track
 from tests.live.headband_signals import MadeUpNight
 from tests.live.processes import (
@@ -207,9 +207,12 @@ def _count(report: KillReport, path: Path) -> None:
 
 
 def _compare_to_unbroken(report: KillReport, path: Path) -> None:
-    """Stage the stored epochs again, in one run: both tracks must come out bit for bit."""
+    """Stage the stored epochs again, in one run: both tracks must come out bit for bit.
+
+    The monitor stages with onnx here, as on every machine without a GPU.
+    """
     with closing(NightStore.open(path)) as store:
-        stager = Stager(TorchBackend(default_weights(Gain.KNOWN)), ManualClock())
+        stager = Stager(OnnxBackend(default_weights(Gain.KNOWN)), ManualClock())
         staged = [each for epoch in store.epochs() for each in stager.push([epoch])[0]]
         staged += stager.finish()
         for track, name in ((Track.LIVE, "live"), (Track.REVISED, "revised")):
