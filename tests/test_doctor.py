@@ -127,7 +127,7 @@ def test_disk(tmp_path: Path) -> None:
 def test_the_room_needed_grows_with_the_sleepers(tmp_path: Path) -> None:
     settings = read_settings(sleeper=["lsl:name=a", "lsl:name=b"])
     (found,) = findings(lambda: machine.disk(settings))
-    assert "0.7 GB is plenty" in found.found
+    assert "0.7 GB are enough" in found.found
 
 
 def test_boards_of_sleepers_must_exist() -> None:
