@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from deploy.exporting import first_line, with_replaced, writing_to
-from deploy.parity import Parity, ParityGate
 from models.calibration import calibrated
 from models.contract import EPOCH_SAMPLES, ModelContract
 from models.mc2sleepnet import DistanceBias, MC2SleepNet
 from models.weights import load
 from monitor.errors import MonitorError
 from monitor.staging.backend import network_folder
+from monitor.staging.gate import Parity, ParityGate
 from monitor.staging.onnx_backend import ENCODE, FORMAT, STAGE, OnnxBackend
 
 if TYPE_CHECKING:
