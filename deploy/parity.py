@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from monitor.errors import one_line
-from monitor.staging.backend import BackendRefusedError, BackendUnavailableError
+from monitor.staging.backend import Backend, BackendRefusedError, BackendUnavailableError
 from monitor.staging.chain import BACKENDS, open_backend
 from monitor.staging.gate import Parity, ParityGate
 
@@ -29,16 +30,21 @@ class ParityVerdict:
         return self.available and not (self.parity and self.parity.passed)
 
 
-def judge_backends(weights: Path, exported: Path) -> list[ParityVerdict]:
+def judge_backends(
+    weights: Path,
+    exported: Path,
+    open_one: Callable[[str, Path, Path], Backend] = open_backend,
+) -> list[ParityVerdict]:
     """Compare every backend with PyTorch on the CPU, which is one of them.
 
-    Raises `InputError` if the weights cannot be used.
+    ``open_one`` opens a backend by name, as `open_backend` does. Raises `InputError` if the weights
+    cannot be used.
     """
     gate = ParityGate(weights)
     verdicts = []
     for name in BACKENDS:
         try:
-            parity = gate.parity(open_backend(name, weights, exported))
+            parity = gate.parity(open_one(name, weights, exported))
             verdicts.append(ParityVerdict(name, parity))
         except BackendRefusedError as exc:  # The gate has judged it already, when it was opened.
             verdicts.append(ParityVerdict(name, trouble=str(exc)))

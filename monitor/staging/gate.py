@@ -84,7 +84,7 @@ class ParityGate:
 
     def parity(self, backend: Backend) -> Parity:
         """Stage the excerpt with ``backend`` and with the reference, and compare them."""
-        return measure_parity(backend, self._reference, *self._excerpt)
+        return _compare(backend, self._expected, *self._excerpt)
 
     @cached_property
     def _excerpt(self) -> tuple[F32, Bool]:
@@ -92,6 +92,10 @@ class ParityGate:
         from monitor.staging.excerpt import excerpt_epochs
 
         return excerpt_epochs(self.contract.gain)
+
+    @cached_property
+    def _expected(self) -> F32:
+        return _stage_night(self._reference, *self._excerpt)
 
 
 def measure_parity(backend: Backend, reference: Backend, epochs_uv: F32, scored: Bool) -> Parity:
@@ -102,8 +106,11 @@ def measure_parity(backend: Backend, reference: Backend, epochs_uv: F32, scored:
     epochs_uv : float32 (n, 3000), microvolts, consecutive epochs.
     scored : bool (n,); predictions of unscored epochs do not count.
     """
+    return _compare(backend, _stage_night(reference, epochs_uv, scored), epochs_uv, scored)
+
+
+def _compare(backend: Backend, expected: F32, epochs_uv: F32, scored: Bool) -> Parity:
     probabilities = _stage_night(backend, epochs_uv, scored)
-    expected = _stage_night(reference, epochs_uv, scored)
     same = probabilities.argmax(axis=1) == expected.argmax(axis=1)
     return Parity(
         backend=backend.name,
