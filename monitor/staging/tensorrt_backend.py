@@ -40,7 +40,7 @@ def open_tensorrt(weights: Path, exported: Path) -> DeviceBackend:
     ------
     BackendUnavailableError
         There is no NVIDIA GPU, no PyTorch for it, or no TensorRT; or the engines are missing,
-        damaged, or built for another GPU, version or network.
+        damaged, not approved by the gate, or built for another GPU, version or network.
     InputError
         The weights cannot be used.
     """

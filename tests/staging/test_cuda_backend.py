@@ -252,7 +252,7 @@ for open_one in (open_cuda, open_tensorrt):
         open_one(Path({str(WEIGHTS)!r}), Path({str(tmp_path)!r}))
     except BackendUnavailableError as exc:
         print(exc)
-assert not {{"torch", "tensorrt", "torch_tensorrt"}} & set(sys.modules)
+assert not {{"torch", "tensorrt", "torch_tensorrt", "monitor.sources"}} & set(sys.modules)
 """
     command = [sys.executable, "-c", program]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
