@@ -1,7 +1,6 @@
 """The part of both GPU backends that needs no PyTorch.
 
-`nvidia_gpu` finds the GPU. A `Sidecar` describes the files that `sleep-deploy build-engine` made
-for it.
+`nvidia_gpu` finds the GPU. A `Sidecar` describes what was approved or made for it.
 """
 
 from __future__ import annotations
