@@ -19,9 +19,9 @@ from pydantic import TypeAdapter
 
 from deploy.backend_process import Figures
 from deploy.ceilings import Ceilings
-from deploy.parity import excerpt_epochs
 from monitor.errors import MonitorError
 from monitor.staging.backend import checked_contract
+from monitor.staging.excerpt import excerpt_epochs
 
 ON_GPU = ("cuda", "tensorrt", "eager-cuda")
 

@@ -120,7 +120,7 @@ def measure(
 
     Parameters
     ----------
-    night : .npz file of ``epochs_uv`` and ``scored``, as `deploy.parity.excerpt_epochs` returns.
+    night : .npz file of ``epochs_uv`` and ``scored``, as `monitor.staging.excerpt` makes them.
     batches : numbers of epochs to stage at a time.
     seconds : duration of each measurement.
     began_s : `time.monotonic` at the start of the process.

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from monitor.sinks.redis_server import RedisServer
 from monitor.sources.derivation import choose_derivation
 from monitor.sources.edf import EdfRecording
 from monitor.staging.chain import AUTO
+from monitor.staging.excerpt import excerpt_path
 from monitor.types import F32, Track
 
 SUBSCRIBER_TIMEOUT_S = 10.0
@@ -80,11 +80,6 @@ class LatencyBenchmark:
     recorded_p99_ms: float
     handed_over_median_ms: float
     handed_over_p99_ms: float
-
-
-def excerpt_path() -> Path:
-    """Return the recording of real sleep that ships with the monitor: 84 min at 100 Hz."""
-    return Path(str(files("monitor") / "demo" / "excerpt.edf"))
 
 
 def benchmark_night(hours: float, sfreq_hz: int, backend: str = AUTO) -> NightBenchmark:

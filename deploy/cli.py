@@ -34,7 +34,8 @@ from monitor.errors import MonitorError
 
 if TYPE_CHECKING:
     # At run time, functions import what takes long to import, so that --help is quick.
-    from deploy.parity import Parity, ParityVerdict
+    from deploy.parity import ParityVerdict
+    from monitor.staging.gate import Parity
 
 EXTRAS = {"torch": "train", "safetensors": "train", "matplotlib": "train", "edfio": "dev"}
 """Packages that a small installation lacks, and the extra that brings each."""
@@ -120,7 +121,7 @@ def _print_parity(console: Console, parity: Parity) -> None:
 
 
 def _parity_table(weights: Path, verdicts: list[ParityVerdict]) -> Table:
-    from deploy.parity import MAX_DIFFERENCE, MIN_AGREEMENT
+    from monitor.staging.gate import MAX_DIFFERENCE, MIN_AGREEMENT
 
     contract = read_contract(weights)
     table = Table(

@@ -1,4 +1,4 @@
-"""Prepare an NVIDIA GPU: approve half precision for CUDA, and build TensorRT engines.
+"""Prepare an NVIDIA GPU: approve it for PyTorch, and build TensorRT engines.
 
 Only the parts that need no GPU have run yet: see `monitor.staging.cuda_backend`.
 """
@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +17,19 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from deploy.exporting import writing_to
-from deploy.parity import Parity, ParityGate
 from models.contract import EPOCH_SAMPLES
 from models.exporting import first_line, with_replaced
+from models.files import whole_file
 from monitor.errors import MonitorError, one_line
 from monitor.staging import cuda_backend, tensorrt_backend
-from monitor.staging.backend import Backend, BackendUnavailableError, network_folder
-from monitor.staging.cuda_backend import FULL, HALF, REFUSED, cuda_device, open_cuda
+from monitor.staging.approval import HALF, REFUSED, OpenIn, judge, stored_approval
+from monitor.staging.backend import BackendUnavailableError, network_folder
+from monitor.staging.cuda_backend import cuda_device, open_on_device
 from monitor.staging.device_backend import LARGEST_BATCH
-from monitor.staging.gpu import Sidecar, nvidia_gpu
+from monitor.staging.gate import Parity, ParityGate
+from monitor.staging.gpu import Gpu, Sidecar, nvidia_gpu
 from monitor.staging.network_parts import load_parts
-from monitor.staging.tensorrt_backend import EMBED, INSTALL, STAGE, open_tensorrt
+from monitor.staging.tensorrt_backend import EMBED, INSTALL, STAGE, open_engines
 
 Report = Callable[[str], None]
 
@@ -37,8 +37,8 @@ Report = Callable[[str], None]
 def build_engines(weights: Path, exported: Path, force: bool, report: Report) -> list[Parity]:
     """Prepare this machine's GPU for ``weights``, unless it is prepared already.
 
-    Half precision is approved, and engines are kept, only if they stage the excerpt as PyTorch
-    does on the CPU.
+    A precision is approved, and engines are kept, only if they stage the excerpt as PyTorch does
+    on the CPU.
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ def build_engines(weights: Path, exported: Path, force: bool, report: Report) ->
         with writing_to(exported):
             folder.mkdir(parents=True, exist_ok=True)
             made = [
-                approve_half(
-                    lambda precision: open_cuda(weights, exported, precision),
+                approve(
+                    lambda precision: open_on_device(gpu, device, weights, exported, precision),
                     gate,
                     folder / cuda_backend.SIDECAR,
                     cuda_backend.made_for(gpu, gate.contract),
@@ -78,7 +78,9 @@ def build_engines(weights: Path, exported: Path, force: bool, report: Report) ->
             ]
             try:
                 here = tensorrt_backend.made_for(gpu, gate.contract)
-                made.append(_build_tensorrt(weights, exported, gate, device, here, force, report))
+                made.append(
+                    _build_tensorrt(weights, folder, gate, gpu, device, here, force, report)
+                )
             except (BackendUnavailableError, RuntimeError) as exc:
                 report(f"  tensorrt: not built: {first_line(exc)}")
     except RuntimeError as exc:
@@ -86,56 +88,52 @@ def build_engines(weights: Path, exported: Path, force: bool, report: Report) ->
     return [parity for parity in made if parity is not None]
 
 
-def approve_half(
-    open_backend: Callable[[str], Backend],
+def approve(
+    open_in: OpenIn,
     gate: ParityGate,
     sidecar: Path,
     here: dict[str, str],
     force: bool,
     report: Report,
 ) -> Parity | None:
-    """Write into ``sidecar`` the precision that the backend uses ``here``.
+    """Write into ``sidecar`` the precision that the monitor uses ``here``, as its first start does.
 
-    It is half if that passes the gate, else float32.
+    It is half if that passes the gate, else float32. A refusal that is stored is judged again.
 
     Returns
     -------
-    The parity of that precision; None if the sidecar already names one, unless ``force``.
+    The parity of that precision; None if the sidecar already approves one, unless ``force``.
 
     Raises
     ------
     MonitorError
         Float32 does not pass the gate either.
     """
-    known = Sidecar.read(sidecar)
-    valid = known is not None and not known.difference(here) and known.precision != REFUSED
-    if known is not None and valid and not force:
+    known = stored_approval(sidecar, here)
+    if known is not None and known.precision != REFUSED and not force:
         report(f"  cuda: up to date, {known.precision}")
         return None
-    for precision in (HALF, FULL):
-        parity = gate.parity(open_backend(precision))
-        if parity.passed:
-            Sidecar(here, precision, _figures(parity)).write(sidecar)
-            return parity
-        report(f"  cuda: {precision} stages differently from PyTorch: {parity.in_words}")
-    Sidecar(here, REFUSED, _figures(parity)).write(sidecar)
-    raise MonitorError(f"not even float32 stages as PyTorch does on the CPU: {parity.in_words}")
+    precision, parity = judge(open_in, gate, lambda line: report(f"  cuda: {line}"))
+    Sidecar(here, precision, parity.figures).write(sidecar)
+    if precision == REFUSED:
+        raise MonitorError(f"not even float32 stages as PyTorch does on the CPU: {parity.in_words}")
+    return parity
 
 
 def _build_tensorrt(
     weights: Path,
-    exported: Path,
+    folder: Path,
     gate: ParityGate,
+    gpu: Gpu,
     device: torch.device,
     here: dict[str, str],
     force: bool,
     report: Report,
 ) -> Parity | None:
-    """Build the engines. Returns None if they are up to date, or did not pass the gate.
+    """Build the engines in ``folder``. Returns None if they are up to date, or did not pass.
 
     Raises `BackendUnavailableError` if TensorRT is missing or cannot build them.
     """
-    folder = network_folder(exported, gate.contract)
     if not force:
         try:
             tensorrt_backend.read_engines(folder, here)
@@ -151,21 +149,16 @@ def _build_tensorrt(
         name: _engine(torch_tensorrt, program)
         for name, program in programs(weights, device).items()
     }
+    parity = gate.parity(open_engines(gpu, device, weights, HALF, engines))
+    if not parity.passed:
+        report(f"  tensorrt: not kept, it stages differently from PyTorch: {parity.in_words}")
+        return None
+    for name, engine in engines.items():
+        with whole_file(folder / name) as file:
+            file.write(engine)
     files = {name: hashlib.sha256(engine).hexdigest() for name, engine in engines.items()}
-    with tempfile.TemporaryDirectory(prefix=".build-", dir=exported) as trial:
-        trial_folder = network_folder(Path(trial), gate.contract)
-        trial_folder.mkdir()
-        for name, engine in engines.items():
-            (trial_folder / name).write_bytes(engine)
-        Sidecar(here, HALF, {}, files).write(trial_folder / tensorrt_backend.SIDECAR)
-        parity = gate.parity(open_tensorrt(weights, Path(trial)))
-        if not parity.passed:
-            report(f"  tensorrt: not kept, it stages differently from PyTorch: {parity.in_words}")
-            return None
-        for name in engines:
-            (trial_folder / name).replace(folder / name)
     # The sidecar comes last: before it exists, the new engines are not used.
-    Sidecar(here, HALF, _figures(parity), files).write(folder / tensorrt_backend.SIDECAR)
+    Sidecar(here, HALF, parity.figures, files).write(folder / tensorrt_backend.SIDECAR)
     return parity
 
 
@@ -251,9 +244,3 @@ def _torch_tensorrt() -> Any:
             f"torch-tensorrt cannot be loaded ({one_line(exc)}); {INSTALL}"
         ) from exc
     return torch_tensorrt
-
-
-def _figures(parity: Parity) -> dict[str, float]:
-    """Return the figures that a sidecar stores."""
-    named = asdict(parity)
-    return {name: named[name] for name in ("n_epochs", "label_agreement", "largest_difference")}

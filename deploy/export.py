@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy.parity import Parity, ParityGate
 from models.export import ExportError, write_graphs
 from models.graphs import graph_files
 from monitor.errors import InputError, MonitorError
+from monitor.staging.gate import Parity, ParityGate
 from monitor.staging.onnx_backend import OnnxBackend
 
 

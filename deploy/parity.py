@@ -1,59 +1,15 @@
-"""The parity gate: a backend is kept only if it stages real sleep as PyTorch does on the CPU."""
+"""Compare every backend with PyTorch on the CPU, by the monitor's parity gate."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
-from deploy.benchmark import excerpt_path
-from models.contract import Gain
-from monitor.conditioning.bridging import bridged
 from monitor.errors import one_line
-from monitor.staging.backend import Backend, BackendUnavailableError, n_open
+from monitor.staging.backend import Backend, BackendRefusedError, BackendUnavailableError
 from monitor.staging.chain import BACKENDS, open_backend
-from monitor.staging.torch_backend import TorchBackend
-from monitor.types import F32, Bool
-from offline_training.data.scored import ScoredNight
-
-MIN_AGREEMENT = 0.995
-"""Minimum share of predictions whose most probable stage is the reference's."""
-
-MAX_DIFFERENCE = 0.02
-"""Maximum difference of any probability from the reference's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parity:
-    """Differences between a backend's predictions and the reference's.
-
-    - They cover both tracks of ``n_epochs`` scored epochs, every revision included.
-    - ``label_agreement`` is the share of predictions with the same most probable stage.
-    - ``largest_difference`` is of a probability; NaN if the backend returned NaN.
-    """
-
-    backend: str
-    runs_on: str
-    n_epochs: int
-    label_agreement: float
-    largest_difference: float
-
-    @property
-    def passed(self) -> bool:
-        """True if the backend may be used. NaN does not pass."""
-        return self.label_agreement >= MIN_AGREEMENT and self.largest_difference <= MAX_DIFFERENCE
-
-    @property
-    def in_words(self) -> str:
-        """Figures and limits, as part of a sentence."""
-        return (
-            f"{self.label_agreement:.2%} of the labels agree (at least {MIN_AGREEMENT:.1%} must), "
-            f"probabilities differ by up to {self.largest_difference:.2g} (at most "
-            f"{MAX_DIFFERENCE:g})"
-        )
+from monitor.staging.gate import Parity, ParityGate
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,96 +30,26 @@ class ParityVerdict:
         return self.available and not (self.parity and self.parity.passed)
 
 
-class ParityGate:
-    """Compares backends with PyTorch on the CPU, on the recording that ships with the monitor."""
-
-    def __init__(self, weights: Path) -> None:
-        """Load the reference. Raises `InputError` if the weights cannot be used."""
-        self._reference = TorchBackend(weights)
-        self.contract = self._reference.contract
-
-    def parity(self, backend: Backend) -> Parity:
-        """Stage the excerpt with ``backend`` and with the reference, and compare them."""
-        return measure_parity(backend, self._reference, *self._excerpt)
-
-    @cached_property
-    def _excerpt(self) -> tuple[F32, Bool]:
-        return excerpt_epochs(self.contract.gain)
-
-
-def judge_backends(weights: Path, exported: Path) -> list[ParityVerdict]:
+def judge_backends(
+    weights: Path,
+    exported: Path,
+    open_one: Callable[[str, Path, Path], Backend] = open_backend,
+) -> list[ParityVerdict]:
     """Compare every backend with PyTorch on the CPU, which is one of them.
 
-    Raises `InputError` if the weights cannot be used.
+    ``open_one`` opens a backend by name, as `open_backend` does. Raises `InputError` if the weights
+    cannot be used.
     """
     gate = ParityGate(weights)
     verdicts = []
     for name in BACKENDS:
         try:
-            parity = gate.parity(open_backend(name, weights, exported))
+            parity = gate.parity(open_one(name, weights, exported))
             verdicts.append(ParityVerdict(name, parity))
+        except BackendRefusedError as exc:  # The gate has judged it already, when it was opened.
+            verdicts.append(ParityVerdict(name, trouble=str(exc)))
         except BackendUnavailableError as exc:
             verdicts.append(ParityVerdict(name, trouble=str(exc), available=False))
         except Exception as exc:  # A driver may raise anything: the other backends still count.
             verdicts.append(ParityVerdict(name, trouble=one_line(exc)))
     return verdicts
-
-
-def excerpt_epochs(gain: Gain) -> tuple[F32, Bool]:
-    """Condition the real sleep that ships with the monitor, as a replay does.
-
-    Returns
-    -------
-    epochs_uv : float32 (n, 3000), microvolts, the network's input; zeros where unscored.
-    scored : bool (n,).
-    """
-    epochs = list(ScoredNight.open(excerpt_path()).epochs(gain))
-    scored = np.array([epoch.quality.reason is None for epoch in epochs])
-    nothing = np.zeros_like(epochs[0].staged_uv)
-    return np.stack(
-        [bridged(e.staged_uv) if s else nothing for e, s in zip(epochs, scored, strict=True)]
-    ), scored
-
-
-def measure_parity(backend: Backend, reference: Backend, epochs_uv: F32, scored: Bool) -> Parity:
-    """Stage a night with both backends, each from its own embeddings, and compare all predictions.
-
-    Parameters
-    ----------
-    epochs_uv : float32 (n, 3000), microvolts, consecutive epochs.
-    scored : bool (n,); predictions of unscored epochs do not count.
-    """
-    probabilities = _stage_night(backend, epochs_uv, scored)
-    expected = _stage_night(reference, epochs_uv, scored)
-    same = probabilities.argmax(axis=1) == expected.argmax(axis=1)
-    return Parity(
-        backend=backend.name,
-        runs_on=backend.runs_on,
-        n_epochs=int(scored.sum()),
-        label_agreement=float(np.mean(same)),
-        largest_difference=float(np.abs(probabilities - expected).max()),
-    )
-
-
-def _stage_night(backend: Backend, epochs_uv: F32, scored: Bool) -> F32:
-    """Return the probabilities of all predictions of scored epochs, live and revised, (m, 5)."""
-    embeddings = np.zeros((scored.size, backend.contract.embedding_dim), np.float32)
-    embeddings[scored] = backend.encode(epochs_uv[scored])
-    probabilities = []
-    for window in _windows(scored.size, backend.contract.context_epochs):
-        counts = scored[window]  # (w, L)
-        live, revised = backend.stage(embeddings[window], counts)
-        n_revised = n_open(backend.contract, window.shape[1])
-        probabilities += [live[counts[:, -1]], revised[counts[:, -n_revised:]]]
-    return np.concatenate(probabilities)
-
-
-def _windows(n: int, context: int) -> Iterator[np.ndarray]:
-    """Yield the epochs that the stager reads as each of ``n`` epochs ends, (w, L).
-
-    The first windows grow with the night and come one by one. The full ones come in one array.
-    """
-    for length in range(1, min(n, context)):
-        yield np.arange(length)[np.newaxis]
-    length = min(n, context)
-    yield np.arange(n - length + 1)[:, np.newaxis] + np.arange(length)

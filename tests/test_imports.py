@@ -30,7 +30,7 @@ SESSION_PARTS = ["monitor.sources", "monitor.staging", "monitor.night", "monitor
 ALLOWED = {
     "monitor.sources": [],
     "monitor.conditioning": [],
-    "monitor.staging": ["monitor.conditioning"],
+    "monitor.staging": ["monitor.sources", "monitor.conditioning"],
     "monitor.night": [],
     "monitor.sinks": ["monitor.night"],
     "monitor.pipeline": ["monitor.conditioning", "monitor.staging", "monitor.night"],

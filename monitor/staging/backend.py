@@ -15,6 +15,10 @@ class BackendUnavailableError(InputError):
     """This machine cannot run a backend. The message gives the reason and the remedy."""
 
 
+class BackendRefusedError(BackendUnavailableError):
+    """The parity gate refuses a backend: it stages differently here, or the gate cannot run."""
+
+
 class Backend(Protocol):
     """A staging network that is loaded and ready, for any number of epochs and sleepers at once.
 

@@ -1,7 +1,8 @@
-"""The backend for PyTorch on an NVIDIA GPU, with CUDA graphs, in half precision if approved.
+"""The backend for PyTorch on an NVIDIA GPU, with CUDA graphs, in the precision that the gate chose.
 
 It has not run on hardware yet: no GPU was available where it was written. The code that needs no
-GPU is in `monitor.staging.device_backend` and is tested on a CPU.
+GPU is tested on a CPU: `open_on_device` here, `monitor.staging.approval` and
+`monitor.staging.device_backend`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from models.contract import ModelContract
 from monitor.staging.backend import BackendUnavailableError, checked_contract, network_folder
-from monitor.staging.gpu import BUILD, Gpu, Sidecar, nvidia_gpu
+from monitor.staging.gpu import Gpu, nvidia_gpu
 
 if TYPE_CHECKING:
     import torch
@@ -19,40 +20,57 @@ if TYPE_CHECKING:
     from monitor.staging.device_backend import DeviceBackend
 
 SIDECAR = "cuda.json"
-HALF, FULL = "float16", "float32"
-REFUSED = "none"
-"""The precision in a sidecar if this GPU stages differently from PyTorch's CPU in any precision."""
 
 
 def open_cuda(weights: Path, exported: Path, precision: str | None = None) -> DeviceBackend:
-    """Load ``weights`` onto the first NVIDIA GPU.
-
-    Parameters
-    ----------
-    precision : `HALF` or `FULL`; None for the one that `sleep-deploy build-engine` approved for
-        these weights on this GPU, or `FULL` if it was not run.
+    """Load ``weights`` onto the first NVIDIA GPU, as `open_on_device` does.
 
     Raises
     ------
     BackendUnavailableError
-        There is no NVIDIA GPU that PyTorch can use.
+        There is no NVIDIA GPU that PyTorch can use, or the parity gate refuses it.
     InputError
         The weights cannot be used.
     """
     gpu = nvidia_gpu()
-    contract = checked_contract(weights)
-    device = cuda_device(gpu)
+    checked_contract(weights)  # Wrong weights are reported without the seconds PyTorch needs.
+    return open_on_device(gpu, cuda_device(gpu), weights, exported, precision)
+
+
+def open_on_device(
+    gpu: Gpu, device: torch.device, weights: Path, exported: Path, precision: str | None = None
+) -> DeviceBackend:
+    """Load ``weights`` onto ``device``, which is PyTorch's name of ``gpu``.
+
+    Parameters
+    ----------
+    precision : `HALF` or `FULL` of `monitor.staging.approval`, which then no gate checks; None for
+        the one that the parity gate approved. The gate runs here if it has not seen this GPU,
+        driver, PyTorch and these weights.
+
+    Raises
+    ------
+    BackendRefusedError
+        The gate refuses the GPU.
+    InputError
+        The weights cannot be used.
+    """
     import torch
 
+    from monitor.staging.approval import approved_precision
     from monitor.staging.device_backend import DeviceBackend
     from monitor.staging.network_parts import load_parts
 
-    remark = ""
-    if precision is None:
-        sidecar = Sidecar.read(network_folder(exported, contract) / SIDECAR)
-        precision, remark = approved(sidecar, made_for(gpu, contract))
-    runs_on = f"CUDA, {precision}, {gpu.name}{remark and f' ({remark})'}"
-    return DeviceBackend("cuda", runs_on, load_parts(weights, device, getattr(torch, precision)))
+    def open_in(precision: str, remark: str = "") -> DeviceBackend:
+        runs_on = f"CUDA, {precision}, {gpu.name}{remark and f' ({remark})'}"
+        parts = load_parts(weights, device, getattr(torch, precision))
+        return DeviceBackend("cuda", runs_on, parts)
+
+    if precision is not None:
+        return open_in(precision)
+    contract = checked_contract(weights)
+    sidecar = network_folder(exported, contract) / SIDECAR
+    return open_in(*approved_precision(sidecar, made_for(gpu, contract), open_in, weights))
 
 
 def cuda_device(gpu: Gpu) -> torch.device:
@@ -80,28 +98,13 @@ def cuda_device(gpu: Gpu) -> torch.device:
 
 
 def made_for(gpu: Gpu, contract: ModelContract) -> dict[str, str]:
-    """Return everything that decides how half precision stages, for `Sidecar.made_for`."""
+    """Return everything that decides how PyTorch stages on ``gpu``, for `Sidecar.made_for`."""
     import torch
 
     return {
         "gpu": gpu.name,
+        "driver": gpu.driver,
         "torch": torch.__version__,
         "cuda": str(torch.version.cuda),
         "weights_sha256": contract.weights_sha256,
     }
-
-
-def approved(sidecar: Sidecar | None, here: dict[str, str]) -> tuple[str, str]:
-    """Return the precision that ``sidecar`` approves ``here``, and a remark if it is not half.
-
-    Raises `BackendUnavailableError` if the sidecar refuses every precision.
-    """
-    if sidecar is None:
-        return FULL, f"half precision was not tried; {BUILD}"
-    if difference := sidecar.difference(here):
-        return FULL, f"half precision was tried on another setup: {difference}; {BUILD}"
-    if sidecar.precision == REFUSED:
-        raise BackendUnavailableError("this GPU stages differently from PyTorch on the CPU")
-    if sidecar.precision == HALF:
-        return HALF, ""
-    return FULL, "half precision stages differently"

@@ -1,15 +1,16 @@
 """The part of both GPU backends that needs no PyTorch.
 
-`nvidia_gpu` finds the GPU. A `Sidecar` describes the files that `sleep-deploy build-engine` made
-for it.
+`nvidia_gpu` finds the GPU. A `Sidecar` describes what was approved or made for it.
 """
 
 from __future__ import annotations
 
 import ctypes
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -19,15 +20,21 @@ from monitor.staging.backend import BackendUnavailableError
 BUILD = "run sleep-deploy build-engine"
 
 _DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # Linux, Windows
+_MANAGEMENT = ("libnvidia-ml.so.1", "nvml.dll")
 _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76  # CUdevice_attribute in CUDA's driver API
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """An NVIDIA GPU. ``capability`` is its compute capability, such as 9.0."""
+    """An NVIDIA GPU.
+
+    - ``capability`` is its compute capability, such as 9.0.
+    - ``driver`` is the version of NVIDIA's driver, as `driver_version` names it.
+    """
 
     name: str
     capability: str
+    driver: str
 
 
 def nvidia_gpu() -> Gpu:
@@ -36,7 +43,7 @@ def nvidia_gpu() -> Gpu:
     It asks NVIDIA's driver directly, so that a machine without a GPU does not load PyTorch for it.
     Raises `BackendUnavailableError` if there is no GPU.
     """
-    driver = _driver()
+    driver = _library(_DRIVERS)
     if driver is None or driver.cuInit(0) != 0:
         raise BackendUnavailableError("there is no NVIDIA GPU here, or its driver is not installed")
     device = ctypes.c_int()
@@ -49,11 +56,37 @@ def nvidia_gpu() -> Gpu:
         number = ctypes.c_int()
         driver.cuDeviceGetAttribute(ctypes.byref(number), attribute, device)
         capability.append(str(number.value))
-    return Gpu(name.value.decode(errors="replace"), ".".join(capability))
+    return Gpu(
+        name.value.decode(errors="replace"),
+        ".".join(capability),
+        driver_version(driver, _library(_MANAGEMENT)),
+    )
 
 
-def _driver() -> ctypes.CDLL | None:
-    for library in _DRIVERS:
+def driver_version(cuda: Any, management: Any) -> str:
+    """Return the version of NVIDIA's driver, such as 580.95.05.
+
+    If NVIDIA's management library is missing, as in some containers, return the version of CUDA
+    that the driver supports, such as "CUDA 13.0". It changes less often than the driver does.
+
+    Parameters
+    ----------
+    cuda, management : the libraries of CUDA's driver API and of NVML; ``management`` may be None.
+    """
+    if management is not None and management.nvmlInit_v2() == 0:
+        version = ctypes.create_string_buffer(80)  # NVML_SYSTEM_DRIVER_VERSION_BUFFER_SIZE
+        failed = management.nvmlSystemGetDriverVersion(version, len(version))
+        management.nvmlShutdown()
+        if not failed:
+            return version.value.decode(errors="replace")
+    number = ctypes.c_int()
+    cuda.cuDriverGetVersion(ctypes.byref(number))
+    return f"CUDA {number.value // 1000}.{number.value % 1000 // 10}"
+
+
+def _library(names: Sequence[str]) -> ctypes.CDLL | None:
+    """Load the first of ``names`` that this machine has."""
+    for library in names:
         try:
             return ctypes.CDLL(library)
         except OSError:
@@ -63,11 +96,11 @@ def _driver() -> ctypes.CDLL | None:
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """A JSON file beside the files that were made for one machine; it describes them.
+    """A JSON file that describes what was approved or made for one machine.
 
     - ``made_for``: GPU, versions and weights. If any of them changes, it must be made again.
     - ``precision``: the dtype of the network; none if no precision passed the parity test.
-    - ``parity``: the differences from PyTorch in float32 (`deploy.parity`).
+    - ``parity``: the differences from PyTorch in float32 (`Parity.figures`).
     - ``files``: the sha256 of each file, by name.
     """
 
@@ -92,7 +125,7 @@ class Sidecar:
     def difference(self, here: dict[str, str]) -> str:
         """Return in words how ``here`` differs from ``made_for``; empty if it does not."""
         return ", ".join(
-            f"{name.replace('_', ' ')} is {here[name]} and was {self.made_for.get(name)}"
+            f"{name.replace('_', ' ')} is {here[name]} and was {before}"
             for name in here
-            if self.made_for.get(name) != here[name]
+            if (before := self.made_for.get(name, "not recorded")) != here[name]
         )

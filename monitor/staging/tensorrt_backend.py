@@ -9,6 +9,7 @@ torch-tensorrt, which builds engines, is not loaded. PyTorch measures the epochs
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,9 +19,11 @@ from models.contract import ModelContract
 from monitor.errors import one_line
 from monitor.staging.backend import BackendUnavailableError, checked_contract, network_folder
 from monitor.staging.cuda_backend import cuda_device
+from monitor.staging.gate import Parity
 from monitor.staging.gpu import BUILD, Gpu, Sidecar, nvidia_gpu
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from monitor.staging.device_backend import DeviceBackend
@@ -37,7 +40,7 @@ def open_tensorrt(weights: Path, exported: Path) -> DeviceBackend:
     ------
     BackendUnavailableError
         There is no NVIDIA GPU, no PyTorch for it, or no TensorRT; or the engines are missing,
-        damaged, or built for another GPU, version or network.
+        damaged, not approved by the gate, or built for another GPU, version or network.
     InputError
         The weights cannot be used.
     """
@@ -45,7 +48,16 @@ def open_tensorrt(weights: Path, exported: Path) -> DeviceBackend:
     contract = checked_contract(weights)
     folder = network_folder(exported, contract)
     sidecar, engines = read_engines(folder, made_for(gpu, contract))
-    device = cuda_device(gpu)
+    return open_engines(gpu, cuda_device(gpu), weights, sidecar.precision, engines)
+
+
+def open_engines(
+    gpu: Gpu, device: torch.device, weights: Path, precision: str, engines: Mapping[str, bytes]
+) -> DeviceBackend:
+    """Open serialised engines, by file name, on ``device``, which is PyTorch's name of ``gpu``.
+
+    Raises `BackendUnavailableError` if TensorRT is missing or refuses them.
+    """
     trt = _tensorrt()
     import torch
 
@@ -53,11 +65,11 @@ def open_tensorrt(weights: Path, exported: Path) -> DeviceBackend:
     from monitor.staging.network_parts import load_parts
 
     parts = replace(
-        load_parts(weights, device, getattr(torch, sidecar.precision)),
+        load_parts(weights, device, getattr(torch, precision)),
         embed=_Engine(trt, engines[EMBED]),
         stage=_Engine(trt, engines[STAGE]),
     )
-    runs_on = f"TensorRT {trt.__version__}, {sidecar.precision}, {gpu.name}"
+    runs_on = f"TensorRT {trt.__version__}, {precision}, {gpu.name}"
     return DeviceBackend("tensorrt", runs_on, parts)
 
 
@@ -81,7 +93,8 @@ def made_for(gpu: Gpu, contract: ModelContract) -> dict[str, str]:
 def read_engines(folder: Path, here: dict[str, str]) -> tuple[Sidecar, dict[str, bytes]]:
     """Read the sidecar in ``folder`` and the engines it describes, by file name.
 
-    Raises `BackendUnavailableError` if they are missing, damaged, or not made for ``here``.
+    Raises `BackendUnavailableError` if they are missing, damaged, not made for ``here``, or if the
+    sidecar does not hold figures that pass the parity gate.
     """
     sidecar = Sidecar.read(folder / SIDECAR)
     if sidecar is None:
@@ -90,6 +103,9 @@ def read_engines(folder: Path, here: dict[str, str]) -> tuple[Sidecar, dict[str,
         raise BackendUnavailableError(
             f"the engines were built for another setup: {difference}; {BUILD}"
         )
+    parity = Parity.from_figures("tensorrt", sidecar.precision, sidecar.parity)
+    if parity is None or not parity.passed:
+        raise BackendUnavailableError(f"the parity gate has not approved the engines; {BUILD}")
     engines = {}
     for name in (EMBED, STAGE):
         try:

@@ -8,59 +8,32 @@ import numpy as np
 import pytest
 import torch
 
-from deploy.engine import approve_half, build_engines, programs
-from deploy.parity import ParityGate
-from models.card import default_weights
-from models.contract import Gain, ModelContract
+from deploy import engine
+from deploy.engine import build_engines, programs
 from monitor.errors import MonitorError
-from monitor.staging.backend import Backend, BackendUnavailableError
-from monitor.staging.cuda_backend import FULL, HALF, approved
+from monitor.staging.approval import FULL, HALF, approved_precision
+from monitor.staging.backend import BackendRefusedError, BackendUnavailableError
 from monitor.staging.device_backend import DeviceBackend
+from monitor.staging.gate import ParityGate
 from monitor.staging.gpu import Sidecar, nvidia_gpu
 from monitor.staging.network_parts import load_parts
 from monitor.staging.tensorrt_backend import EMBED, STAGE
-from monitor.types import F32, Bool
 from tests.nights import excerpt_uv
+from tests.staging.cuda_on_cpu import WEIGHTS, CudaOnCpu
 
-WEIGHTS = default_weights(Gain.KNOWN)
 HERE = {"gpu": "a GPU", "torch": "2.13.0"}
 CPU = torch.device("cpu")
-
-
-class CudaOnCpu:
-    """The CUDA backend on the CPU. ``errors`` are added to its live probabilities, by precision."""
-
-    name = "cuda"
-    trouble = ""
-
-    def __init__(self, precision: str, errors: dict[str, float]) -> None:
-        self.runs_on = precision
-        self._error = errors.get(precision, 0.0)
-        # Half precision is slow on a CPU, and not needed for results that are wrong anyway.
-        dtype = torch.float32 if precision in errors else getattr(torch, precision)
-        self._backend = DeviceBackend("cuda", precision, load_parts(WEIGHTS, CPU, dtype))
-
-    @property
-    def contract(self) -> ModelContract:
-        return self._backend.contract
-
-    def encode(self, epochs_uv: F32) -> F32:
-        return self._backend.encode(epochs_uv)
-
-    def stage(self, embeddings: F32, scored: Bool) -> tuple[F32, F32]:
-        live, revised = self._backend.stage(embeddings, scored)
-        return live + np.float32(self._error), revised
 
 
 def approve(sidecar: Path, force: bool = False, **errors: float) -> tuple[str, list[str]]:
     """Return the precision that was approved now, or "", and the messages."""
     messages: list[str] = []
 
-    def open_backend(precision: str) -> Backend:
+    def open_in(precision: str) -> CudaOnCpu:
         return CudaOnCpu(precision, errors)
 
     gate = ParityGate(WEIGHTS)
-    parity = approve_half(open_backend, gate, sidecar, HERE, force, messages.append)
+    parity = engine.approve(open_in, gate, sidecar, HERE, force, messages.append)
     return parity.runs_on if parity else "", messages
 
 
@@ -88,9 +61,11 @@ def test_an_approval_of_another_setup_is_repeated_and_half_may_be_refused(
     assert approve(path) == ("", ["  cuda: up to date, float32"])
     with pytest.raises(MonitorError, match="not even float32"):
         approve(path, force=True, float16=0.03, float32=float("nan"))
-    # The earlier approval is no longer valid.
-    with pytest.raises(BackendUnavailableError, match="stages differently"):
-        approved(Sidecar.read(path), HERE)
+    # The earlier approval is no longer valid, and the monitor does not ask again.
+    with pytest.raises(BackendRefusedError, match=r"the parity gate refused it: .* by up to nan"):
+        approved_precision(path, HERE, lambda precision: pytest.fail(precision), WEIGHTS)
+    # The command does.
+    assert approve(path, float32=0.0, float16=0.03)[0] == FULL
 
 
 def test_the_parts_that_become_engines_stage_batches_of_any_length() -> None:

@@ -9,8 +9,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,10 +23,11 @@ from models.contract import Gain, ModelContract
 from models.mc2sleepnet import MC2SleepNet, NetworkConfig
 from models.weights import save
 from monitor.errors import InputError
-from monitor.staging.backend import BackendUnavailableError
-from monitor.staging.cuda_backend import FULL, HALF, approved, open_cuda
+from monitor.staging.approval import FULL, HALF, stored_approval
+from monitor.staging.backend import BackendUnavailableError, network_folder
+from monitor.staging.cuda_backend import SIDECAR, made_for, open_cuda, open_on_device
 from monitor.staging.device_backend import LARGEST_BATCH, DeviceBackend, fill, padded
-from monitor.staging.gpu import Sidecar, nvidia_gpu
+from monitor.staging.gpu import Gpu, Sidecar, driver_version, nvidia_gpu
 from monitor.staging.network_parts import load_parts
 from monitor.staging.torch_backend import TorchBackend
 from monitor.types import F32
@@ -32,7 +35,6 @@ from tests.nights import backend
 from tests.staging.inputs import epochs, history
 
 WEIGHTS = default_weights(Gain.KNOWN)
-HERE = {"gpu": "a GPU", "torch": "2.13.0", "cuda": "13.0", "weights_sha256": "f888"}
 CPU = torch.device("cpu")
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
@@ -150,24 +152,6 @@ def test_a_network_with_any_inputs_stages_as_by_pytorch(
         assert result == pytest.approx(expected, abs=near)
 
 
-def test_half_precision_needs_an_approval_for_exactly_this_setup(tmp_path: Path) -> None:
-    assert approved(None, HERE) == (
-        FULL,
-        "half precision was not tried; run sleep-deploy build-engine",
-    )
-    path = tmp_path / "cuda.json"
-    Sidecar(HERE, HALF, {"label_agreement": 1.0}).write(path)
-    assert approved(Sidecar.read(path), HERE) == (HALF, "")
-    precision, remark = approved(Sidecar.read(path), {**HERE, "torch": "2.14.0"})
-    assert precision == FULL
-    assert remark == (
-        "half precision was tried on another setup: torch is 2.14.0 and was 2.13.0; "
-        "run sleep-deploy build-engine"
-    )
-    Sidecar(HERE, FULL, {}).write(path)
-    assert approved(Sidecar.read(path), HERE) == (FULL, "half precision stages differently")
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -182,6 +166,67 @@ def test_a_damaged_sidecar_approves_nothing(text: str, tmp_path: Path) -> None:
     path = tmp_path / "cuda.json"
     path.write_text(text, encoding="utf-8", errors="surrogateescape")
     assert Sidecar.read(path) is None
+
+
+def test_the_first_start_on_a_gpu_runs_the_gate_and_later_ones_read_its_answer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "monitor.staging.approval")
+    gpu = Gpu("NVIDIA H100", "9.0", "580.95.05")
+    sidecar = network_folder(tmp_path, backend().contract) / SIDECAR
+
+    def start(of: Gpu) -> int:
+        """Open the backend. Return how often the gate ran."""
+        caplog.clear()
+        opened = open_on_device(of, CPU, WEIGHTS, tmp_path)
+        assert opened.runs_on == f"CUDA, {HALF}, {of.name}"
+        return caplog.text.count("the parity gate runs once")
+
+    assert [start(gpu), start(gpu)] == [1, 0]
+    stored = Sidecar.read(sidecar)
+    assert stored is not None and stored.precision == HALF
+    assert stored.made_for == made_for(gpu, backend().contract)
+    assert stored.parity["n_epochs"] == 167 and stored.parity["label_agreement"] >= 0.995
+    updated = replace(gpu, driver="590.44.01")
+    assert stored_approval(sidecar, made_for(updated, backend().contract)) is None
+
+
+def test_damaged_weights_are_an_input_error_before_the_gate_runs(tmp_path: Path) -> None:
+    weights = tmp_path / WEIGHTS.name
+    weights.write_bytes(WEIGHTS.read_bytes()[:-1] + b"\0")
+    weights.with_suffix(".json").write_bytes(WEIGHTS.with_suffix(".json").read_bytes())
+    gpu = Gpu("NVIDIA H100", "9.0", "580.95.05")
+    for precision in (None, HALF, FULL):
+        with pytest.raises(InputError, match="is damaged or not the file its card describes"):
+            open_on_device(gpu, CPU, weights, tmp_path / "exported", precision)
+    assert not (tmp_path / "exported").exists()
+
+
+class DriverLibrary:
+    """The functions of CUDA's driver and of NVML that `driver_version` calls."""
+
+    def __init__(self, nvml_status: int = 0) -> None:
+        self._status = nvml_status
+
+    def nvmlInit_v2(self) -> int:  # noqa: N802
+        return self._status
+
+    def nvmlSystemGetDriverVersion(self, version: Any, length: int) -> int:  # noqa: N802
+        version.value = b"580.95.05"
+        return 0
+
+    def nvmlShutdown(self) -> int:  # noqa: N802
+        return 0
+
+    def cuDriverGetVersion(self, number: Any) -> int:  # noqa: N802
+        number._obj.value = 13010
+        return 0
+
+
+def test_the_drivers_version_is_nvmls_or_else_the_version_of_cuda() -> None:
+    assert driver_version(DriverLibrary(), DriverLibrary()) == "580.95.05"
+    assert driver_version(DriverLibrary(), DriverLibrary(nvml_status=9)) == "CUDA 13.1"
+    assert driver_version(DriverLibrary(), None) == "CUDA 13.1"
 
 
 def test_weights_that_cannot_be_used_are_an_input_error(tmp_path: Path) -> None:
@@ -207,7 +252,7 @@ for open_one in (open_cuda, open_tensorrt):
         open_one(Path({str(WEIGHTS)!r}), Path({str(tmp_path)!r}))
     except BackendUnavailableError as exc:
         print(exc)
-assert not {{"torch", "tensorrt", "torch_tensorrt"}} & set(sys.modules)
+assert not {{"torch", "tensorrt", "torch_tensorrt", "monitor.sources"}} & set(sys.modules)
 """
     command = [sys.executable, "-c", program]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -219,8 +264,8 @@ assert not {{"torch", "tensorrt", "torch_tensorrt"}} & set(sys.modules)
 def test_a_gpu_stages_as_pytorch_does_from_the_first_epoch_to_a_full_context(
     tmp_path: Path,
 ) -> None:
-    on_gpu = open_cuda(WEIGHTS, tmp_path)
-    assert "float32" in on_gpu.runs_on and "build-engine" in on_gpu.runs_on
+    on_gpu = open_cuda(WEIGHTS, tmp_path, FULL)
+    assert "float32" in on_gpu.runs_on
     for n, length in ((1, 1), (1, 30), (3, 120), (LARGEST_BATCH + 6, 120)):
         assert on_gpu.encode(epochs(n)) == pytest.approx(backend().encode(epochs(n)), abs=1e-4)
         results, expected = (by.stage(*history(n, length)) for by in (on_gpu, backend()))
@@ -230,8 +275,18 @@ def test_a_gpu_stages_as_pytorch_does_from_the_first_epoch_to_a_full_context(
 
 @pytest.mark.gpu
 @needs_gpu
+def test_the_gate_approves_a_gpu_at_its_first_start(tmp_path: Path) -> None:
+    sidecar = network_folder(tmp_path, backend().contract) / SIDECAR
+    first = open_cuda(WEIGHTS, tmp_path)
+    stored = sidecar.read_bytes()
+    assert open_cuda(WEIGHTS, tmp_path).runs_on == first.runs_on
+    assert sidecar.read_bytes() == stored
+
+
+@pytest.mark.gpu
+@needs_gpu
 def test_a_captured_graph_returns_the_same_bits_from_any_thread(tmp_path: Path) -> None:
-    on_gpu = open_cuda(WEIGHTS, tmp_path)
+    on_gpu = open_cuda(WEIGHTS, tmp_path, FULL)
     windows = [history(1 + i % 5, 1 + 7 * i) for i in range(16)]
     alone = [on_gpu.stage(*each) for each in windows]
     with ThreadPoolExecutor(8) as threads:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ HERE = {
     "tensorrt": "11.0.0.114",
     "weights_sha256": "f888",
 }
+PASSED = {"n_epochs": 167.0, "label_agreement": 1.0, "largest_difference": 0.002}
 ENGINES = {EMBED: b"an engine", STAGE: b"another"}
 
 
@@ -40,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
     files = {name: hashlib.sha256(engine).hexdigest() for name, engine in ENGINES.items()}
     for name, engine in ENGINES.items():
         (tmp_path / name).write_bytes(engine)
-    Sidecar(HERE, "float16", {"largest_difference": 0.002}, files).write(tmp_path / SIDECAR)
+    Sidecar(HERE, "float16", PASSED, files).write(tmp_path / SIDECAR)
     return tmp_path
 
 
@@ -74,10 +76,24 @@ def test_engines_that_are_missing_or_damaged_are_refused(folder: Path) -> None:
         read_engines(folder, HERE)
 
 
+@pytest.mark.parametrize(
+    "figures",
+    [{}, {**PASSED, "largest_difference": 0.021}, {**PASSED, "label_agreement": float("nan")}],
+)
+def test_engines_without_figures_that_pass_the_gate_are_refused(
+    folder: Path, figures: dict[str, float]
+) -> None:
+    sidecar = Sidecar.read(folder / SIDECAR)
+    assert sidecar is not None
+    replace(sidecar, parity=figures).write(folder / SIDECAR)
+    with pytest.raises(BackendUnavailableError, match=r"gate has not approved.*build-engine"):
+        read_engines(folder, HERE)
+
+
 def test_the_setup_of_engines_is_found_without_loading_tensorrt() -> None:
     contract = backend().contract
     try:
-        here = made_for(Gpu("a GPU", "9.0"), contract)
+        here = made_for(Gpu("a GPU", "9.0", "580.95.05"), contract)
     except BackendUnavailableError as exc:
         assert "is not installed; pip install" in str(exc)
     else:
