@@ -7,7 +7,8 @@ from pathlib import Path
 
 import typer
 
-from models.export import ExportError, write_graphs
+from monitor.errors import MonitorError
+from monitor.staging.gated_export import export_onnx
 
 
 def export_beside(weights: Path) -> None:
@@ -16,8 +17,8 @@ def export_beside(weights: Path) -> None:
     The weights are good without their export, and may have taken days to train.
     """
     try:
-        write_graphs(weights)
-    except (ExportError, OSError) as exc:
+        export_onnx(weights)
+    except MonitorError as exc:
         typer.echo(
             f"warning: {weights} has no export, and only PyTorch can run it: {exc}; then run "
             f"sleep-deploy export --weights {shlex.quote(str(weights))}",

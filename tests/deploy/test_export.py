@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from deploy import cli
-from deploy.export import export_onnx
 from models.card import default_weights, read_contract
 from models.contract import Gain, ModelContract
 from models.export import _export, write_graphs
@@ -20,6 +19,7 @@ from models.graphs import ENCODE, GRAPHS, STAGE, graph_files, graph_path
 from models.mc2sleepnet import MC2SleepNet, NetworkConfig
 from models.weights import load, save
 from monitor.errors import InputError, MonitorError
+from monitor.staging.gated_export import export_onnx
 from monitor.staging.onnx_backend import OnnxBackend
 from monitor.staging.torch_backend import TorchBackend
 from tests.nights import excerpt_uv
