@@ -58,7 +58,7 @@ def export(weights: WeightsOption = None, gain: GainOption = None) -> None:
 
     Example: sleep-deploy export --weights mine.safetensors
     """
-    from monitor.staging.gated_export import export_onnx
+    from offline_training.exporting import export_onnx
 
     console = plain_console()
     for each in selected_weights(weights, gain):

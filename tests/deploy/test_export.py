@@ -19,9 +19,9 @@ from models.graphs import ENCODE, GRAPHS, STAGE, graph_files, graph_path
 from models.mc2sleepnet import MC2SleepNet, NetworkConfig
 from models.weights import load, save
 from monitor.errors import InputError, MonitorError
-from monitor.staging.gated_export import export_onnx
 from monitor.staging.onnx_backend import OnnxBackend
 from monitor.staging.torch_backend import TorchBackend
+from offline_training.exporting import export_onnx
 from tests.nights import excerpt_uv
 
 BANDS = {"raw": False, "frames": False, "band_power": True}
