@@ -20,7 +20,7 @@ from models.calibration import calibrated
 from models.contract import EPOCH_SAMPLES, ModelContract
 from models.exporting import first_line, with_replaced
 from models.files import whole_file
-from models.graphs import ENCODE, FORMAT, STAGE, checksums_path, graph_path
+from models.graphs import ENCODE, FORMAT, STAGE, checksums_path, graph_path, import_onnxruntime
 from models.mc2sleepnet import DistanceBias, MC2SleepNet
 from models.weights import load
 
@@ -113,7 +113,7 @@ def _largest_difference(
     graphs: dict[str, bytes], network: MC2SleepNet, contract: ModelContract
 ) -> float:
     """Return the largest difference of a probability between graphs and network; NaN if one is."""
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     onnxruntime.set_default_logger_severity(3)  # errors only
     encoder, stager = (

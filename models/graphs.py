@@ -11,8 +11,11 @@ absolute.onnx.json      the sha256 of both graphs
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
+import os
 from pathlib import Path
+from types import ModuleType
 
 ENCODE, STAGE = "encode", "stage"
 GRAPHS = (ENCODE, STAGE)
@@ -68,3 +71,13 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as exc:
         raise GraphError(f"{path} cannot be read: {exc.strerror}") from exc
+
+
+def import_onnxruntime() -> ModuleType:
+    """Import onnxruntime with its telemetry switched off. Raises ImportError if it is missing.
+
+    Its Linux builds send usage data to Microsoft since version 1.29. They read this variable once,
+    when they are loaded.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    return importlib.import_module("onnxruntime")

@@ -48,6 +48,18 @@ def test_the_modules_are_missing_in_these_tests(lean: dict[str, str], module: st
     assert f"No module named '{module}'" in run(lean, "-c", f"import {module}").stderr
 
 
+def test_onnxruntime_sends_no_usage_data(lean: dict[str, str], tmp_path: Path) -> None:
+    """Its telemetry would keep a database in the user's cache. It stays off in CI by itself."""
+    home = tmp_path / "home"
+    home.mkdir()
+    env = {name: value for name, value in lean.items() if name not in ("CI", "XDG_CACHE_HOME")}
+    env |= {"HOME": str(home), "XDG_DATA_HOME": str(home), "XDG_CONFIG_HOME": str(home)}
+    env.pop("ORT_DISABLE_TELEMETRY", None)
+    found = run(env, "-m", "monitor.cli", "doctor")
+    assert "Staging with onnx" in found.stdout
+    assert [path.name for path in home.rglob("*") if path.is_file()] == []
+
+
 def test_the_demo_recording_is_replayed_with_the_same_figures(
     lean: dict[str, str], tmp_path: Path
 ) -> None:

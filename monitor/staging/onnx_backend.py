@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.contract import ModelContract
-from models.graphs import ENCODE, FORMAT, STAGE, GraphError, graph_path, read_graph
+from models.graphs import (
+    ENCODE,
+    FORMAT,
+    STAGE,
+    GraphError,
+    graph_path,
+    import_onnxruntime,
+    read_graph,
+)
 from monitor.errors import one_line
 from monitor.staging.backend import BackendUnavailableError, checked_contract
 from monitor.staging.slices import WINDOWS, Slices
@@ -42,7 +50,7 @@ class OnnxBackend:
         self._weights = weights
         self._contract = checked_contract(weights)
         try:
-            import onnxruntime
+            onnxruntime = import_onnxruntime()
         except ImportError as exc:
             raise BackendUnavailableError(
                 "onnxruntime is not installed; pip install onnxruntime"
@@ -75,7 +83,7 @@ class OnnxBackend:
         return live, revised
 
     def _load(self, graph: str) -> InferenceSession:
-        import onnxruntime
+        onnxruntime = import_onnxruntime()
 
         path = graph_path(self._weights, graph)
         remedy = f"run sleep-deploy export --weights {shlex.quote(str(self._weights))}"
