@@ -15,11 +15,11 @@ from deploy.benchmark import benchmark_latency, benchmark_night
 
 def test_a_whole_night_is_replayed_and_measured(tmp_path: Path) -> None:
     ballast = np.ones(80_000_000)  # 640 MB in this process must not count as the monitor's.
-    result = benchmark_night(hours=0.05, sfreq_hz=128, backend="torch")
+    result = benchmark_night(hours=0.05, sfreq_hz=128, backend="onnx")
     assert result.peak_memory_mb < ballast.nbytes / 1e6
     assert result.n_epochs == 6
     assert 0.0 < result.staging_median_ms <= result.staging_p99_ms < result.epoch_ms
-    assert result.peak_memory_mb > 150.0  # PyTorch alone needs more.
+    assert result.peak_memory_mb > 75.0  # the imports alone need more
 
 
 def test_latency_counts_from_the_last_sample(tmp_path: Path) -> None:

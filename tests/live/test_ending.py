@@ -56,7 +56,7 @@ def test_a_sleeper_that_hangs_is_named_and_left(
 
 def test_a_second_ctrl_c_ends_the_process_at_once_and_the_night_is_stored(tmp_path: Path) -> None:
     store = tmp_path / "n.sqlite"
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [
             *(sys.executable, "-m", "tests.live.hanging"),
             *("--no-redis", "--no-dashboard", "--store", str(store)),
@@ -64,14 +64,17 @@ def test_a_second_ctrl_c_ends_the_process_at_once_and_the_night_is_stored(tmp_pa
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
-    assert process.stdout is not None
-    lines = iter(process.stdout)
-    next(line for line in lines if "after 2 epochs" in line)
-    process.send_signal(signal.SIGINT)
-    next(line for line in lines if "a second Ctrl-C ends at once" in line)
-    process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=60)
+    ) as process:
+        try:
+            assert process.stdout is not None
+            lines = iter(process.stdout)
+            next(line for line in lines if "after 2 epochs" in line)
+            process.send_signal(signal.SIGINT)
+            next(line for line in lines if "a second Ctrl-C ends at once" in line)
+            process.send_signal(signal.SIGINT)
+            rest, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == INTERRUPTED, rest
     assert rest.strip().endswith("sleep-monitor: ended at once; what is stored stays stored")
     with closing(NightStore.open(store)) as night:
