@@ -47,8 +47,7 @@ def begin(
 class Pipeline:
     """Conditions, stages, stores and announces one session.
 
-    - The result depends on the samples and their timestamps alone. In a live night it also depends
-      on the time that passes without samples (`EegChunk.reached_s`).
+    - The result depends on the samples and their times alone; live, also on `EegChunk.reached_s`.
     - An epoch, its predictions and its events are stored before ``notify`` is called.
     - If the store holds a part of the session already, the pipeline continues it.
     """
@@ -65,9 +64,8 @@ class Pipeline:
         backlog: Backlog | None = None,
         resumed_s: float | None = None,
     ) -> None:
-        """Continue the session that ``store`` holds; `begin` must have started it.
+        """Continue a session that has begun in ``store``, and call ``notify`` for new events.
 
-        - ``notify`` is called whenever the store holds new events.
         - ``marks``: the marks of a recording. Each is stored when its time has come.
         - ``backlog``: writes to the store in a live night, which a full disk must not end.
         - ``resumed_s``: where a live night continues, in seconds of the source's clock. None for a
@@ -183,11 +181,7 @@ class Pipeline:
         self._notify()
 
     def _resume(self, resumed_s: float | None) -> None:
-        """Restore the stager's context and the signal's state from the store.
-
-        A live night that continues (``resumed_s``) also restores the choice of derivation and the
-        contacts, and announces the restart. A replay restores both from its samples.
-        """
+        """Restore from the store what the next epoch depends on."""
         first = self.night.n_epochs - self._stager.context_epochs
         stored = list(self._store.epochs(after=first - 1))
         if stored:
@@ -195,9 +189,8 @@ class Pipeline:
             self.night.quality = stored[-1].quality
         if newest := self._store.newest_event(EventType.SIGNAL):
             self._announcer.signal = SignalState(newest.data["state"])
-        if resumed_s is None:
-            return
-        self._conditioner.recall(self._store.verdicts())
-        for epoch in stored:
-            self._announcer.note_contacts(epoch)
-        self._writer.write(self._announcer.resumed(resumed_s, self.night.n_epochs))
+        if resumed_s is not None:  # a replay restores the rest from its samples
+            self._conditioner.recall(self._store.verdicts())
+            for epoch in stored:
+                self._announcer.note_contacts(epoch)
+            self._writer.write(self._announcer.resumed(resumed_s, self.night.n_epochs))
