@@ -11,6 +11,7 @@ GROUND = [
     "monitor.closing",
     "monitor.clock",
     "monitor.backoff",
+    "monitor.text",
     "monitor.config",
 ]
 ROOMS = [
