@@ -44,6 +44,11 @@ class ChannelReader:
         self._records_per_block = max(1, _BLOCK_BYTES // header.record_bytes)
         self._block, self._values_uv = 0, self._read_block(0)
 
+    @property
+    def step_uv(self) -> float:
+        """The size of one digital step in microvolts."""
+        return abs(self._gain) * self._uv_per_unit
+
     def read_uv(self, start: int, stop: int) -> F64:
         """Return samples ``start`` to ``stop`` in microvolts, float64 (stop - start,).
 
@@ -76,8 +81,11 @@ class ChannelReader:
 def _scale(header: EdfHeader, signal: SignalHeader) -> tuple[float, float, float]:
     """Return gain, offset and microvolts per unit: uV = (digital * gain + offset) * uv_per_unit.
 
-    Raises `InputError` if a minimum equals its maximum, or if values may be too large for float32.
+    Raises `InputError` if a limit is no number, if a minimum equals its maximum, or if values may
+    be too large for float32.
     """
+    if signal.problem:
+        raise InputError(f"{header.path}: its header {signal.problem}. Choose another --channel")
     physical_range = signal.physical_max - signal.physical_min
     digital_range = signal.digital_max - signal.digital_min
     if physical_range == 0 or digital_range == 0:
