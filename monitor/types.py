@@ -22,6 +22,10 @@ Bool = npt.NDArray[np.bool_]
 MIN_SFREQ_HZ = 80.0
 """Lowest rate of a source. It still covers 30 Hz, the highest frequency that the network reads."""
 
+MAX_SFREQ_HZ = 50_000.0
+"""Highest rate of a source. No EEG amplifier is faster: a higher rate is damage, and would allocate
+gigabytes."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EegChunk:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from monitor.errors import InputError
 from monitor.sources.channel_names import is_eeg, is_other_signal, name_key, short_name
-from monitor.types import MIN_SFREQ_HZ
+from monitor.types import MAX_SFREQ_HZ, MIN_SFREQ_HZ
 
 PREFERENCE = (
     "Fpz-Cz",  # the network is trained on it (Sleep-EDF)
@@ -91,12 +91,12 @@ def choose_derivation(
     Without ``wanted``: `PREFERENCE`, then `PREFERRED_ELECTRODES`, then the first EEG channel; never
     EOG, EMG, ECG or breathing.
 
-    Raises `InputError` if no channel or more than one matches, if the channel is slower than 80 Hz,
-    or if the two channels of a derivation have different rates.
+    Raises `InputError` if no channel or more than one matches, if the channel is slower than 80 Hz
+    or faster than 50 kHz, or if the two channels of a derivation have different rates.
     """
     if wanted is not None:
         return _named(channels, wanted)
-    usable = [c for c in channels if c.sfreq_hz >= MIN_SFREQ_HZ]
+    usable = [c for c in channels if MIN_SFREQ_HZ <= c.sfreq_hz <= MAX_SFREQ_HZ]
     if not usable:
         raise InputError(
             f"no channel is sampled at {MIN_SFREQ_HZ:g} Hz or more, which staging needs: "
@@ -188,6 +188,11 @@ def _checked(name: str, recorded: list[RecordedChannel], why: str) -> RecordedDe
         raise InputError(
             f"{name} is sampled at {recorded[0].sfreq_hz:g} Hz, and staging needs "
             f"{MIN_SFREQ_HZ:g} Hz or more: choose another --channel"
+        )
+    if recorded[0].sfreq_hz > MAX_SFREQ_HZ:
+        raise InputError(
+            f"{name} is sampled at {recorded[0].sfreq_hz:g} Hz, above {MAX_SFREQ_HZ:g} Hz, which "
+            "no EEG has: choose another --channel"
         )
     return RecordedDerivation.of(name, recorded, why)
 

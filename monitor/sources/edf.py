@@ -15,11 +15,11 @@ from monitor.errors import InputError
 from monitor.sources.derivation import RecordedDerivation
 from monitor.sources.durations import spoken_duration
 from monitor.sources.edf_header import EdfHeader, read_header
-from monitor.sources.edf_records import Segment, scan_records
-from monitor.sources.edf_samples import ChannelReader
+from monitor.sources.edf_records import scan_records
+from monitor.sources.edf_samples import ChannelReader, scale_notes
+from monitor.sources.edf_segments import Segment
 from monitor.sources.recording import Annotation, Start
 from monitor.types import EegChunk
-from monitor.units import uv_per_unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,13 @@ class EdfRecording:
                 f"{header.path} holds annotations and no signals: give the recording itself, "
                 "and this file with --hypnogram if it holds the sleep stages"
             )
+        if not any(s.samples_per_record for s in self._signals.values()):
+            raise InputError(
+                f"{header.path} is damaged: its header gives the samples per record of "
+                f"{next(iter(self._signals))} as 0. Copy or export it again"
+            )
         records = scan_records(header)
-        self._segments = records.segments
+        self._segments, self._record_notes = records.segments, records.notes
         self.path = header.path
         self.channels = tuple(
             EdfChannel(
@@ -78,8 +83,8 @@ class EdfRecording:
     def open(cls, path: Path | str) -> EdfRecording:
         """Open the recording in ``path``; read it once for its annotations and fingerprint.
 
-        Raises `InputError` if it cannot be read, is not EDF or BDF, is damaged or truncated, or
-        holds no signals.
+        Raises `InputError` if it cannot be read, is not EDF or BDF, is damaged, or holds no
+        signals.
         """
         try:
             return cls(read_header(Path(path)))
@@ -87,8 +92,11 @@ class EdfRecording:
             raise InputError(f"{path} cannot be read: {exc.strerror}") from exc
 
     def notes(self, derivation: RecordedDerivation) -> list[str]:
-        """Return what the user must know before ``derivation`` is staged, one sentence each."""
-        notes = list(self._header.notes)
+        """Return what the user must know before ``derivation`` is staged, one sentence each.
+
+        Raises `InputError` for a channel without a usable scale, as `chunks` does.
+        """
+        notes = [*self._header.notes, *self._record_notes]
         gaps_s = [b.start_s - self._end_s(a) for a, b in pairwise(self._segments)]
         if gaps_s := [gap_s for gap_s in gaps_s if gap_s > 0]:
             times = "once" if len(gaps_s) == 1 else f"{len(gaps_s)} times"
@@ -96,12 +104,7 @@ class EdfRecording:
                 f"The recording is interrupted {times}, for {spoken_duration(sum(gaps_s))} in all."
             )
         for name in derivation.recorded:
-            unit = self._signals[name].unit
-            if uv_per_unit(unit) is None:
-                problem = (
-                    f"has the unit '{unit}', which is not a voltage" if unit else "has no unit"
-                )
-                notes.append(f"Channel {name} {problem}: its values are taken as microvolts.")
+            notes += scale_notes(self._header, self._signals[name])
         return notes
 
     def chunks(

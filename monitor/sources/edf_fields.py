@@ -12,7 +12,6 @@ from monitor.text import clean
 
 # Some recorders write a decimal comma. Python's float() reads more: 'nan', '1_000', other digits.
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-_COUNT = re.compile(r"[+-]?\d+([.,]0*)?", re.ASCII)
 
 
 class HeaderFields:
@@ -41,21 +40,21 @@ class HeaderFields:
         text = self.text(n_bytes, name)
         value = parse_number(text)
         if value is None:
-            raise self.damaged(name, text, "a number")
+            raise self.damaged(name, f"'{text}'", "a number")
         return value
 
     def count(self, n_bytes: int, name: str) -> int:
         """Read a whole number."""
-        text = self.text(n_bytes, name)
-        if not _COUNT.fullmatch(text):
-            raise self.damaged(name, text, "a whole number")
-        return int(re.split("[.,]", text)[0])
+        value = self.number(n_bytes, name)
+        if not value.is_integer():
+            raise self.damaged(name, f"{value}", "a whole number")
+        return int(value)
 
-    def damaged(self, name: str, text: str, wanted: str) -> InputError:
-        """Return the error for a field that holds ``text`` and not what is ``wanted``."""
+    def damaged(self, name: str, value: str, wanted: str) -> InputError:
+        """Return the error for a field that holds ``value`` and not what is ``wanted``."""
         return InputError(
-            f"{self._path} is damaged: its header gives the {name} as '{text}', "
-            f"not as {wanted}. Copy or export it again"
+            f"{self._path} is damaged: its header gives the {name} as {value}, not as {wanted}. "
+            "Copy or export it again"
         )
 
 

@@ -198,8 +198,13 @@ def _signals(fields: HeaderFields, n_signals: int) -> tuple[SignalHeader, ...]:
             for limit, text, number in zip(_LIMITS, texts, numbers, strict=True)
             if number is None
         ]
-        values = [math.nan if number is None else number for number in numbers]
-        signals.append(SignalHeader(label, name, unit, *values, n_samples, "".join(problems[:1])))
+        low, high, digital_low, digital_high = (math.nan if x is None else x for x in numbers)
+        problem = problems[0] if problems else ""
+        signals.append(
+            SignalHeader(
+                label, name, unit, low, high, digital_low, digital_high, n_samples, problem
+            )
+        )
     return tuple(signals)
 
 
@@ -222,9 +227,7 @@ def _unique(labels: list[str]) -> list[str]:
     return names
 
 
-def _check_records(
-    path: Path, record_s: float, record_bytes: int, only_annotations: bool
-) -> None:
+def _check_records(path: Path, record_s: float, record_bytes: int, only_annotations: bool) -> None:
     """Raise `InputError` for data records that cannot be worked with."""
     if record_s == 0 and only_annotations:
         return
@@ -234,8 +237,8 @@ def _check_records(
         )
     if record_bytes > LARGEST_RECORD_BYTES:
         raise InputError(
-            f"{path} claims data records of {record_bytes / 2**20:,.0f} MiB: export it with records "
-            "of some seconds"
+            f"{path} claims data records of {record_bytes / 2**20:,.0f} MiB: export it with "
+            "records of some seconds"
         )
 
 

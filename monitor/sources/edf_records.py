@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.errors import InputError
 from monitor.sources.edf_header import EdfHeader
+from monitor.sources.edf_segments import Segment, find_segments
 from monitor.sources.recording import Annotation
 
 _PASS_BYTES = 4 * 1024 * 1024
@@ -23,26 +23,19 @@ _TAL = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14([^\x00]*)\x
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """Records that follow each other without a gap. ``start_s`` is the first sample's time."""
-
-    first_record: int
-    n_records: int
-    start_s: float
-
-
-@dataclass(frozen=True, slots=True)
 class EdfRecords:
     """The content of the data records, apart from the samples.
 
     - ``segments`` are in time order and do not overlap; () in a file without signals.
     - ``annotations`` are sorted by onset.
     - ``fingerprint``: SHA-256 of the whole file.
+    - ``notes``: what the user must know about them, one sentence each.
     """
 
     segments: tuple[Segment, ...]
     annotations: tuple[Annotation, ...]
     fingerprint: str
+    notes: tuple[str, ...]
 
 
 def scan_records(header: EdfHeader) -> EdfRecords:
@@ -51,8 +44,8 @@ def scan_records(header: EdfHeader) -> EdfRecords:
     The fingerprint covers the whole content: two recordings that differ in one sample have
     different fingerprints, and a renamed or copied file keeps its own.
 
-    Raises `InputError` if a record of a discontinuous file has no onset, or if the records are not
-    in time order. Raises OSError if the disk fails.
+    Raises `InputError` if the records of a discontinuous file have no onset or no order, and
+    OSError if the disk fails.
     """
     onsets_s: list[float | None] = []
     annotations: list[Annotation] = []
@@ -76,7 +69,8 @@ def scan_records(header: EdfHeader) -> EdfRecords:
         while rest := file.read(_PASS_BYTES):
             digest.update(rest)
     annotations.sort(key=lambda a: a.onset_s)
-    return EdfRecords(_segments(header, onsets_s), tuple(annotations), digest.hexdigest())
+    segments, notes = find_segments(header, onsets_s)
+    return EdfRecords(segments, tuple(annotations), digest.hexdigest(), tuple(notes))
 
 
 def _annotation_places(header: EdfHeader) -> list[slice]:
@@ -113,41 +107,3 @@ def _decode(text: bytes) -> str:
         return text.decode("utf-8").strip()
     except UnicodeDecodeError:
         return text.decode("latin-1").strip()
-
-
-def _segments(header: EdfHeader, onsets_s: list[float | None]) -> tuple[Segment, ...]:
-    """Cut the records where an onset differs from the expected one by more than half a sample.
-
-    This applies to EDF+C files too: some recorders call a file continuous that has gaps.
-    """
-    signals = [s for s in header.signals if not s.is_annotation]
-    if not signals:
-        return ()
-    if not onsets_s:
-        return (Segment(0, header.n_records, 0.0),)
-    tolerance_s = header.record_s / max(s.samples_per_record for s in signals) / 2
-    cuts: list[tuple[int, float]] = []
-    previous_s = -np.inf
-    for record, onset_s in enumerate(onsets_s):
-        first, start_s = cuts[-1] if cuts else (0, 0.0)
-        expected_s = start_s + (record - first) * header.record_s
-        if onset_s is None:
-            if header.discontinuous:
-                raise InputError(
-                    f"{header.path} is damaged: it is discontinuous (EDF+D) and its data record "
-                    f"{record + 1} has no start time. Export it again"
-                )
-            onset_s = expected_s
-        if onset_s <= previous_s:
-            raise InputError(
-                f"{header.path} is damaged: its data record {record + 1} begins at {onset_s:g} s, "
-                f"not after the one before it ({previous_s:g} s). Export it again"
-            )
-        previous_s = onset_s
-        if not cuts or abs(onset_s - expected_s) > tolerance_s:
-            cuts.append((record, onset_s))
-    ends = [record for record, _ in cuts[1:]] + [header.n_records]
-    return tuple(
-        Segment(first, end - first, start_s)
-        for (first, start_s), end in zip(cuts, ends, strict=True)
-    )

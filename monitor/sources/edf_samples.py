@@ -26,6 +26,40 @@ _LARGEST_UV = float(np.finfo(np.float32).max) / 2.0
 """Chunks are float32, and a derivation subtracts two channels."""
 
 
+COARSEST_STEP_UV = 5.0
+"""A larger digital step hides the small waves that stages are told by: sleep EEG has some tens of
+microvolts."""
+
+
+def scale_notes(header: EdfHeader, signal: SignalHeader) -> list[str]:
+    """Return what the user must know about the scale of ``signal``, one sentence each.
+
+    Raises `InputError` if the header does not define a usable scale.
+    """
+    gain, _, uv = _scale(header, signal)
+    notes = []
+    if uv_per_unit(signal.unit) is None:
+        problem = (
+            f"has the unit '{signal.unit}', which is not a voltage"
+            if signal.unit
+            else "has no unit"
+        )
+        notes.append(f"Channel {signal.name} {problem}: its values are taken as microvolts.")
+    if (step_uv := abs(gain) * uv) > COARSEST_STEP_UV:
+        notes.append(
+            f"One digital step of channel {signal.name} is {step_uv:.3g} uV: small waves are lost."
+        )
+    largest = 2.0 ** (8 * header.sample_bytes - 1)
+    limits = sorted((signal.digital_min, signal.digital_max))
+    if limits[0] < -largest or limits[1] >= largest:
+        notes.append(
+            f"The digital limits of channel {signal.name}, {signal.digital_min:g} to "
+            f"{signal.digital_max:g}, do not fit {8 * header.sample_bytes} bits: check its "
+            "amplitude."
+        )
+    return notes
+
+
 class ChannelReader:
     """A reader of ``signal`` in the file that ``header`` describes.
 
@@ -43,11 +77,6 @@ class ChannelReader:
         self._gain, self._offset, self._uv_per_unit = _scale(header, signal)
         self._records_per_block = max(1, _BLOCK_BYTES // header.record_bytes)
         self._block, self._values_uv = 0, self._read_block(0)
-
-    @property
-    def step_uv(self) -> float:
-        """The size of one digital step in microvolts."""
-        return abs(self._gain) * self._uv_per_unit
 
     def read_uv(self, start: int, stop: int) -> F64:
         """Return samples ``start`` to ``stop`` in microvolts, float64 (stop - start,).

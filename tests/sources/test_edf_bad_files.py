@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,10 @@ def whole(path: Path) -> Path:
     return write_edf(path, [Signal("EEG", ramp(1000), 100)], annotations=ROOM)
 
 
+def two_channels(path: Path) -> Path:
+    return write_edf(path, [Signal("EMG", ramp(1000), 100), Signal("Fz", 1000 + ramp(1000), 100)])
+
+
 def cut(path: Path, n_bytes: int) -> Path:
     path.write_bytes(path.read_bytes()[:n_bytes])
     return path
@@ -42,6 +47,14 @@ def directory(path: Path) -> Path:
 def text(path: Path) -> Path:
     path.write_text("epoch,stage\n1,N2\n")
     return path
+
+
+def hypnogram(path: Path) -> Path:
+    """Write a hypnogram of two data records."""
+    write_edf(path, [], annotations=[(0, 30, "Sleep stage W")])
+    content = path.read_bytes()
+    path.write_bytes(content + content[512:])
+    return patch_header(path, n_records="2")
 
 
 CASES: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -66,11 +79,6 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
         "is damaged: its header gives the number of records as 'many', not as a number. "
         "Copy or export it again",
     ),
-    "nan instead of a number": (
-        lambda path: patch_signal(whole(path), 0, physical_max="nan"),
-        "is damaged: its header gives the physical maximum of EEG as 'nan', not as a number. "
-        "Copy or export it again",
-    ),
     "fraction instead of a count": (
         lambda path: patch_header(whole(path), n_records="9.5"),
         "is damaged: its header gives the number of records as 9.5, not as a whole number. "
@@ -88,10 +96,49 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: patch_header(whole(path), record_s="0"),
         "is damaged: its data records last 0 s. Copy or export it again",
     ),
-    "truncated": (
-        lambda path: cut(whole(path), 768 + 3 * (200 + 42) + 100),
-        "is truncated: its header states 10 data records (10 s), the file holds 3 (3 s). "
+    "truncated before the first record ends": (
+        lambda path: cut(whole(path), 768 + 100),
+        "holds a header but no samples: the recorder stopped before its first data record",
+    ),
+    "a hypnogram is truncated": (
+        lambda path: cut(hypnogram(path), -1),
+        "is truncated: its header states 2 data records, the file holds 1. Copy or export it again",
+    ),
+    "a pipe": (os.mkfifo, "is a device or a pipe: give one EDF or BDF file"),
+    "other digits": (
+        lambda path: patch_header(whole(path), record_s="1_0"),
+        "is damaged: its header gives the record duration as '1_0', not as a number. "
         "Copy or export it again",
+    ),
+    "negative samples": (
+        lambda path: patch_signal(whole(path), 0, samples_per_record="-5"),
+        "is damaged: its header gives the samples per record of EEG as -5, not as 0 or more. "
+        "Copy or export it again",
+    ),
+    "a negative number of signals": (
+        lambda path: patch_header(whole(path), n_signals="-1", header_bytes="0"),
+        "is damaged: its header claims -1 signals in 0 bytes. Copy or export it again",
+    ),
+    "more signals than the file has bytes": (
+        lambda path: patch_header(whole(path), n_signals="9999", header_bytes="2560000"),
+        "is damaged: it ends inside its header, at the label. Copy or export it again",
+    ),
+    "short records": (
+        lambda path: patch_header(whole(path), record_s="5e-324"),
+        "is damaged: its data records last 4.94066e-324 s. Copy or export it again",
+    ),
+    "long records": (
+        lambda path: patch_header(whole(path), record_s="1e300"),
+        "is damaged: its data records last 1e+300 s. Copy or export it again",
+    ),
+    "large records": (
+        lambda path: patch_signal(whole(path), 0, samples_per_record="9e9"),
+        "claims data records of 17,166 MiB: export it with records of some seconds",
+    ),
+    "a start in another age": (
+        lambda path: make_discontinuous(whole(path), [0, 1, 9e9, *range(3, 10)]),
+        "is damaged: it is discontinuous (EDF+D) and its data record 3 begins at 9e+09 s, more "
+        "than a year after the start. Export it again",
     ),
     "header alone": (
         lambda path: cut(patch_header(whole(path), n_records="-1"), 768),
@@ -154,6 +201,113 @@ def test_a_channel_without_a_scale(tmp_path: Path, kind: str) -> None:
         f"{path} does not define the scale of EEG: its physical or digital minimum and maximum are "
         "the same. Choose another --channel"
     )
+
+
+@pytest.mark.parametrize("limit", ["physical_min", "digital_max"])
+@pytest.mark.parametrize("text", ["", "****", "nan", "1e999", "- 5"])
+def test_a_limit_that_cannot_be_read_matters_to_its_channel_alone(
+    tmp_path: Path, limit: str, text: str
+) -> None:
+    path = two_channels(tmp_path / "night.edf")
+    patch_signal(path, 0, **{limit: text})
+    recording = EdfRecording.open(path)
+    chunks = recording.chunks(choose_derivation(recording.channels, "Fz"))
+    assert sum(chunk.times_s.size for chunk in chunks) == 1000
+    name = limit.replace("_min", " minimum").replace("_max", " maximum")
+    with pytest.raises(InputError) as caught:
+        recording.chunks(choose_derivation(recording.channels, "EMG"))
+    assert str(caught.value) == (
+        f"{path}: its header gives the {name} of EMG as '{text}', not as a number. "
+        "Choose another --channel"
+    )
+
+
+@pytest.mark.parametrize("n_samples", ["0", "-0"])
+def test_a_channel_without_samples_matters_to_nobody_else(tmp_path: Path, n_samples: str) -> None:
+    path = two_channels(tmp_path / "night.edf")
+    content = path.read_bytes()
+    rows = [content[768 + 400 * i :][:400] for i in range(10)]
+    path.write_bytes(content[:768] + b"".join(row[200:] for row in rows))
+    recording = EdfRecording.open(patch_signal(path, 0, samples_per_record=n_samples))
+    (chunk,) = recording.chunks(choose_derivation(recording.channels, "Fz"), chunk_s=60.0)
+    assert chunk.data_uv[0].tolist() == list(range(1000, 2000))
+    with pytest.raises(InputError, match="EMG is sampled at 0 Hz"):
+        choose_derivation(recording.channels, "EMG")
+
+
+def test_a_recorder_that_died_leaves_what_it_recorded(tmp_path: Path) -> None:
+    path = cut(whole(tmp_path / "night.edf"), 768 + 3 * (200 + 42) + 100)
+    recording = EdfRecording.open(path)
+    derivation = choose_derivation(recording.channels)
+    assert recording.notes(derivation) == [
+        "The recording ends early: its header states 10 data records (10 s), the file holds 3 "
+        "(3 s). The last 7 s are missing."
+    ]
+    assert recording.duration_s == 3.0
+    (chunk,) = recording.chunks(derivation, chunk_s=60.0)
+    assert chunk.data_uv[0].tolist() == list(range(300))
+
+
+@pytest.mark.parametrize(
+    ("fields", "notes"),
+    [
+        ({"physical_min": "-160000", "physical_max": "160000"}, []),
+        (
+            {"physical_min": "-200000", "physical_max": "200000"},
+            ["One digital step of channel EEG is 6.1 uV: small waves are lost."],
+        ),
+        (
+            {"physical_min": "200", "physical_max": "-200", "unit": "mV"},
+            ["One digital step of channel EEG is 6.1 uV: small waves are lost."],
+        ),
+        (
+            {"digital_min": "0", "digital_max": "65535"},
+            [
+                "The digital limits of channel EEG, 0 to 65535, do not fit 16 bits: check its "
+                "amplitude."
+            ],
+        ),
+    ],
+)
+def test_a_note_names_a_scale_that_is_coarse_or_odd(
+    tmp_path: Path, fields: dict[str, str], notes: list[str]
+) -> None:
+    path = patch_signal(whole(tmp_path / "night.edf"), 0, **fields)
+    recording = EdfRecording.open(path)
+    assert recording.notes(choose_derivation(recording.channels)) == notes
+
+
+def test_a_thousand_equal_labels_open_at_once(tmp_path: Path) -> None:
+    signals = [Signal("EEG", ramp(1), 1)] * 3000
+    path = write_edf(tmp_path / "night.edf", signals)
+    patch_header(path, record_s="0.01")
+    began_s = time.process_time()
+    recording = EdfRecording.open(path)
+    assert time.process_time() - began_s < 2.0
+    assert [c.name for c in recording.channels] == [f"EEG-{i}" for i in range(3000)]
+
+
+def test_a_rate_that_no_amplifier_has_is_refused(tmp_path: Path) -> None:
+    path = patch_header(whole(tmp_path / "night.edf"), record_s="0.0001")
+    recording = EdfRecording.open(path)
+    with pytest.raises(InputError) as caught:
+        choose_derivation(recording.channels, "EEG")
+    assert str(caught.value) == (
+        "EEG is sampled at 1e+06 Hz, above 50000 Hz, which no EEG has: choose another --channel"
+    )
+
+
+def test_header_texts_are_one_clean_line(tmp_path: Path) -> None:
+    path = patch_signal(two_channels(tmp_path / "night.edf"), 0, label=b"E\x9bM\nG\x1b[2J")
+    patch_signal(path, 1, label="Fz réf".encode())
+    recording = EdfRecording.open(path)
+    assert [c.name for c in recording.channels] == ["E?M G?[2J", "Fz réf"]
+
+
+def test_a_name_that_no_file_can_have() -> None:
+    with pytest.raises(InputError) as caught:
+        EdfRecording.open("night\0.edf")
+    assert str(caught.value) == "'night?.edf' is no file name: check it"
 
 
 @pytest.mark.parametrize(
