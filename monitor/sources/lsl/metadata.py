@@ -54,7 +54,8 @@ class LslStream:
     """A stream in the network.
 
     ``sfreq_hz`` is 0 for an irregular stream; ``unit`` is "" if it names no unit. ``channels`` are
-    known only if the description came from an inlet.
+    known only if the description came from an inlet. ``problem`` is why it must not be opened, or
+    "".
     """
 
     name: str
@@ -65,6 +66,7 @@ class LslStream:
     sfreq_hz: float
     unit: str
     is_eeg: bool
+    problem: str = ""
 
     def __str__(self) -> str:
         source_id = f", source id {self.source_id!r}" if self.source_id else ""
@@ -107,10 +109,12 @@ def unusable(info: Any) -> str:
 
 def stream_of(info: Any) -> LslStream:
     """Return what a pylsl StreamInfo describes; no channels if they cannot be read."""
+    problem, channels = unusable(info), []
     try:
-        channels = _channels(info.as_xml())
-    except InputError:
-        channels = []
+        if info.channel_count() <= MAX_LISTED:
+            channels = _channels(info.as_xml())
+    except UnreadableStreamError as exc:
+        problem = problem or str(exc)
     units = {channel["unit"] for channel in channels} - {""}
     kind = clean(info.type())
     return LslStream(
@@ -122,6 +126,7 @@ def stream_of(info: Any) -> LslStream:
         sfreq_hz=float(info.nominal_srate()),
         unit=clean(" ".join(sorted(units))),
         is_eeg=kind.casefold() == "eeg" and info.channel_format() != TEXT,
+        problem=problem,
     )
 
 
@@ -189,9 +194,7 @@ def _channels(xml: str) -> list[dict[str, str]]:
     """Return label, type and unit of each channel; "" for what the description lacks."""
     root = _parsed(xml)
     described = root.findall("desc/channels/channel")
-    count = int(root.findtext("channel_count") or 0)
-    if count > MAX_LISTED:
-        raise UnreadableStreamError(f"it declares {count} channels, and {MAX_LISTED} is the limit")
+    count = min(int(root.findtext("channel_count") or 0), MAX_LISTED)
     channels = [
         {key: clean(channel.findtext(key) or "") for key in ("label", "type", "unit")}
         for channel in described[:count]
