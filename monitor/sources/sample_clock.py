@@ -88,7 +88,7 @@ class SampleClock:
 
     @property
     def ahead_s(self) -> float:
-        """How far the newest time is ahead of its stamp; 0 if either is unknown."""
+        """Seconds by which the newest time is ahead of its stamp; 0 if either is unknown."""
         ahead_s = self._time_s - self._newest_stamp_s
         return ahead_s if math.isfinite(ahead_s) else 0.0
 

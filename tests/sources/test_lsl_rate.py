@@ -69,7 +69,7 @@ def test_deliveries_that_overlap_are_measured_by_their_newest_stamps() -> None:
 def test_a_rate_that_falls_in_mid_night_is_noticed(true_hz: float, slow: bool) -> None:
     watch = RateWatch(256.0)
     parts = np.array_split(np.arange(int(20 * true_hz)) / true_hz, 200)
-    assert any([watch.is_slow(part) for part in parts]) == slow
+    assert any(watch.is_slow(part) for part in parts) == slow
 
 
 def test_lost_packets_are_no_lower_rate() -> None:
