@@ -137,6 +137,13 @@ def test_many_equal_names_take_linear_time() -> None:
     assert time.perf_counter() - began_s < 5.0
 
 
+@pytest.mark.parametrize("count", ["1e11", "1.5", "-1", "2 ", "9" * 5000])
+def test_a_number_of_channels_that_is_none_is_named(count: str) -> None:
+    text = xml(["Fpz"]).replace("<channel_count>1<", f"<channel_count>{count}<")
+    with pytest.raises(UnreadableStreamError, match="its number of channels is"):
+        layout_of(text, None)
+
+
 def test_forbidden_characters_become_question_marks_and_other_faults_are_named() -> None:
     layout = layout_of(xml(["A&#27;B", "C\x9bD", "E&#x41;"]), None)
     assert layout.names == ("A?B", "C?D", "EA")

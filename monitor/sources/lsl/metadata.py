@@ -194,7 +194,10 @@ def _channels(xml: str) -> list[dict[str, str]]:
     """Return label, type and unit of each channel; "" for what the description lacks."""
     root = _parsed(xml)
     described = root.findall("desc/channels/channel")
-    count = min(int(root.findtext("channel_count") or 0), MAX_LISTED)
+    text = root.findtext("channel_count") or "0"
+    if not re.fullmatch("[0-9]{1,10}", text):
+        raise UnreadableStreamError(f"its number of channels is {clean(text)!r}")
+    count = min(int(text), MAX_LISTED)
     channels = [
         {key: clean(channel.findtext(key) or "") for key in ("label", "type", "unit")}
         for channel in described[:count]
