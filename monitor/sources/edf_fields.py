@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import BinaryIO
 
 from monitor.errors import InputError
+from monitor.text import clean
+
+# Some recorders write a decimal comma. Python's float() reads more: 'nan', '1_000', other digits.
+_NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_COUNT = re.compile(r"[+-]?\d+([.,]0*)?", re.ASCII)
 
 
 class HeaderFields:
@@ -21,47 +27,50 @@ class HeaderFields:
         self._file = file
 
     def text(self, n_bytes: int, name: str) -> str:
-        """Read ``n_bytes`` as text without spaces around it; unprintable characters become '?'."""
+        """Read ``n_bytes`` as a clean text, without blanks around it."""
         raw = self._file.read(n_bytes)
         if len(raw) < n_bytes:
             raise InputError(
                 f"{self._path} is damaged: it ends inside its header, at the {name}. "
                 "Copy or export it again"
             )
-        # Latin-1 decodes any byte. The one common exception is the micro sign in Shift-JIS.
-        text = raw.decode("latin-1").split("\0")[0].strip().replace("\x83\xca", "\xb5")
-        return "".join(c if c.isprintable() else "?" for c in text)
+        return clean(_decoded(raw.split(b"\0")[0]))
 
     def number(self, n_bytes: int, name: str) -> float:
-        """Read a finite number; some recorders write a decimal comma."""
+        """Read a finite number."""
         text = self.text(n_bytes, name)
-        try:
-            value = float(text.replace(",", "."))
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise InputError(
-                f"{self._path} is damaged: its header gives the {name} as '{text}', "
-                "not as a number. Copy or export it again"
-            )
+        value = parse_number(text)
+        if value is None:
+            raise self.damaged(name, text, "a number")
         return value
 
     def count(self, n_bytes: int, name: str) -> int:
         """Read a whole number."""
-        value = self.number(n_bytes, name)
-        if value != int(value):
-            raise InputError(
-                f"{self._path} is damaged: its header gives the {name} as {value}, "
-                "not as a whole number. Copy or export it again"
-            )
-        return int(value)
+        text = self.text(n_bytes, name)
+        if not _COUNT.fullmatch(text):
+            raise self.damaged(name, text, "a whole number")
+        return int(re.split("[.,]", text)[0])
 
-    def positive(self, n_bytes: int, name: str) -> int:
-        """Read a whole number of 1 or more."""
-        value = self.count(n_bytes, name)
-        if value < 1:
-            raise InputError(
-                f"{self._path} is damaged: its header gives the {name} as {value}. "
-                "Copy or export it again"
-            )
-        return value
+    def damaged(self, name: str, text: str, wanted: str) -> InputError:
+        """Return the error for a field that holds ``text`` and not what is ``wanted``."""
+        return InputError(
+            f"{self._path} is damaged: its header gives the {name} as '{text}', "
+            f"not as {wanted}. Copy or export it again"
+        )
+
+
+def parse_number(text: str) -> float | None:
+    """Return the finite number that ``text`` is, with a decimal point or comma, or None."""
+    if not _NUMBER.fullmatch(text):
+        return None
+    value = float(text.replace(",", "."))
+    return value if math.isfinite(value) else None
+
+
+def _decoded(raw: bytes) -> str:
+    """Decode a text. EDF allows ASCII alone; recorders write UTF-8, Latin-1 or Shift-JIS."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        # Latin-1 decodes any byte. The micro sign is what headers hold in Shift-JIS.
+        return raw.replace(b"\x83\xca", b"\xb5").decode("latin-1")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from monitor.errors import InputError, MonitorError
 from monitor.sources.edf_header import EdfHeader, SignalHeader
 from monitor.types import F64
+from monitor.units import uv_per_unit
 
 _Bytes = npt.NDArray[np.uint8]
 _Int16 = npt.NDArray[np.int16]
@@ -23,18 +24,6 @@ processor's cache once it is decoded to float64, and takes longer."""
 
 _LARGEST_UV = float(np.finfo(np.float32).max) / 2.0
 """Chunks are float32, and a derivation subtracts two channels."""
-
-_UV_PER_UNIT = {"uv": 1.0, "nv": 1e-3, "mv": 1e3, "v": 1e6}
-# Headers hold the micro sign in Latin-1 or UTF-8; here both are decoded as Latin-1.
-_MICRO_SIGNS = ("\xc2\xb5", "\xce\xbc", "\xb5")
-
-
-def uv_per_unit(unit: str) -> float | None:
-    """Return the microvolts in one ``unit`` of an EDF header, or None if it is not a voltage."""
-    for sign in _MICRO_SIGNS:
-        unit = unit.replace(sign, "u")
-    # Nobody records megavolts, but 'MV' is no proof of millivolts either: it stays unknown.
-    return None if unit == "MV" else _UV_PER_UNIT.get(unit.lower())
 
 
 class ChannelReader:
@@ -54,6 +43,11 @@ class ChannelReader:
         self._gain, self._offset, self._uv_per_unit = _scale(header, signal)
         self._records_per_block = max(1, _BLOCK_BYTES // header.record_bytes)
         self._block, self._values_uv = 0, self._read_block(0)
+
+    @property
+    def step_uv(self) -> float:
+        """The size of one digital step in microvolts."""
+        return abs(self._gain) * self._uv_per_unit
 
     def read_uv(self, start: int, stop: int) -> F64:
         """Return samples ``start`` to ``stop`` in microvolts, float64 (stop - start,).
@@ -87,8 +81,11 @@ class ChannelReader:
 def _scale(header: EdfHeader, signal: SignalHeader) -> tuple[float, float, float]:
     """Return gain, offset and microvolts per unit: uV = (digital * gain + offset) * uv_per_unit.
 
-    Raises `InputError` if a minimum equals its maximum, or if values may be too large for float32.
+    Raises `InputError` if a limit is no number, if a minimum equals its maximum, or if values may
+    be too large for float32.
     """
+    if signal.problem:
+        raise InputError(f"{header.path}: its header {signal.problem}. Choose another --channel")
     physical_range = signal.physical_max - signal.physical_min
     digital_range = signal.digital_max - signal.digital_min
     if physical_range == 0 or digital_range == 0:
