@@ -12,6 +12,7 @@ GROUND = [
     "monitor.clock",
     "monitor.backoff",
     "monitor.text",
+    "monitor.units",
     "monitor.config",
 ]
 ROOMS = [

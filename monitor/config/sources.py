@@ -15,6 +15,8 @@ from pydantic import (
     StringConstraints,
 )
 
+from monitor.units import uv_per_unit
+
 
 def _file(path: Path) -> Path:
     if path == Path():
@@ -35,10 +37,9 @@ def _sleeper_name(name: str) -> str:
 
 
 def _unit(unit: str) -> str:
-    known = {known.casefold(): known for known in ("nV", "uV", "mV", "V")}
-    if unit.casefold() not in known:
+    if uv_per_unit(unit) is None:
         raise ValueError("must be nV, uV, mV or V")
-    return known[unit.casefold()]
+    return unit
 
 
 def _names(names: object) -> object:

@@ -16,9 +16,10 @@ from monitor.sources.derivation import RecordedDerivation
 from monitor.sources.durations import spoken_duration
 from monitor.sources.edf_header import EdfHeader, read_header
 from monitor.sources.edf_records import Segment, scan_records
-from monitor.sources.edf_samples import ChannelReader, uv_per_unit
+from monitor.sources.edf_samples import ChannelReader
 from monitor.sources.recording import Annotation
 from monitor.types import EegChunk
+from monitor.units import uv_per_unit
 
 
 @dataclass(frozen=True, slots=True)

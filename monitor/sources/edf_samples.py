@@ -12,6 +12,7 @@ import numpy.typing as npt
 from monitor.errors import InputError, MonitorError
 from monitor.sources.edf_header import EdfHeader, SignalHeader
 from monitor.types import F64
+from monitor.units import uv_per_unit
 
 _Bytes = npt.NDArray[np.uint8]
 _Int16 = npt.NDArray[np.int16]
@@ -23,18 +24,6 @@ processor's cache once it is decoded to float64, and takes longer."""
 
 _LARGEST_UV = float(np.finfo(np.float32).max) / 2.0
 """Chunks are float32, and a derivation subtracts two channels."""
-
-_UV_PER_UNIT = {"uv": 1.0, "nv": 1e-3, "mv": 1e3, "v": 1e6}
-# Headers hold the micro sign in Latin-1 or UTF-8; here both are decoded as Latin-1.
-_MICRO_SIGNS = ("\xc2\xb5", "\xce\xbc", "\xb5")
-
-
-def uv_per_unit(unit: str) -> float | None:
-    """Return the microvolts in one ``unit`` of an EDF header, or None if it is not a voltage."""
-    for sign in _MICRO_SIGNS:
-        unit = unit.replace(sign, "u")
-    # Nobody records megavolts, but 'MV' is no proof of millivolts either: it stays unknown.
-    return None if unit == "MV" else _UV_PER_UNIT.get(unit.lower())
 
 
 class ChannelReader:

@@ -18,7 +18,8 @@ from monitor.errors import InputError
 from monitor.sources.derivation import RecordedDerivation
 from monitor.sources.edf import EdfRecording
 from monitor.sources.edf_header import EdfHeader, read_header
-from monitor.sources.edf_samples import ChannelReader, uv_per_unit
+from monitor.sources.edf_samples import ChannelReader
+from monitor.units import uv_per_unit
 from tests.edf_files import (
     Signal,
     make_discontinuous,

@@ -12,12 +12,11 @@ import numpy as np
 
 from monitor.errors import InputError
 from monitor.types import F32
+from monitor.units import uv_per_unit
 
 TEXT = 3
 """LSL's format for markers and other texts, ``pylsl.cf_string``."""
 
-MICROVOLTS = {"nv": 1e-3, "uv": 1.0, "mv": 1e3, "v": 1e6}
-_PREFIXES = {"micro": "u", "milli": "m", "nano": "n", "µ": "u", "μ": "u", "mc": "u"}
 _NOT_EEG = re.compile(
     r"\b(aux\d*|acc\w*|gyro\w*|ppg\w*|eog\w*|emg\w*|ecg\w*|ekg\w*|marker\w*|trigger\w*|"
     r"time\w*|counter\w*|battery\w*|imu\w*|temp\w*|resp\w*|spo2)(?![a-z])",
@@ -103,21 +102,13 @@ def layout_of(xml: str, unit: str | None) -> Layout:
     if not columns:
         raise InputError(f"LSL stream {stream!r} has no EEG channel, only {', '.join(names)}")
     units = [unit or channels[n]["unit"] for n in columns]
-    unknown = sorted({text for text in units if microvolts(text) is None})
+    unknown = sorted({text for text in units if uv_per_unit(text) is None})
     notes = []
     if unknown:
         problem = f"has the unit {unknown[-1]!r}" if unknown[-1] else "names no unit"
         notes.append(f"LSL stream {stream!r} {problem}: taken as microvolts; --unit sets it.")
-    scale = np.array([microvolts(text) or 1.0 for text in units], dtype=np.float32)
+    scale = np.array([uv_per_unit(text) or 1.0 for text in units], dtype=np.float32)
     return Layout(columns, tuple(names[n] for n in columns), scale, tuple(notes))
-
-
-def microvolts(text: str) -> float | None:
-    """Return the microvolts in one unit, in any spelling; None if it is not a voltage."""
-    short = re.sub(r"[\s_-]", "", text.casefold())
-    for prefix, letter in _PREFIXES.items():
-        short = re.sub(f"^{prefix}(?=v)", letter, short)
-    return MICROVOLTS.get(re.sub(r"volts?$", "v", short))
 
 
 def _channels(xml: str) -> list[dict[str, str]]:
