@@ -17,7 +17,7 @@ from monitor.sources.durations import spoken_duration
 from monitor.sources.edf_header import EdfHeader, read_header
 from monitor.sources.edf_records import Segment, scan_records
 from monitor.sources.edf_samples import ChannelReader
-from monitor.sources.recording import Annotation
+from monitor.sources.recording import Annotation, Start
 from monitor.types import EegChunk
 from monitor.units import uv_per_unit
 
@@ -37,7 +37,7 @@ class EdfRecording:
 
     - Every time is in seconds since ``start_utc``, the start that the header states. EDF names no
       time zone: the recorder's clock counts as UTC. ``start_known`` is False if the date is missing
-      or anonymised.
+      or anonymised, or the time of day cannot be read; ``start`` says what is known.
     - ``first_sample_s`` is the time of the first sample (a fraction of a second in some EDF+
       files), ``duration_s`` the end of the last data record, gaps included.
     - ``fingerprint`` is the SHA-256 of the file's content; it does not depend on name or date.
@@ -67,6 +67,7 @@ class EdfRecording:
             )
             for s in self._signals.values()
         )
+        self.start: Start = header.start
         self.start_utc: datetime = header.start_utc
         self.start_known: bool = header.start_known
         self.first_sample_s: float = self._segments[0].start_s

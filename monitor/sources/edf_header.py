@@ -6,9 +6,8 @@ A truncated file is refused: a part of a night must not pass for the whole.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
@@ -16,12 +15,12 @@ from typing import BinaryIO
 from monitor.errors import InputError
 from monitor.sources.durations import spoken_duration
 from monitor.sources.edf_fields import HeaderFields
+from monitor.sources.edf_start import read_start
+from monitor.sources.recording import Start
 
 ANNOTATION_LABELS = ("EDF Annotations", "BDF Annotations")
 _TRIGGER_LABELS = ("status", "trigger")
 _BDF_VERSION = b"\xffBIOSEMI"
-_UNDATED = datetime(1985, 1, 1, tzinfo=UTC)
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +57,8 @@ class EdfHeader:
 
     - The file holds ``n_records`` whole data records of ``record_s`` seconds each. ``record_s`` is
       0 only in a file that holds annotations and no signals.
-    - ``start_utc`` is the time of the recorder's clock. EDF names no time zone: it counts as UTC.
-    - ``start_known`` is False if the date is missing or anonymised; ``start_utc`` is then on
-      1 January 1985.
+    - ``start`` is the time of the recorder's clock, with what is known of it. EDF names no time
+      zone: the clock counts as UTC.
     - ``discontinuous`` is True if there may be gaps between records (EDF+D, BDF+D).
     - ``notes``: what the user must know about the file, one sentence each.
     """
@@ -68,13 +66,22 @@ class EdfHeader:
     path: Path
     sample_bytes: int
     header_bytes: int
-    start_utc: datetime
-    start_known: bool
+    start: Start
     discontinuous: bool
     n_records: int
     record_s: float
     signals: tuple[SignalHeader, ...]
     notes: tuple[str, ...]
+
+    @property
+    def start_utc(self) -> datetime:
+        """The start of the file, with time zone UTC."""
+        return self.start.utc
+
+    @property
+    def start_known(self) -> bool:
+        """True if date and time of the start are real."""
+        return self.start.known
 
     @property
     def record_bytes(self) -> int:
@@ -112,7 +119,7 @@ def _parse(path: Path, file: BinaryIO, size: int) -> EdfHeader:
     fields.text(80, "patient")
     recording = fields.text(80, "recording")
     date, time = fields.text(8, "start date"), fields.text(8, "start time")
-    start, start_known = _start(recording, date, time)
+    start, start_notes = read_start(recording, date, time)
     header_bytes = fields.count(8, "header size")
     discontinuous = fields.text(44, "file type")[3:5] == "+D"
     stated = fields.count(8, "number of records")
@@ -131,22 +138,16 @@ def _parse(path: Path, file: BinaryIO, size: int) -> EdfHeader:
     sample_bytes = 3 if is_bdf else 2
     record_bytes = sample_bytes * sum(s.samples_per_record for s in signals)
     n_records, notes = _count_records(path, stated, size - header_bytes, record_bytes, record_s)
-    if not start_known:
-        notes.append(
-            "The recording carries no start date: its clock times count from "
-            f"{start:%d %B %Y, %H:%M}."
-        )
     return EdfHeader(
         path=path,
         sample_bytes=sample_bytes,
         header_bytes=header_bytes,
-        start_utc=start,
-        start_known=start_known,
+        start=start,
         discontinuous=discontinuous,
         n_records=n_records,
         record_s=record_s,
         signals=signals,
-        notes=tuple(notes),
+        notes=(*notes, *start_notes),
     )
 
 
@@ -222,28 +223,3 @@ def _count_records(
         )
     ignored = (present - stated) * record_bytes + rest
     return stated, [f"{ignored} bytes after the last data record are ignored."] * (ignored > 0)
-
-
-def _start(recording: str, date: str, time: str) -> tuple[datetime, bool]:
-    """Return the start of the recording, and True if its date is real.
-
-    EDF+ repeats the date with four digits of the year ('Startdate 24-APR-1989 ...'); it comes
-    first.
-    """
-    clock = re.fullmatch(r"(\d\d)[.:](\d\d)[.:](\d\d)", time)
-    plus = re.match(r"Startdate (\d\d)-([A-Za-z]{3})-(\d{4})(?: |$)", recording)
-    plain = re.fullmatch(r"(\d\d)[.:/-](\d\d)[.:/-](\d\d)", date)
-    hour, minute, second = (int(x) for x in clock.groups()) if clock else (0, 0, 0)
-    try:
-        if plus and plus[2].upper() in _MONTHS:
-            year, month, day = int(plus[3]), _MONTHS.index(plus[2].upper()) + 1, int(plus[1])
-        elif plain:
-            # Two-digit years run from 1985 to 2084 (EDF+ section 2.1.3.2).
-            day, month, year = (int(x) for x in plain.groups())
-            year += 1900 if year >= 85 else 2000
-        else:
-            year, month, day = _UNDATED.year, _UNDATED.month, _UNDATED.day
-        start = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
-    except ValueError:  # there is no such day or time, such as 00.00.00
-        return _UNDATED, False
-    return start, start.date() != _UNDATED.date()

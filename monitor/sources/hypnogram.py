@@ -89,7 +89,7 @@ def expert_hypnogram(recording: Recording, path: Path | str | None = None) -> Hy
     if path is not None:
         return _matched(read_hypnogram(path), recording)
     spans = _spans(recording.annotations)
-    start = recording.start_utc if recording.start_known else None
+    start = recording.start_utc if recording.start.known else None
     return Hypnogram(recording.path, spans, start) if spans else None
 
 
@@ -149,7 +149,7 @@ def spans_on_recording(hypnogram: Hypnogram, recording: Recording) -> tuple[Stag
     Unless both have a real start date, the hypnogram counts as beginning with the recording.
     """
     shift_s = 0.0
-    if hypnogram.start_utc is not None and recording.start_known:
+    if hypnogram.start_utc is not None and recording.start.known:
         shift_s = (hypnogram.start_utc - recording.start_utc).total_seconds()
     return tuple(replace(span, onset_s=span.onset_s + shift_s) for span in hypnogram.spans)
 

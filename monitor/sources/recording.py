@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +23,40 @@ class Annotation:
     onset_s: float
     duration_s: float
     text: str
+
+
+class StartDate(StrEnum):
+    """Knowledge of the date on which a file starts.
+
+    - REAL: the file states a date.
+    - DUMMY: the file states the date of anonymised files, 1 January 1985. Files that were
+      anonymised together have clock times that compare.
+    - UNKNOWN: the file states no date, or an impossible one; 1 January 1985 stands for it.
+    """
+
+    REAL = "real"
+    DUMMY = "dummy"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The start of a file, and what is known of it.
+
+    - ``utc`` is time 0 of the file, with time zone UTC.
+    - ``date``: the day of ``utc`` means nothing unless this is REAL.
+    - ``time_known`` is False if the file does not state the time of day to the second. ``utc`` then
+      has the hour and minute if these are known, and zeros for the rest.
+    """
+
+    utc: datetime
+    date: StartDate
+    time_known: bool
+
+    @property
+    def known(self) -> bool:
+        """True if ``utc`` is a real moment: its date and its time are stated."""
+        return self.date is StartDate.REAL and self.time_known
 
 
 class Recording(Protocol):
@@ -60,8 +95,8 @@ class Recording(Protocol):
         ...
 
     @property
-    def start_known(self) -> bool:
-        """False if the file carries no real date, as after anonymisation."""
+    def start(self) -> Start:
+        """The start of the recording, as ``start_utc``, with what is known of it."""
         ...
 
     @property

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from monitor.errors import InputError, MonitorError
 from monitor.sources.derivation import RecordedDerivation, choose_derivation
 from monitor.sources.edf import EdfRecording
-from monitor.sources.recording import Annotation
+from monitor.sources.recording import Annotation, StartDate
 from monitor.types import EegChunk
 from tests.edf_files import (
     Signal,
@@ -273,11 +273,34 @@ def test_a_note_reports_bytes_after_the_last_record(tmp_path: Path) -> None:
     [
         ("Startdate 24-APR-1989 X X X", "24.04.89", "16.13.00", "1989-04-24T16:13:00", True),
         ("Startdate 24-apr-2091 X X X", "24.04.yy", "16.13.00", "2091-04-24T16:13:00", True),
+        ("startdate 4-April-2021 X X X", "04.04.21", "16.13.00", "2021-04-04T16:13:00", True),
+        ("Startdate 24-DEZ-2021 X X X", "24.12.21", "16.13.00", "2021-12-24T16:13:00", True),
+        ("Startdate 31-FEB-2021 X X X", "24.12.21", "16.13.00", "2021-12-24T16:13:00", True),
+        ("Startdate 31-DEC-9999 X X X", "24.12.21", "16.13.00", "2021-12-24T16:13:00", True),
+        ("Startdate 31-DEC-9999 X X X", "31.12.yy", "16.13.00", "1985-01-01T16:13:00", False),
+        ("Startdate 01-JAN-0001 X X X", "", "00.00.00", "1985-01-01T00:00:00", False),
         ("Startdate X X X X", "01.01.85", "22.05.00", "1985-01-01T22:05:00", False),
         ("a plain EDF", "31.12.84", "23.59.59", "2084-12-31T23:59:59", True),
+        ("a plain EDF", "01.01.86", "23.59.59", "1986-01-01T23:59:59", True),
+        ("a plain EDF", "2/3/2021", "22.30.15", "2021-03-02T22:30:15", True),
+        ("a plain EDF", "2021-3-2", "22.30.15", "2021-03-02T22:30:15", True),
+        ("a plain EDF", " 2. 3.21", " 9. 5. 3", "2021-03-02T09:05:03", True),
+        ("a plain EDF", "02/03/21", "22/30/15", "2021-03-02T22:30:15", True),
+        ("a plain EDF", "02-03-21", "22-30-15", "2021-03-02T22:30:15", True),
+        ("a plain EDF", "02 03 21", "22 30 15", "2021-03-02T22:30:15", True),
+        ("a plain EDF", "02.03.21", "22h30m15", "2021-03-02T22:30:15", True),
+        ("a plain EDF", "020321", "223015", "2021-03-02T22:30:15", True),
+        ("a plain EDF", "02.03.21", "22.30.75", "2021-03-02T22:30:00", False),
+        ("a plain EDF", "02.03.21", "22:30", "2021-03-02T22:30:00", False),
+        ("a plain EDF", "02.03.21", "22.61.00", "2021-03-02T22:00:00", False),
+        ("a plain EDF", "02.03.21", "", "2021-03-02T00:00:00", False),
+        ("a plain EDF", "02.03.21", "later", "2021-03-02T00:00:00", False),
+        ("a plain EDF", "00.00.00", "22.30.15", "1985-01-01T22:30:15", False),
+        ("a plain EDF", "31.02.21", "22.30.15", "1985-01-01T22:30:15", False),
+        ("a plain EDF", "xx.xx.xx", "22.30.15", "1985-01-01T22:30:15", False),
         ("a plain EDF", "00.00.00", "00.00.00", "1985-01-01T00:00:00", False),
         ("a plain EDF", "", "", "1985-01-01T00:00:00", False),
-        ("a plain EDF", "02:03:24", "25.00.00", "1985-01-01T00:00:00", False),
+        ("a plain EDF", "02:03:24", "25.00.00", "2024-03-02T00:00:00", False),
     ],
 )
 def test_start_dates(
@@ -291,6 +314,95 @@ def test_start_dates(
     notes = opened.notes(choose_derivation(opened.channels))
     assert bool(notes) is not known
     np.testing.assert_array_equal(stream(path, "EEG")[0], np.arange(200))
+
+
+@pytest.mark.parametrize(
+    ("recording", "startdate", "starttime", "date_kind", "time_known", "notes"),
+    [
+        ("", "02.03.21", "22.30.15", StartDate.REAL, True, []),
+        (
+            "",
+            "01.01.85",
+            "00.00.00",
+            StartDate.DUMMY,
+            True,
+            [
+                "The recording carries no start date: its clock times count from "
+                "01 January 1985, 00:00."
+            ],
+        ),
+        (
+            "",
+            "00.00.00",
+            "00.00.00",
+            StartDate.UNKNOWN,
+            False,
+            [
+                "The recording carries no start date: its clock times count from "
+                "01 January 1985, 00:00."
+            ],
+        ),
+        (
+            "",
+            "31.02.21",
+            "22.30.15",
+            StartDate.UNKNOWN,
+            True,
+            [
+                "The header's start date, '31.02.21', is no date: its clock times count from "
+                "01 January 1985, 22:30."
+            ],
+        ),
+        (
+            "",
+            "02.03.21",
+            "22.30.75",
+            StartDate.REAL,
+            False,
+            [
+                "The header's start time, '22.30.75', is no time of day: the recording counts as "
+                "beginning at 22:30:00."
+            ],
+        ),
+        (
+            "",
+            "",
+            "",
+            StartDate.UNKNOWN,
+            False,
+            [
+                "The recording carries no start time: it counts as beginning at 00:00:00.",
+                "The recording carries no start date: its clock times count from "
+                "01 January 1985, 00:00.",
+            ],
+        ),
+        (
+            "Startdate 02-MAR-2021 X X X",
+            "03.03.21",
+            "22.30.15",
+            StartDate.REAL,
+            True,
+            [
+                "The header states two start dates, 02 March 2021 and '03.03.21': "
+                "the first one counts."
+            ],
+        ),
+    ],
+)
+def test_what_is_known_of_the_start(
+    tmp_path: Path,
+    recording: str,
+    startdate: str,
+    starttime: str,
+    date_kind: StartDate,
+    time_known: bool,
+    notes: list[str],
+) -> None:
+    path = write_edf(tmp_path / "night.edf", [Signal("EEG", ramp(200), 100)])
+    patch_header(path, recording=recording, startdate=startdate, starttime=starttime)
+    opened = EdfRecording.open(path)
+    assert (opened.start.date, opened.start.time_known) == (date_kind, time_known)
+    assert opened.notes(choose_derivation(opened.channels)) == notes
 
 
 def test_annotations_in_any_encoding(tmp_path: Path) -> None:
