@@ -15,12 +15,11 @@ from models.contract import Stage
 from monitor.config import Grid
 from monitor.errors import InputError
 from monitor.sources.edf import EdfRecording
+from monitor.sources.expert import expert_hypnogram, read_hypnogram
 from monitor.sources.hypnogram import (
     Hypnogram,
     StageSpan,
-    expert_hypnogram,
     grid_origin_s,
-    read_hypnogram,
     stages_on_grid,
 )
 from tests.edf_files import Signal, ramp, write_edf

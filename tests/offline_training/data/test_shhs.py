@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from monitor.errors import InputError
+from monitor.sources.xml_stages import read_xml_stages
 from offline_training.data.licences import may_ship
 from offline_training.data.prepared import PreparedRecording, load_prepared
 from offline_training.data.sources import prepared_source
-from offline_training.data.xml_stages import read_xml_stages
 from tests.offline_training.data.nights import (
     SHHS_EXPECTED,
     nsrr_xml,
