@@ -25,7 +25,10 @@ NUMBERS: dict[str, Stage | None] = {
 """Stages by number: 0 wake, 1 to 4, 5 REM, 6 movement, 9 unscored."""
 
 _DEPTHS = {number: NUMBERS[number] for number in "1234"}
-_LETTERS: dict[str, Stage | None] = {"w": Stage.W, "r": Stage.R, "?": None, "m": None, "l": None}
+_LETTERS: dict[str, Stage | None] = {"w": Stage.W, "r": Stage.R, "?": None, "m": None}
+_LIGHTS: dict[str, Stage | None] = {"l": None}
+"""Before lights off, after lights on; a stage only as 'Sleep stage L'."""
+
 _WORDS: dict[str, Stage | None] = {
     **dict.fromkeys(("wake", "awake", "wakefulness", "wach", "wachheit", "s0", "n0"), Stage.W),
     **{f"{name}{n}": s for name in ("n", "s", "nrem", "nonrem") for n, s in _DEPTHS.items()},
@@ -39,7 +42,7 @@ _UNSCORED: dict[str, Stage | None] = dict.fromkeys((
     "unscored", "notscored", "unscorable", "unknown", "uns", "undefined", "none", "nostage",
 ))
 # fmt: on
-_STAGES = NUMBERS | _LETTERS | _WORDS | _UNSCORED
+_STAGES = NUMBERS | _LETTERS | _LIGHTS | _WORDS | _UNSCORED
 
 _UNCLEAR = {"", "n", "s", "nrem", "nonrem", "light", "leicht", "asleep", "n5", "s5", "s6"}
 """Words that are stages and do not say which of the five."""
@@ -99,4 +102,4 @@ def stage_word(text: str) -> StageWord | None:
     if code in _WORDS or code in _UNSCORED or (code and code in _UNCLEAR):
         return StageWord(code, prefixed=False)
     # A letter or a number is a stage only if nothing else stands in the text.
-    return StageWord(key, prefixed=False) if key in _STAGES else None
+    return StageWord(key, prefixed=False) if key in NUMBERS or key in _LETTERS else None

@@ -33,7 +33,8 @@ _DEEPEST = 64
 # A stage is 'Stage 2 sleep|2' or 'Wake|0'. Other events repeat their name: 'SDO|SDO'.
 _STAGE_CONCEPT = re.compile(r"[^|]+\|(\d+)")
 _DECLARED = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
-_TEXT_CODECS = re.compile(r"(utf|iso8859|cp\d|mac|koi8|gb|big5|shift|euc|ascii|latin)")
+# A file whose declaration could be read as bytes is not in UTF-16, although some declare it.
+_BYTE_CODECS = re.compile(r"(utf-8|iso8859|cp\d|mac|koi8|gb|big5|shift|euc|ascii|latin)")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -114,13 +115,11 @@ def _parse(path: Path) -> ElementTree.Element:
 def _decoded(raw: bytes) -> str:
     """Decode a file: by its first bytes, as it declares, as UTF-8, or as Windows writes text."""
     declared = _DECLARED.match(raw.lstrip()[:200])
-    encodings: list[str] = [codec for start, codec in _BOMS if raw.startswith(start)][:1]
-    if not encodings and declared:
-        encodings.append(declared[1].decode("ascii"))
-    for encoding in (*encodings, "utf-8", "cp1252"):
+    shown = next((codec for start, codec in _BOMS if raw.startswith(start)), None)
+    for encoding in (shown, declared and declared[1].decode("ascii"), "utf-8", "cp1252"):
         try:
-            # Python knows codecs that are no text encodings, and slow ones.
-            if _TEXT_CODECS.match(codecs.lookup(encoding).name):
+            # Python knows slow codecs too, and codecs of no text.
+            if encoding and (encoding is shown or _BYTE_CODECS.match(codecs.lookup(encoding).name)):
                 return raw.decode(encoding)
         except (LookupError, UnicodeError):
             continue

@@ -86,6 +86,11 @@ class ScoredNight:
             raise InputError(f"{path}: {exc}") from exc
         return cls(name or path.stem, recording, derivation, expert, origin_s, stage, kept)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the user about the recording and its stages."""
+        return (*self.recording.notes(self.derivation), *self.expert.notes)
+
     def epochs(self, gain: Gain, change: Change | None = None) -> Iterator[Epoch]:
         """Condition the recording, after ``change`` if there is one, and yield every epoch.
 

@@ -21,7 +21,7 @@ from models.contract import Gain
 from monitor.clock import SystemClock
 from monitor.errors import InputError, MonitorError
 from monitor.types import Track
-from offline_training.data.left_out import LeftOut, left_out_lines
+from offline_training.data.left_out import LeftOut, left_out_lines, note_lines
 from offline_training.data.scored import ScoredNight
 from offline_training.data.trim import parse_wake_min
 from offline_training.evaluation import files, report
@@ -111,7 +111,7 @@ def evaluate(
         _make_folder(out)
     console = _console()
     warnings = {network.label: trained_on_warning(network, nights) for network in networks}
-    for text in filter(None, warnings.values()):
+    for text in (*filter(None, warnings.values()), *note_lines((n.name, n.notes) for n in nights)):
         typer.echo(text, err=True)
 
     staging = stage_nights(nights, networks, SystemClock(), progress("recording"))
