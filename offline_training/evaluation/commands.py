@@ -56,7 +56,7 @@ def evaluate(
         Path | None,
         typer.Option(
             help="Expert stages of the one recording: EDF+ or XML.",
-            show_default="the recording's own",
+            show_default="beside the recording, or its own annotations",
         ),
     ] = None,
     channel: Annotated[
