@@ -153,6 +153,14 @@ def test_a_channel_that_cannot_be_staged_is_refused(
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("wanted", [None, "Fpz", "eeg fpz"])
+def test_a_message_names_some_of_very_many_channels(wanted: str | None) -> None:
+    recorded = [Channel("EEG Fpz", 1.0) for _ in range(2000)]
+    with pytest.raises(InputError, match=r" and 1,\d+ more") as caught:
+        choose_derivation(recorded, wanted)
+    assert len(str(caught.value)) < 1000
+
+
 def test_slow_channels_and_pairs_of_different_rates_are_skipped() -> None:
     recorded = [Channel("Fpz", 512), Channel("Cz", 256), Channel("EEG Fpz-Cz", 64)]
     assert choose_derivation(recorded).recorded == ("Fpz",)
