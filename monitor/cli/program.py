@@ -99,7 +99,10 @@ def replay(
     speed: Annotated[str, typer.Option(help="1 for real time, 60, ... or max.")] = "max",
     hypnogram: Annotated[
         Path | None,
-        typer.Option(help="EDF+ with the expert's stages. Default: those in the recording."),
+        typer.Option(
+            help="EDF+ or XML with the expert's stages. Default: X-Hypnogram.edf beside X.edf, "
+            "else those in the recording."
+        ),
     ] = None,
     grid: Annotated[
         str,

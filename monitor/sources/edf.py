@@ -56,6 +56,7 @@ class EdfRecording:
             )
         records = scan_records(header)
         self._segments = records.segments
+        self._annotation_notes = records.notes
         self.path = header.path
         self.channels = tuple(
             EdfChannel(
@@ -88,7 +89,7 @@ class EdfRecording:
 
     def notes(self, derivation: RecordedDerivation) -> list[str]:
         """Return what the user must know before ``derivation`` is staged, one sentence each."""
-        notes = list(self._header.notes)
+        notes = [*self._header.notes, *self._annotation_notes]
         gaps_s = [b.start_s - self._end_s(a) for a, b in pairwise(self._segments)]
         if gaps_s := [gap_s for gap_s in gaps_s if gap_s > 0]:
             times = "once" if len(gaps_s) == 1 else f"{len(gaps_s)} times"

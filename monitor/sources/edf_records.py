@@ -6,20 +6,17 @@ The start times show the gaps of a discontinuous file, and of one wrongly marked
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 
 import numpy as np
 
 from monitor.errors import InputError
+from monitor.sources.annotation_lists import parse_annotation_lists
 from monitor.sources.edf_header import EdfHeader
 from monitor.sources.recording import Annotation
 
 _PASS_BYTES = 4 * 1024 * 1024
 """Bytes of the file that are read at a time."""
-
-# A time-stamped annotation list (TAL): onset, duration, texts (EDF+ section 2.2.2).
-_TAL = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14([^\x00]*)\x00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +33,22 @@ class EdfRecords:
     """The content of the data records, apart from the samples.
 
     - ``segments`` are in time order and do not overlap; () in a file without signals.
-    - ``annotations`` are sorted by onset.
+    - ``annotations`` are sorted by onset. ``unread``: the number of those that could not be read.
     - ``fingerprint``: SHA-256 of the whole file.
     """
 
     segments: tuple[Segment, ...]
     annotations: tuple[Annotation, ...]
+    unread: int
     fingerprint: str
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for the user about annotations that could not be read."""
+        if not self.unread:
+            return []
+        verb = "annotation has" if self.unread == 1 else "annotations have"
+        return [f"{self.unread} {verb} an onset or a duration that cannot be read."]
 
 
 def scan_records(header: EdfHeader) -> EdfRecords:
@@ -56,6 +62,7 @@ def scan_records(header: EdfHeader) -> EdfRecords:
     """
     onsets_s: list[float | None] = []
     annotations: list[Annotation] = []
+    unread = 0
     digest = hashlib.sha256()
     places = _annotation_places(header)
     records_per_pass = max(1, _PASS_BYTES // header.record_bytes)
@@ -69,14 +76,16 @@ def scan_records(header: EdfHeader) -> EdfRecords:
                 continue
             rows = np.frombuffer(block, dtype=np.uint8).reshape(n, header.record_bytes)
             for row in rows:
-                tals = [row[place].tobytes() for place in places]
-                onsets_s.append(_record_onset_s(tals[0]))
-                for tal in tals:
-                    annotations.extend(_annotations(tal))
+                lists = [parse_annotation_lists(row[place].tobytes()) for place in places]
+                onsets_s.append(lists[0].record_onset_s)
+                for each in lists:
+                    annotations.extend(each.annotations)
+                    unread += each.unread
         while rest := file.read(_PASS_BYTES):
             digest.update(rest)
     annotations.sort(key=lambda a: a.onset_s)
-    return EdfRecords(_segments(header, onsets_s), tuple(annotations), digest.hexdigest())
+    segments = _segments(header, onsets_s)
+    return EdfRecords(segments, tuple(annotations), unread, digest.hexdigest())
 
 
 def _annotation_places(header: EdfHeader) -> list[slice]:
@@ -89,30 +98,6 @@ def _annotation_places(header: EdfHeader) -> list[slice]:
             places.append(slice(offset, end))
         offset = end
     return places
-
-
-def _record_onset_s(tal: bytes) -> float | None:
-    """Return the start time of a record: the onset of the first entry, if its text is empty."""
-    first = _TAL.match(tal)
-    return float(first[1]) if first and first[3][:1] in (b"", b"\x14") else None
-
-
-def _annotations(tal: bytes) -> list[Annotation]:
-    # A list that fills its record to the last byte lacks the final NUL.
-    return [
-        Annotation(float(onset), float(duration or 0.0), _decode(text))
-        for onset, duration, texts in _TAL.findall(tal + b"\0")
-        for text in texts.split(b"\x14")
-        if text
-    ]
-
-
-def _decode(text: bytes) -> str:
-    """Decode a text. EDF+ requires UTF-8; older recorders write Latin-1."""
-    try:
-        return text.decode("utf-8").strip()
-    except UnicodeDecodeError:
-        return text.decode("latin-1").strip()
 
 
 def _segments(header: EdfHeader, onsets_s: list[float | None]) -> tuple[Segment, ...]:
