@@ -153,7 +153,11 @@ class EventDelivery:
             return
         self._finished = True
         if n_left := self._publisher.drain():
-            _log.warning("%d events did not reach the server; the store keeps them", n_left)
+            _log.warning(
+                "%d events did not reach the server; the store keeps them, and the same command "
+                "sends them once the server answers",
+                n_left,
+            )
 
     def close(self) -> None:
         """Stop at once. The next run of the same night sends the events that are left."""

@@ -38,10 +38,10 @@ from monitor.sinks.dashboard import Look, night_view, summary
 from monitor.sinks.epochs_csv import check_writable, write_epochs
 from monitor.sources.channel_names import name_key
 from monitor.sources.derivation import RecordedDerivation, choose_derivation
+from monitor.sources.expert import expert_hypnogram
 from monitor.sources.formats import OpenRecording, open_recording
 from monitor.sources.hypnogram import (
     Hypnogram,
-    expert_hypnogram,
     grid_origin_s,
     stages_on_grid,
     whole_epochs,
@@ -121,10 +121,28 @@ class Replay:
     def notes(self) -> list[str]:
         """Return what the user should know before the night is staged, a sentence each."""
         notes = [*self.recording.notes(self.derivation), self.derivation.why, self.backend.note]
+        notes += self._expert_notes()
         trained = self.backend.contract.channel
         if self.options.channel and name_key(self.derivation.name) != name_key(trained):
             notes.append(f"The network learned from {trained}: expect less of other channels.")
         return notes
+
+    def _expert_notes(self) -> list[str]:
+        if self.expert is None:
+            return []
+        notes = list(self.expert.notes)
+        if self.options.hypnogram is None and self.expert.path != self.recording.path:
+            notes.append(
+                f"The expert's stages are those of {self.expert.path.name}, beside the recording "
+                "(choose others with --hypnogram)."
+            )
+        return notes
+
+    @property
+    def inputs(self) -> list[Path]:
+        """The files that the replay reads; nothing may be written in their place."""
+        found = [] if self.expert is None else [self.expert.path]
+        return [*self.options.inputs, *found]
 
     @property
     def store_path(self) -> Path:
@@ -291,7 +309,7 @@ def _open_store(run: Replay) -> Iterator[NightStore]:
     """Yield the night's store. Raises `InputError` if it holds another night."""
     path = run.store_path
     if run.options.output is not None:
-        check_writable(run.options.output, [path, *run.options.inputs])
+        check_writable(run.options.output, [path, *run.inputs])
     # At --speed max, waiting for the disk would take longer than staging. A replay that loses its
     # last epochs in a power cut stages them again.
     store = NightStore.open(path, durable=run.options.speed is not None)

@@ -86,6 +86,26 @@ def test_replay_writes_the_night_a_table_and_its_agreement(
         assert len(night.predictions(Track.LIVE)) == 167
 
 
+def test_replay_takes_the_hypnogram_beside_the_recording_and_says_so(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    edf = noise_edf(tmp_path / "n.edf", 125)
+    words = [(30.0, 30.0, "Sleep stage N2"), (60.0, 30.0, "Sleep stage X")]
+    expert = write_edf(tmp_path / "n-Hypnogram.edf", [], annotations=words)
+    command = ("replay", edf, "--no-redis", "--store", tmp_path / "n.sqlite")
+    assert run(*command, monkeypatch=monkeypatch) == 0
+    assert "n-Hypnogram.edf" in capsys.readouterr().out
+    assert "The expert's stages are those of n-Hypnogram.edf, beside the recording" in caplog.text
+    assert "words that are not known, 'Sleep stage X' (once)" in caplog.text
+    before = expert.read_bytes()
+    assert run(*command, "--output", expert, monkeypatch=monkeypatch) == 2
+    assert expert.read_bytes() == before
+
+
 def test_events_reach_the_embedded_server_and_its_url_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -277,3 +277,39 @@ def test_grids_that_are_not_valid(text: str) -> None:
     assert str(caught.value) == (
         f"--grid must be auto, start or seconds of 0 or more, got '{text}'"
     )
+
+
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        (["lsl:source_id=Muse-1", "lsl:source_id=muse-1 "], "1 and 2 have one source, source_id"),
+        (["lsl:name=A", "lsl:name=a"], "1 and 2 have one source, name 'a'"),
+        (
+            ["brainflow:board=muse_s,mac=00:1A:2B", "brainflow:board=muse_2,mac=00-1a-2b"],
+            "have one source, mac",
+        ),
+        (
+            ["brainflow:board=muse_s,serial=Muse-1", "brainflow:board=muse_s,serial=muse-1"],
+            "have one source, serial",
+        ),
+    ],
+)
+def test_two_sleepers_cannot_have_one_headband(sources: list[str], message: str) -> None:
+    assert message in mistake(sleeper=sources)
+
+
+def test_texts_of_the_file_are_one_line_that_prints(tmp_path: Path) -> None:
+    (only,) = (
+        read_settings(
+            toml(
+                tmp_path,
+                TWO.split('[[sleeper]]\nsource = "brainflow')[0].replace('"abc"', '"a\\u001bb"'),
+            )
+        )
+        .live()
+        .sleepers
+    )
+    assert only.source == LslConfig(source_id="a?b")
+    bad = TWO.replace('board = "muse_s"', 'board = "mu\\u001b[31mse"')
+    text = mistake(toml(tmp_path, bad))
+    assert "sleeper[2].board: must be one line" in text and text.isprintable()

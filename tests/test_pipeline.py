@@ -17,7 +17,8 @@ from monitor.night.agreement import agreement
 from monitor.night.events import EventType
 from monitor.night.store import NightStore
 from monitor.sources.edf import EdfRecording
-from monitor.sources.hypnogram import expert_hypnogram, stages_on_grid
+from monitor.sources.expert import expert_hypnogram
+from monitor.sources.hypnogram import stages_on_grid
 from monitor.types import F32, Bool, EegChunk, Mark, MarkKind, SampleLedger, Track
 from tests.nights import (
     EXCERPT,

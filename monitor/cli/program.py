@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     # Modules that take long to import are imported where they are used: --help needs none of them,
     # and until `main` runs, Ctrl-C is not handled.
     from monitor.config import ReplayOptions, Settings
+    from monitor.sources.lsl import LslStream
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -98,7 +99,10 @@ def replay(
     speed: Annotated[str, typer.Option(help="1 for real time, 60, ... or max.")] = "max",
     hypnogram: Annotated[
         Path | None,
-        typer.Option(help="EDF+ with the expert's stages. Default: those in the recording."),
+        typer.Option(
+            help="EDF+ or XML with the expert's stages. Default: X-Hypnogram.edf beside X.edf, "
+            "else those in the recording."
+        ),
     ] = None,
     grid: Annotated[
         str,
@@ -222,10 +226,10 @@ def streams(
         table.add_row(*map(Text, texts), Text(each.unit or "unknown"))
     console.print(table)
     for each in found:
-        if each.is_eeg:
-            option = ["--source-id", each.source_id] if each.source_id else ["--name", each.name]
-            command = shlex.join(["sleep-monitor", "live", "lsl", *option])
-            console.print(Text(command), soft_wrap=True)
+        if each.problem:
+            console.print(Text(f"LSL stream {each} cannot be monitored: {each.problem}"))
+        elif each.is_eeg:
+            console.print(Text(_live_command(each)), soft_wrap=True)
 
 
 @app.command()
@@ -306,6 +310,16 @@ def doctor(flags: ServerFlags) -> None:
 def _channels(names: Sequence[str], shown: int = 6) -> str:
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return " ".join(names[:shown]) + more
+
+
+def _live_command(stream: LslStream) -> str:
+    """Return the command that monitors ``stream``, for a shell."""
+    option, value = (
+        ("--source-id", stream.source_id) if stream.source_id else ("--name", stream.name)
+    )
+    # A value that begins with a dash would be read as the next option.
+    given = [f"{option}={value}"] if value.startswith("-") else [option, value]
+    return shlex.join(["sleep-monitor", "live", "lsl", *given])
 
 
 def _settings(flags: ServerFlags, **more: Any) -> Settings:

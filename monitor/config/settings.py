@@ -105,6 +105,7 @@ class Settings(BaseSettings):
             )
         else:
             sleepers = _with_names(sleepers)
+            _check_sources(sleepers)
         _check_files(sleepers)
         return LiveOptions(
             tuple(sleepers), wait_s=self.wait, new_night=new_night, **self._run_options()
@@ -148,8 +149,15 @@ class Settings(BaseSettings):
         }
 
 
+_SOURCES: dict[type[LslSleeper | BrainflowSleeper], type[LslConfig | BrainflowConfig]] = {
+    LslSleeper: LslConfig,
+    BrainflowSleeper: BrainflowConfig,
+}
+"""The configuration of the source that is part of each kind of `[[sleeper]]`."""
+
+
 def _sleeper(table: LslSleeper | BrainflowSleeper) -> SleeperOptions:
-    kind = LslConfig if isinstance(table, LslSleeper) else BrainflowConfig
+    kind = _SOURCES[type(table)]
     source = kind(**{key: getattr(table, key) for key in kind.model_fields})
     return SleeperOptions(source, table.sleeper, table.channel, table.store, table.output)
 
@@ -170,6 +178,20 @@ def _with_names(sleepers: Sequence[SleeperOptions]) -> list[SleeperOptions]:
                 "sleeper=... in its --source or sleeper = ... in its [[sleeper]] table"
             )
     return named
+
+
+def _check_sources(sleepers: Sequence[SleeperOptions]) -> None:
+    """Raise InputError if two sleepers have one headband, in whatever spelling."""
+    owners: dict[tuple[str, str], str] = {}
+    for each in sleepers:
+        for key, value in each.source.identities().items():
+            owner = owners.setdefault((key, value), each.sleeper)
+            if owner != each.sleeper:
+                named = getattr(each.source, key)
+                raise InputError(
+                    f"{owner} and {each.sleeper} have one source, {key} '{named}': one headband "
+                    "gives one sleeper's EEG, so give each a source of their own"
+                )
 
 
 def _check_files(sleepers: Sequence[SleeperOptions]) -> None:

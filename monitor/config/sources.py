@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +16,7 @@ from pydantic import (
     StringConstraints,
 )
 
+from monitor.text import LONGEST, clean
 from monitor.units import uv_per_unit
 
 
@@ -46,7 +48,30 @@ def _names(names: object) -> object:
     return (names,) if isinstance(names, str) else names
 
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+def _cleaned(text: str) -> str:
+    if not (cleaned := clean(text)):
+        raise ValueError("must not be blank")
+    return cleaned
+
+
+def _plain(text: str) -> str:
+    if clean(text) != text:
+        raise ValueError(f"must be one line of at most {LONGEST} letters that print")
+    return text
+
+
+def _spelling(text: str) -> str:
+    """Return a key that is equal for all spellings of an address, a port or a serial number."""
+    return re.sub(r"[\s:_-]", "", text.casefold())
+
+
+Text = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_plain)
+]
+StreamText = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_cleaned)
+]
+"""A property of a stream, as `sleep-monitor streams` prints it or as its sender wrote it."""
 File = Annotated[Path, AfterValidator(_file)]
 
 
@@ -59,10 +84,16 @@ class LslConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["lsl"] = "lsl"
-    name: Text | None = None
-    type: Text | None = None
-    source_id: Text | None = None
+    name: StreamText | None = None
+    type: StreamText | None = None
+    source_id: StreamText | None = None
     unit: Annotated[Text, AfterValidator(_unit)] | None = None
+
+    def identities(self) -> dict[str, str]:
+        """Return the keys that name one stream alone, each in one spelling."""
+        if self.source_id is not None:
+            return {"source_id": self.source_id.casefold()}
+        return {} if self.name is None else {"name": self.name.casefold()}
 
 
 class BrainflowConfig(BaseModel):
@@ -76,6 +107,11 @@ class BrainflowConfig(BaseModel):
     mac: Text | None = None
     serial: Text | None = None
     file: File | None = None
+
+    def identities(self) -> dict[str, str]:
+        """Return the keys that name one board alone, each in one spelling."""
+        given = {"mac": self.mac, "serial": self.serial, "port": self.port}
+        return {key: _spelling(value) for key, value in given.items() if value is not None}
 
 
 class _Sleeper(BaseModel):

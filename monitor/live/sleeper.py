@@ -28,7 +28,7 @@ from monitor.night.stored import StoredNight
 from monitor.pipeline import begin
 from monitor.sinks.epochs_csv import write_epochs
 from monitor.sources.channel_names import name_key
-from monitor.sources.live import LiveSource, source_key
+from monitor.sources.live import LiveSource, has_appeared, source_key
 from monitor.sources.live_montage import live_montage
 from monitor.sources.opening import OpenSource
 from monitor.types import EegChunk, Mark, MarkKind, Session
@@ -72,7 +72,7 @@ class Sleeper:
         """Marks of people, put here from any thread."""
         self.error: MonitorError | None = None
         """Why this sleeper's monitor gave up."""
-        self.state = SleeperState(self.name, "starting", None)
+        self.state = SleeperState(self.name, "starting", None, kind=options.source.kind)
         """The newest snapshot for the screen."""
         self._turn_s = shared.clock.monotonic_s()
         self._wall_offset_s = 0.0  # wall clock minus steady clock, when it was last compared
@@ -201,6 +201,8 @@ class Sleeper:
             if chunks and source.device is not None:
                 return chunks
             self._show(source.status)
+            if has_appeared(source.status):
+                began_s = clock.monotonic_s()
             limit_s = shared.options.wait_s
             if limit_s is not None and clock.monotonic_s() - began_s > limit_s:
                 raise InputError(
@@ -314,7 +316,7 @@ class Sleeper:
 
     def _fail(self, exc: Exception) -> None:
         self.error = exc if isinstance(exc, MonitorError) else MonitorError(one_line(exc))
-        self.state = SleeperState(self.name, one_line(exc), self.state.night, failed=True)
+        self.state = replace(self.state, status=one_line(exc), failed=True)
 
     def _show(self, status: str) -> None:
         self.state = replace(self.state, status=status)

@@ -79,9 +79,11 @@ class SleeperState:
     - ``sleeper``: the person's name; "" if only one person is monitored.
     - ``status``: what the source does, in a few words: "waiting for ...", "streaming".
     - ``failed``: the monitor gave up; ``status`` says why. The other sleepers go on.
+    - ``kind``: the kind of the source; the screen before a night gives advice that fits it.
     """
 
     sleeper: str
     status: str
     night: NightState | None
     failed: bool = False
+    kind: str = "lsl"

@@ -6,6 +6,9 @@ import re
 
 _TYPE_PREFIX = re.compile(r"^EEG[ :_]+(?=\S)", re.IGNORECASE)
 _COMMON_REFERENCE = re.compile(r"[-_ ](REF|LE|AVG|AVE|AV|CAR|AR|GND)$", re.IGNORECASE)
+_TRAILING_DOTS = re.compile(r"\.+(?=$|[- ])")
+# A label may have another dash than that of ASCII.
+_DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"))
 _ELECTRODE = re.compile(
     r"^(FPZ|FP[12]|AFZ|AF\d+|F(Z|\d+)|FC(Z|\d+)|FT\d+|C(Z|\d+)|CP(Z|\d+)|TP\d+|T\d+|P(Z|\d+)"
     r"|PO(Z|\d+)|O(Z|\d+)|M[12]|A[12]|CB[12]|IZ|NZ)$"
@@ -18,8 +21,12 @@ _NOT_EEG = re.compile(
 
 
 def short_name(name: str) -> str:
-    """Return ``name`` without 'EEG ' before it and without a common reference after it."""
-    return _COMMON_REFERENCE.sub("", _TYPE_PREFIX.sub("", name.strip()))
+    """Return ``name`` without 'EEG ' before it and without a common reference after it.
+
+    Dots that fill up a label, as in 'Fpz.' and 'Fc5.' of PhysioNet's EEGMMI, are left out.
+    """
+    name = _TRAILING_DOTS.sub("", _TYPE_PREFIX.sub("", name.translate(_DASHES).strip()))
+    return _COMMON_REFERENCE.sub("", name)
 
 
 def name_key(name: str) -> str:

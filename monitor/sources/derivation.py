@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
 from monitor.errors import InputError
@@ -39,6 +40,10 @@ PREFERRED_ELECTRODES = (
 )
 # fmt: on
 """Electrodes to try after `PREFERENCE`, best first, with whatever reference they were recorded."""
+
+
+_LISTED = 500
+"""Letters of channel names in a message: a recording may have thousands of channels."""
 
 
 class RecordedChannel(Protocol):
@@ -171,7 +176,7 @@ def _find(channels: Sequence[RecordedChannel], wanted: str) -> RecordedChannel |
         [c for c in channels if name_key(c.name) == key],
     ):
         if len(matches) > 1:
-            names = ", ".join(f"'{c.name}'" for c in matches)
+            names = _shortened([f"'{c.name}'" for c in matches])
             raise InputError(f"'{wanted}' matches several channels, {names}: give one of them")
         if matches:
             return matches[0]
@@ -198,4 +203,12 @@ def _checked(name: str, recorded: list[RecordedChannel], why: str) -> RecordedDe
 
 
 def _listing(channels: Sequence[RecordedChannel]) -> str:
-    return ", ".join(f"'{c.name}' ({c.sfreq_hz:g} Hz)" for c in channels)
+    return _shortened([f"'{c.name}' ({c.sfreq_hz:g} Hz)" for c in channels])
+
+
+def _shortened(names: Sequence[str]) -> str:
+    """Join the first ``names``, `_LISTED` letters of them, and count the rest."""
+    reached = accumulate(len(name) for name in names)
+    n = max(1, sum(length <= _LISTED for length in reached))
+    rest = len(names) - n
+    return ", ".join(names[:n]) + (f" and {rest:,} more" if rest > 0 else "")

@@ -6,11 +6,11 @@ The start times show the gaps of a discontinuous file, and of one wrongly marked
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 
 import numpy as np
 
+from monitor.sources.annotation_lists import parse_annotation_lists
 from monitor.sources.edf_header import EdfHeader
 from monitor.sources.edf_segments import Segment, find_segments
 from monitor.sources.recording import Annotation
@@ -18,24 +18,31 @@ from monitor.sources.recording import Annotation
 _PASS_BYTES = 4 * 1024 * 1024
 """Bytes of the file that are read at a time."""
 
-# A time-stamped annotation list (TAL): onset, duration, texts (EDF+ section 2.2.2).
-_TAL = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14([^\x00]*)\x00")
-
 
 @dataclass(frozen=True, slots=True)
 class EdfRecords:
     """The content of the data records, apart from the samples.
 
     - ``segments`` are in time order and do not overlap; () in a file without signals.
-    - ``annotations`` are sorted by onset.
+    - ``annotations`` are sorted by onset. ``unread``: the number of those that could not be read.
     - ``fingerprint``: SHA-256 of the whole file.
-    - ``notes``: what the user must know about them, one sentence each.
+    - ``segment_notes``: what the user must know about the start times of the records.
     """
 
     segments: tuple[Segment, ...]
     annotations: tuple[Annotation, ...]
+    unread: int
     fingerprint: str
-    notes: tuple[str, ...]
+    segment_notes: tuple[str, ...]
+
+    @property
+    def notes(self) -> list[str]:
+        """Facts about the records that the user must know, one sentence each."""
+        notes = [*self.segment_notes]
+        if self.unread:
+            verb = "annotation has" if self.unread == 1 else "annotations have"
+            notes.append(f"{self.unread} {verb} an onset or a duration that cannot be read.")
+        return notes
 
 
 def scan_records(header: EdfHeader) -> EdfRecords:
@@ -49,6 +56,7 @@ def scan_records(header: EdfHeader) -> EdfRecords:
     """
     onsets_s: list[float | None] = []
     annotations: list[Annotation] = []
+    unread = 0
     digest = hashlib.sha256()
     places = _annotation_places(header)
     records_per_pass = max(1, _PASS_BYTES // header.record_bytes)
@@ -62,15 +70,18 @@ def scan_records(header: EdfHeader) -> EdfRecords:
                 continue
             rows = np.frombuffer(block, dtype=np.uint8).reshape(n, header.record_bytes)
             for row in rows:
-                tals = [row[place].tobytes() for place in places]
-                onsets_s.append(_record_onset_s(tals[0]))
-                for tal in tals:
-                    annotations.extend(_annotations(tal))
+                lists = [parse_annotation_lists(row[place].tobytes()) for place in places]
+                onsets_s.append(lists[0].record_onset_s)
+                for each in lists:
+                    annotations.extend(each.annotations)
+                    unread += each.unread
         while rest := file.read(_PASS_BYTES):
             digest.update(rest)
     annotations.sort(key=lambda a: a.onset_s)
-    segments, notes = find_segments(header, onsets_s)
-    return EdfRecords(segments, tuple(annotations), digest.hexdigest(), tuple(notes))
+    segments, segment_notes = find_segments(header, onsets_s)
+    return EdfRecords(
+        segments, tuple(annotations), unread, digest.hexdigest(), tuple(segment_notes)
+    )
 
 
 def _annotation_places(header: EdfHeader) -> list[slice]:
@@ -83,27 +94,3 @@ def _annotation_places(header: EdfHeader) -> list[slice]:
             places.append(slice(offset, end))
         offset = end
     return places
-
-
-def _record_onset_s(tal: bytes) -> float | None:
-    """Return the start time of a record: the onset of the first entry, if its text is empty."""
-    first = _TAL.match(tal)
-    return float(first[1]) if first and first[3][:1] in (b"", b"\x14") else None
-
-
-def _annotations(tal: bytes) -> list[Annotation]:
-    # A list that fills its record to the last byte lacks the final NUL.
-    return [
-        Annotation(float(onset), float(duration or 0.0), _decode(text))
-        for onset, duration, texts in _TAL.findall(tal + b"\0")
-        for text in texts.split(b"\x14")
-        if text
-    ]
-
-
-def _decode(text: bytes) -> str:
-    """Decode a text. EDF+ requires UTF-8; older recorders write Latin-1."""
-    try:
-        return text.decode("utf-8").strip()
-    except UnicodeDecodeError:
-        return text.decode("latin-1").strip()

@@ -13,9 +13,6 @@ from monitor.errors import InputError
 from monitor.sources.edf_header import EdfHeader
 from monitor.types import F64
 
-LATEST_S = 366 * 86400.0
-"""A data record that begins later than this, a year, has no usable start time."""
-
 COARSEST_S = 1.0
 """Recorders round start times to a second at most. A larger step back means that a continuous file
 counts anew."""
@@ -35,9 +32,9 @@ def find_segments(
 ) -> tuple[tuple[Segment, ...], list[str]]:
     """Return the segments of a recording, and the notes for the user about its start times.
 
-    ``onsets_s`` has the start time of each data record, or None where the file states none; it is
-    empty in plain EDF. Continuous files are cut too: some recorders call a file continuous that
-    has gaps.
+    ``onsets_s`` has the start time of each data record, or None where the file states none that can
+    be read; it is empty in plain EDF. Continuous files are cut too: some recorders call a file
+    continuous that has gaps.
 
     The deviation of a record is its start time minus the time at which it would begin without
     gaps. A gap moves all later records. So a deviation that comes back is rounding, and only a
@@ -54,10 +51,9 @@ def find_segments(
         return (Segment(0, header.n_records, 0.0),), []
     half_sample_s = header.record_s / max(s.samples_per_record for s in signals) / 2
     stated_s = np.array([math.nan if onset_s is None else onset_s for onset_s in onsets_s])
-    usable = np.abs(stated_s) <= LATEST_S
     if header.discontinuous:
-        _check_order(header, stated_s, usable)
-    deviation_s, n_anew = _deviations(stated_s, usable, header.record_s)
+        _check_order(header, stated_s)
+    deviation_s, n_anew = _deviations(stated_s, header.record_s)
     lowest_s = np.minimum.accumulate(deviation_s[::-1])[::-1]  # of this record and the later ones
     rounding_s = float(np.max(deviation_s - lowest_s))
     cuts = np.flatnonzero(np.diff(lowest_s) > half_sample_s + rounding_s) + 1
@@ -66,7 +62,8 @@ def find_segments(
     segments = _place(firsts, counts, deviation_s, header.record_s)
     away_s = float(np.max(np.abs(deviation_s - np.repeat(deviation_s[firsts], counts))))
     return segments, [
-        *_anew_notes(n_anew, int(np.count_nonzero(np.isfinite(stated_s) & ~usable))),
+        *_missing_notes(int(np.count_nonzero(np.isnan(stated_s))), stated_s.size),
+        *_anew_notes(n_anew),
         *_inexact_notes(away_s, half_sample_s),
     ]
 
@@ -84,14 +81,14 @@ def _place(
     return tuple(segments)
 
 
-def _deviations(stated_s: F64, usable: npt.NDArray[np.bool_], record_s: float) -> tuple[F64, int]:
+def _deviations(stated_s: F64, record_s: float) -> tuple[F64, int]:
     """Return the deviation of each record (n,), and how often the start times count anew.
 
-    A record without a usable start time, or with one that lies outside those of its two
+    A record without a start time, or with one that lies outside those of its two
     neighbours, follows the record before it. Where the start times count anew, the recording goes
     on without a gap.
     """
-    known = np.flatnonzero(usable)
+    known = np.flatnonzero(np.isfinite(stated_s))
     known = known[~_slips(stated_s[known])]
     if not known.size:
         return np.zeros(stated_s.size), 0
@@ -113,18 +110,13 @@ def _slips(at_s: F64) -> npt.NDArray[np.bool_]:
     return slips
 
 
-def _check_order(header: EdfHeader, stated_s: F64, usable: npt.NDArray[np.bool_]) -> None:
+def _check_order(header: EdfHeader, stated_s: F64) -> None:
     """Raise `InputError` if the records of a discontinuous file cannot be placed."""
-    if not usable.all():
-        record = int(np.flatnonzero(~usable)[0])
-        fault = (
-            f"begins at {stated_s[record]:g} s, more than a year after the start"
-            if math.isfinite(stated_s[record])
-            else "has no start time"
-        )
+    missing = np.flatnonzero(np.isnan(stated_s))
+    if missing.size:
         raise InputError(
             f"{header.path} is damaged: it is discontinuous (EDF+D) and its data record "
-            f"{record + 1} {fault}. Export it again"
+            f"{missing[0] + 1} has no start time. Export it again"
         )
     steps_s = np.diff(stated_s)
     # Start times that are rounded to a second may repeat, but not so often that they fall behind.
@@ -140,17 +132,23 @@ def _check_order(header: EdfHeader, stated_s: F64, usable: npt.NDArray[np.bool_]
         )
 
 
-def _anew_notes(n_anew: int, n_unusable: int) -> list[str]:
-    notes = []
-    if n_unusable:
-        notes.append(f"{n_unusable} data records have impossible start times, which do not count.")
-    if n_anew:
-        times = "once" if n_anew == 1 else f"{n_anew} times"
-        notes.append(
-            f"The start times of the data records count anew {times}: the recording counts as "
-            "continuous there."
-        )
-    return notes
+def _missing_notes(n_missing: int, n_records: int) -> list[str]:
+    if not n_missing:
+        return []
+    return [
+        f"{n_missing} of {n_records} data records state no start time that can be read: the "
+        "recording counts as continuous there."
+    ]
+
+
+def _anew_notes(n_anew: int) -> list[str]:
+    if not n_anew:
+        return []
+    times = "once" if n_anew == 1 else f"{n_anew} times"
+    return [
+        f"The start times of the data records count anew {times}: the recording counts as "
+        "continuous there."
+    ]
 
 
 def _inexact_notes(away_s: float, half_sample_s: float) -> list[str]:

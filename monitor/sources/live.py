@@ -44,6 +44,14 @@ def source_key(config: LslConfig | BrainflowConfig) -> str:
     return f"{config.kind}:" + ",".join(f"{key}={fields[key]}" for key in sorted(fields))
 
 
+def has_appeared(status: str) -> bool:
+    """Return True if a source with this status has found its device, and samples come.
+
+    The limit of ``--wait`` does not count such time: the source measures the rate first.
+    """
+    return status.startswith(("streaming", "measuring", "dropping"))
+
+
 class LiveSource(Protocol):
     """A headband or a stream, from the first search for it until morning.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from monitor.sources.recording import Annotation
@@ -28,5 +29,6 @@ def recorded_marks(annotations: Iterable[Annotation], start_utc: datetime) -> li
         if kind is None or annotation.onset_s - last_s.get(kind, -math.inf) < _SAME_S:
             continue
         last_s[kind] = annotation.onset_s
-        marks.append(Mark(kind, start_utc + timedelta(seconds=annotation.onset_s)))
+        with suppress(OverflowError):  # the recording is at the end of the calendar
+            marks.append(Mark(kind, start_utc + timedelta(seconds=annotation.onset_s)))
     return marks

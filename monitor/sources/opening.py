@@ -29,7 +29,10 @@ def open_source(
 
     Raises `InputError` for a device that cannot exist, or if its library cannot be loaded.
     """
-    if isinstance(config, LslConfig):
-        return LslSource(config, timeline, clock_offset_s)
-    # Boards are timed by this computer's clock: there is no offset to remember.
-    return BrainflowSource(config, timeline)
+    match config:
+        case LslConfig():
+            return LslSource(config, timeline, clock_offset_s)
+        case BrainflowConfig():
+            # Boards are timed by this computer's clock: there is no offset to remember.
+            return BrainflowSource(config, timeline)
+    raise AssertionError(f"no source for {type(config).__name__}")

@@ -79,11 +79,18 @@ class SampleClock:
         self._number: int | None = None  # the device's number of the newest sample
         self._time_s = -math.inf  # the time of the newest sample
         self._window = StampWindow()
+        self._newest_stamp_s = math.nan
 
     @property
     def rate_hz(self) -> float:
         """The true rate as far as it is known now."""
         return 1.0 / self._line.period_s
+
+    @property
+    def ahead_s(self) -> float:
+        """Seconds by which the newest time is ahead of its stamp; 0 if either is unknown."""
+        ahead_s = self._time_s - self._newest_stamp_s
+        return ahead_s if math.isfinite(ahead_s) else 0.0
 
     def restart(self) -> None:
         """Keep the rate and forget the phase: the device was away, or its clock was set."""
@@ -103,6 +110,8 @@ class SampleClock:
         stamps = (stamps_s - self._origin_s).tolist()
         numbers = [None] * stamps_s.size if index is None else index.tolist()
         times = [self._place(stamp_s, n) for stamp_s, n in zip(stamps, numbers, strict=True)]
+        if stamps:
+            self._newest_stamp_s = stamps[-1]
         return np.array(times) + self._origin_s
 
     def _place(self, stamp_s: float, number: int | None) -> float:

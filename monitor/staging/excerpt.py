@@ -16,7 +16,8 @@ from monitor.conditioning.bridging import bridged
 from monitor.conditioning.conditioner import Conditioner
 from monitor.sources.derivation import choose_derivation
 from monitor.sources.edf import EdfRecording
-from monitor.sources.hypnogram import expert_hypnogram, grid_origin_s
+from monitor.sources.expert import expert_hypnogram
+from monitor.sources.hypnogram import grid_origin_s
 from monitor.types import F32, Bool, Epoch, Montage
 
 

@@ -79,6 +79,7 @@ class ConditionedNight:
       unusable epochs are zeros.
     - ``stages``: n indices into `STAGES`; -1 if the expert scored none.
     - ``unusable``: the epochs that the monitor would leave unscored, by reason.
+    - ``notes``: what the user must know, one sentence each.
     - Epoch 0 here is ``first_epoch`` on the recording's grid. The grid begins ``origin_s`` after
       the recording's start.
     """
@@ -90,6 +91,7 @@ class ConditionedNight:
     source_sfreq_hz: float
     origin_s: float
     first_epoch: int
+    notes: tuple[str, ...]
 
 
 def condition(source: SourceRecording) -> ConditionedNight:
@@ -123,4 +125,5 @@ def condition(source: SourceRecording) -> ConditionedNight:
         source_sfreq_hz=night.derivation.sfreq_hz,
         origin_s=night.origin_s,
         first_epoch=first,
+        notes=night.notes,
     )

@@ -69,6 +69,7 @@ class Card:
     - ``wake_min``: minutes of wake kept around sleep; None if nothing was cut off.
     - ``gain``: the gain with which signal quality was judged.
     - Epoch 0 is ``first_epoch`` on the recording's grid, which begins ``origin_s`` after its start.
+    - ``notes``: what the user must know about the recording and its stages.
     - ``sha256`` and ``bytes`` are those of the ``.npy`` file.
     """
 
@@ -89,6 +90,7 @@ class Card:
     sha256: str
     bytes: int
     conditioning: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
     @property
     def n_epochs(self) -> int:
@@ -120,6 +122,7 @@ class Card:
                     "channels": tuple(raw["channels"]),
                     "gain": Gain(raw["gain"]),
                     "stages": tuple(raw["stages"]),
+                    "notes": tuple(raw.get("notes", ())),
                     "sources": tuple(SourceFile(**each) for each in raw["sources"]),
                 }
             )
@@ -204,6 +207,7 @@ def write_recording(
         sha256=sha256_of(samples),
         bytes=samples.stat().st_size,
         conditioning=CONDITIONING,
+        notes=night.notes,
     )
     write_json(card_path(out, source.dataset, source.name), card.to_json())
     return card

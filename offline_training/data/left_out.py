@@ -1,8 +1,8 @@
-"""Recordings that could not be used, and the reasons: a run continues without them."""
+"""Recordings that could not be used, and notes on those that could, for the user."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,25 @@ class LeftOut:
             case _:
                 reason = f"{path}: {one_line(error)}"
         return cls(name, reason)
+
+
+MOST_NOTES = 20
+"""Different notes that are listed; a data set may have thousands of recordings."""
+
+
+def note_lines(notes: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
+    """List the notes of recordings, given by name, for the user: each note once, with its names."""
+    names: dict[str, list[str]] = {}
+    for name, sentences in notes:
+        for sentence in sentences:
+            names.setdefault(sentence, []).append(name)
+    lines = [f"note on {_some(names[sentence])}: {sentence}" for sentence in names]
+    more = len(lines) - MOST_NOTES
+    return lines if more <= 0 else [*lines[:MOST_NOTES], f"and {more} more notes"]
+
+
+def _some(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
 def left_out_lines(left_out: Sequence[LeftOut]) -> list[str]:

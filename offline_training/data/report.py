@@ -11,7 +11,7 @@ from models.contract import STAGES
 from monitor.clock import Clock
 from offline_training.data.download import Progress
 from offline_training.data.layout import Card, card_path
-from offline_training.data.left_out import left_out_lines
+from offline_training.data.left_out import left_out_lines, note_lines
 from offline_training.data.prepare import Prepared
 from offline_training.data.trim import describe_trim
 
@@ -28,6 +28,7 @@ def summary(done: Prepared, out: Path, wake_min: float | None) -> list[str]:
         f"({len(done.made)} prepared now, {len(done.kept)} already there), "
         f"{describe_trim(wake_min)}",
         f"{len(stages)} epochs: {counts}, not scored {stages.count(-1)}; unusable {unusable}",
+        *note_lines([(card.name, card.notes) for card in cards]),
         *left_out_lines(done.left_out),
     ]
 

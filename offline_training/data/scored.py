@@ -19,10 +19,10 @@ from monitor.conditioning.conditioner import Conditioner
 from monitor.errors import InputError
 from monitor.sources.derivation import RecordedDerivation, choose_derivation
 from monitor.sources.edf import EdfRecording
+from monitor.sources.expert import expert_hypnogram
 from monitor.sources.hypnogram import Hypnogram, grid_origin_s, stages_on_grid, whole_epochs
 from monitor.types import EegChunk, Epoch, Montage
 from offline_training.arrays import F32, I64
-from offline_training.data.expert import expert_stages
 from offline_training.data.trim import kept_epochs
 
 CHUNK_S = 30.0
@@ -62,7 +62,7 @@ class ScoredNight:
         wake_min: float | None = None,
         name: str | None = None,
     ) -> ScoredNight:
-        """Open the recording in ``path``, scored in ``hypnogram`` or in its own annotations.
+        """Open the recording in ``path``, scored in ``hypnogram``, or as `expert_hypnogram` finds.
 
         ``channels`` are tried in this order; if there are none, the monitor's own choice is used.
 
@@ -72,7 +72,9 @@ class ScoredNight:
         recording = EdfRecording.open(path)
         derivation = _derivation(recording, channels)
         recording.chunks(derivation)  # Raises now, not in mid-night, if it cannot be decoded.
-        expert = expert_stages(recording, hypnogram)
+        expert = expert_hypnogram(recording, hypnogram)
+        if expert is None:
+            raise InputError(f"{path} has no hypnogram beside it and no stages in its annotations")
         origin_s = grid_origin_s("auto", expert, recording.first_sample_s)
         n_epochs = whole_epochs(recording.duration_s, origin_s)
         if n_epochs < 1:
@@ -83,6 +85,11 @@ class ScoredNight:
         except InputError as exc:
             raise InputError(f"{path}: {exc}") from exc
         return cls(name or path.stem, recording, derivation, expert, origin_s, stage, kept)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the user about the recording and its stages."""
+        return (*self.recording.notes(self.derivation), *self.expert.notes)
 
     def epochs(self, gain: Gain, change: Change | None = None) -> Iterator[Epoch]:
         """Condition the recording, after ``change`` if there is one, and yield every epoch.

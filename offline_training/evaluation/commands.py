@@ -21,7 +21,7 @@ from models.contract import Gain
 from monitor.clock import SystemClock
 from monitor.errors import InputError, MonitorError
 from monitor.types import Track
-from offline_training.data.left_out import LeftOut, left_out_lines
+from offline_training.data.left_out import LeftOut, left_out_lines, note_lines
 from offline_training.data.scored import ScoredNight
 from offline_training.data.trim import parse_wake_min
 from offline_training.evaluation import files, report
@@ -56,7 +56,7 @@ def evaluate(
         Path | None,
         typer.Option(
             help="Expert stages of the one recording: EDF+ or XML.",
-            show_default="the recording's own",
+            show_default="beside the recording, or its own annotations",
         ),
     ] = None,
     channel: Annotated[
@@ -111,7 +111,7 @@ def evaluate(
         _make_folder(out)
     console = _console()
     warnings = {network.label: trained_on_warning(network, nights) for network in networks}
-    for text in filter(None, warnings.values()):
+    for text in (*filter(None, warnings.values()), *note_lines((n.name, n.notes) for n in nights)):
         typer.echo(text, err=True)
 
     staging = stage_nights(nights, networks, SystemClock(), progress("recording"))

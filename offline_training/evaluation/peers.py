@@ -20,20 +20,13 @@ from models.contract import EPOCH_S, Stage
 from monitor.errors import InputError
 from monitor.night.agreement import Agreement
 from monitor.sinks.epochs_csv import COLUMNS, UNSCORED
+from monitor.sources.expert import expert_hypnogram
 from monitor.sources.hypnogram import Hypnogram, StageSpan, stages_on_grid
+from monitor.sources.stage_words import stage_word
+from monitor.text import clean
 from offline_training.arrays import I64
-from offline_training.data.expert import expert_stages
 from offline_training.data.scored import ScoredNight, stage_indices
 from offline_training.evaluation.scores import confusion
-
-_STAGES: dict[str, Stage | None] = {
-    **{stage.value: stage for stage in Stage},
-    "WAKE": Stage.W,
-    "REM": Stage.R,
-    UNSCORED: None,
-    "ART": None,
-    "UNS": None,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +48,9 @@ class Peer:
             raise InputError(f"--peer must be NAME=FILE, got '{option}'")
         path = Path(file)
         if path.suffix.lower() in (".edf", ".bdf", ".xml"):
-            return cls(name, expert_stages(night.recording, path))
+            peer = expert_hypnogram(night.recording, path)
+            assert peer is not None, "a hypnogram that is named holds stages"
+            return cls(name, peer)
         return cls(name, Hypnogram(path, _spans(path, night), None))
 
     def stages(self, night: ScoredNight) -> I64:
@@ -129,10 +124,11 @@ def _seconds(path: Path, text: str) -> float:
     raise InputError(f"{path}: start_s must be a number, got '{text}'")
 
 
-def _stage(path: Path, word: str) -> Stage | None:
-    try:
-        return _STAGES[word.strip().upper()]
-    except KeyError as exc:
+def _stage(path: Path, text: str) -> Stage | None:
+    word = stage_word(text)
+    if word is None or not word.known or word.is_number:
         raise InputError(
-            f"{path}: '{word}' is not a stage; use W, N1, N2, N3, R, or {UNSCORED} for unscored"
-        ) from exc
+            f"{path}: '{clean(text)}' is not a stage; use W, N1, N2, N3, R, or {UNSCORED} for "
+            "unscored"
+        )
+    return word.stage

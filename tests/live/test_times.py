@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from monitor.sources.lsl.rate import settled_rate_hz
+from monitor.sources.rate import settled_rate_hz
 from monitor.sources.sample_clock import SampleClock
 from monitor.types import F64
 from tests.live.faults import I64, UNIT, Block, Injector, parse

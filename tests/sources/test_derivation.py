@@ -39,6 +39,9 @@ MUSE = channels("TP9", "AF7", "AF8", "TP10", "AUX R")
         (channels("EEG P4", "EEG C4-LE"), "EEG C4-LE", ("EEG C4-LE",)),
         (channels("ECG", "T3", "O1"), "T3", ("T3",)),
         (channels("SaO2", "H.R.", "EEG(sec)", "ECG", "EEG", "EMG"), "EEG(sec)", ("EEG(sec)",)),
+        (channels("Fc5.", "Fpz.", "Cz.."), "Fpz-Cz", ("Fpz.", "Cz..")),
+        (channels("C3..", "F3.-A2.", "Af7."), "F3.-A2.", ("F3.-A2.",)),
+        (channels("O1", "EEG Fpz\u2212Cz"), "EEG Fpz\u2212Cz", ("EEG Fpz\u2212Cz",)),
         (channels("EEG"), "EEG", ("EEG",)),
         (channels("Signal 1"), "Signal 1", ("Signal 1",)),
     ],
@@ -148,6 +151,14 @@ def test_a_channel_that_cannot_be_staged_is_refused(
     with pytest.raises(InputError) as caught:
         choose_derivation(recorded, wanted)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("wanted", [None, "Fpz", "eeg fpz"])
+def test_a_message_names_some_of_very_many_channels(wanted: str | None) -> None:
+    recorded = [Channel("EEG Fpz", 1.0) for _ in range(2000)]
+    with pytest.raises(InputError, match=r" and 1,\d+ more") as caught:
+        choose_derivation(recorded, wanted)
+    assert len(str(caught.value)) < 1000
 
 
 def test_slow_channels_and_pairs_of_different_rates_are_skipped() -> None:

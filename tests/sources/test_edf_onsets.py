@@ -147,7 +147,8 @@ def test_start_times_beyond_a_year_do_not_count(tmp_path: Path) -> None:
     recording = recorded(tmp_path / "night.edf", (EVEN_S + 1.7e9).tolist())
     assert (recording.first_sample_s, recording.duration_s) == (0.0, N_RECORDS * RECORD_S)
     assert notes_of(recording) == [
-        "600 data records have impossible start times, which do not count."
+        "600 of 600 data records state no start time that can be read: the recording counts as "
+        "continuous there."
     ]
 
 

@@ -21,8 +21,8 @@ from monitor.config import LslConfig
 from monitor.errors import InputError
 from monitor.sources.lsl import LslSource, list_streams
 from monitor.sources.lsl.library import load_pylsl
-from monitor.sources.lsl.rate import settled_rate_hz
 from monitor.sources.lsl.stream_clock import StreamClock
+from monitor.sources.rate import settled_rate_hz
 from monitor.types import EegChunk
 from tests.lsl_peer import confine, peer
 

@@ -34,7 +34,14 @@ _FULL_ROWS = 9
 _STRIP = {Stage.W: 8, Stage.R: 6, Stage.N1: 4, Stage.N2: 3, Stage.N3: 1}
 """Height of a stage on the strip, in eighths: the deeper the sleep, the lower."""
 
-_HINT = "run sleep-monitor streams or sleep-monitor doctor"
+_HINTS = {
+    "lsl": "run sleep-monitor streams or sleep-monitor doctor",
+    "brainflow": "switch the headband on, or run sleep-monitor doctor",
+}
+
+_BEGINNING = ("starting", "measuring", "streaming")
+"""Beginnings of the status of a source that is well, before its night has begun."""
+
 _MAX_NAME = 14
 _MIN_STRIP = 8
 _WORDS = 41
@@ -67,7 +74,9 @@ class Row:
             for c in night.channels
             if c.contact is Contact.OFF and not is_silent(night)
         ]
-        if night.signal in (SignalState.POOR, SignalState.WAITING):
+        # Before its first epoch ends, a night whose samples come waits for nothing but that.
+        begins = night.signal is SignalState.WAITING and night.last_sample_utc is not None
+        if night.signal in (SignalState.POOR, SignalState.WAITING) and not begins:
             reason = night.quality.reason if night.quality else None
             troubles.append(f"signal {night.signal}{f': {reason}' if reason else ''}")
         if night.delivery.url is not None and not night.delivery.connected:
@@ -80,7 +89,9 @@ class Row:
         night = self.state.night
         if self.state.failed:
             return 3
-        if night is None or self.now is None or alarm(night, self.now) is not None:
+        if night is None or self.now is None:
+            return 0 if self.state.status.startswith(_BEGINNING) else 2
+        if alarm(night, self.now) is not None:
             return 2
         return 1 if self.troubles else 0
 
@@ -100,7 +111,9 @@ def draw_overview(
     canvas = Canvas(width, height, look.unicode)
     troubled = sum(row.severity > 0 for row in rows)
     need = f"{troubled} {'needs' if troubled == 1 else 'need'} a look"
-    items = [f"{len(rows)} sleepers", need if troubled else "all well"]
+    begins = any(row.state.night is None for row in rows)
+    well = "beginning" if begins else "all well"
+    items = [f"{len(rows)} sleepers", need if troubled else well]
     draw_top_bar(canvas, items, "live", look, utc)
     room = max(0, height - 2)
     block = max(1, min(_MAX_ROWS, room // max(1, len(rows))))
@@ -137,7 +150,7 @@ def _draw_block(canvas: Canvas, y: int, block: int, name_width: int, row: Row, l
         _draw_words(canvas, x, y, canvas.width - x - 1, row, look)
     elif night is None:
         _draw_words(canvas, x, y, room, row, look)
-        canvas.put(x, y + 1, _HINT[: max(0, room)], look.quiet)
+        canvas.put(x, y + 1, _HINTS[row.state.kind][: max(0, room)], look.quiet)
     elif block < _FULL_ROWS:
         height = max(1, block - 3)
         _draw_strip(canvas, x, y, room, height, night, look)

@@ -8,6 +8,7 @@ ben 23:14:32 failed: no room on the disk
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
@@ -21,7 +22,11 @@ from monitor.sinks.log import Lines
 from monitor.sinks.news import NightNews
 
 _REPEAT_S = 600.0
-"""Shortest time between two reports of one status."""
+"""Shortest time between two reports of one status that comes and goes."""
+
+_FIRST_AGAIN_S = 60.0
+"""A status that stays is reported again after this time; after twice as long each time, at most
+`_REPEAT_S`. So the reader of a journal sees that the monitor still waits."""
 
 
 class SleepersLog(Closing):
@@ -80,22 +85,38 @@ class _StatusNews:
     """Decides when to report what a source does.
 
     A countdown is reported once. A source that fails again and again is reported every
-    `_REPEAT_S` seconds.
+    `_REPEAT_S` seconds. A source that waits is reported again (`_FIRST_AGAIN_S`).
     """
 
     def __init__(self) -> None:
         self._now = ""
         self._reported_s: dict[str, float] = {}
+        self._again_s = math.inf  # when the status is reported again if it stays
+        self._pause_s = _FIRST_AGAIN_S
 
     def is_due(self, state: SleeperState, now_s: float) -> bool:
         # "in 4 s" and "in 3 s" are one status.
         status = re.sub(r"\d+", "#", f"{state.failed} {state.status}")
-        if status == self._now or not state.status:
+        if not state.status:
             return False
+        if status == self._now:
+            return self._is_due_again(state, status, now_s)
         self._now = status
+        self._pause_s = _FIRST_AGAIN_S
+        stays = not state.failed and not is_streaming(state.status)
+        self._again_s = now_s + self._pause_s if stays else math.inf
         if is_streaming(state.status):
             self._reported_s.clear()
         due = now_s - self._reported_s.get(status, -_REPEAT_S) >= _REPEAT_S
         if due:
             self._reported_s[status] = now_s
         return due
+
+    def _is_due_again(self, state: SleeperState, status: str, now_s: float) -> bool:
+        """Return True if a status that stays must be reported again."""
+        if now_s < self._again_s:
+            return False
+        self._pause_s = min(_REPEAT_S, 2.0 * self._pause_s)
+        self._again_s = now_s + self._pause_s
+        self._reported_s[status] = now_s
+        return True

@@ -11,10 +11,15 @@ from monitor.sinks.dashboard.text import cut, fitting
 from monitor.sinks.words import age_text
 
 HINTS = (
-    ("sleep-monitor streams", "lists the LSL streams that can be seen now"),
     ("sleep-monitor doctor", "checks this machine, and lists what to do"),
     ("Ctrl-C", "ends the monitor"),
 )
+KIND_HINTS = {
+    "lsl": ("sleep-monitor streams", "lists the LSL streams that can be seen now"),
+    "brainflow": ("the headband", "switch it on, charge it, disconnect it from the phone"),
+}
+"""What helps for one kind of source. `streams` sees no Bluetooth."""
+
 _HINT_COLUMN = 24
 
 
@@ -34,16 +39,17 @@ def draw_waiting(
     canvas = Canvas(width, height, look.unicode)
     draw_top_bar(canvas, [state.sleeper, "no night yet"], "live", look, utc)
     lines = _wrapped(state.status or "starting", max(10, width - 8))
-    widest = max(*map(len, lines), *(_HINT_COLUMN + len(meaning) for _, meaning in HINTS))
+    hints = (KIND_HINTS[state.kind], *HINTS)
+    widest = max(*map(len, lines), *(_HINT_COLUMN + len(meaning) for _, meaning in hints))
     x = max(0, (width - widest) // 2)
-    y = max(1, (height - len(lines) - 2 - len(HINTS)) // 2 - 1)
+    y = max(1, (height - len(lines) - 2 - len(hints)) // 2 - 1)
     for line in lines:
         canvas.put(x, y, line, look.bad if state.failed else look.strong)
         y += 1
     if not state.failed:
         canvas.put(x, y, f"for {age_text(timedelta(seconds=waited_s))}", look.quiet)
     y += 2
-    for command, meaning in HINTS:
+    for command, meaning in hints:
         canvas.put(x, y, command, look.style("#7ee0c3"))
         canvas.put(x + _HINT_COLUMN, y, meaning, look.quiet)
         y += 1

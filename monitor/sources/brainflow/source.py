@@ -14,6 +14,7 @@ from monitor.sources.brainflow.package_counter import PackageCounter
 from monitor.sources.brainflow.process import BoardProcess
 from monitor.sources.brainflow.worker import RELEASE_LIMIT_S
 from monitor.sources.live import Device
+from monitor.sources.rate import AHEAD_S, RateWatch
 from monitor.sources.sample_clock import SampleClock
 from monitor.types import F32, F64, EegChunk
 
@@ -53,6 +54,7 @@ class BrainflowSource:
         self._device: Device | None = None
         self._counter = PackageCounter(self._board.sfreq_hz)
         self._clock = SampleClock(self._board.sfreq_hz)
+        self._rate_watch = RateWatch(self._board.sfreq_hz)
 
     @property
     def device(self) -> Device | None:
@@ -109,6 +111,7 @@ class BrainflowSource:
         if self._fresh:
             self._counter.restart()
             self._clock.restart()
+            self._rate_watch = RateWatch(board.sfreq_hz)
             self._fresh = False
         if self._device is None:
             self._device = Device(
@@ -123,6 +126,13 @@ class BrainflowSource:
         self._status = "streaming"
         stamps_s = arrived_s - ages_s
         times_s = self._clock.smooth(stamps_s, self._counter.unwrap(numbers, stamps_s))
+        fast = self._clock.ahead_s > AHEAD_S
+        if fast or self._rate_watch.is_slow(stamps_s):
+            raise InputError(
+                f"{board.name} sends {'more' if fast else 'fewer'} samples than the "
+                f"{board.sfreq_hz:g} a second that BrainFlow states: check --board (a playback "
+                "needs the board that recorded it), and the settings of the board"
+            )
         return EegChunk(eeg_uv, times_s, board.channels, board.sfreq_hz)
 
     def _failed(self, code: int | None, text: str) -> None:

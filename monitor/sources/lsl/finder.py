@@ -14,7 +14,7 @@ from monitor.errors import InputError, MonitorError
 from monitor.sources.lsl import matching
 from monitor.sources.lsl.joining import JoinedStream, join
 from monitor.sources.lsl.library import absent
-from monitor.sources.lsl.metadata import stream_of
+from monitor.sources.lsl.metadata import UnreadableStreamError, stream_of, unusable
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +34,9 @@ TEND_S = 2.0
 
 CLOSE_S = 10.0
 """The longest that `Finder.close` waits: twice as long as opening a stream that does not answer."""
+
+REFUSED_MAX = 1000
+"""Number of streams that are left out and remembered."""
 
 UNREACHABLE_CLOCK_S = 5.0
 """After this long without an answer about the sender's clock, use its stamps as they are."""
@@ -60,6 +63,7 @@ class Finder:
         self.trouble = ""
         self.error: MonitorError | None = None
         self._samples_s = -np.inf  # monotonic time of the newest samples
+        self._refused: dict[str, str] = {}  # why a stream is not opened, by its uid
         self._lost: JoinedStream | None = None
         self._stop = threading.Event()
         self._wake = threading.Event()
@@ -143,13 +147,29 @@ class Finder:
         """Return the streams among ``infos`` that may be opened now."""
         before = self.joined
         wanted = matching.wanted_properties(self._config, None if before is None else before.stream)
+        found = matching.matching(infos, wanted)
+        for info in [*found, *(info for info in infos if not info.uid())]:
+            if problem := unusable(info):
+                self._refuse(info, problem)
         return matching.eeg_or_all(
             [
                 info
-                for info in matching.matching(infos, wanted)
-                if not (before and info.uid() == before.uid and self._may_send(before))
+                for info in found
+                if info.uid() not in self._refused
+                and not (before and info.uid() == before.uid and self._may_send(before))
             ]
         )
+
+    def _refuse(self, info: Any, problem: str) -> None:
+        """Leave a stream out of the search, and name it once."""
+        uid = info.uid()
+        if uid in self._refused:
+            return
+        if len(self._refused) >= REFUSED_MAX:  # some program makes streams without end
+            self._refused.clear()
+        self._refused[uid] = problem
+        self.trouble = f"LSL stream {stream_of(info)} is left out: {problem}"
+        _log.warning("%s", self.trouble)
 
     def _may_send(self, joined: JoinedStream) -> bool:
         """Return True if a stream that is open may still send samples without being reopened."""
@@ -167,6 +187,9 @@ class Finder:
         before = self.joined
         try:
             joined = join(self._pylsl, info, self._config.unit, before)
+        except UnreadableStreamError as exc:
+            self._refuse(info, str(exc))
+            return None
         except InputError as exc:
             # At the start, no waiting mends a wrong choice. A night that has begun waits for its
             # stream.

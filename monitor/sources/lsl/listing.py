@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from monitor.sources.lsl.library import absent, load_pylsl
-from monitor.sources.lsl.metadata import LslStream, stream_of
+from monitor.sources.lsl.metadata import LslStream, stream_of, unusable
 
 
 def list_streams(wait_s: float) -> list[LslStream]:
@@ -17,7 +17,9 @@ def list_streams(wait_s: float) -> list[LslStream]:
     streams = []
     for info in pylsl.resolve_streams(wait_s):
         # The answer to a search holds no channels: only an inlet receives the full description.
-        with suppress(*absent(pylsl)):
-            info = pylsl.StreamInlet(info, recover=False).info(timeout=1.0)
+        # Opening one of a hostile rate would reserve gigabytes.
+        if not unusable(info):
+            with suppress(*absent(pylsl)):
+                info = pylsl.StreamInlet(info, max_buflen=1, recover=False).info(timeout=1.0)
         streams.append(stream_of(info))
     return sorted(streams, key=lambda stream: (not stream.is_eeg, stream.name, stream.source_id))

@@ -10,6 +10,10 @@ from typing import Any
 
 from monitor.config import LslConfig
 from monitor.sources.lsl.metadata import LslStream
+from monitor.text import clean
+
+STREAMS_SHOWN = 8
+"""Number of streams that a message lists."""
 
 
 def wanted_properties(config: LslConfig, before: LslStream | None) -> Mapping[str, str | None]:
@@ -25,12 +29,15 @@ def wanted_properties(config: LslConfig, before: LslStream | None) -> Mapping[st
 
 
 def matching(infos: Sequence[Any], wanted: Mapping[str, str | None]) -> list[Any]:
-    """Return the streams with the ``wanted`` properties, in any case."""
+    """Return the streams with the ``wanted`` properties, in any case.
+
+    Both sides are cleaned: a user names a stream as `sleep-monitor streams` prints it.
+    """
     return [
         info
         for info in infos
         if all(
-            not value or getattr(info, key)().casefold() == value.casefold()
+            not value or clean(getattr(info, key)()).casefold() == clean(value).casefold()
             for key, value in wanted.items()
         )
     ]
@@ -41,7 +48,7 @@ def eeg_or_all(infos: list[Any]) -> list[Any]:
 
     Some senders give all streams of a headband (EEG, motion, optics) one name and one source id.
     """
-    return [info for info in infos if info.type().casefold() == "eeg"] or infos
+    return [info for info in infos if clean(info.type()).casefold() == "eeg"] or infos
 
 
 def newest_of_each(infos: Sequence[Any]) -> list[Any]:
@@ -64,7 +71,9 @@ def ambiguity(streams: Sequence[LslStream]) -> str:
         for option, key in options.items()
         if len({getattr(stream, key) for stream in streams}) > 1
     ]
-    listed = "; ".join(str(stream) for stream in streams)
+    listed = "; ".join(map(str, streams[:STREAMS_SHOWN]))
+    if len(streams) > STREAMS_SHOWN:
+        listed += f"; and {len(streams) - STREAMS_SHOWN} more"
     advice = (
         f"choose with {differing[0]}"
         if differing

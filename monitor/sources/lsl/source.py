@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,27 @@ from monitor.sources.live import Device
 from monitor.sources.lsl.finder import Finder
 from monitor.sources.lsl.joining import JoinedStream
 from monitor.sources.lsl.library import load_pylsl
-from monitor.sources.lsl.rate import settled_rate_hz
+from monitor.sources.lsl.metadata import MAX_RATE_HZ
 from monitor.sources.lsl.stream_clock import StreamClock
+from monitor.sources.rate import AHEAD_S, RateWatch, comparable_stamps, settled_rate_hz
 from monitor.sources.sample_clock import SampleClock
 from monitor.types import F32, F64, MIN_SFREQ_HZ, EegChunk
 
-HELD_MAX = 200_000
-"""If the rate is still unknown after this many samples (minutes of any EEG), it never will be."""
+_log = logging.getLogger(__name__)
+
+HELD_MAX = 700_000
+"""If the rate is still unknown after this many samples (13 s at the highest rate), it never will
+be."""
+
+HELD_BYTES = 256 * 2**20
+"""Largest memory for samples whose rate is not known yet."""
+
+DELIVERIES, ARRIVAL_S = 3, 0.5
+"""The rate counts as known after at least so many deliveries, over at least this time. The first
+one alone may hold seconds of samples, whose stamps LSL counted by the declared rate."""
+
+PULLS_MAX = 64
+"""Most pulls in one poll: a sender that is faster than this machine must not hold the night up."""
 
 
 class LslSource:
@@ -41,8 +56,11 @@ class LslSource:
         self._stream_clock = StreamClock(timeline, self._pylsl.local_clock, clock_offset_s)
         self._device: Device | None = None
         self._joined: JoinedStream | None = None
+        self._measuring = True
         self._held: list[tuple[F32, F64]] = []  # samples and stamps until the rate is known
+        self._held_since_s = 0.0
         self._sample_clock: SampleClock | None = None
+        self._rate_watch: RateWatch | None = None
         self._finder = Finder(self._pylsl, config, timeline)
 
     @property
@@ -60,7 +78,7 @@ class LslSource:
         if since_s is None:
             if self._stream_clock.untimed:
                 return f"dropping samples without a time from {self._finder.description}"
-            if self._device is None:
+            if self._measuring:
                 return f"measuring the rate of {self._finder.description}"
             return "streaming"
         waited_s = self._timeline.clock.monotonic_s() - since_s
@@ -78,10 +96,9 @@ class LslSource:
         pulled = self._pull(self._joined)
         if pulled is None:
             return []
-        data_uv, stamps_s = pulled
-        if self._device is None:
-            return self._measure(self._joined, data_uv, stamps_s)
-        return [self._chunk(self._device, data_uv, stamps_s)]
+        if self._measuring:
+            return self._measure(self._joined, *pulled)
+        return self._deliver([pulled])
 
     def close(self) -> None:
         self._joined = None
@@ -94,13 +111,15 @@ class LslSource:
         self._held.clear()
         if self._sample_clock is not None:
             self._sample_clock.restart()
+        if self._device is not None:
+            self._rate_watch = RateWatch(self._device.sfreq_hz)
 
     def _pull(self, joined: JoinedStream) -> tuple[F32, F64] | None:
         """Return all samples that came, (n_channels, n), and stamps (n,) on our LSL clock."""
         self._stream_clock.follow_suspension()
         parts: list[tuple[Any, Any]] = []
         try:
-            while not parts or len(parts[-1][1]) == joined.chunk_size:
+            while not parts or (len(parts[-1][1]) == joined.chunk_size and len(parts) < PULLS_MAX):
                 parts.append(joined.inlet.pull_chunk(0.0, joined.chunk_size, as_numpy=True))
         except self._pylsl.util.LostError:
             self._finder.report_lost(joined)
@@ -119,30 +138,76 @@ class LslSource:
 
     def _measure(self, joined: JoinedStream, data_uv: F32, stamps_s: F64) -> list[EegChunk]:
         """Hold samples back until their rate is known; then return all of them."""
+        now_s = self._timeline.clock.monotonic_s()
+        if not self._held:
+            self._held_since_s = now_s
         self._held.append((data_uv, stamps_s))
-        held_s = np.concatenate([stamps for _, stamps in self._held])
-        sfreq_hz = settled_rate_hz(held_s, joined.stream.sfreq_hz)
+        enough = len(self._held) >= DELIVERIES and now_s - self._held_since_s >= ARRIVAL_S
+        held_s = comparable_stamps([stamps for _, stamps in self._held])
+        sfreq_hz = settled_rate_hz(held_s, joined.stream.sfreq_hz) if enough else None
         if sfreq_hz is None:
-            if held_s.size > HELD_MAX:
+            n_held = sum(stamps.size for _, stamps in self._held)
+            if n_held > HELD_MAX or n_held * data_uv.itemsize * data_uv.shape[0] > HELD_BYTES:
                 raise InputError(
-                    f"LSL stream {joined.stream} states no rate and its stamps show none: "
-                    "set the nominal rate in the sender"
+                    f"LSL stream {joined.stream}: {n_held} samples came and their stamps show no "
+                    "rate: set the nominal rate and the time stamps in the sender"
                 )
             return []
-        if sfreq_hz < MIN_SFREQ_HZ:
+        self._check_rate(joined, held_s, sfreq_hz)
+        self._begin(joined, sfreq_hz, held_s)
+        held, self._held = self._held, []
+        return self._deliver(held)
+
+    def _check_rate(self, joined: JoinedStream, held_s: F64, sfreq_hz: float) -> None:
+        """Raise `InputError` for a rate that cannot be staged, or that the stamps do not show."""
+        if sfreq_hz < MIN_SFREQ_HZ or sfreq_hz > MAX_RATE_HZ:
+            # A night that has begun names the new rate itself, and waits for the right one.
+            if self._device is None:
+                raise InputError(
+                    f"LSL stream {joined.stream} has {sfreq_hz:.4g} samples a second; EEG for "
+                    f"sleep needs {MIN_SFREQ_HZ:.0f} or more, and {MAX_RATE_HZ:.0f} at most"
+                )
+            return
+        known_s = held_s[np.isfinite(held_s)]
+        if not known_s.size or known_s[-1] - known_s[0] < 0.5 * held_s.size / sfreq_hz:
             raise InputError(
-                f"LSL stream {joined.stream} has {sfreq_hz:.4g} samples a second; "
-                f"EEG for sleep needs {MIN_SFREQ_HZ:.0f} or more"
+                f"LSL stream {joined.stream}: the time stamps of its samples do not advance: "
+                "correct them in the sender, or let LSL make them"
             )
+
+    def _begin(self, joined: JoinedStream, sfreq_hz: float, held_s: F64) -> None:
+        """Use a rate that was measured. The `Device` stays the same if its rate does."""
+        self._measuring = False
         self._sample_clock = SampleClock(sfreq_hz)
+        self._rate_watch = RateWatch(sfreq_hz)
         self._stream_clock.period_s = 1.0 / sfreq_hz
-        self._stream_clock.anchor(held_s)
+        if self._device is None:
+            self._stream_clock.anchor(held_s)
+        elif self._device.sfreq_hz == sfreq_hz:
+            return
+        else:
+            _log.warning(
+                "LSL stream %s now sends %g samples a second, not %g",
+                *(joined.stream, sfreq_hz, self._device.sfreq_hz),
+            )
         name = f"LSL stream {joined.stream.name!r} from {joined.stream.host}"
         notes = tuple(self._notes(joined, sfreq_hz))
-        device = Device(name, joined.layout.names, sfreq_hz, notes=notes)
-        self._device = device
-        held, self._held = self._held, []
-        return [self._chunk(device, *part) for part in held]
+        self._device = Device(name, joined.layout.names, sfreq_hz, notes=notes)
+
+    def _deliver(self, parts: list[tuple[F32, F64]]) -> list[EegChunk]:
+        """Return chunks with smooth times. If stamps contradict the rate, measure it anew."""
+        assert self._device is not None and self._sample_clock is not None
+        assert self._rate_watch is not None
+        chunks = []
+        for n, (data_uv, stamps_s) in enumerate(parts):
+            chunk = self._chunk(self._device, data_uv, stamps_s)
+            slow = self._rate_watch.is_slow(stamps_s)
+            if slow or self._sample_clock.ahead_s > AHEAD_S:
+                self._measuring, self._held = True, parts[n:]
+                self._held_since_s = self._timeline.clock.monotonic_s()
+                break
+            chunks.append(chunk)
+        return chunks
 
     def _notes(self, joined: JoinedStream, sfreq_hz: float) -> list[str]:
         """Return what the user must know about a stream whose rate and clock are known now."""

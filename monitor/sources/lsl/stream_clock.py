@@ -117,7 +117,10 @@ class StreamClock:
         ):
             arrived_s, following_s = now_s - newest_s, self._last_s + self.period_s - first_s
             paused = arrived_s - following_s > PAUSE_S
-            self.offset_s = float(arrived_s if paused else following_s)
+            # Deliveries that overlap look like a clock that is set back again and again. Their
+            # samples must not follow one another into the future.
+            future = self._was_now and following_s - arrived_s > STEP_S
+            self.offset_s = float(arrived_s if paused or future else following_s)
         if before_s is not None and self.offset_s is not None:
             moved_s = self.offset_s - before_s
             if abs(moved_s) > SUSPENDED_S:

@@ -66,6 +66,19 @@ def test_stages_come_from_the_recording_or_a_file_beside_it(lab: Lab) -> None:
     assert not may_ship(PRIVATE)
 
 
+def test_what_is_odd_about_the_stages_is_told_in_every_run(lab: Lab) -> None:
+    for name in ("a", "b"):
+        lab.record(f"{name}.edf", scored=False)
+        words = stages((1, "Sleep stage W"), (2, "Sleep stage X"))
+        write_edf(lab.root / f"{name}-Hypnogram.edf", [], annotations=words, start=None)
+    note = "have no start times that compare: the hypnogram counts as beginning with the recording"
+    for _ in range(2):  # The second run keeps what the first prepared.
+        code, stdout, _ = lab.prepare()
+        assert code == 0
+        assert f"a-Hypnogram.edf and a.edf {note}" in stdout
+        assert "b-Hypnogram.edf has stages in words that are not known, 'Sleep stage X'" in stdout
+
+
 def test_nights_of_one_person_share_a_subject(lab: Lab) -> None:
     for name in ("S01_1.edf", "S01_2.edf", "S02_1.edf"):
         lab.record(name)

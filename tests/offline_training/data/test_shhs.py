@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.contract import Stage
 from monitor.errors import InputError
+from monitor.sources.xml_stages import read_xml_stages
 from offline_training.data.licences import may_ship
 from offline_training.data.prepared import PreparedRecording, load_prepared
 from offline_training.data.sources import prepared_source
-from offline_training.data.xml_stages import read_xml_stages
 from tests.offline_training.data.nights import (
     SHHS_EXPECTED,
     nsrr_xml,
@@ -161,6 +162,65 @@ def test_malformed_annotations_are_refused(tmp_path: Path, text: str, message: s
     with pytest.raises(InputError, match=str(path.name)) as error:
         read_xml_stages(path)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("declared", "written"),
+    [
+        ("UTF-8", "utf-8-sig"),
+        ("UTF-8", "cp1252"),  # declared wrongly
+        ("UTF-16", "utf-8"),  # as .NET declares what it writes to a text
+        ("UTF-16", "utf-16"),
+        ("UTF-8", "utf-16-le"),
+        ("ISO-8859-1", "latin-1"),
+        ("windows-1252", "cp1252"),
+        ("Windows-1250", "cp1250"),
+        ("no-such-code", "utf-8"),
+        ("punycode", "utf-8"),
+        (None, "utf-8"),
+        (None, "cp1252"),
+        (None, "utf-16"),
+    ],
+)
+def test_any_encoding_is_read(tmp_path: Path, declared: str | None, written: str) -> None:
+    first = "" if declared is None else f'<?xml version="1.0" encoding="{declared}"?>'
+    text = nsrr_xml().partition("?>")[2].replace("Compumedics", "Universität Zürich")
+    path = tmp_path / "x-nsrr.xml"
+    path.write_bytes((first + text).encode(written))
+    spans = read_xml_stages(path).spans
+    assert [span.stage for span in spans if span.stage][:2] == [Stage.W, Stage.N1]
+    assert len(spans) == 9
+
+
+def test_other_events_with_a_number_are_no_stages(tmp_path: Path) -> None:
+    path = tmp_path / "x-nsrr.xml"
+    path.write_text(nsrr_xml().replace("SDO|SDO", "Desaturation|3"))
+    assert len(read_xml_stages(path).spans) == 9
+
+
+def test_stages_may_be_words(tmp_path: Path) -> None:
+    path = tmp_path / "x-profusion.xml"
+    path.write_text(profusion_xml().replace("<SleepStage>5<", "<SleepStage>REM<"))
+    assert [span.stage for span in read_xml_stages(path).spans][6] is Stage.R
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<a>" * 100_000, "nests more than"),
+        ("<" + "a" * 5000 + "/>", "its root is 'aaa"),
+        ("<!DOCTYPE a SYSTEM 'file:///etc/passwd'><a/>", "declares a document type"),
+        (profusion_xml().replace(">5<", ">\u202eevil<"), "stage code '?evil'"),
+        (nsrr_xml().replace("<Start>0.0<", "<Start>1e11<"), "its Start of a stage is '1e11'"),
+    ],
+)
+def test_hostile_xml_is_refused_in_one_short_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "x.xml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as error:
+        read_xml_stages(path)
+    assert message in str(error.value)
+    assert len(str(error.value)) < len(str(path)) + 400
 
 
 def test_the_samples_are_those_of_the_used_channel(study: Study) -> None:
