@@ -44,9 +44,9 @@ class HeaderFields:
         return value
 
     def count(self, n_bytes: int, name: str) -> int:
-        """Read a whole number."""
+        """Read a whole number of as many digits as fit the field."""
         value = self.number(n_bytes, name)
-        if not value.is_integer():
+        if not value.is_integer() or abs(value) >= 10**n_bytes:  # 1e300 fits the field
             raise self.damaged(name, f"{value}", "a whole number")
         return int(value)
 

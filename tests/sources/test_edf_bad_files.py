@@ -30,8 +30,9 @@ def whole(path: Path) -> Path:
     return write_edf(path, [Signal("EEG", ramp(1000), 100)], annotations=ROOM)
 
 
-def two_channels(path: Path) -> Path:
-    return write_edf(path, [Signal("EMG", ramp(1000), 100), Signal("Fz", 1000 + ramp(1000), 100)])
+def two_channels(path: Path, *, bdf: bool = False) -> Path:
+    signals = [Signal("EMG", ramp(1000), 100), Signal("Fz", 1000 + ramp(1000), 100)]
+    return write_edf(path, signals, bdf=bdf)
 
 
 def cut(path: Path, n_bytes: int) -> Path:
@@ -132,8 +133,17 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
         "is damaged: its data records last 1e+300 s. Copy or export it again",
     ),
     "large records": (
-        lambda path: patch_signal(whole(path), 0, samples_per_record="9e9"),
-        "claims data records of 17,166 MiB: export it with records of some seconds",
+        lambda path: patch_signal(
+            patch_signal(two_channels(path, bdf=True), 0, samples_per_record="99999999"),
+            1,
+            samples_per_record="99999999",
+        ),
+        "claims data records of 572 MiB: export it with records of some seconds",
+    ),
+    "a number of records without end": (
+        lambda path: patch_header(whole(path), n_records="1e300"),
+        "is damaged: its header gives the number of records as 1e+300, not as a whole number. "
+        "Copy or export it again",
     ),
     "a start in another age": (
         lambda path: make_discontinuous(whole(path), [0, 1, 9e9, *range(3, 10)]),
