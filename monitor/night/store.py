@@ -44,6 +44,7 @@ from monitor.types import (
 )
 
 _INSERT_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, NULL)"
+_INSERT_LIVE = "INSERT INTO live VALUES (?, ?, ?, ?, ?, ?)"
 
 
 class NightWriter(Protocol):
@@ -162,7 +163,7 @@ class NightStore:
                 ),
             )
             if live is not None:
-                cursor.execute("INSERT INTO live VALUES (?, ?, ?, ?, ?)", live_night_to_row(live))
+                cursor.execute(_INSERT_LIVE, live_night_to_row(live))
             cursor.execute(_INSERT_EVENT, event_to_row(event))
         self._discard = False
 
@@ -202,7 +203,7 @@ class NightStore:
         """Replace the stored `LiveNight` by ``live``; reopen a night that was ended in order."""
         with self._transaction() as cursor:
             cursor.execute("DELETE FROM live")
-            cursor.execute("INSERT INTO live VALUES (?, ?, ?, ?, ?)", live_night_to_row(live))
+            cursor.execute(_INSERT_LIVE, live_night_to_row(live))
             cursor.execute("UPDATE session SET ended_utc = NULL")
 
     def mark_published(self, sequence: int, utc: datetime) -> None:
@@ -230,14 +231,15 @@ class NightStore:
     def live_night(self) -> LiveNight | None:
         """Return what a run needs to continue this night; None for a replay."""
         rows = self._rows(
-            "SELECT source_key, montage, boot_id, timeline_offset_s, clock_offset_s FROM live"
+            "SELECT source_key, montage, boot_id, timeline_offset_s, clock_offset_s, device "
+            "FROM live"
         )
         if not rows:
             return None
-        key, montage, *clocks = rows[0]
+        key, montage, *rest = rows[0]
         channels, derivations = json.loads(montage)
         return LiveNight(
-            key, Montage(tuple(channels), tuple(Derivation(*each) for each in derivations)), *clocks
+            key, Montage(tuple(channels), tuple(Derivation(*each) for each in derivations)), *rest
         )
 
     def ended(self) -> bool:
