@@ -28,7 +28,7 @@ from monitor.night.store import NightStore
 from monitor.pipeline import begin
 from monitor.sinks.mark_sender import send_mark
 from monitor.sinks.redis_server import RedisServer
-from monitor.types import MarkKind, Montage, Reason, Track
+from monitor.types import Mark, MarkKind, Montage, Reason, Track
 from tests.full_disk import disk_of
 from tests.lsl_peer import confine, peer
 from tests.nights import Nights, events_of, excerpt_uv, night_session, whole_chunks
@@ -151,8 +151,7 @@ def test_a_night_from_a_stream_to_its_files(name: str, tmp_path: Path) -> None:
             before_stop=lambda: send_mark(
                 Console(file=mark_output, width=100),
                 server.url,
-                MarkKind.NOTE,
-                "thunder",
+                Mark(MarkKind.NOTE, SystemClock().utc(), "thunder"),
                 None,
                 SystemClock(),
             ),

@@ -9,9 +9,8 @@ import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from queue import SimpleQueue
 
 from monitor.backoff import Backoff
 from monitor.clock import Timeline, boot_id
@@ -19,6 +18,7 @@ from monitor.composition import nights_folder
 from monitor.config import SleeperOptions
 from monitor.errors import InputError, MonitorError, one_line
 from monitor.live.continuing import continued_timeline, find_night, live_night
+from monitor.live.marking import WaitingMarks
 from monitor.live.running import RunningNight
 from monitor.live.shared import SharedServices
 from monitor.night.live_night import LiveNight
@@ -31,16 +31,10 @@ from monitor.sources.channel_names import name_key
 from monitor.sources.live import LiveSource, has_appeared, source_key
 from monitor.sources.live_montage import live_montage
 from monitor.sources.opening import OpenSource
-from monitor.types import EegChunk, Mark, MarkKind, Session
+from monitor.types import EegChunk, Session
 
 POLL_S = 0.05
 """Interval between two polls of the source: about as often as a headband delivers."""
-
-EARLIER_MARKS = timedelta(minutes=15)
-"""A lights-off mark or a note this long before the first sample still belongs to the night."""
-
-LATER_MARKS = timedelta(minutes=1)
-"""A mark further in the future than this was dated by a wrong clock."""
 
 LONG_RUN_S = 600.0
 """An attempt that ran this long before it failed is repeated with the shortest delay."""
@@ -68,7 +62,7 @@ class Sleeper:
         self._key = source_key(options.source)
         self._new_night = shared.options.new_night
         self.name = options.sleeper
-        self.marks: SimpleQueue[Mark] = SimpleQueue()
+        self.marks = WaitingMarks(self.name, shared.answer_mark)
         """Marks of people, put here from any thread."""
         self.error: MonitorError | None = None
         """Why this sleeper's monitor gave up."""
@@ -146,7 +140,7 @@ class Sleeper:
                 timeline, source, night = self._continue(stored, stack)
                 chunks = []
             self._stage(night, source, timeline, chunks)
-            self._take_marks(night)
+            self.marks.record_all(night.pipeline, night.session, clock.utc())
             # On the stack, so that the CSV file is written even if `finish` raises.
             stack.callback(self._write_epochs, night)
             self.state = SleeperState(self.name, "", night.finish(timeline))
@@ -224,7 +218,7 @@ class Sleeper:
         while not shared.closing.is_set():
             self._turn_s = clock.monotonic_s()
             night.step(source, chunks, timeline.now_s())
-            self._take_marks(night)
+            self.marks.record(night.pipeline, night.session, clock.utc())
             if night.is_due():
                 status = night.trouble or source.status
                 self.state = SleeperState(self.name, status, night.state(timeline))
@@ -302,17 +296,6 @@ class Sleeper:
         # From here on --new-night has had its effect: a later attempt continues this night.
         self._new_night = False
         return RunningNight(store, live, self._shared)
-
-    def _take_marks(self, night: RunningNight) -> None:
-        now_utc = self._shared.clock.utc()
-        while not self.marks.empty():
-            mark = self.marks.get()
-            start_utc = night.session.start_utc
-            earliest = start_utc if mark.kind is MarkKind.LIGHTS_ON else start_utc - EARLIER_MARKS
-            if mark.time_utc > now_utc + LATER_MARKS:
-                _log.warning("%sA mark dated %s is not taken", self._prefix, mark.time_utc)
-            elif mark.time_utc >= earliest:
-                night.pipeline.mark(mark)
 
     def _fail(self, exc: Exception) -> None:
         self.error = exc if isinstance(exc, MonitorError) else MonitorError(one_line(exc))

@@ -55,7 +55,7 @@ class NightWriter(Protocol):
         events: Sequence[Event],
         predictions: Sequence[StagePrediction] = (),
         epoch: Epoch | None = None,
-        mark: Mark | None = None,
+        marks: Sequence[Mark] = (),
         ended_utc: datetime | None = None,
     ) -> None:
         """Store everything that happened at one moment of the night, all or nothing."""
@@ -172,7 +172,7 @@ class NightStore:
         events: Sequence[Event],
         predictions: Sequence[StagePrediction] = (),
         epoch: Epoch | None = None,
-        mark: Mark | None = None,
+        marks: Sequence[Mark] = (),
         ended_utc: datetime | None = None,
     ) -> None:
         """See `NightWriter.write`."""
@@ -185,9 +185,10 @@ class NightStore:
                 f"INSERT INTO prediction VALUES ({', '.join('?' * 14)})",
                 [prediction_to_row(prediction) for prediction in predictions],
             )
-            if mark is not None:
-                row = (mark.time_utc.isoformat(), mark.kind.value, mark.text)
-                cursor.execute("INSERT INTO mark VALUES (?, ?, ?)", row)
+            cursor.executemany(
+                "INSERT INTO mark VALUES (?, ?, ?)",
+                [(mark.time_utc.isoformat(), mark.kind.value, mark.text) for mark in marks],
+            )
             cursor.executemany(_INSERT_EVENT, [event_to_row(event) for event in events])
             if ended_utc is not None:
                 cursor.execute("UPDATE session SET ended_utc = ?", (ended_utc.isoformat(),))
