@@ -222,9 +222,7 @@ def _unique(labels: list[str]) -> list[str]:
     return names
 
 
-def _check_records(
-    path: Path, record_s: float, record_bytes: int, only_annotations: bool
-) -> None:
+def _check_records(path: Path, record_s: float, record_bytes: int, only_annotations: bool) -> None:
     """Raise `InputError` for data records that cannot be worked with."""
     if record_s == 0 and only_annotations:
         return
