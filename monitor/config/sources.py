@@ -16,10 +16,7 @@ from pydantic import (
     StringConstraints,
 )
 
-<<<<<<< HEAD
 from monitor.text import LONGEST, clean
-=======
->>>>>>> c9f13d87b587f21e1a8fec5fb9ab0e39784cbc66
 from monitor.units import uv_per_unit
 
 

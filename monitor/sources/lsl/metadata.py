@@ -21,7 +21,6 @@ from monitor.units import uv_per_unit
 TEXT = 3
 """LSL's format for markers and other texts, ``pylsl.cf_string``."""
 
-<<<<<<< HEAD
 MAX_RATE_HZ = 50_000.0
 """Highest rate of a stream that is opened. liblsl reserves memory for minutes of samples by the
 declared rate, before any sample comes. No amplifier for EEG is faster."""
@@ -35,8 +34,6 @@ MAX_LISTED = 100_000
 NAMES_SHOWN = 8
 """Number of channels that a message lists."""
 
-=======
->>>>>>> c9f13d87b587f21e1a8fec5fb9ab0e39784cbc66
 _NOT_EEG = re.compile(
     r"\b(aux\d*|acc\w*|gyro\w*|ppg\w*|eog\w*|emg\w*|ecg\w*|ekg\w*|marker\w*|trigger\w*|"
     r"time\w*|counter\w*|battery\w*|imu\w*|temp\w*|resp\w*|spo2)(?![a-z])",
@@ -158,7 +155,6 @@ def layout_of(xml: str, unit: str | None) -> Layout:
     return Layout(columns, tuple(names[n] for n in columns), scale, tuple(notes))
 
 
-<<<<<<< HEAD
 def listing(names: Sequence[str]) -> str:
     """Return the first of ``names`` and the number of the others."""
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
@@ -185,8 +181,6 @@ def _allowed(reference: re.Match[str]) -> str:
     return reference[0] if legal else "?"
 
 
-=======
->>>>>>> c9f13d87b587f21e1a8fec5fb9ab0e39784cbc66
 def _channels(xml: str) -> list[dict[str, str]]:
     """Return label, type and unit of each channel; "" for what the description lacks."""
     root = _parsed(xml)
