@@ -34,12 +34,16 @@ def identity(info: Any) -> str:
     A sender is its name, type and source id, as for liblsl itself. Without a source id LSL tells
     senders apart by nothing: then the host, the number of channels and the rate count too.
     """
+    if info.source_id():
+        return sender(info)
+    return f"{sender(info)}, {info.channel_count()} channels at {info.nominal_srate():g} Hz"
+
+
+def sender(info: Any) -> str:
+    """Return the `identity` of a stream without what its settings change: channels and rate."""
     name, kind, source_id = clean(info.name()), clean(info.type()), clean(info.source_id())
-    stream = f"LSL stream {name!r} of type {kind!r}"
-    if source_id:
-        return f"{stream}, source id {source_id!r}"
-    layout = f"{info.channel_count()} channels at {info.nominal_srate():g} Hz"
-    return f"{stream} on {clean(info.hostname())}, {layout}"
+    where = f", source id {source_id!r}" if source_id else f" on {clean(info.hostname())}"
+    return f"LSL stream {name!r} of type {kind!r}{where}"
 
 
 def matching(infos: Sequence[Any], wanted: Mapping[str, str | None]) -> list[Any]:
