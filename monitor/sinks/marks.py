@@ -225,7 +225,7 @@ class MarkReader(Closing):
     def _trim(self) -> None:
         """Keep the stream of marks short, whatever an app leaves there: `KEPT` are read again."""
         try:
-            self._client.xtrim(self._keys.marks, maxlen=KEPT, approximate=True)
+            self._client.xtrim(self._keys.marks, maxlen=KEPT, approximate=True, limit=0)
         except redis.ResponseError as exc:  # the server does not let us, or cannot write
             self._complain("trim", "the stream of marks cannot be shortened", exc)
 

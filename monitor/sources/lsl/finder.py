@@ -13,7 +13,7 @@ from monitor.config import LslConfig
 from monitor.errors import InputError, MonitorError
 from monitor.sources.live import KnownDevice
 from monitor.sources.lsl import matching
-from monitor.sources.lsl.joining import OTHER_SETTINGS, JoinedStream, join
+from monitor.sources.lsl.joining import JoinedStream, join
 from monitor.sources.lsl.library import absent
 from monitor.sources.lsl.metadata import UnreadableStreamError, stream_of, unusable
 
@@ -204,8 +204,6 @@ class Finder:
         ]
         seen = ", ".join(sorted({matching.identity(info) for info in others})[:3])
         trouble = f"another stream is there, {seen}; --new-night begins a night with it"
-        if any(self.identity.startswith(f"{matching.sender(info)}, ") for info in others):
-            trouble = OTHER_SETTINGS
         if seen and trouble != self.trouble:
             _log.warning("The night goes on with %s: %s", self.identity, trouble)
         self.trouble = trouble if seen else ""

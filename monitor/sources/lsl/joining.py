@@ -32,12 +32,6 @@ CHUNK_MIN = 256
 """Least number of samples in a pull, for streams that state no rate or a low one."""
 
 
-OTHER_SETTINGS = (
-    "it is back with other channels or another rate: restore its settings, or begin another night "
-    "with --new-night"
-)
-
-
 @dataclass(slots=True, eq=False)
 class JoinedStream:
     """A stream that is being received.
@@ -92,7 +86,10 @@ def join(pylsl: Any, info: Any, unit: str | None, before: JoinedStream | None) -
     if before is not None:
         same = layout.only(before.layout.names)
         if same is None or stream.sfreq_hz != before.stream.sfreq_hz:
-            raise InputError(OTHER_SETTINGS)
+            raise InputError(
+                "it is back with other channels or another rate: restore its settings, or begin "
+                "another night with --new-night"
+            )
         layout = same
     inlet.open_stream(timeout=2.0)
     chunk_size = min(max(CHUNK_MIN, int(4 * stream.sfreq_hz)), CHUNK_BYTES // sample_bytes)

@@ -31,16 +31,9 @@ def wanted(infos: Sequence[Any], config: LslConfig, night: str) -> list[Any]:
 def identity(info: Any) -> str:
     """Return a text that names the sender of a stream, the same after every restart of it.
 
-    A sender is its name, type and source id, as for liblsl itself. Without a source id LSL tells
-    senders apart by nothing: then the host, the number of channels and the rate count too.
+    A sender is its name, type and source id, as for liblsl itself; without a source id its name,
+    type and host. Its channels and its rate depend on its settings, and are checked apart.
     """
-    if info.source_id():
-        return sender(info)
-    return f"{sender(info)}, {info.channel_count()} channels at {info.nominal_srate():g} Hz"
-
-
-def sender(info: Any) -> str:
-    """Return the `identity` of a stream without what its settings change: channels and rate."""
     name, kind, source_id = clean(info.name()), clean(info.type()), clean(info.source_id())
     where = f", source id {source_id!r}" if source_id else f" on {clean(info.hostname())}"
     return f"LSL stream {name!r} of type {kind!r}{where}"
