@@ -102,9 +102,10 @@ class LiveSource(Protocol):
       10 s longer for samples that arrive late, then it is stored as missing.
     - A step forward of more than 24 h is an error.
 
-    **What the night remembers.** `source_key` of the options and ``clock_offset_s`` are stored in
-    the night's file. A later run that continues the night receives ``clock_offset_s`` again, unless
-    the machine was restarted in between.
+    **What the night remembers.** `source_key` of the options, ``clock_offset_s`` and
+    ``device.identity`` are stored in the night's file. A later run that continues the night
+    receives ``clock_offset_s`` again, unless the machine was restarted in between, and the identity
+    as a `KnownDevice`. The monitor discards the samples of a device with another identity.
     """
 
     @property
