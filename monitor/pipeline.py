@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import takewhile
 
 from monitor.conditioning.conditioner import Conditioner
 from monitor.conditioning.quality import signal_state
@@ -124,13 +125,12 @@ class Pipeline:
                 predictions += self._stage(self._conditioner.push(piece))
         return predictions
 
-    def mark(self, mark: Mark) -> None:
-        """Store a person's mark. A mark that is stored already is ignored."""
-        if mark in self.night.marks:
-            return
-        self._writer.write(self._announcer.marked(mark), mark=mark)
-        self.night.mark(mark)
-        self._notify()
+    def mark(self, *marks: Mark) -> None:
+        """Store marks of people, in one transaction. Marks that are stored already are ignored."""
+        if new := self.night.without_known(marks):
+            self._writer.write(self._announcer.marked(*new), marks=new)
+            self.night.mark(*new)
+            self._notify()
 
     def finish(self, ended_utc: datetime) -> list[StagePrediction]:
         """End the session: close the open epochs, make every stage final, store the end.
@@ -138,8 +138,8 @@ class Pipeline:
         ``ended_utc`` is the machine's time, for the store; the event has the recording's time.
         """
         predictions = self._stage(self._conditioner.finish())
-        while self._coming_marks:
-            self.mark(self._coming_marks.popleft())
+        self.mark(*self._coming_marks)
+        self._coming_marks.clear()
         last = self._stager.finish()
         self.night.finish(last)
         announced = self._announcer.ended(self.night, last, self._stager.backend)
@@ -167,8 +167,10 @@ class Pipeline:
     def _store_epoch(self, epoch: Epoch, predictions: Sequence[StagePrediction]) -> None:
         """Store an epoch with its predictions and everything that it changed."""
         end_utc = self._session.epoch_start_utc(epoch.index + 1)
-        while self._coming_marks and self._coming_marks[0].time_utc < end_utc:
-            self.mark(self._coming_marks.popleft())
+        due = list(takewhile(lambda mark: mark.time_utc < end_utc, self._coming_marks))
+        for _ in due:
+            self._coming_marks.popleft()
+        self.mark(*due)
         announced = self._announcer.staged(
             epoch,
             predictions,

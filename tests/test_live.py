@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -22,13 +23,14 @@ from monitor.clock import SystemClock, boot_id
 from monitor.config import BrainflowConfig, LiveOptions, LslConfig, SleeperOptions
 from monitor.errors import InputError, MonitorError
 from monitor.live import run_live
+from monitor.night import stored
 from monitor.night.events import EventType
 from monitor.night.live_night import LiveNight
 from monitor.night.store import NightStore
 from monitor.pipeline import begin
 from monitor.sinks.mark_sender import send_mark
 from monitor.sinks.redis_server import RedisServer
-from monitor.types import MarkKind, Montage, Reason, Track
+from monitor.types import Mark, MarkKind, Montage, Reason, Track
 from tests.full_disk import disk_of
 from tests.lsl_peer import confine, peer
 from tests.nights import Nights, events_of, excerpt_uv, night_session, whole_chunks
@@ -151,8 +153,7 @@ def test_a_night_from_a_stream_to_its_files(name: str, tmp_path: Path) -> None:
             before_stop=lambda: send_mark(
                 Console(file=mark_output, width=100),
                 server.url,
-                MarkKind.NOTE,
-                "thunder",
+                Mark(MarkKind.NOTE, SystemClock().utc(), "thunder"),
                 None,
                 SystemClock(),
             ),
@@ -276,8 +277,10 @@ def test_a_night_continues_after_its_file_was_damaged(
 
 
 def test_a_night_ended_by_mistake_continues_and_new_night_begins_another(
-    name: str, home: Path
+    name: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(stored, "TEST_MAX", timedelta(0))
+
     def n_starts() -> list[object]:
         """Return how often each night in the folder was begun or continued."""
         starts = f"type IN ('{EventType.SESSION_STARTED}', '{EventType.SESSION_RESUMED}')"
@@ -289,6 +292,21 @@ def test_a_night_ended_by_mistake_continues_and_new_night_begins_another(
         monitor(options_for(lsl(name)), lambda: n_starts() == [2])
         monitor(options_for(lsl(name), new_night=True), lambda: n_starts() == [2, 1])
     assert n_starts() == [2, 1]
+
+
+def test_a_test_in_the_evening_is_not_a_part_of_the_night(
+    name: str, home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    csv = tmp_path / "epochs.csv"
+    with peer(name=name, ago=33):
+        monitor(options_for(lsl(name, output=csv)), csv.exists)  # written during the night
+        (test,) = home.glob("*.sqlite")
+        both = lambda: all(begun(path)() for path in home.glob("*.sqlite"))  # noqa: E731
+        monitor(options_for(lsl(name, output=csv)), lambda: len([*home.iterdir()]) > 1 and both())
+    assert len([*home.glob("*.sqlite")]) == 2
+    assert f"Begins a new night: the last one was a test of 0 min, kept in {test}" in caplog.text
+    assert "is kept as" in caplog.text
+    assert len((tmp_path / "epochs-1.csv").read_text().splitlines()) == 2
 
 
 def test_a_stream_that_does_not_come_within_the_wait_is_an_error(name: str, home: Path) -> None:

@@ -64,7 +64,11 @@ class RunFlags(ServerFlags):
         typer.Option(help="The night's SQLite file. Default: one in the user's data folder."),
     ] = None
     output: Annotated[
-        Path | None, typer.Option(help="Write one row per epoch to this CSV file.")
+        Path | None,
+        typer.Option(
+            help="Write one row per epoch to this CSV file: live, again after each epoch; a "
+            "replay, at its end."
+        ),
     ] = None
     dashboard: Annotated[
         bool | None,

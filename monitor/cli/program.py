@@ -267,28 +267,27 @@ def mark(
     sleeper: Annotated[
         str | None, typer.Option(metavar="NAME", help="The sleeper. Default: every sleeper.")
     ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="When it was: 23:10 (the last one), '2026-11-27 23:10', or ISO 8601 with a zone. "
+            "Default: now.",
+        ),
+    ] = None,
 ) -> None:
-    """Mark this moment in a night that is being monitored.
+    """Mark this moment, or an earlier one, in a night that is being monitored.
 
-    Example: sleep-monitor mark note "phone rang"
+    Example: sleep-monitor mark lights-off --at 23:10
     """
-    from monitor.types import MarkKind
-
-    try:
-        mark_kind = MarkKind(kind.replace("-", "_"))
-    except ValueError:
-        raise InputError(f"a mark is lights-off, lights-on or note, got '{kind}'") from None
-    # A note needs a text, and the other kinds must not have one.
-    if (mark_kind is MarkKind.NOTE) != bool(text and text.strip()):
-        raise InputError(
-            'a note has a text, lights have none: sleep-monitor mark note "phone rang"'
-        )
     from monitor.clock import SystemClock
-    from monitor.sinks.mark_sender import send_mark
+    from monitor.sinks.mark_sender import make_mark, send_mark
 
+    clock = SystemClock()
+    made = make_mark(kind, text, at, clock)
     url = _server(flags)
     let_interrupt()
-    send_mark(Console(), url, mark_kind, text, sleeper, SystemClock())
+    send_mark(Console(), url, made, sleeper, clock)
 
 
 @app.command()

@@ -5,14 +5,20 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from models.contract import ModelContract
+from models.contract import Gain, ModelContract
 from monitor.clock import Clock, Timeline, boot_id
 from monitor.composition import nights_folder
-from monitor.config import LiveOptions, SleeperOptions
+from monitor.config import SleeperOptions
 from monitor.errors import InputError
 from monitor.night.live_night import LiveNight
-from monitor.night.store import NightStore
 from monitor.night.stored import StoredNight, night_to_continue, stored_night
+from monitor.sources.channel_names import name_key
+from monitor.sources.live import Device
+from monitor.types import Session
+
+SAME_RATE = 0.02
+"""Largest relative difference between the device's rate and the night's. One filter serves both.
+The measured rate of a device differs a little from run to run."""
 
 SAME_BOOT_S = 2.0
 """Without a boot id, a timeline that moved less than this belongs to the same boot."""
@@ -21,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 def find_night(options: SleeperOptions, source_key: str, now_utc: datetime) -> StoredNight | None:
-    """Return the night that ``options`` and ``source_key`` continue; None: begin a new one.
+    """Return the newest night that ``options`` and ``source_key`` could continue, or None.
 
     Raises `InputError` if the store that the user named holds another night, or a night that is
     over.
@@ -42,19 +48,41 @@ def find_night(options: SleeperOptions, source_key: str, now_utc: datetime) -> S
     return stored
 
 
-def live_night(store: NightStore, options: LiveOptions, contract: ModelContract) -> LiveNight:
-    """Return the `LiveNight` that ``store`` holds.
+def why_another_night(
+    stored: StoredNight, options: SleeperOptions, gain: Gain, contract: ModelContract
+) -> str:
+    """Return why the sleeper begins another night instead of ``stored``; "" to continue it.
 
-    Raises `InputError` if the night was begun with another gain or network: they stay for a night.
+    Gain and network stay for a night. A night that was ended in order is also not continued with
+    other channels, or if it was a test; but --store FILE asks for the night in that file.
     """
-    live, session = store.live_night(), store.session()
-    assert live is not None and session is not None  # `find_night` returns no other store
-    if (session.gain, session.model) != (options.gain.value, contract.full_name):
-        raise InputError(
-            f"the night in {store.path} was begun with --gain {session.gain} and "
-            f"{session.model}: give these again, or begin another with --new-night"
-        )
-    return live
+    if (stored.gain, stored.model) != (gain.value, contract.full_name):
+        return f"the last one has --gain {stored.gain} and {stored.model}"
+    if stored.ended_utc is None:
+        return ""
+    if stored.was_a_test and options.store is None:
+        minutes = (stored.reached_utc - stored.start_utc).total_seconds() / 60
+        return f"the last one was a test of {minutes:.0f} min"
+    if not set(map(name_key, options.channels)) <= set(map(name_key, stored.derivations)):
+        return f"the last one has the channels {', '.join(stored.derivations)}"
+    return ""
+
+
+def why_not_its_device(device: Device, live: LiveNight, session: Session) -> str:
+    """Return why ``device`` cannot go on with the night; "" if it can.
+
+    It must be the same device, with the night's channels and rate.
+    """
+    if live.device and device.identity and device.identity != live.device:
+        return f"{device.identity} is not the device of this night, {live.device}"
+    channels, rate = live.montage.channels, device.sfreq_hz / session.sfreq_hz
+    if set(channels) <= set(device.channels) and abs(rate - 1.0) <= SAME_RATE:
+        return ""
+    return (
+        f"{device.name} has channels {', '.join(device.channels)} at {device.sfreq_hz:g} Hz, "
+        f"not those that this night began with ({', '.join(channels)} at "
+        f"{session.sfreq_hz:g} Hz)"
+    )
 
 
 def continued_timeline(clock: Clock, live: LiveNight, reached_utc: datetime) -> Timeline:

@@ -21,7 +21,7 @@ from monitor.live.watchdog import Watchdog, notify
 from monitor.night.store import NightStore
 from monitor.sinks.dashboard import LiveView, Look, live_view, summary
 from monitor.sinks.epochs_csv import check_writable
-from monitor.sinks.marks import MarkReader
+from monitor.sinks.marks import MarkAnswer, MarkReader
 from monitor.sources.opening import OpenSource, check_source, open_source
 
 SCREEN_S = 0.2
@@ -56,12 +56,18 @@ def run_live(
         # Closed in reverse: first the screen, then the reader of marks, last the server, which both
         # the reader and the sleepers' last events need. The sleepers end before, in `_end`.
         server = stack.enter_context(event_server(options, clock))
-        shared = SharedServices(options, backend, server.url, clock, threading.Event())
         marks = None
         if server.url is not None:
-            marks = stack.enter_context(
-                MarkReader(server.url, since_utc=clock.utc() - MARKS_BEFORE_RUN)
-            )
+            since_utc = clock.utc() - MARKS_BEFORE_RUN
+            marks = stack.enter_context(MarkReader(server.url, since_utc=since_utc, clock=clock))
+        shared = SharedServices(
+            options,
+            backend,
+            server.url,
+            clock,
+            threading.Event(),
+            answer_mark=marks.answer if marks is not None else lambda answer: None,
+        )
         sleepers = [Sleeper(each, shared, open_source) for each in options.sleepers]
         view = stack.enter_context(live_view(console, clock, plain=not options.dashboard))
         try:
@@ -159,8 +165,17 @@ def _status(sleepers: Sequence[Sleeper]) -> str:
 
 
 def _deliver_marks(marks: MarkReader | None, sleepers: Sequence[Sleeper]) -> None:
-    """Give each new mark to the sleeper that it names, or to everyone."""
-    for mark, name in marks.take() if marks is not None else ():
-        for sleeper in sleepers:
-            if name in ("", sleeper.name):
-                sleeper.marks.put(mark)
+    """Give each new mark to the sleeper that it names, or to everyone; refuse the others."""
+    if marks is None:
+        return
+    for left in marks.take():
+        named = [sleeper for sleeper in sleepers if left.sleeper in ("", sleeper.name)]
+        for sleeper in named:
+            if sleeper.alive:
+                sleeper.marks.put(left)
+            else:
+                refusal = "this sleeper's monitor has ended"
+                marks.answer(MarkAnswer(left.entry, "", sleeper.name, refusal))
+        if not named:
+            refusal = f"no sleeper '{left.sleeper}' is monitored here"
+            marks.answer(MarkAnswer(left.entry, "", "", refusal))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 
@@ -14,11 +15,13 @@ from models.contract import EPOCH_S, SFREQ_HZ
 from monitor.clock import Timeline
 from monitor.composition import NO_DELIVERY, EventDelivery, build_pipeline
 from monitor.errors import MonitorError
+from monitor.live.continuing import why_not_its_device
 from monitor.live.shared import SharedServices
 from monitor.night.backlog import Backlog
 from monitor.night.live_night import LiveNight
 from monitor.night.state import NightState
 from monitor.night.store import NightStore
+from monitor.sinks.epochs_csv import EpochTable
 from monitor.sources.live import Device, LiveSource
 from monitor.types import ChannelState, EegChunk
 
@@ -32,10 +35,6 @@ STATE_S = 0.5
 CONTACT_EVERY_S = 2.0
 """Interval at which the contacts of the electrodes are judged for the screen."""
 
-SAME_RATE = 0.02
-"""Largest relative difference between the device's rate and the night's. One filter serves both.
-The measured rate of a device differs a little from run to run."""
-
 CLOCK_OFFSET_S = 0.05
 """A change of the device's clock offset is stored if it is larger than this."""
 
@@ -45,7 +44,8 @@ _log = logging.getLogger(__name__)
 class RunningNight:
     """A live night that has begun.
 
-    ``resumed_s``: where a stored night continues, on the source's clock; None for a new night.
+    - ``resumed_s``: where a stored night continues, on the source's clock; None for a new night.
+    - ``table``: the CSV file with its epochs, kept current; None: no such file.
     """
 
     def __init__(
@@ -54,11 +54,13 @@ class RunningNight:
         live: LiveNight,
         shared: SharedServices,
         resumed_s: float | None = None,
+        table: Path | None = None,
     ) -> None:
         session = store.session()
         assert session is not None
         self.session = session
         self._store = store
+        self._table = None if table is None else EpochTable(table, session.start_s)
         self._live = live
         self._shared = shared
         self._backlog = Backlog(store, shared.clock)
@@ -97,7 +99,10 @@ class RunningNight:
         self._keep_clock(source.clock_offset_s)
 
     def is_due(self) -> bool:
-        """Return True if it is time for a new snapshot; judge the contacts if that is due too."""
+        """Return True if it is time for a new snapshot.
+
+        Then also judge the contacts, if that is due, and bring the table of epochs up to date.
+        """
         now_s = self._shared.clock.monotonic_s()
         if now_s < self._next_state_s:
             return False
@@ -105,6 +110,8 @@ class RunningNight:
         if now_s >= self._next_contact_s:
             self._next_contact_s = now_s + CONTACT_EVERY_S * self._shared.pace
             self._contacts = self.pipeline.contacts()
+        if self._table is not None:
+            self._table.update(self.pipeline.night.live, self.pipeline.night.revised)
         return True
 
     def state(self, timeline: Timeline, ended: bool = False) -> NightState:
@@ -141,6 +148,11 @@ class RunningNight:
         self._events.finish()
         return self.state(timeline, ended=True)
 
+    def write_table(self) -> None:
+        """Write the table of epochs. Raises `MonitorError` if it cannot be written."""
+        if self._table is not None:
+            self._table.write(self.pipeline.night.live, self.pipeline.night.revised)
+
     def close(self) -> None:
         """Stop publishing. The run that continues the night publishes the events that are left."""
         self._events.close()
@@ -164,25 +176,22 @@ class RunningNight:
         )
 
     def _fits(self, source: LiveSource) -> bool:
-        """Return True if the device has the night's channels and rate; else set `trouble`.
+        """Return True if the device is the night's, with its channels and rate; or set `trouble`.
 
         The source makes a new `Device` when it finds another one; only then is it checked again.
         """
         device = source.device
         if device is None or device is self._device:
             return not self.trouble
-        channels, self._device, self.trouble = self._live.montage.channels, device, ""
-        rate = device.sfreq_hz / self.session.sfreq_hz
-        if set(channels) <= set(device.channels) and abs(rate - 1.0) <= SAME_RATE:
-            self._rows = [device.channels.index(channel) for channel in channels]
-            return True
-        self.trouble = (
-            f"{device.name} has channels {', '.join(device.channels)} at {device.sfreq_hz:g} Hz, "
-            f"not those that this night began with ({', '.join(channels)} at "
-            f"{self.session.sfreq_hz:g} Hz): begin another with --new-night"
-        )
-        _log.warning("%s", self.trouble)
-        return False
+        self._device = device
+        problem = why_not_its_device(device, self._live, self.session)
+        if problem:
+            self.trouble = f"{problem}: begin another night with --new-night"
+            _log.warning("%s", self.trouble)
+            return False
+        self.trouble = ""
+        self._rows = [device.channels.index(channel) for channel in self._live.montage.channels]
+        return True
 
     def _in_montage(self, chunk: EegChunk) -> EegChunk:
         """Return ``chunk`` with the channels of the night alone, in their order."""

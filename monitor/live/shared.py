@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from monitor.clock import Clock
 from monitor.config import LiveOptions
+from monitor.sinks.marks import MarkAnswer
 from monitor.staging.backend import Backend
 
 AT_FULL_PACE = 16
@@ -18,6 +20,7 @@ class SharedServices:
     """The network, the clock and the event server of a run.
 
     - ``redis_url``: None in a run that publishes no events.
+    - ``answer_mark`` answers a mark that somebody left on the event server; it never waits.
     - ``closing`` is set when the run ends: every sleeper then closes the night in order.
     """
 
@@ -26,6 +29,7 @@ class SharedServices:
     redis_url: str | None
     clock: Clock
     closing: threading.Event
+    answer_mark: Callable[[MarkAnswer], None]
 
     @property
     def pace(self) -> float:

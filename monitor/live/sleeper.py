@@ -9,16 +9,21 @@ import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from queue import SimpleQueue
 
 from monitor.backoff import Backoff
 from monitor.clock import Timeline, boot_id
 from monitor.composition import nights_folder
 from monitor.config import SleeperOptions
 from monitor.errors import InputError, MonitorError, one_line
-from monitor.live.continuing import continued_timeline, find_night, live_night
+from monitor.live.continuing import (
+    continued_timeline,
+    find_night,
+    why_another_night,
+    why_not_its_device,
+)
+from monitor.live.marking import WaitingMarks
 from monitor.live.running import RunningNight
 from monitor.live.shared import SharedServices
 from monitor.night.live_night import LiveNight
@@ -26,27 +31,23 @@ from monitor.night.state import SleeperState
 from monitor.night.store import NightStore
 from monitor.night.stored import StoredNight
 from monitor.pipeline import begin
-from monitor.sinks.epochs_csv import write_epochs
 from monitor.sources.channel_names import name_key
-from monitor.sources.live import LiveSource, has_appeared, source_key
+from monitor.sources.live import KnownDevice, LiveSource, has_appeared, source_key
 from monitor.sources.live_montage import live_montage
 from monitor.sources.opening import OpenSource
-from monitor.types import EegChunk, Mark, MarkKind, Session
+from monitor.types import EegChunk, Session
 
 POLL_S = 0.05
 """Interval between two polls of the source: about as often as a headband delivers."""
-
-EARLIER_MARKS = timedelta(minutes=15)
-"""A lights-off mark or a note this long before the first sample still belongs to the night."""
-
-LATER_MARKS = timedelta(minutes=1)
-"""A mark further in the future than this was dated by a wrong clock."""
 
 LONG_RUN_S = 600.0
 """An attempt that ran this long before it failed is repeated with the shortest delay."""
 
 WALL_CLOCK_S = 10.0
 """If the wall clock moves this far against the steady clock, somebody has set it."""
+
+Begun = tuple[Timeline, LiveSource, RunningNight, Sequence[EegChunk]]
+"""A night that goes on: its timeline and source, and the samples that came already."""
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class Sleeper:
         self._key = source_key(options.source)
         self._new_night = shared.options.new_night
         self.name = options.sleeper
-        self.marks: SimpleQueue[Mark] = SimpleQueue()
+        self.marks = WaitingMarks(self.name, shared.answer_mark)
         """Marks of people, put here from any thread."""
         self.error: MonitorError | None = None
         """Why this sleeper's monitor gave up."""
@@ -108,7 +109,8 @@ class Sleeper:
         while True:
             began_s = clock.monotonic_s()
             try:
-                self._monitor()
+                while not self._monitor():
+                    pass
                 return
             except Exception as exc:
                 # Once a night has begun, its file or its headband may be unusable for a while.
@@ -125,68 +127,113 @@ class Sleeper:
                 self._turn_s = clock.monotonic_s() + wait_s
                 run_ends.wait(wait_s)
 
-    def _monitor(self) -> None:
-        """Make one attempt to monitor the night. Raises the first failure."""
+    def _monitor(self) -> bool:
+        """Make one attempt to monitor the night. Raises the first failure.
+
+        Returns False if the night that it went on with is not this one: call it again.
+        """
         clock = self._shared.clock
         self._wall_offset_s = Timeline(clock).offset_s
         with ExitStack() as stack:
-            stored = None
-            if not self._new_night:
-                stored = find_night(self._options, self._key, clock.utc())
-            if stored is None:
-                timeline = Timeline(clock)
-                source = stack.enter_context(self._source(timeline, None))
-                chunks = self._wait_for_samples(source)
-                if not chunks:
-                    return
-                store = stack.enter_context(closing(self._new_store(timeline)))
-                night = self._begin(store, source, timeline, float(chunks[0].times_s[0]))
-                stack.callback(night.close)
-            else:
-                timeline, source, night = self._continue(stored, stack)
-                chunks = []
+            stored = self._stored_night()
+            begun = self._start(stack) if stored is None else self._continue(stored, stack)
+            if begun is None:
+                return self._shared.closing.is_set()
+            timeline, source, night, chunks = begun
             self._stage(night, source, timeline, chunks)
-            self._take_marks(night)
+            self.marks.record_all(night.pipeline, night.session, clock.utc())
             # On the stack, so that the CSV file is written even if `finish` raises.
-            stack.callback(self._write_epochs, night)
+            stack.callback(night.write_table)
             self.state = SleeperState(self.name, "", night.finish(timeline))
+            return True
 
     def _source(
-        self, timeline: Timeline, clock_offset_s: float | None
+        self, timeline: Timeline, clock_offset_s: float | None, known: KnownDevice | None
     ) -> AbstractContextManager[LiveSource]:
-        return closing(self._open_source(self._options.source, timeline, clock_offset_s))
+        return closing(self._open_source(self._options.source, timeline, clock_offset_s, known))
 
-    def _continue(
-        self, stored: StoredNight, stack: ExitStack
-    ) -> tuple[Timeline, LiveSource, RunningNight]:
-        """Open the stored night and its source; ``stack`` closes them."""
+    def _stored_night(self) -> StoredNight | None:
+        """Return the night to continue, or None to begin one; say why if there is a choice."""
+        if self._new_night:
+            return None
+        stored = find_night(self._options, self._key, self._shared.clock.utc())
+        if stored is None:
+            return None
+        shared = self._shared
+        why = why_another_night(stored, self._options, shared.options.gain, shared.backend.contract)
+        if why:
+            self._begin_another(stored, why)
+            return None
+        return stored
+
+    def _begin_another(self, stored: StoredNight, why: str) -> None:
+        """Decide to begin a night instead of ``stored``.
+
+        Raises `InputError` if the user named the file of ``stored``, and the night has not begun.
+        """
+        if self._options.store is not None:
+            raise InputError(f"{stored.path} cannot be continued: {why}; choose another --store")
+        _log.warning("%sBegins a new night: %s, kept in %s", self._prefix, why, stored.path)
+        self._new_night = True
+
+    def _start(self, stack: ExitStack) -> Begun | None:
+        """Wait for the headband and begin a night; None if the run ends before."""
+        timeline = Timeline(self._shared.clock)
+        source = stack.enter_context(self._source(timeline, None, None))
+        chunks = self._wait_for_samples(source)
+        if not chunks:
+            return None
+        store = stack.enter_context(closing(self._new_store(timeline)))
+        night = self._begin(store, source, timeline, float(chunks[0].times_s[0]))
+        stack.callback(night.close)
+        return timeline, source, night, chunks
+
+    def _continue(self, stored: StoredNight, stack: ExitStack) -> Begun | None:
+        """Open the stored night and its source; ``stack`` closes them.
+
+        A night that broke off goes on at once, and waits for its own device. One that was ended in
+        order goes on once its device is there. Returns None if another device is there, so that
+        another night begins, or if the run ends before.
+        """
         shared = self._shared
         store = stack.enter_context(closing(NightStore.open(stored.path)))
-        live = live_night(store, shared.options, shared.backend.contract)
-        names = [derivation.name for derivation in live.montage.derivations]
-        if not set(map(name_key, self._options.channels)) <= set(map(name_key, names)):
-            _log.warning(
-                "%sThe night goes on with the derivations it was begun with: %s",
-                self._prefix,
-                ", ".join(names),
-            )
+        live, session = store.live_night(), store.session()
+        assert live is not None and session is not None  # `find_night` returns no other store
         timeline = continued_timeline(shared.clock, live, stored.reached_utc)
         # The stored offset is to this timeline. After a reboot the timeline is another one.
         same_boot = timeline.offset_s == live.timeline_offset_s
+        known = KnownDevice(live.device, required=stored.ended_utc is None)
         source = stack.enter_context(
-            self._source(timeline, live.clock_offset_s if same_boot else None)
+            self._source(timeline, live.clock_offset_s if same_boot else None, known)
         )
+        chunks: list[EegChunk] = []
+        if not known.required:
+            chunks = self._wait_for_samples(source)
+            if not chunks:
+                return None
+            assert source.device is not None
+            if why := why_not_its_device(source.device, live, session):
+                self._begin_another(stored, why)
+                return None
+        if not set(map(name_key, self._options.channels)) <= set(map(name_key, stored.derivations)):
+            _log.warning(
+                "%sThe night goes on with the derivations it was begun with: %s",
+                self._prefix,
+                ", ".join(stored.derivations),
+            )
         live = replace(live, boot_id=boot_id(), timeline_offset_s=timeline.offset_s)
         store.update_live(live)
-        night = RunningNight(store, live, shared, resumed_s=timeline.now_s())
+        night = RunningNight(
+            store, live, shared, resumed_s=timeline.now_s(), table=self._options.output
+        )
         stack.callback(night.close)
         _log.info(
-            "%sGoing on with the night begun %s, in %s",
+            "%sContinues the night of %s, in %s; --new-night begins another",
             self._prefix,
-            f"{night.session.start_utc.astimezone():%Y-%m-%d %H:%M}",
+            f"{session.start_utc.astimezone():%H:%M}",
             store.path,
         )
-        return timeline, source, night
+        return timeline, source, night, chunks
 
     def _wait_for_samples(self, source: LiveSource) -> list[EegChunk]:
         """Return the first samples; [] if the run ends before any arrive.
@@ -224,18 +271,13 @@ class Sleeper:
         while not shared.closing.is_set():
             self._turn_s = clock.monotonic_s()
             night.step(source, chunks, timeline.now_s())
-            self._take_marks(night)
+            self.marks.record(night.pipeline, night.session, clock.utc())
             if night.is_due():
                 status = night.trouble or source.status
                 self.state = SleeperState(self.name, status, night.state(timeline))
                 self._notice_set_clock()
             clock.sleep(POLL_S * shared.pace)
             chunks = source.poll()
-
-    def _write_epochs(self, night: RunningNight) -> None:
-        if self._options.output is not None:
-            staged = night.pipeline.night
-            write_epochs(self._options.output, staged.live, staged.revised, night.session.start_s)
 
     def _notice_set_clock(self) -> None:
         """Warn if somebody set the machine's clock since the last call."""
@@ -297,22 +339,18 @@ class Sleeper:
             ", ".join(names),
             store.path,
         )
-        live = LiveNight(self._key, montage, boot_id(), timeline.offset_s, source.clock_offset_s)
+        live = LiveNight(
+            self._key,
+            montage,
+            boot_id(),
+            timeline.offset_s,
+            source.clock_offset_s,
+            device.identity,
+        )
         begin(store, session, self._shared.clock.utc(), live)
         # From here on --new-night has had its effect: a later attempt continues this night.
         self._new_night = False
-        return RunningNight(store, live, self._shared)
-
-    def _take_marks(self, night: RunningNight) -> None:
-        now_utc = self._shared.clock.utc()
-        while not self.marks.empty():
-            mark = self.marks.get()
-            start_utc = night.session.start_utc
-            earliest = start_utc if mark.kind is MarkKind.LIGHTS_ON else start_utc - EARLIER_MARKS
-            if mark.time_utc > now_utc + LATER_MARKS:
-                _log.warning("%sA mark dated %s is not taken", self._prefix, mark.time_utc)
-            elif mark.time_utc >= earliest:
-                night.pipeline.mark(mark)
+        return RunningNight(store, live, self._shared, table=self._options.output)
 
     def _fail(self, exc: Exception) -> None:
         self.error = exc if isinstance(exc, MonitorError) else MonitorError(one_line(exc))

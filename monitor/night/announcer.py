@@ -84,8 +84,8 @@ class Announcer:
             )
         ]
 
-    def marked(self, mark: Mark) -> list[Event]:
-        """Announce a person's mark."""
+    def marked(self, *marks: Mark) -> list[Event]:
+        """Announce the marks of people."""
         return [
             events.mark_event(
                 self._session,
@@ -94,6 +94,7 @@ class Announcer:
                 time=mark.time_utc,
                 text=mark.text,
             )
+            for mark in marks
         ]
 
     def samples_changed(self, state: SignalState, time_s: float) -> list[Event]:

@@ -44,14 +44,14 @@ class Backlog:
         events: Sequence[Event],
         predictions: Sequence[StagePrediction] = (),
         epoch: Epoch | None = None,
-        mark: Mark | None = None,
+        marks: Sequence[Mark] = (),
         ended_utc: datetime | None = None,
     ) -> None:
         """Store this after the writes that wait; see `NightWriter.write`.
 
         If the disk fails, this write waits too, and nothing is raised.
         """
-        write = partial(self._store.write, events, predictions, epoch, mark, ended_utc)
+        write = partial(self._store.write, events, predictions, epoch, marks, ended_utc)
         self._waiting.append((epoch, write))
         self.flush()
 

@@ -21,6 +21,7 @@ from monitor.night.statistics import SleepStatistics
 from monitor.types import (
     ChannelState,
     Event,
+    Mark,
     MarkKind,
     Reason,
     SampleLedger,
@@ -233,11 +234,17 @@ def mark_event(
     session: Session, sequence: int, kind: MarkKind, *, time: datetime, text: str | None = None
 ) -> Event:
     """Return the event of a person's mark. The latest mark of a kind counts."""
-    path = f"mark/{kind.value}/{_offset_ms(session, time)}"
-    if text is not None:
-        # Two notes within a millisecond are still two notes.
-        path += f"/{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    path = mark_id(session, Mark(kind, time, text))
     return _event(session, sequence, EventType.MARK, path, time, {"kind": kind.value, "text": text})
+
+
+def mark_id(session: Session, mark: Mark) -> str:
+    """Return the id of a mark's event. Two marks with one id are one mark."""
+    path = f"mark/{mark.kind.value}/{_offset_ms(session, mark.time_utc)}"
+    if mark.text is not None:
+        # Two notes within a millisecond are still two notes.
+        path += f"/{hashlib.sha256(mark.text.encode()).hexdigest()[:8]}"
+    return path
 
 
 def session_ended(

@@ -11,8 +11,10 @@ from monitor.types import Montage
 class LiveNight:
     """Everything that a run needs to continue a live night after a stop of monitor or machine.
 
-    ``source_key`` names the headband. ``timeline_offset_s`` and ``clock_offset_s`` (see `Timeline`
-    and `LiveSource`) are valid within the boot of the machine that ``boot_id`` names.
+    - ``source_key`` names the user's options. ``device`` is the headband that was found with them
+      (`Device.identity`); "" if the source does not identify it.
+    - ``timeline_offset_s`` and ``clock_offset_s`` (see `Timeline` and `LiveSource`) are valid
+      within the boot of the machine that ``boot_id`` names.
     """
 
     source_key: str
@@ -20,3 +22,4 @@ class LiveNight:
     boot_id: str
     timeline_offset_s: float
     clock_offset_s: float | None
+    device: str = ""

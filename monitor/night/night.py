@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from models.contract import EPOCH_S
+from monitor.night.events import mark_id
 from monitor.night.state import NightState
 from monitor.night.statistics import SleepStatistics, sleep_statistics
 from monitor.night.store import NightStore
@@ -35,6 +36,7 @@ class Night:
         self._derivations: tuple[str, ...] = ()
         self.ledger = SampleLedger()
         self.marks: list[Mark] = []
+        self._mark_ids: set[str] = set()  # of their events
         self._live: tuple[StagePrediction, ...] = ()
         self._revised: tuple[StagePrediction, ...] = ()
         self._statistics: SleepStatistics | None = None  # computed when they are needed
@@ -45,7 +47,7 @@ class Night:
     def restore(cls, store: NightStore, session: Session) -> Night:
         """Return the night that ``store`` holds."""
         night = cls(session)
-        night.marks = store.marks()
+        night.mark(*store.marks())
         night.ledger = store.ledger()
         night._derivations = tuple(each.name for each in store.derivations())
         night._update(store.predictions(Track.LIVE))
@@ -94,10 +96,18 @@ class Night:
         self.ledger += epoch.ledger
         self._update(predictions)
 
-    def mark(self, mark: Mark) -> None:
-        """Add a mark."""
-        self.marks.append(mark)
-        self._update(())
+    def without_known(self, marks: Sequence[Mark]) -> list[Mark]:
+        """Return the marks that the night does not have yet, each once."""
+        new: dict[str, Mark] = {}
+        for mark in marks:
+            new.setdefault(mark_id(self.session, mark), mark)
+        return [mark for key, mark in new.items() if key not in self._mark_ids]
+
+    def mark(self, *marks: Mark) -> None:
+        """Add ``marks``."""
+        self.marks += marks
+        self._mark_ids.update(mark_id(self.session, mark) for mark in marks)
+        self._statistics = None
 
     def finish(self, predictions: Sequence[StagePrediction]) -> None:
         """Add the last revisions, after the end of the recording."""

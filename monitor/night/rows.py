@@ -83,6 +83,7 @@ def live_night_to_row(live: LiveNight) -> tuple[object, ...]:
         live.boot_id,
         live.timeline_offset_s,
         live.clock_offset_s,
+        live.device,
     )
 
 

@@ -47,7 +47,8 @@ CREATE TABLE event (
 ) STRICT;
 CREATE TABLE live (            -- of a live night only: what it takes to go on with it
     source_key TEXT NOT NULL, montage TEXT NOT NULL,
-    boot_id TEXT NOT NULL, timeline_offset_s REAL NOT NULL, clock_offset_s REAL
+    boot_id TEXT NOT NULL, timeline_offset_s REAL NOT NULL, clock_offset_s REAL,
+    device TEXT NOT NULL  -- identity of the headband; '' if its source does not identify it
 ) STRICT;
 """
 

@@ -44,6 +44,7 @@ from monitor.types import (
 )
 
 _INSERT_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, NULL)"
+_INSERT_LIVE = "INSERT INTO live VALUES (?, ?, ?, ?, ?, ?)"
 
 
 class NightWriter(Protocol):
@@ -54,7 +55,7 @@ class NightWriter(Protocol):
         events: Sequence[Event],
         predictions: Sequence[StagePrediction] = (),
         epoch: Epoch | None = None,
-        mark: Mark | None = None,
+        marks: Sequence[Mark] = (),
         ended_utc: datetime | None = None,
     ) -> None:
         """Store everything that happened at one moment of the night, all or nothing."""
@@ -162,7 +163,7 @@ class NightStore:
                 ),
             )
             if live is not None:
-                cursor.execute("INSERT INTO live VALUES (?, ?, ?, ?, ?)", live_night_to_row(live))
+                cursor.execute(_INSERT_LIVE, live_night_to_row(live))
             cursor.execute(_INSERT_EVENT, event_to_row(event))
         self._discard = False
 
@@ -171,7 +172,7 @@ class NightStore:
         events: Sequence[Event],
         predictions: Sequence[StagePrediction] = (),
         epoch: Epoch | None = None,
-        mark: Mark | None = None,
+        marks: Sequence[Mark] = (),
         ended_utc: datetime | None = None,
     ) -> None:
         """See `NightWriter.write`."""
@@ -184,9 +185,10 @@ class NightStore:
                 f"INSERT INTO prediction VALUES ({', '.join('?' * 14)})",
                 [prediction_to_row(prediction) for prediction in predictions],
             )
-            if mark is not None:
-                row = (mark.time_utc.isoformat(), mark.kind.value, mark.text)
-                cursor.execute("INSERT INTO mark VALUES (?, ?, ?)", row)
+            cursor.executemany(
+                "INSERT INTO mark VALUES (?, ?, ?)",
+                [(mark.time_utc.isoformat(), mark.kind.value, mark.text) for mark in marks],
+            )
             cursor.executemany(_INSERT_EVENT, [event_to_row(event) for event in events])
             if ended_utc is not None:
                 cursor.execute("UPDATE session SET ended_utc = ?", (ended_utc.isoformat(),))
@@ -202,7 +204,7 @@ class NightStore:
         """Replace the stored `LiveNight` by ``live``; reopen a night that was ended in order."""
         with self._transaction() as cursor:
             cursor.execute("DELETE FROM live")
-            cursor.execute("INSERT INTO live VALUES (?, ?, ?, ?, ?)", live_night_to_row(live))
+            cursor.execute(_INSERT_LIVE, live_night_to_row(live))
             cursor.execute("UPDATE session SET ended_utc = NULL")
 
     def mark_published(self, sequence: int, utc: datetime) -> None:
@@ -230,14 +232,15 @@ class NightStore:
     def live_night(self) -> LiveNight | None:
         """Return what a run needs to continue this night; None for a replay."""
         rows = self._rows(
-            "SELECT source_key, montage, boot_id, timeline_offset_s, clock_offset_s FROM live"
+            "SELECT source_key, montage, boot_id, timeline_offset_s, clock_offset_s, device "
+            "FROM live"
         )
         if not rows:
             return None
-        key, montage, *clocks = rows[0]
+        key, montage, *rest = rows[0]
         channels, derivations = json.loads(montage)
         return LiveNight(
-            key, Montage(tuple(channels), tuple(Derivation(*each) for each in derivations)), *clocks
+            key, Montage(tuple(channels), tuple(Derivation(*each) for each in derivations)), *rest
         )
 
     def ended(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,6 +16,9 @@ from monitor.night.schema import APPLICATION_ID, SCHEMA_VERSION
 RESUME_WITHIN = timedelta(hours=4)
 """A night that broke off less than this ago is continued; the epochs in between are missing."""
 
+TEST_MAX = timedelta(minutes=15)
+"""A night that was ended in order and was shorter than this was a test of the headband."""
+
 REOPEN_WITHIN = timedelta(minutes=30)
 """A night that was ended in order less than this ago is continued too: a laptop that restarts by
 itself ends its programs in order."""
@@ -27,14 +31,25 @@ NO_CLOCK_BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
 class StoredNight:
     """A live night's file.
 
-    ``reached_utc`` is the end of its last epoch. ``ended_utc`` is None if the night broke off.
+    - ``reached_utc``: the end of its last epoch.
+    - ``ended_utc``: when it was ended in order; None if it broke off.
+    - ``derivations``: the names of those that it may stage.
     """
 
     path: Path
     source_key: str
     sleeper: str
+    start_utc: datetime
     reached_utc: datetime
     ended_utc: datetime | None
+    gain: str
+    model: str
+    derivations: tuple[str, ...]
+
+    @property
+    def was_a_test(self) -> bool:
+        """True if the night was ended in order after a few minutes."""
+        return self.ended_utc is not None and self.reached_utc - self.start_utc < TEST_MAX
 
     def should_continue(self, now_utc: datetime) -> bool:
         """Return True if a monitor that starts now should continue this night.
@@ -62,17 +77,20 @@ def stored_night(path: Path) -> StoredNight | None:
             if (application_id, version) != (APPLICATION_ID, SCHEMA_VERSION):
                 return None
             row = file.execute(
-                "SELECT source_key, sleeper, start_utc, ended_utc FROM live, session"
+                "SELECT source_key, sleeper, start_utc, ended_utc, gain, model, montage "
+                "FROM live, session"
             ).fetchone()
             (n_epochs,) = file.execute("SELECT count(*) FROM epoch").fetchone()
     except sqlite3.Error:
         return None
     if row is None:
         return None
-    key, sleeper, start_utc, ended_utc = row
-    reached_utc = datetime.fromisoformat(start_utc) + timedelta(seconds=EPOCH_S * n_epochs)
-    ended = None if ended_utc is None else datetime.fromisoformat(ended_utc)
-    return StoredNight(path, key, sleeper, reached_utc, ended)
+    key, sleeper, start_text, ended_text, gain, model, montage = row
+    start = datetime.fromisoformat(start_text)
+    reached = start + timedelta(seconds=EPOCH_S * n_epochs)
+    ended = None if ended_text is None else datetime.fromisoformat(ended_text)
+    derivations = tuple(name for name, *_ in json.loads(montage)[1])
+    return StoredNight(path, key, sleeper, start, reached, ended, gain, model, derivations)
 
 
 def night_to_continue(

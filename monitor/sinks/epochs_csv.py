@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,6 +24,11 @@ COLUMNS = (
     "reason",
 )
 UNSCORED = "?"
+
+_HEAD_BYTES = 1000
+"""The header and the first row are shorter than this."""
+
+_log = logging.getLogger(__name__)
 
 
 def check_writable(path: Path, others: Iterable[Path]) -> None:
@@ -72,6 +78,76 @@ def write_epochs(
             f"cannot write --output {path}: {exc.strerror}; the night is stored: make room or "
             "fix the path, then run the same command again"
         ) from exc
+
+
+class EpochTable:
+    """The table ``path`` of a night that goes on, whole and current after each epoch.
+
+    A table of another night that is there already is kept beside it, as ``NAME-1.csv`` or the next
+    free number, and the log says so. ``start_s`` is the start of epoch 0, in Unix seconds.
+    """
+
+    def __init__(self, path: Path, start_s: float) -> None:
+        self._path = path.resolve()
+        self._start_s = start_s
+        self._written: Sequence[StagePrediction] | None = None
+        self._failed = False
+        self._mine = False
+
+    def update(self, live: Sequence[StagePrediction], revised: Sequence[StagePrediction]) -> None:
+        """Write the table again if ``revised`` changed since. A failure is logged, not raised."""
+        if not revised or revised is self._written:
+            return
+        self._written = revised  # also if it fails: the next epoch is soon enough to try again
+        try:
+            self.write(live, revised)
+            self._failed = False
+        except MonitorError as exc:
+            if not self._failed:
+                _log.warning("%s", exc)
+            self._failed = True
+
+    def write(self, live: Sequence[StagePrediction], revised: Sequence[StagePrediction]) -> None:
+        """Write the table. Raises `MonitorError`."""
+        if not self._mine:
+            self._keep_another()
+            self._mine = True
+        write_epochs(self._path, live, revised, self._start_s)
+
+    def _keep_another(self) -> None:
+        """Rename the file that is there, if it is not empty and not of this night."""
+        try:
+            with self._path.open("rb") as file:
+                text = file.read(_HEAD_BYTES).decode(errors="replace")
+        except OSError:
+            return
+        lines = text.splitlines()
+        first = _row_start(lines[1]) if len(lines) > 1 else None
+        if first == round(self._start_s, 6) or not text or lines == [",".join(COLUMNS)]:
+            return
+        number = 1
+        while (kept := self._numbered(number)).exists():
+            number += 1
+        try:
+            self._path.rename(kept)
+        except OSError as exc:
+            raise MonitorError(
+                f"--output {self._path} is of another night and cannot be kept as {kept}: "
+                f"{exc.strerror}; move it away"
+            ) from exc
+        _log.warning("--output %s was of another night: it is kept as %s", self._path, kept)
+
+    def _numbered(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.stem}-{number}{self._path.suffix}")
+
+
+def _row_start(line: str) -> float | None:
+    """Return the start in the row of epoch 0; None if ``line`` is no such row."""
+    cells = line.split(",")
+    try:
+        return float(cells[1]) if cells[0] == "0" else None
+    except (IndexError, ValueError):
+        return None
 
 
 def _row(live: StagePrediction, revised: StagePrediction, start_s: float) -> tuple[object, ...]:

@@ -18,7 +18,7 @@ SOCKET_TIMEOUT_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Every key that the monitor writes, and ``marks``, which it reads. See EVENTS.md.
+    """Every key that the monitor writes, and ``marks``, which it reads and shortens. See EVENTS.md.
 
     ``last`` and ``heartbeat`` exist once for each session, and once without a session id for the
     session that published most recently. An app with one sleeper needs only the latter.
@@ -33,6 +33,10 @@ class Keys:
     @property
     def marks(self) -> str:
         return f"{self.prefix}:marks"
+
+    @property
+    def mark_answers(self) -> str:
+        return f"{self.prefix}:mark-answers"
 
     def last(self, session_id: str | None = None) -> str:
         return self._of("last", session_id)

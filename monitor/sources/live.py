@@ -22,6 +22,9 @@ class Device:
     - ``candidates``: derivations to stage, best first, by name ("AF7-TP9", or one channel). If
       empty, the names of the channels decide (`live_montage.live_montage`).
     - ``notes``: sentences for the user; the monitor logs them once, when the night begins.
+    - ``identity``: a text for people that names this very device, the same in every run. The
+      night's file stores it, and a night never goes on with another device. If empty, the source
+      cannot tell its devices apart, and the user's options decide (`source_key`).
     """
 
     name: str
@@ -29,6 +32,19 @@ class Device:
     sfreq_hz: float
     candidates: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    identity: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDevice:
+    """The device of a stored night, for a source that is opened to go on with that night.
+
+    ``required``: True: no other device will do, since the night broke off. False: the night was
+    ended in order, so another device may be taken if this one is not there: it begins a night.
+    """
+
+    identity: str
+    required: bool
 
 
 def source_key(config: LslConfig | BrainflowConfig) -> str:
@@ -86,9 +102,10 @@ class LiveSource(Protocol):
       10 s longer for samples that arrive late, then it is stored as missing.
     - A step forward of more than 24 h is an error.
 
-    **What the night remembers.** `source_key` of the options and ``clock_offset_s`` are stored in
-    the night's file. A later run that continues the night receives ``clock_offset_s`` again, unless
-    the machine was restarted in between.
+    **What the night remembers.** `source_key` of the options, ``clock_offset_s`` and
+    ``device.identity`` are stored in the night's file. A later run that continues the night
+    receives ``clock_offset_s`` again, unless the machine was restarted in between, and the identity
+    as a `KnownDevice`. The monitor discards the samples of a device with another identity.
     """
 
     @property

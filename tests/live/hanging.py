@@ -35,6 +35,7 @@ class HangingSource:
         config: LslConfig | BrainflowConfig,
         timeline: Timeline,
         clock_offset_s: float | None = None,
+        known: object = None,
     ) -> None:
         self._timeline = timeline
         self._polls = 0

@@ -19,6 +19,7 @@ from monitor.config import BrainflowConfig, LiveOptions, LslConfig, SleeperOptio
 from monitor.errors import MonitorError
 from monitor.live import run, run_live
 from monitor.night.store import NightStore
+from monitor.sources.live import KnownDevice
 from tests.live.hanging import HangingSource
 
 
@@ -29,7 +30,10 @@ def test_a_sleeper_that_hangs_is_named_and_left(
     store, stop, sources = tmp_path / "n.sqlite", threading.Event(), list[HangingSource]()
 
     def open_source(
-        config: LslConfig | BrainflowConfig, timeline: Timeline, clock_offset_s: float | None
+        config: LslConfig | BrainflowConfig,
+        timeline: Timeline,
+        clock_offset_s: float | None,
+        known: KnownDevice | None,
     ) -> HangingSource:
         sources.append(HangingSource(config, timeline, clock_offset_s))
         threading.Thread(target=lambda: (sources[0].hangs.wait(), stop.set())).start()

@@ -112,7 +112,7 @@ def test_a_file_that_no_night_was_begun_in_does_not_stay(tmp_path: Path) -> None
 def test_marks_and_the_end_are_kept(store: NightStore) -> None:
     mark = Mark(MarkKind.NOTE, START, "turned over")
     event = events.mark_event(SESSION, 2, mark.kind, time=mark.time_utc, text=mark.text)
-    store.write([event], mark=mark)
+    store.write([event], marks=[mark])
     assert store.marks() == [mark]
     assert not store.ended()
     store.write([], ended_utc=START)

@@ -152,3 +152,10 @@ def test_a_night_that_was_killed_is_whole(keep: Keep, tmp_path: Path) -> None:
     found = stored_night(killed / path.name)
     assert found is not None
     assert found.reached_utc == START + timedelta(minutes=1)
+
+
+def test_what_was_ended_after_a_few_minutes_was_a_test(keep: Keep) -> None:
+    ended = START + timedelta(minutes=20)
+    short, long = keep("short", n_epochs=12, ended=ended), keep("long", n_epochs=30, ended=ended)
+    nights = [stored_night(path) for path in (short, long, keep("crashed", n_epochs=1))]
+    assert [night and night.was_a_test for night in nights] == [True, False, False]

@@ -12,7 +12,7 @@ import pytest
 from models.contract import Stage
 from models.files import PART
 from monitor.errors import InputError, MonitorError
-from monitor.sinks.epochs_csv import check_writable, write_epochs
+from monitor.sinks.epochs_csv import EpochTable, check_writable, write_epochs
 from monitor.types import Reason, Track
 from tests.sinks.peers import scored, unscored
 
@@ -77,3 +77,47 @@ def test_a_table_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) ->
     with pytest.raises(MonitorError, match=r"cannot write --output .* the night is stored"):
         write_epochs(tmp_path / "missing" / "night.csv", [], [], 0.0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_is_current_after_each_epoch_and_only_then_written(tmp_path: Path) -> None:
+    path = tmp_path / "night.csv"
+    table, revised = EpochTable(path, 10.5), (scored(0, Stage.W),)
+    table.update((), ())
+    assert not path.exists()
+    table.update(revised, revised)
+    assert len(path.read_text().splitlines()) == 2
+    path.unlink()
+    table.update(revised, revised)
+    assert not path.exists()
+    # A run that continues the night replaces its table.
+    EpochTable(path, 10.5).update(revised, revised)
+    two = (*revised, scored(1, Stage.N1))
+    EpochTable(path, 10.5).update(two, two)
+    assert len(path.read_text().splitlines()) == 3
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("other", ["old", "epoch,start_s\n0,7.0,W\n", "\0\xff"])
+def test_a_file_of_another_night_is_kept(
+    other: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, one = tmp_path / "night.csv", (scored(0, Stage.W),)
+    path.write_text(other)
+    (tmp_path / "night-1.csv").write_text("older still")
+    EpochTable(path, 10.5).update(one, one)
+    assert path.read_text().startswith("epoch,start_s,stage")
+    assert (tmp_path / "night-2.csv").read_text() == other
+    assert (tmp_path / "night-1.csv").read_text() == "older still"
+    assert "is kept as" in caplog.text
+
+
+def test_a_table_that_cannot_be_written_ends_no_night(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = EpochTable(tmp_path / "gone" / "night.csv", 10.5)
+    for n in range(1, 4):
+        night = tuple(scored(index, Stage.W) for index in range(n))
+        table.update(night, night)
+    assert len(caplog.records) == 1
+    with pytest.raises(MonitorError, match="cannot write --output"):
+        table.write((), ())

@@ -20,8 +20,8 @@ from monitor.clock import ManualClock
 from monitor.errors import InputError, MonitorError
 from monitor.night.events import mark_event, session_started
 from monitor.sinks.event_log import MemoryEventLog
-from monitor.sinks.mark_sender import send_mark
-from monitor.sinks.marks import MarkReader
+from monitor.sinks.mark_sender import make_mark, send_mark
+from monitor.sinks.marks import A_MINUTE, KEPT, MarkAnswer, MarkReader
 from monitor.sinks.redis_client import connect
 from monitor.sinks.redis_server import RedisServer
 from monitor.types import Mark, MarkKind
@@ -35,7 +35,7 @@ OFF = Mark(MarkKind.LIGHTS_OFF, AT)
 
 
 def reading(url: str) -> MarkReader:
-    return MarkReader(url, since_utc=START)
+    return MarkReader(url, since_utc=START, clock=ManualClock(AT))
 
 
 def leave(url: str, *marks: dict[str, str]) -> None:
@@ -60,7 +60,7 @@ def taken(reader: MarkReader, n: int) -> list[tuple[Mark, str]]:
     marks: list[tuple[Mark, str]] = []
 
     def enough() -> bool:
-        marks.extend(reader.take())
+        marks.extend((left.mark, left.sleeper) for left in reader.take())
         return len(marks) >= n
 
     until(enough, f"{n} marks")
@@ -83,7 +83,8 @@ def monitoring(url: str, *sleepers: str) -> Iterator[None]:
 
         def record() -> None:
             while not done.wait(0.01):
-                for mark, name in reader.take():
+                for left in reader.take():
+                    mark, name = left.mark, left.sleeper
                     for sleeper in (each for each in sleepers if name in ("", each)):
                         session, log, publisher = nights[sleeper]
                         sequence = log.last_sequence() + 1
@@ -93,6 +94,7 @@ def monitoring(url: str, *sleepers: str) -> Iterator[None]:
                             )
                         )
                         publisher.notify()
+                        reader.answer(MarkAnswer(left.entry, session.id, sleeper, ""))
 
         recorder = threading.Thread(target=record)
         recorder.start()
@@ -105,7 +107,9 @@ def monitoring(url: str, *sleepers: str) -> Iterator[None]:
 
 def send(url: str, kind: MarkKind, text: str | None = None, sleeper: str | None = None) -> str:
     out = io.StringIO()
-    send_mark(Console(file=out), url, kind, text, sleeper, ManualClock(AT), wait_s=1.0)
+    clock = ManualClock(AT)
+    mark = make_mark(kind.value, text, None, clock)
+    send_mark(Console(file=out), url, mark, sleeper, clock, wait_s=1.0)
     return out.getvalue()
 
 
@@ -117,7 +121,7 @@ def test_a_mark_is_recorded_and_the_sender_prints_it(server: RedisServer) -> Non
         assert send(server.url, MarkKind.LIGHTS_OFF) == f"Lights off at {LOCAL}, recorded\n"
         note = send(server.url, MarkKind.NOTE, "woke [b]up\n at \x1b 3")
     assert note == f"Note at {LOCAL}, recorded\n"
-    assert '{"kind":"note","text":"woke [b]up at 3"}' in stream(server.url)[-1]["event"]
+    assert '{"kind":"note","text":"woke [b]up at ? 3"}' in stream(server.url)[-1]["event"]
 
 
 def test_a_mark_for_everyone_and_for_one(server: RedisServer) -> None:
@@ -239,7 +243,7 @@ def test_the_text_of_a_note_is_one_line_of_bounded_length(server: RedisServer) -
     client.close()
     with reading(server.url) as reader:
         texts = [mark.text for mark, _ in taken(reader, 3)]
-    assert texts == ["not � utf-8", "x" * 1000, None]
+    assert texts == ["not � utf-8", "x" * 999 + "…", "?"]
 
 
 def test_a_key_of_another_type_is_logged_once(
@@ -259,8 +263,9 @@ def test_a_key_of_another_type_is_logged_once(
 FORGETS = """
 import sys
 from datetime import UTC, datetime
+from monitor.clock import SystemClock
 from monitor.sinks.marks import MarkReader
-MarkReader(sys.argv[1], since_utc=datetime.now(UTC)).start()
+MarkReader(sys.argv[1], since_utc=datetime.now(UTC), clock=SystemClock()).start()
 raise SystemExit(3)
 """
 
@@ -277,3 +282,43 @@ def test_the_example_on_the_page_works_as_it_stands(server: RedisServer) -> None
     subprocess.run([sys.executable, "-c", example], check=True, timeout=60)
     with reading(server.url) as reader:
         assert taken(reader, 1)[0][0].kind is MarkKind.LIGHTS_OFF
+
+
+def answers(url: str) -> list[dict[str, str]]:
+    client: Any = connect(url)
+    try:
+        return [fields for _, fields in client.xrange(KEYS.mark_answers)]
+    finally:
+        client.close()
+
+
+def test_a_flood_of_marks_is_counted_and_other_kinds_still_pass(
+    server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    client: Any = connect(server.url)
+    with reading(server.url) as reader:
+        until(lambda: reader._left_before is not None, "the reader")
+        pipe, at = client.pipeline(), AT.isoformat()
+        for n in range(3000):
+            pipe.xadd(KEYS.marks, {"kind": "note", "text": f"{n}", "time": at}, id=f"60000000-{n}")
+        pipe.xadd(KEYS.marks, fields(OFF))
+        pipe.execute()
+        marks = taken(reader, A_MINUTE + 1)
+    assert [mark.text for mark, _ in marks] == [*map(str, range(A_MINUTE)), None]
+    assert client.xlen(KEYS.mark_answers) <= KEPT + 100  # trimmed by whole nodes
+    assert client.xlen(KEYS.marks) <= KEPT + 100
+    client.close()
+    refused = answers(server.url)[-1]
+    assert (refused["answer"], refused["reason"]) == ("refused", "more than 60 marks in a minute")
+    assert len(caplog.records) <= 2  # the first ones, and how many there were in the end
+
+
+def test_a_refused_mark_is_printed_with_its_reason(server: RedisServer) -> None:
+    early = Mark(MarkKind.NOTE, START - timedelta(seconds=1), "early")
+    with (
+        monitoring(server.url, ""),
+        pytest.raises(
+            MonitorError, match=r"Note at .* was refused: no night has a mark before 2026"
+        ),
+    ):
+        send_mark(Console(), server.url, early, None, ManualClock(AT))

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ import pytest
 from monitor.clock import ManualClock, SystemClock, Timeline
 from monitor.config import LslConfig
 from monitor.errors import InputError
+from monitor.sources.live import KnownDevice
 from monitor.sources.lsl import LslSource, list_streams
 from monitor.sources.lsl.library import load_pylsl
 from monitor.sources.lsl.stream_clock import StreamClock
@@ -48,9 +50,12 @@ def timeline() -> Timeline:
 
 @contextmanager
 def listening(
-    timeline: Timeline, offset_s: float | None = None, **wanted: str | None
+    timeline: Timeline,
+    offset_s: float | None = None,
+    known: KnownDevice | None = None,
+    **wanted: str | None,
 ) -> Iterator[LslSource]:
-    source = LslSource(LslConfig(**wanted), timeline, offset_s)
+    source = LslSource(LslConfig(**wanted), timeline, offset_s, known)
     try:
         yield source
     finally:
@@ -227,6 +232,53 @@ def test_other_streams_of_a_headband_with_the_same_name_are_ignored(
     assert streams["EEG"].is_eeg and not streams["ACC"].is_eeg
     assert streams["EEG"].channels == ("TP9", "AF7", "AF8", "TP10")
     assert (streams["EEG"].sfreq_hz, streams["EEG"].unit) == (256.0, "microvolts")
+
+
+@pytest.mark.parametrize("source_id", ["", "-id"])
+def test_a_night_that_broke_off_waits_for_its_own_stream(
+    name: str, source_id: str, timeline: Timeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another one that the options match is named, and not taken; one of the same name neither."""
+    identifier = f"{name}{source_id}" if source_id else ""
+    with (
+        peer(name=name, type=name, source_id=identifier),
+        listening(timeline, type=name) as first,
+    ):
+        received(first, 900)
+        assert first.device is not None
+        identity = first.device.identity
+    assert repr(name) in identity and (source_id or f" on {socket.gethostname()}") in identity
+    known = KnownDevice(identity, required=True)
+    with (
+        peer(name=name, type="EEG", source_id=f"{name}-other"),
+        listening(timeline, None, known, name=name) as source,
+    ):
+        poll_until(source, lambda _: "another stream is there" in source.status)
+        assert f"{name}-other" in source.status and identity in source.status
+        assert source.device is None
+        assert caplog.text.count("--new-night begins a night with it") == 1
+        with peer(name=name, type=name, source_id=identifier):
+            received(source, 900)
+        assert source.device is not None and source.device.identity == identity
+
+
+def test_a_night_that_was_ended_may_begin_anew_with_another_stream(
+    name: str, timeline: Timeline
+) -> None:
+    gone = KnownDevice("LSL stream 'gone' of type 'EEG', source id 'gone'", required=False)
+    with (
+        peer(name=name, source_id=f"{name}-b"),
+        listening(timeline, None, gone, name=name) as source,
+    ):
+        received(source, 900)
+        assert source.device is not None
+        known = KnownDevice(source.device.identity, required=False)
+        with (
+            peer(name=name, source_id=f"{name}-c"),
+            listening(timeline, None, known, name=name) as again,
+        ):
+            received(again, 900)  # of two that match, the night's own
+            assert again.device is not None and again.device.identity == known.identity
 
 
 def test_without_liblsl_there_is_one_clear_error(

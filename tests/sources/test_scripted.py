@@ -164,7 +164,7 @@ def test_a_night_with_a_stall_through_the_live_monitor(tmp_path: Path) -> None:
         Console(file=io.StringIO()),
         NightClock(),
         stop,
-        lambda config, timeline, offset_s: ScriptedSource(
+        lambda config, timeline, offset_s, known: ScriptedSource(
             timeline, signal_uv, RATE_HZ, ("AF7",), [Stall(29.0, 61.0)]
         ),
     )

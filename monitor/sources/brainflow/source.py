@@ -43,6 +43,7 @@ class BrainflowSource:
         self._board = find_board(config)
         place = config.serial or config.mac or config.port or config.file
         self._name = f"BrainFlow {self._board.name}" + (f":{place}" if place else "")
+        self._identity = self._name if place else ""
         self._timeline = timeline
         self._backoff = Backoff(FIRST_WAIT_S, LONGEST_WAIT_S)
         self._again_s = 0.0  # the next search, on the monotonic clock
@@ -119,7 +120,8 @@ class BrainflowSource:
                 channels=board.channels,
                 sfreq_hz=board.sfreq_hz,
                 candidates=board.candidates,
-                notes=board.notes,
+                notes=(*board.notes, *self._nameless()),
+                identity=self._identity,
             )
         self._since_s = self._now_s()
         self._backoff.reset()
@@ -134,6 +136,14 @@ class BrainflowSource:
                 "needs the board that recorded it), and the settings of the board"
             )
         return EegChunk(eeg_uv, times_s, board.channels, board.sfreq_hz)
+
+    def _nameless(self) -> tuple[str, ...]:
+        if self._identity or self._board.name == "synthetic":
+            return ()
+        return (
+            f"BrainFlow takes the first {self._board.name} that it finds. If there are several, "
+            "name yours with --mac or --serial.",
+        )
 
     def _failed(self, code: int | None, text: str) -> None:
         self._reason = explain(self._board, code, text)

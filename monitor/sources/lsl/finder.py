@@ -11,6 +11,7 @@ import numpy as np
 from monitor.clock import Timeline
 from monitor.config import LslConfig
 from monitor.errors import InputError, MonitorError
+from monitor.sources.live import KnownDevice
 from monitor.sources.lsl import matching
 from monitor.sources.lsl.joining import JoinedStream, join
 from monitor.sources.lsl.library import absent
@@ -50,14 +51,19 @@ class Finder:
     - ``joined``: the stream to read; a new object each time one is opened.
     - ``searching_since_s``: monotonic time of the beginning of the search, None while samples come.
     - ``trouble``: the reason why a stream that was found is not joined, or "".
+    - ``identity``: of the stream that is wanted; "" until one is joined in a new night.
     - ``error``: an error that no waiting can mend, or None. If it is set, the thread has ended.
     """
 
-    def __init__(self, pylsl: Any, config: LslConfig, timeline: Timeline) -> None:
+    def __init__(
+        self, pylsl: Any, config: LslConfig, timeline: Timeline, known: KnownDevice | None
+    ) -> None:
         self._pylsl = pylsl
+        self._known = known
         self._config = config
         self._now_s = timeline.clock.monotonic_s
-        self.description = matching.describe(config)
+        self.identity = known.identity if known is not None and known.required else ""
+        self.description = self.identity or matching.describe(config)
         self.joined: JoinedStream | None = None
         self.searching_since_s: float | None = self._now_s()
         self.trouble = ""
@@ -119,15 +125,18 @@ class Finder:
             matches = self._matches(resolver.results())
             if not matches:
                 seen_s = None
+                self._note_others(resolver)
                 continue
             seen_s = self._now_s() if seen_s is None else seen_s
             if self._now_s() - seen_s < (SETTLE_S if self._may_change(matches) else 0.0):
                 continue
-            before, joined = self.joined, self._open(self._choose(matches))
+            info = self._choose(matches)
+            before, joined = self.joined, self._open(info)
             if joined is None:
                 self._stop.wait(TEND_S)
             elif self.searching_since_s is not None:
                 self._samples_s, self.trouble = self._now_s(), ""
+                self.identity = matching.identity(info)
                 self.joined = joined
                 # The same stream, opened anew, may still be silent: the search goes on until it
                 # sends samples.
@@ -146,8 +155,7 @@ class Finder:
     def _matches(self, infos: list[Any]) -> list[Any]:
         """Return the streams among ``infos`` that may be opened now."""
         before = self.joined
-        wanted = matching.wanted_properties(self._config, None if before is None else before.stream)
-        found = matching.matching(infos, wanted)
+        found = matching.wanted(infos, self._config, self.identity)
         for info in [*found, *(info for info in infos if not info.uid())]:
             if problem := unusable(info):
                 self._refuse(info, problem)
@@ -178,9 +186,27 @@ class Finder:
     def _choose(self, matches: list[Any]) -> Any:
         """Return the stream to open. Raises `InputError` if several senders match at the start."""
         infos = matching.newest_of_each(matches)
+        if self._known is not None and self.joined is None:
+            same = [info for info in infos if matching.identity(info) == self._known.identity]
+            infos = same or infos
         if self.joined is None and len(infos) > 1:
             raise InputError(matching.ambiguity([stream_of(info) for info in infos]))
         return infos[-1]
+
+    def _note_others(self, resolver: Any) -> None:
+        """Say which streams are there instead of the night's: the user may have changed it."""
+        if not self.identity:
+            return
+        others = [
+            info
+            for info in matching.wanted(resolver.results(), self._config, "")
+            if matching.identity(info) != self.identity and info.type().casefold() == "eeg"
+        ]
+        seen = ", ".join(sorted({matching.identity(info) for info in others})[:3])
+        trouble = f"another stream is there, {seen}; --new-night begins a night with it"
+        if seen and trouble != self.trouble:
+            _log.warning("The night goes on with %s: %s", self.identity, trouble)
+        self.trouble = trouble if seen else ""
 
     def _open(self, info: Any) -> JoinedStream | None:
         """Join a stream. Returns None if it does not answer, or does not fit the night so far."""

@@ -16,16 +16,27 @@ STREAMS_SHOWN = 8
 """Number of streams that a message lists."""
 
 
-def wanted_properties(config: LslConfig, before: LslStream | None) -> Mapping[str, str | None]:
-    """Return the properties of the wanted stream; those that are None or "" may have any value.
+def wanted(infos: Sequence[Any], config: LslConfig, night: str) -> list[Any]:
+    """Return the streams that the night may use.
 
-    They are those of ``before``, the stream of the night so far. Without it they are the user's,
-    and if the user gave none, any stream of type EEG is wanted.
+    ``night`` is the `identity` of its stream so far: no other will do. If it is "", they are those
+    with the user's properties, and if the user gave none, all of type EEG.
     """
-    if before is not None:
-        return {"name": before.name, "type": before.type, "source_id": before.source_id}
-    wanted = {"name": config.name, "type": config.type, "source_id": config.source_id}
-    return wanted if any(wanted.values()) else {**wanted, "type": "EEG"}
+    if night:
+        return [info for info in infos if identity(info) == night]
+    given = {"name": config.name, "type": config.type, "source_id": config.source_id}
+    return matching(infos, given if any(given.values()) else {**given, "type": "EEG"})
+
+
+def identity(info: Any) -> str:
+    """Return a text that names the sender of a stream, the same after every restart of it.
+
+    A sender is its name, type and source id, as for liblsl itself; without a source id its name,
+    type and host. Its channels and its rate depend on its settings, and are checked apart.
+    """
+    name, kind, source_id = clean(info.name()), clean(info.type()), clean(info.source_id())
+    where = f", source id {source_id!r}" if source_id else f" on {clean(info.hostname())}"
+    return f"LSL stream {name!r} of type {kind!r}{where}"
 
 
 def matching(infos: Sequence[Any], wanted: Mapping[str, str | None]) -> list[Any]:
@@ -57,7 +68,7 @@ def newest_of_each(infos: Sequence[Any]) -> list[Any]:
     A sender that restarts is listed twice for some seconds.
     """
     newest = {
-        (info.name(), info.type(), info.source_id() or info.uid()): info
+        (info.name(), info.type(), info.hostname(), info.source_id() or info.uid()): info
         for info in sorted(infos, key=lambda info: info.created_at())
     }
     return list(newest.values())

@@ -10,7 +10,7 @@ import numpy as np
 from monitor.clock import Timeline
 from monitor.config import LslConfig
 from monitor.errors import InputError
-from monitor.sources.live import Device
+from monitor.sources.live import Device, KnownDevice
 from monitor.sources.lsl.finder import Finder
 from monitor.sources.lsl.joining import JoinedStream
 from monitor.sources.lsl.library import load_pylsl
@@ -44,12 +44,16 @@ class LslSource:
     finds it again after any absence. A stream that comes back without a channel it had, or at
     another rate, is not joined, and ``status`` gives the reason.
 
-    ``clock_offset_s`` comes from an earlier run of the same night. Raises `InputError` if liblsl
-    cannot be loaded.
+    ``clock_offset_s`` and ``known`` come from an earlier run of the same night. Raises `InputError`
+    if liblsl cannot be loaded.
     """
 
     def __init__(
-        self, config: LslConfig, timeline: Timeline, clock_offset_s: float | None = None
+        self,
+        config: LslConfig,
+        timeline: Timeline,
+        clock_offset_s: float | None = None,
+        known: KnownDevice | None = None,
     ) -> None:
         self._timeline = timeline
         self._pylsl = load_pylsl()
@@ -61,7 +65,7 @@ class LslSource:
         self._held_since_s = 0.0
         self._sample_clock: SampleClock | None = None
         self._rate_watch: RateWatch | None = None
-        self._finder = Finder(self._pylsl, config, timeline)
+        self._finder = Finder(self._pylsl, config, timeline, known)
 
     @property
     def device(self) -> Device | None:
@@ -192,7 +196,9 @@ class LslSource:
             )
         name = f"LSL stream {joined.stream.name!r} from {joined.stream.host}"
         notes = tuple(self._notes(joined, sfreq_hz))
-        self._device = Device(name, joined.layout.names, sfreq_hz, notes=notes)
+        self._device = Device(
+            name, joined.layout.names, sfreq_hz, notes=notes, identity=self._finder.identity
+        )
 
     def _deliver(self, parts: list[tuple[F32, F64]]) -> list[EegChunk]:
         """Return chunks with smooth times. If stamps contradict the rate, measure it anew."""
