@@ -105,11 +105,6 @@ def safe_url(url: str) -> str:
     return f"{clean(scheme)}://{shown}{at}{address}"
 
 
-def has_password(url: str) -> bool:
-    """Return True if ``url`` holds a word that nobody else should see."""
-    return bool(_secrets(url))
-
-
 def safe_text(error: Exception, url: str) -> str:
     """Describe ``error`` in one line that never holds the password of ``url``."""
     text = one_line(error)

@@ -54,8 +54,8 @@ APP_RIGHTS = (
     *("+hget", "+hmget", "+hgetall", "+hexists", "+hkeys", "+hvals", "+hlen"),
     *("+xread", "+xrange", "+xrevrange", "+xlen", "+xinfo", "+xadd"),
 )
-"""Rights of other programs at a protected server, as ACL rules: they read every key of the monitor
-and add marks. They neither change another key nor the server, and no command of theirs runs long."""
+"""Rights of other programs at a protected server, as ACL rules: they read every key of the
+monitor and add marks. They change neither another key nor the server, and no command runs long."""
 
 MEMORY = "512mb"
 """Memory of a protected server: ten nights need 60 MB. Another program may fill it with marks, and

@@ -1,10 +1,10 @@
 """A session on a Redis server: its events, its last value, its heartbeat and its progress.
 
-The stream itself says how far the session was sent. The progress key is a bookmark in it: one script
-on the server adds events and moves the bookmark, and the bookmark counts only while the stream holds
-the event that it names. So the process, the server or the connection may die at any moment, and other
-programs may delete or overwrite the keys: the next publisher continues after the last event that is
-there.
+The stream itself says how far the session was sent. The progress key is a bookmark in it: one
+script on the server adds events and moves the bookmark, and the bookmark counts only while the
+stream holds the event that it names. So the process, the server or the connection may die at any
+moment, and other programs may delete or overwrite the keys: the next publisher continues after the
+last event that is there.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ _MAX_ENTRY = 2**64 - 1
 # changed the type of the stream, the bookmark would move without the events.
 #
 # KEYS: stream, bookmark, last value of the session, last value.
-# ARGV: bookmark as it was read ("" for none), entry that it names ("" for none), length of the stream, seconds to
-#   keep the keys, number of texts in the last value, these texts, then five texts for each event.
+# ARGV: bookmark as it was read, entry that it names (both "" for none), length of the stream,
+#   seconds to keep the keys, number of texts in the last value, these texts, then five texts for
+#   each event.
 # Returns the newest entry, and the error of the last value or "". The reply "OUTOFSTEP" means that
 # nothing was added.
 _ADD = """
