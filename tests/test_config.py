@@ -277,3 +277,16 @@ def test_grids_that_are_not_valid(text: str) -> None:
     assert str(caught.value) == (
         f"--grid must be auto, start or seconds of 0 or more, got '{text}'"
     )
+
+
+def test_a_password_on_the_command_line_is_warned_of_and_not_shown(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_settings(redis="redis://localhost:6379")
+    monkeypatch.setenv("SLEEP_MONITOR_REDIS", "redis://:s3cret@localhost")
+    read_settings()
+    assert caplog.text == ""
+    read_settings(redis="redis://:s3cret@localhost")
+    (record,) = caplog.records
+    assert "SLEEP_MONITOR_REDIS" in record.getMessage()
+    assert "s3cret" not in record.getMessage()
