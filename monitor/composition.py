@@ -100,11 +100,13 @@ class EventServer:
 
     def __init__(self, url: str | None, own_server: RedisServer | None = None) -> None:
         self.url = url
-        """URL of the server; None in a run that publishes no events."""
+        """URL of the server, with the monitor's login; None in a run that publishes no events."""
         self._own_server = own_server
 
     def keep_running(self) -> None:
-        """Start the monitor's own server again if it died. Call it often; it never raises.
+        """Start the monitor's own server again if it died, hangs or refuses.
+
+        Call it often; it never raises.
 
         The new server is empty. Publishers notice that and send the whole session again.
         """
@@ -118,9 +120,9 @@ def event_server(options: RunOptions, clock: Clock) -> Iterator[EventServer]:
     if options.no_redis or options.redis is not None:
         yield EventServer(None if options.no_redis else options.redis)
         return
-    with RedisServer(clock=clock) as server:
+    with RedisServer(protected=True, clock=clock) as server:
         _log.info("Follow the events elsewhere with: sleep-monitor watch --redis %s", server.url)
-        yield EventServer(server.url, server)
+        yield EventServer(server.own_url, server)
 
 
 class EventDelivery:

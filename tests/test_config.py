@@ -313,3 +313,16 @@ def test_texts_of_the_file_are_one_line_that_prints(tmp_path: Path) -> None:
     bad = TWO.replace('board = "muse_s"', 'board = "mu\\u001b[31mse"')
     text = mistake(toml(tmp_path, bad))
     assert "sleeper[2].board: must be one line" in text and text.isprintable()
+
+
+def test_a_password_on_the_command_line_is_warned_of_and_not_shown(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_settings(redis="redis://localhost:6379")
+    monkeypatch.setenv("SLEEP_MONITOR_REDIS", "redis://:s3cret@localhost")
+    read_settings()
+    assert caplog.text == ""
+    read_settings(redis="redis://:s3cret@localhost")
+    (record,) = caplog.records
+    assert "SLEEP_MONITOR_REDIS" in record.getMessage()
+    assert "s3cret" not in record.getMessage()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,8 @@ from monitor.config.folders import default_config
 from monitor.config.mistakes import describe, key_name, option_name, unknown_key
 from monitor.config.settings import ENVIRONMENT, Settings
 from monitor.errors import InputError
+
+_log = logging.getLogger(__name__)
 
 
 def config_file(config: Path | None = None) -> Path | None:
@@ -40,6 +44,12 @@ def read_settings(config: Path | None = None, **command_line: Any) -> Settings:
         known = [f for f in Settings.model_fields if f != "sleeper"]
         raise InputError(f"environment variable {variable}: {unknown_key(key, [*known, 'config'])}")
     environment = EnvSettingsSource(Settings)()
+    if re.search("@|password=", str(given.get("redis", ""))):
+        _log.warning(
+            "Every user of this machine can see the password in --redis (ps): set %sREDIS instead, "
+            'or redis = "..." in a configuration file that only you can read',
+            ENVIRONMENT,
+        )
     try:
         # For a key in several tables, the table further right wins.
         return Settings(**table | environment | given)

@@ -64,7 +64,7 @@ def event_server(settings: Settings) -> Iterator[Finding]:
     if settings.no_redis:
         yield ok("none, as configured: no events are published")
     elif settings.redis_url is None:
-        with RedisServer(port=0):
+        with RedisServer(port=0, protected=True):
             yield ok("the one inside the monitor starts")
     else:
         yield _connection(settings.redis_url)

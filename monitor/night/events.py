@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,6 +19,7 @@ from urllib.parse import quote, unquote
 
 from models.contract import EPOCH_S, STAGES, Stage
 from monitor.night.statistics import SleepStatistics
+from monitor.text import clean
 from monitor.types import (
     ChannelState,
     Event,
@@ -33,6 +35,12 @@ from monitor.types import (
 SOURCE_PREFIX = "/sleep-monitor/"
 SCHEMA_ID = "urn:sleep-monitor:events:v1"
 """``$id`` of ``events.schema.json``; ``dataschema`` points at an anchor in it."""
+
+LONGEST_JSON = 1_000_000
+"""Letters of an event that is read. The longest that the monitor writes has 10,000: 64 channels."""
+
+LONGEST_NAME = 1000
+"""Letters of an id, type or source that is read."""
 
 
 class EventType(StrEnum):
@@ -313,24 +321,40 @@ def to_json(event: Event) -> str:
 def from_json(text: str) -> Event:
     """Return the event in ``text``, as `to_json` wrote it.
 
-    Raises ValueError that names what is missing or wrong.
+    Another program may have written the text. Raises ValueError, in one line, that names what is
+    missing or wrong.
     """
     try:
-        fields: dict[str, Any] = json.loads(text)
-        time = datetime.fromisoformat(fields["time"])
-        data = fields["data"]
+        if len(text) > LONGEST_JSON:
+            raise ValueError(f"{len(text)} letters are more than {LONGEST_JSON}")
+        fields: dict[str, Any] = json.loads(text, parse_constant=_refuse_constant)
+        time, data = datetime.fromisoformat(fields["time"]), fields["data"]
         if time.tzinfo is None or not isinstance(data, dict):
             raise ValueError("time must carry its offset and data must be an object")
+        names = {name: _name(fields, name) for name in ("id", "type", "source")}
         return Event(
-            sequence=int(fields["sequence"]),
-            id=str(fields["id"]),
-            type=str(fields["type"]),
-            source=str(fields["source"]),
-            time=time.astimezone(UTC),
-            data=data,
+            sequence=_sequence(fields["sequence"]), time=time.astimezone(UTC), data=data, **names
         )
-    except (KeyError, TypeError, ValueError) as exc:
-        raise ValueError(f"not an event of this monitor: {type(exc).__name__}: {exc}") from exc
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as exc:
+        reason = clean(f"{type(exc).__name__}: {exc}")
+        raise ValueError(f"not an event of this monitor: {reason}") from exc
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _name(fields: dict[str, Any], name: str) -> str:
+    text = fields[name]
+    if not isinstance(text, str) or not 1 <= len(text) <= LONGEST_NAME:
+        raise ValueError(f"{name} must be a text of 1 to {LONGEST_NAME} letters")
+    return text
+
+
+def _sequence(text: object) -> int:
+    if not isinstance(text, str) or re.fullmatch("[0-9]{1,15}", text) is None:
+        raise ValueError("sequence must be a text of 1 to 15 digits")
+    return int(text)
 
 
 def source_of(session_id: str) -> str:

@@ -5,17 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from monitor.night.events import EventType, session_id_of
+from monitor.text import clean
 from monitor.types import Event
+
+LONGEST_LINE = 2000
+"""Letters of a line: the contacts of 64 channels fit."""
 
 
 def event_line(event: Event, sleeper: str = "") -> str:
     """Return one line for people; times are UTC, as on the recording's clock."""
     try:
         text = _DESCRIBE[event.type](event)
-    except (KeyError, TypeError):
-        # A later version may have sent a type, or fields, that this one does not know.
+    except Exception:
+        # A later version may have sent a type, or fields, that this one does not know, and another
+        # program anything at all.
         text = event.type
-    return f"{event.time:%H:%M:%S}  " + (f"{sleeper}: " if sleeper else "") + text
+    text = (f"{sleeper}: " if sleeper else "") + text
+    return f"{event.time:%H:%M:%S}  {clean_words(text)}"
+
+
+def clean_words(text: str) -> str:
+    """Return ``text`` as `clean` does, with the blanks that align its columns."""
+    return " ".join(clean(word) if word else "" for word in text[:LONGEST_LINE].split(" "))
 
 
 def _describe_stage(event: Event) -> str:

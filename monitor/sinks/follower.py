@@ -15,6 +15,7 @@ from monitor.errors import MonitorError
 from monitor.night.events import EventType, from_json, session_id_of
 from monitor.sinks.deadline import Deadline
 from monitor.sinks.redis_client import PREFIX, Keys, connect, safe_text, safe_url
+from monitor.text import clean
 from monitor.types import Event
 
 BLOCK_S = 0.5
@@ -76,7 +77,8 @@ class Follower:
                     raise MonitorError(
                         f"{safe_url(self._url)} refuses the login: {safe_text(exc, self._url)}"
                     ) from None
-                except (redis.RedisError, OSError) as exc:
+                # ValueError: another program listens there, and its answer is no Redis protocol.
+                except (redis.RedisError, OSError, ValueError) as exc:
                     connected = False
                     self._wait_for_server(exc, backoff.next_s())
                     continue
@@ -84,10 +86,7 @@ class Follower:
                     self._notice(f"{safe_url(self._url)} is back")
                 connected, self._give_up = True, None
                 backoff.reset()
-                for text in entries:
-                    event = self._new_event(text)
-                    if event is not None:
-                        yield event, text
+                yield from self._new_events(entries)
         finally:
             self._client.close()
 
@@ -121,21 +120,32 @@ class Follower:
         if not newest or _entry_id(newest[0][0]) < _entry_id(self._last_entry):
             self._last_entry = "0-0"
 
-    def _new_event(self, text: str) -> Event | None:
-        """Return the event in ``text``, or None if it is a repeat or not an event."""
-        try:
-            event = from_json(text)
-        except ValueError as exc:
-            self._notice(f"skipped an entry of {self._stream}: {exc}")
-            return None
+    def _new_events(self, entries: list[str]) -> Iterator[tuple[Event, str]]:
+        """Yield the events in ``entries`` that are no repeats, each with its text."""
+        skipped: list[str] = []
+        for text in entries:
+            try:
+                event = from_json(text)
+            except ValueError as exc:
+                skipped.append(str(exc))
+                continue
+            if self._is_new(event):
+                yield event, text
+        if skipped:
+            # One line for all of them: another program may write thousands.
+            number = "an entry" if len(skipped) == 1 else f"{len(skipped)} entries"
+            self._notice(f"skipped {number} of {self._stream}: {skipped[0]}")
+
+    def _is_new(self, event: Event) -> bool:
+        """Return False if ``event`` is a repeat; remember it."""
         key = (event.source, event.id)
         if key in self._seen:
             if event.type != EventType.SESSION_STARTED:
-                return None
-            name = session_id_of(event)
+                return False
+            name = clean(session_id_of(event))
             if event.source not in self._ended:
                 self._notice(f"{name} is sent again; events already shown are left out")
-                return None
+                return False
             self._notice(f"{name} starts again")
             self._seen = OrderedDict((k, None) for k in self._seen if k[0] != event.source)
         self._seen[key] = None
@@ -145,7 +155,7 @@ class Follower:
             self._ended.add(event.source)
         else:
             self._ended.discard(event.source)
-        return event
+        return True
 
 
 def _entry_id(text: str) -> tuple[int, int]:

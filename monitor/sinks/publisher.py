@@ -22,6 +22,7 @@ from monitor.sinks.redis_client import (
     safe_url,
 )
 from monitor.sinks.session_stream import SessionStream
+from monitor.text import clean
 from monitor.types import Delivery
 
 STREAM_LENGTH = 100_000
@@ -30,6 +31,9 @@ STREAM_LENGTH = 100_000
 HEARTBEAT_S = 5.0
 HEARTBEAT_TTL_S = 15
 """Three heartbeats: one late heartbeat does not look like the end of the monitor."""
+
+QUIET_S = 60.0
+"""The same complaint is logged once in this time, even if the server recovers in between."""
 
 DRAIN_S = 5.0
 """Time limit of `Publisher.close` for the events that wait."""
@@ -80,6 +84,7 @@ class Publisher(Closing):
         self._connected = False
         self._next_heartbeat_s = 0.0
         self._complaints: set[str] = set()
+        self._quiet_until_s: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         self.start()
@@ -150,10 +155,15 @@ class Publisher(Closing):
         Returns None; after a failure, the pause in seconds before the next attempt.
         """
         try:
-            if not self._connected:
-                self._stream.check_types()
-            while self._stream.send_batch(on_answer=self._note_connected):
+            while self._stream.send_batch():
                 self._events.mark_published(self._stream.published, self._clock.utc())
+                if error := self._stream.last_value_error:
+                    self._complain(
+                        "last value",
+                        "Redis at %s takes events, but not the last value: %s",
+                        safe_url(self._url),
+                        clean(error),
+                    )
                 self._beat()
                 if self._must_close() and self._deadline_has_passed():
                     break
@@ -163,16 +173,13 @@ class Publisher(Closing):
             return self._backoff.next_s()
         except MonitorError as exc:
             # The night store failed, not the server.
-            if "store" not in self._complaints:
-                self._complaints.add("store")
-                _log.warning("events wait: %s", exc)
+            self._complain("store", "events wait: %s", exc)
             return self._backoff.next_s()
         except Exception as exc:
             # No exception may end the night or this thread.
             self._note_failed(exc)
             return self._backoff.next_s()
-        self._complaints.discard("store")
-        self._note_connected()
+        self._note_done()
         return None
 
     def _beat(self) -> None:
@@ -181,33 +188,45 @@ class Publisher(Closing):
             self._stream.beat(self._clock.utc())
             self._next_heartbeat_s = now_s + self._heartbeat_s
 
-    def _note_connected(self) -> None:
-        """Note that the server answers. It need not have all events yet."""
-        if not self._connected:
-            self._connected = True
-            self._next_heartbeat_s = 0.0
-            waiting = self.delivery().waiting
-            if self._complaints:
-                _log.info("Redis at %s is back; sending %d events", safe_url(self._url), waiting)
-            else:
-                _log.info("events go to Redis at %s", safe_url(self._url))
-            self._complaints.clear()
+    def _note_done(self) -> None:
+        """Note that the server took all events and a heartbeat.
+
+        An answer alone does not count, nor does one batch: a server that is full still answers, and
+        takes a batch now and then.
+        """
         self._backoff.reset()
+        if self._connected:
+            return
+        self._connected = True
+        if self._complaints:
+            _log.info(
+                "Redis at %s is back and has all %d events",
+                safe_url(self._url),
+                self._stream.published,
+            )
+        elif not self._quiet_until_s:
+            _log.info("events go to Redis at %s", safe_url(self._url))
+        self._complaints.clear()
 
     def _note_failed(self, exc: Exception) -> None:
-        """Log each kind of failure once, until the server answers again."""
         self._connected = False
+        self._next_heartbeat_s = 0.0
         self._stream.forget()
         self._client.close()
         refused = isinstance(exc, redis.AuthenticationError | redis.exceptions.AuthorizationError)
         away = isinstance(exc, OSError | redis.ConnectionError | redis.TimeoutError) and not refused
-        complaint = "away" if away else type(exc).__name__
-        if complaint in self._complaints:
-            return
-        self._complaints.add(complaint)
-        _log.warning(
+        self._complain(
+            "away" if away else type(exc).__name__,
             "Redis at %s does not take events (%s); they wait in the night store and are sent in "
             "order when it does",
             safe_url(self._url),
             safe_text(exc, self._url),
         )
+
+    def _complain(self, kind: str, text: str, *values: object) -> None:
+        """Log a complaint once until all is well again, and then at most every `QUIET_S`."""
+        now_s = self._clock.monotonic_s()
+        if kind not in self._complaints and now_s >= self._quiet_until_s.get(kind, now_s):
+            self._complaints.add(kind)
+            self._quiet_until_s[kind] = now_s + QUIET_S
+            _log.warning(text, *values)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from monitor.errors import InputError, one_line
+from monitor.text import clean
 
 PREFIX = "sleep-monitor"
+OWN_USER = "sleep-monitor-itself"
+"""The user of the monitor at its embedded server. Its login is of no use to people."""
+
 SOCKET_TIMEOUT_S = 2.0
 """Time limit for a connection and for an answer of the server."""
 
@@ -97,13 +102,26 @@ def safe_url(url: str) -> str:
     ):
         address = "***"
     user, colon, _ = login.partition(":")
-    # In redis://word@host redis-py takes the word as a user name, so it is shown.
-    return f"{scheme}://{user}{':***' if colon else ''}{at}{address}"
+    if user == OWN_USER:
+        return f"{scheme}://{address}"
+    # Without a colon the word is a user's name, but many people mean a password by it.
+    shown = f"{clean(user)}:***" if colon else "***" if at else ""
+    return f"{clean(scheme)}://{shown}{at}{address}"
 
 
 def safe_text(error: Exception, url: str) -> str:
     """Describe ``error`` in one line that never holds the password of ``url``."""
     text = one_line(error)
-    login = url.partition("://")[2].rpartition("@")[0]
-    password = login.partition(":")[2]
-    return text.replace(password, "***") if password else text
+    for secret in _secrets(url):
+        text = text.replace(secret, "***")
+    # A server may answer with any letters.
+    return clean(text)
+
+
+def _secrets(url: str) -> set[str]:
+    """Return the passwords in ``url``, as they are written there and as the server gets them."""
+    rest = url.partition("://")[2]
+    login = rest.rpartition("@")[0]
+    found = {login.partition(":")[2]} if ":" in login else {login}
+    found |= set(re.findall(r"[?&](?:password|ssl_password)=([^&#]*)", rest))
+    return {secret for written in found for secret in (written, unquote(written)) if secret}

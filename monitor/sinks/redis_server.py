@@ -5,7 +5,9 @@ It keeps events in memory only, leaves no file behind, and ends with the monitor
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import secrets
 import socket
 import subprocess
 import tempfile
@@ -21,7 +23,7 @@ from monitor.clock import Clock, SystemClock
 from monitor.closing import Closing
 from monitor.errors import MonitorError
 from monitor.sinks.deadline import Deadline
-from monitor.sinks.redis_client import connect
+from monitor.sinks.redis_client import OWN_USER, PREFIX, connect, safe_text
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 16379
@@ -34,6 +36,30 @@ ATTEMPTS = 4
 
 RETRY_S = 5.0
 """Shortest time between two attempts to start a server that died."""
+
+CHECK_S = 5.0
+"""Time between two questions to the running server whether it is well."""
+
+CHECK_TIMEOUT_S = 0.2
+"""Time limit for its answer. It comes in less than a millisecond, and the caller waits for it."""
+
+MISSED_CHECKS = 6
+"""This many missing answers in a row, half a minute, are a server that hangs."""
+
+APP_RIGHTS = (
+    *("nopass", "resetkeys", f"%R~{PREFIX}:*", f"%W~{PREFIX}:marks", "resetchannels", "-@all"),
+    *("+auth", "+hello", "+ping", "+echo", "+select", "+quit", "+reset", "+info", "+command"),
+    *("+client|setname", "+client|getname", "+client|setinfo", "+client|id", "+@transaction"),
+    *("+scan", "+exists", "+type", "+ttl", "+pttl", "+get", "+mget"),
+    *("+hget", "+hmget", "+hgetall", "+hexists", "+hkeys", "+hvals", "+hlen"),
+    *("+xread", "+xrange", "+xrevrange", "+xlen", "+xinfo", "+xadd"),
+)
+"""Rights of other programs at a protected server, as ACL rules: they read every key of the
+monitor and add marks. They change neither another key nor the server, and no command runs long."""
+
+MEMORY = "512mb"
+"""Memory of a protected server: ten nights need 60 MB. Another program may fill it with marks, and
+must not fill the machine."""
 
 POLL_S = 0.01
 """Pause between two checks whether the server answers."""
@@ -53,7 +79,9 @@ class RedisServer(Closing):
     - ``port`` is tried first. If it is taken, the server uses a free one: read `url`. Port 0 means
       a free one from the start.
     - The server ends with this process, however this process ends.
-    - If the server ends first, `ensure_running` starts it again.
+    - If the server ends first, hangs or refuses, `ensure_running` starts it again.
+    - If it is ``protected``, a program that connects without a login has the `APP_RIGHTS` alone.
+      The monitor has a user of its own, whose random password is known to this process only.
 
     ``options`` are more server options, as on its command line; ``clock`` is the machine's if
     None. Raises `MonitorError` if the binary is missing or does not start.
@@ -65,15 +93,24 @@ class RedisServer(Closing):
         options: Sequence[str] = (),
         *,
         password: str | None = None,
+        protected: bool = False,
         clock: Clock | None = None,
     ) -> None:
         self.port = port
         self._options = tuple(options) + (() if password is None else ("--requirepass", password))
         self._login = "" if password is None else f":{quote(password, safe='')}@"
+        self._own_login = self._login
+        if protected:
+            own_password = secrets.token_hex(32)
+            self._own_login = f"{OWN_USER}:{own_password}@"
+            self._options += _protection(own_password)
         self._clock = clock or SystemClock()
         self._process: subprocess.Popen[bytes] | None = None
         self._wanted = False  # True from `start` to `stop`
         self._next_try_s = 0.0
+        self._checker: Any = None  # the client that asks the running server
+        self._next_check_s = 0.0
+        self._missed_checks = 0
 
     def __enter__(self) -> Self:
         self.start()
@@ -82,7 +119,12 @@ class RedisServer(Closing):
     @property
     def url(self) -> str:
         """The server's URL with its password, if it has one: show people `safe_url` of it."""
-        return self._url(self.port)
+        return f"redis://{self._login}{HOST}:{self.port}"
+
+    @property
+    def own_url(self) -> str:
+        """The URL with which this process may do everything; `url` if it is not protected."""
+        return f"redis://{self._own_login}{HOST}:{self.port}"
 
     @property
     def pid(self) -> int | None:
@@ -112,13 +154,17 @@ class RedisServer(Closing):
         )
 
     def ensure_running(self) -> bool:
-        """Start the server again if it died, empty and on the same port; True if it did so.
+        """Start the server again if it died, hangs or refuses; True if it did so.
 
-        Never raises. It tries every `RETRY_S` seconds at most, so callers may call it as often as
-        they like, from one thread.
+        The new server is empty and on the same port. Never raises. It asks the server every
+        `CHECK_S` seconds and tries to start it every `RETRY_S` seconds at most, so callers may call
+        it as often as they like, from one thread.
         """
         now_s = self._clock.monotonic_s()
-        if not self._wanted or self.running or now_s < self._next_try_s:
+        if not self._wanted:
+            return False
+        fault = self._fault(now_s) if self.running else "died"
+        if fault is None or now_s < self._next_try_s:
             return False
         self._next_try_s = now_s + RETRY_S
         first_try = self._process is not None
@@ -128,15 +174,35 @@ class RedisServer(Closing):
         except (MonitorError, OSError) as exc:  # OSError: a full disk has no room for the output
             output = str(exc)
         if output is None:
-            _log.warning("the embedded event server died, and was started again")
+            _log.warning("the embedded event server %s, and was started again", fault)
         elif first_try:
             _log.warning(
-                "the embedded event server died, and does not start again: %s. Events wait in the"
+                "the embedded event server %s, and does not start again: %s. Events wait in the"
                 " night store; trying every %g s",
+                fault,
                 _last_line(output),
                 RETRY_S,
             )
         return output is None
+
+    def _fault(self, now_s: float) -> str | None:
+        """Ask the running server, if it is time; return what is wrong with it, or None."""
+        if now_s < self._next_check_s:
+            return None
+        self._next_check_s = now_s + CHECK_S
+        if self._checker is None:
+            self._checker = connect(self.own_url, timeout_s=CHECK_TIMEOUT_S)
+        try:
+            self._checker.ping()
+        except redis.AuthenticationError as exc:
+            return f"refused the monitor ({safe_text(exc, self.own_url)})"
+        except (redis.ConnectionError, redis.TimeoutError, OSError):
+            self._missed_checks += 1
+            return "did not answer" if self._missed_checks >= MISSED_CHECKS else None
+        except redis.RedisError as exc:
+            return f"refused the monitor ({safe_text(exc, self.own_url)})"
+        self._missed_checks = 0
+        return None
 
     def stop(self) -> None:
         """End the server, which has nothing to save. Do nothing if it does not run."""
@@ -150,6 +216,10 @@ class RedisServer(Closing):
         process, self._process = self._process, None
         if process is None:
             return
+        if self._checker is not None:
+            self._checker.close()
+            self._checker = None
+        self._missed_checks = 0
         # Kill: the server has nothing to save, and its answers have left. A polite signal would
         # take 0.1 s, and for ever if the server is suspended (SIGSTOP).
         process.kill()
@@ -190,7 +260,7 @@ class RedisServer(Closing):
         """
         assert self._process is not None
         deadline = Deadline(self._clock, START_TIMEOUT_S)
-        client: Any = connect(self._url(port), timeout_s=1.0)
+        client: Any = connect(f"redis://{self._own_login}{HOST}:{port}", timeout_s=1.0)
         try:
             while deadline.left_s > 0 and self._process.poll() is None:
                 with suppress(redis.RedisError):
@@ -203,8 +273,19 @@ class RedisServer(Closing):
             client.close()
         return False
 
-    def _url(self, port: int) -> str:
-        return f"redis://{self._login}{HOST}:{port}"
+
+def _protection(own_password: str) -> tuple[str, ...]:
+    """Return the server options that leave others the `APP_RIGHTS`.
+
+    The command line can be seen by everybody (`ps`), so it holds the hash of the password. Nobody
+    can guess a password of 256 random bits from it.
+    """
+    own_hash = hashlib.sha256(own_password.encode()).hexdigest()
+    return (
+        *("--user", "default", "on", *APP_RIGHTS),
+        *("--user", OWN_USER, "on", f"#{own_hash}", "~*", "&*", "+@all"),
+        *("--maxmemory", MEMORY, "--proto-max-bulk-len", "1mb"),
+    )
 
 
 def _binary() -> Path:

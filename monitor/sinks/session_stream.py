@@ -1,20 +1,24 @@
 """A session on a Redis server: its events, its last value, its heartbeat and its progress.
 
-The progress (how far the session was sent) is kept on the server, and each transaction that sends
-events also writes it. So the process, the server or the connection may die at any moment: the next
-publisher reads the progress from the server and continues from there.
+The stream itself says how far the session was sent. The progress key is a bookmark in it: one
+script on the server adds events and moves the bookmark, and the bookmark counts only while the
+stream holds the event that it names. So the process, the server or the connection may die at any
+moment, and other programs may delete or overwrite the keys: the next publisher continues after the
+last event that is there.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import redis
 
-from monitor.night.events import session_id_of, to_json, utc_text
+from monitor.night.events import from_json, session_id_of, to_json, utc_text
 from monitor.sinks.event_log import EventLog
 from monitor.sinks.last_value import with_event
 from monitor.sinks.redis_client import Keys
@@ -26,12 +30,74 @@ BATCH = 256
 KEEP_S = 30 * 24 * 3600
 """The keys of a session expire this long after its last event."""
 
+SEARCHED = 10_000
+"""Newest entries in which a session without a bookmark is looked for: about a night's events."""
+
+_PAGE = 1000
+
+_BOOKMARK = re.compile(r"([0-9]+) ([!-~]+) ([0-9]+)-([0-9]+)")
+"""Sequence and id of an event, and its entry in the stream. Any other text counts as none."""
+
+_LONGEST_BOOKMARK = 250
+_MAX_ENTRY = 2**64 - 1
+
+# A script, because a transaction continues after a command that fails: if another program had
+# changed the type of the stream, the bookmark would move without the events.
+#
+# KEYS: stream, bookmark, last value of the session, last value.
+# ARGV: bookmark as it was read, entry that it names (both "" for none), length of the stream,
+#   seconds to keep the keys, number of texts in the last value, these texts, then five texts for
+#   each event.
+# Returns the newest entry, and the error of the last value or "". The reply "OUTOFSTEP" means that
+# nothing was added.
+_ADD = """
+local stream, bookmark = KEYS[1], KEYS[2]
+local before, entry, length, keep = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local found = redis.pcall('GET', bookmark)
+if type(found) ~= 'string' or #found > 250
+  or not string.match(found, '^[0-9]+ [!-~]+ [0-9]+-[0-9]+$') then found = '' end
+if found ~= before then return redis.status_reply('OUTOFSTEP') end
+if entry ~= '' and redis.call('XLEN', stream) < length
+  and #redis.call('XRANGE', stream, entry, entry) == 0 then
+  return redis.status_reply('OUTOFSTEP')
+end
+-- Written as it was: if the server refuses writes it says so here, before anything has changed.
+local ready = redis.pcall('SET', bookmark, before, 'EX', keep)
+if ready.err then return ready end
+local first_event, newest = 6 + tonumber(ARGV[5]), ''
+for i = first_event, #ARGV, 5 do
+  local added = redis.pcall('XADD', stream, 'MAXLEN', '~', length, '*', 'id', ARGV[i + 1],
+    'type', ARGV[i + 2], 'session', ARGV[i + 3], 'event', ARGV[i + 4])
+  if type(added) ~= 'string' then return added end
+  newest = added
+  redis.call('SET', bookmark, ARGV[i] .. ' ' .. ARGV[i + 1] .. ' ' .. added, 'EX', keep)
+end
+-- The events are there, whatever happens to the last value, which only repeats them.
+for i = 3, 4 do
+  redis.pcall('DEL', KEYS[i])
+  local written = redis.pcall('HSET', KEYS[i], unpack(ARGV, 6, first_event - 1))
+  if type(written) == 'table' then return {newest, written.err} end
+  redis.pcall('EXPIRE', KEYS[i], keep)
+end
+return {newest, ''}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The last event of the session that the stream holds; by default there is none."""
+
+    sequence: int = 0
+    entry: str = ""
+
 
 class SessionStream:
-    """Sends the events of ``log`` to ``client`` in order, one transaction a batch.
+    """Sends the events of ``log`` to ``client`` in order, one script a batch.
 
     - Each event is sent once, as long as the server keeps its data. A server that lost its data
       gets the whole session again.
+    - The stream is never overwritten. A bookmark, a last value or a heartbeat of another type, or
+      with a text that the monitor did not write, is replaced.
     - `published` is the sequence of the last event that the server has. Any thread may read it;
       all else is for one thread.
     - Every method raises redis.RedisError or OSError if the server does not answer or refuses.
@@ -53,55 +119,61 @@ class SessionStream:
         self._stream_length = stream_length
         self._heartbeat_ttl_s = heartbeat_ttl_s
         self.published = 0
+        self.last_value_error = ""
+        """Why the server refused the newest last value; "" if it did not."""
+        self._place = _Place()
+        self._bookmark = ""  # the text on the server
+        self._in_step = False  # True while the two above equal the server's
+        # The last value after event `_last_sequence`.
         self._last: dict[str, str] = {}
-        self._in_step = False  # True while `published` and `_last` equal the server's
+        self._last_sequence = 0
 
     def forget(self) -> None:
-        """Read the progress from the server again before the next batch."""
+        """Read the place from the server again before the next batch."""
         self._in_step = False
 
-    def check_types(self) -> None:
-        """Raise redis.ResponseError if a key of the monitor holds another type of value.
+    def send_batch(self) -> bool:
+        """Send the next events; return False if the server has all of them.
 
-        Redis continues a transaction after a command that fails on such a key. Without this check
-        the events would count as sent.
+        Raises redis.WatchError if nothing was sent because another publisher of this session was
+        quicker, or because the server no longer holds the events that it had.
         """
-        last = (self._keys.last(), self._keys.last(self._session_id))
-        for key, wanted in ((self._keys.events, "stream"), *((key, "hash") for key in last)):
-            found = str(self._client.type(key))
-            if found not in (wanted, "none"):
-                raise redis.ResponseError(f"key {key} is a {found}, not a {wanted}: delete it")
-
-    def send_batch(self, on_answer: Callable[[], None]) -> bool:
-        """Send the next events in one transaction; return False if there are none.
-
-        The transaction reads the progress, adds the events that follow it, and writes the new
-        progress. ``on_answer`` is called once the server has answered with the progress. Raises
-        redis.WatchError if another publisher of this session was quicker.
-        """
-        progress_key = self._keys.published(self._session_id)
-        with self._client.pipeline(transaction=True) as pipe:
-            # The watch lets only one of two transactions succeed: that of another process which
-            # publishes the same session, or one that timed out here and is executed after all.
-            pipe.watch(progress_key)
-            done, events = self._events_to_send(pipe.get(progress_key))
-            if done != self.published or not self._in_step:
-                self._last = pipe.hgetall(self._keys.last(self._session_id)) if done else {}
-                self.published = done
-                self._in_step = True
-            on_answer()
+        try:
+            if not self._in_step:
+                self._find_place()
+            events = self._log.events_after(self._place.sequence, BATCH)
             if not events:
-                return False
-            pipe.multi()
-            last = self._add(pipe, events)
-            newest = events[-1]
-            pipe.set(progress_key, f"{newest.sequence} {newest.id}", ex=KEEP_S)
-            self._in_step = False  # until the server has answered
-            pipe.execute()
-        self._last = last
+                known = self._place
+                self._find_place()
+                return self._place != known
+            self._send(events)
+        except redis.ResponseError as exc:
+            if _is_of_another_type(exc):  # only the stream can be: all else is replaced
+                raise redis.ResponseError(
+                    f"key {self._keys.events} is not a stream: delete it"
+                ) from exc
+            raise
+        return True
+
+    def _send(self, events: Sequence[Event]) -> None:
+        last, newest = self._last_after(events), events[-1]
+        self._in_step = False  # until the server has answered
+        reply = self._client.eval(_ADD, 4, *self._script_keys(), *self._arguments(events, last))
+        if reply == "OUTOFSTEP":
+            raise redis.WatchError("the session's place in the stream has changed")
+        entry, self.last_value_error = reply
+        self._bookmark = f"{newest.sequence} {newest.id} {entry}"
+        self._place = _Place(newest.sequence, entry)
+        self._last, self._last_sequence = last, newest.sequence
         self.published = newest.sequence
         self._in_step = True
-        return True
+
+    def _find_place(self) -> None:
+        """Read from the server how far the session was sent."""
+        self._bookmark = self._read_bookmark()
+        self._place = self._place_of(self._bookmark) or self._search() or _Place()
+        self.published = self._place.sequence
+        self._in_step = True
 
     def beat(self, utc: datetime) -> None:
         """Write the heartbeat. It expires by itself if no other follows."""
@@ -116,33 +188,97 @@ class SessionStream:
                 pipe.set(key, json.dumps(beat), ex=self._heartbeat_ttl_s)
             pipe.execute()
 
-    def _add(self, pipe: Any, events: list[Event]) -> dict[str, str]:
-        """Queue ``events`` and the last value after them; return that value."""
-        last = self._last
-        for event in events:
-            last = with_event(last, event)
-            fields = {
-                "id": event.id,
-                "type": event.type,
-                "session": session_id_of(event),
-                "event": to_json(event),
-            }
-            pipe.xadd(self._keys.events, fields, maxlen=self._stream_length, approximate=True)
-        for key in (self._keys.last(self._session_id), self._keys.last()):
-            # Delete first: the shared key may hold fields of another session.
-            pipe.delete(key)
-            pipe.hset(key, mapping=last)
-            pipe.expire(key, KEEP_S)
-        return last
+    def _script_keys(self) -> tuple[str, str, str, str]:
+        keys, session_id = self._keys, self._session_id
+        return keys.events, keys.published(session_id), keys.last(session_id), keys.last()
 
-    def _events_to_send(self, progress: str | None) -> tuple[int, list[Event]]:
-        """Return the sequence that the server has of this log, and the events that follow it."""
-        if progress is not None:
-            sequence_text, _, event_id = progress.partition(" ")
-            sequence = int(sequence_text)
-            events = self._log.events_after(sequence - 1, BATCH + 1)
-            if events and events[0].sequence == sequence and events[0].id == event_id:
-                return sequence, events[1:]
-        # The server has nothing of this session, or an event that this log does not hold: a replay
-        # that starts again, or a log that lost its end in a power cut. Send all of the log.
-        return 0, self._log.events_after(0, BATCH)
+    def _arguments(self, events: Sequence[Event], last: dict[str, str]) -> list[str]:
+        """Return the arguments of the script that adds ``events``."""
+        texts = [text for pair in last.items() for text in pair]
+        arguments = [self._bookmark, self._place.entry, str(self._stream_length), str(KEEP_S)]
+        arguments += [str(len(texts)), *texts]
+        for event in events:
+            arguments += [str(event.sequence), event.id, event.type, session_id_of(event)]
+            arguments.append(to_json(event))
+        return arguments
+
+    def _last_after(self, events: Sequence[Event]) -> dict[str, str]:
+        """Return the last value after ``events``, which follow the place in the log."""
+        place = self._place.sequence
+        if self._last_sequence > place:
+            self._last, self._last_sequence = {}, 0
+        while self._last_sequence < place:
+            # Made from the log and not read from the server, where others may have changed it.
+            missed = self._log.events_after(
+                self._last_sequence, min(BATCH, place - self._last_sequence)
+            )
+            self._last = _folded(self._last, missed)
+            self._last_sequence = missed[-1].sequence
+        return _folded(self._last, events)
+
+    def _read_bookmark(self) -> str:
+        try:
+            text = self._client.get(self._keys.published(self._session_id)) or ""
+        except redis.ResponseError as exc:
+            if _is_of_another_type(exc):
+                return ""
+            raise
+        is_ours = len(text) <= _LONGEST_BOOKMARK and _BOOKMARK.fullmatch(text)
+        return text if is_ours else ""
+
+    def _place_of(self, bookmark: str) -> _Place | None:
+        """Return the place that ``bookmark`` names, if log and stream hold its event."""
+        match = _BOOKMARK.fullmatch(bookmark)
+        if match is None:
+            return None
+        sequence, entry = int(match[1]), f"{match[3]}-{match[4]}"
+        if max(int(match[3]), int(match[4])) > _MAX_ENTRY or not self._log_holds(
+            sequence, match[2]
+        ):
+            return None
+        is_there = self._client.xrange(self._keys.events, entry, entry)
+        # A full stream drops its oldest entries: there the event was sent, and is gone since.
+        if is_there or self._client.xlen(self._keys.events) >= self._stream_length:
+            return _Place(sequence, entry)
+        return None
+
+    def _search(self) -> _Place | None:
+        """Return the place of the session's newest event in the stream, if the log holds it.
+
+        Another event there is of a replay that starts again, or of a log that lost its end in a
+        power cut. Then all of the log is sent.
+        """
+        newest = "+"
+        for _ in range(SEARCHED // _PAGE):
+            entries = self._client.xrevrange(self._keys.events, max=newest, count=_PAGE)
+            for entry, fields in entries:
+                if fields.get("session") != self._session_id:
+                    continue
+                try:
+                    event = from_json(fields.get("event", ""))
+                except ValueError:
+                    continue
+                if self._log_holds(event.sequence, event.id):
+                    return _Place(event.sequence, entry)
+                return None
+            if len(entries) < _PAGE:
+                return None
+            newest = f"({entries[-1][0]}"
+        return None
+
+    def _log_holds(self, sequence: int, event_id: str) -> bool:
+        # A greater number is none of ours, and SQLite would refuse it.
+        if not 1 <= sequence <= self._log.last_sequence():
+            return False
+        events = self._log.events_after(sequence - 1, 1)
+        return bool(events) and (events[0].sequence, events[0].id) == (sequence, event_id)
+
+
+def _is_of_another_type(exc: redis.ResponseError) -> bool:
+    return "WRONGTYPE" in str(exc)
+
+
+def _folded(last: dict[str, str], events: Sequence[Event]) -> dict[str, str]:
+    for event in events:
+        last = with_event(last, event)
+    return last

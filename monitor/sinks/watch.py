@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 from rich.console import Console
@@ -41,7 +42,7 @@ def watch(
             if event.type == EventType.SESSION_STARTED:
                 sleepers[event.source] = str(event.data.get("sleeper", ""))
             if as_json:
-                console.out(text, highlight=False)
+                console.out(_printable(text), highlight=False)
             else:
                 line = event_line(event, sleepers.get(event.source, ""))
                 console.print(Text(line, _style(event)), soft_wrap=True)
@@ -50,7 +51,12 @@ def watch(
         return
 
 
+def _printable(text: str) -> str:
+    """Return the same JSON on one line of letters that a terminal only shows."""
+    return text if text.isprintable() else json.dumps(json.loads(text), separators=(",", ":"))
+
+
 def _style(event: Event) -> str:
     if event.type == EventType.STAGE:
-        return "dim" if event.data["track"] != "live" else ""
+        return "dim" if event.data.get("track") != "live" else ""
     return "bold"

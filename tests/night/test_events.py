@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -351,3 +352,49 @@ def test_the_page_names_everything() -> None:
 
 def test_utc_is_utc() -> None:
     assert from_json(to_json(every_event()[0])).time.tzinfo is UTC
+
+
+def _subschemas(schema: Any, types: frozenset[str] = frozenset()) -> Iterator[tuple[Any, Any]]:
+    """Yield each part of the schema with the types that hold for its value."""
+    if not isinstance(schema, dict):
+        return
+    own = frozenset({schema["type"]}) if isinstance(schema.get("type"), str) else types
+    yield schema, own
+    for word in ("if", "then", "else"):
+        yield from _subschemas(schema.get(word), own)
+    for word in ("allOf", "anyOf", "oneOf"):
+        for part in schema.get(word, []):
+            yield from _subschemas(part, own)
+    for word in ("items", "additionalProperties"):
+        yield from _subschemas(schema.get(word))
+    for word in ("properties", "$defs"):
+        for part in schema.get(word, {}).values():
+            yield from _subschemas(part)
+
+
+NEEDS_TYPE = {
+    **dict.fromkeys(("properties", "required", "additionalProperties"), "object"),
+    **dict.fromkeys(("pattern", "minLength"), "string"),
+    **dict.fromkeys(("items", "minItems"), "array"),
+}
+
+
+def test_the_schema_keeps_the_rules_of_strict_validators() -> None:
+    """Ajv refuses a union of types, a keyword without its type, and the keyword $anchor."""
+    for schema, types in _subschemas(SCHEMA):
+        assert "$anchor" not in schema
+        assert not isinstance(schema.get("type"), list), schema
+        for word in schema.keys() & NEEDS_TYPE.keys():
+            assert types == {NEEDS_TYPE[word]}, (word, schema)
+        if schema.keys() & {"minimum", "maximum", "exclusiveMinimum"}:
+            assert types <= {"number", "integer"} and types, schema
+
+
+def test_a_type_that_is_added_to_version_1_keeps_the_contract() -> None:
+    dream = json.loads(to_json(every_event()[0])) | {
+        "type": "sleep-monitor.dream.v1",
+        "id": "dream/1",
+        "dataschema": "urn:sleep-monitor:events:v1#dream",
+        "data": {"colour": "blue"},
+    }
+    VALIDATOR.validate(dream)

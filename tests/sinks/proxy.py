@@ -82,10 +82,7 @@ class Proxy(Closing):
         down: asyncio.Task[None],
     ) -> None:
         while data := await reader.read(1 << 20):
-            if b"XADD" in data:
-                # redis-py sends a transaction as one packet, which may arrive in parts.
-                while b"EXEC\r\n" not in data:
-                    data += await reader.read(1 << 20)
+            if b"XADD" in data:  # the script that adds events
                 self._transactions += 1
                 if self._transactions == 1 and self._fault is not ProxyFault.NONE:
                     down.cancel()

@@ -99,7 +99,7 @@ def test_a_server_that_lost_its_data_gets_all_events_again(
     assert [record.getMessage().split(" (")[0] for record in caplog.records] == [
         f"events go to Redis at {server.url}",
         f"Redis at {server.url} does not take events",
-        f"Redis at {server.url} is back; sending 50 events",
+        f"Redis at {server.url} is back and has all 50 events",
     ]
     assert not any(record.exc_info for record in caplog.records)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -375,6 +377,30 @@ def test_the_example_on_the_page_works_as_it_stands(server: RedisServer) -> None
                 assert process.stdout.readline() == b"2026-01-01T22:03:00.000Z N2 0.8\n"
             finally:
                 process.kill()
+
+
+def test_the_example_on_the_page_outlives_a_server_that_stalls(server: RedisServer) -> None:
+    example = python_blocks(Path(monitor.sinks.__file__).parent / "EVENTS.md")[0]
+    # A short limit for an answer stands in for a long stall.
+    url = f'"{server.url}", socket_timeout=1.2'
+    example = example.replace('"redis://127.0.0.1:16379"', url)
+    log = a_log(1)
+    assert server.pid is not None
+    with (
+        publishing(log, server.url, socket_timeout_s=5.0) as publisher,
+        subprocess.Popen([sys.executable, "-c", example], stdout=subprocess.PIPE) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().endswith(b" N2 0.8\n")
+            os.kill(server.pid, signal.SIGSTOP)
+            time.sleep(2.0)
+            os.kill(server.pid, signal.SIGCONT)
+            append(log, 2, 2)
+            publisher.notify()
+            assert process.stdout.readline() == b"2026-01-01T22:01:30.000Z N2 0.8\n"
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize(
