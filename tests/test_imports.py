@@ -12,6 +12,7 @@ GROUND = [
     "monitor.clock",
     "monitor.backoff",
     "monitor.text",
+    "monitor.programs",
     "monitor.config",
 ]
 ROOMS = [
