@@ -8,11 +8,11 @@ The card can be read without loading the tensors, and without PyTorch.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from models.contract import Gain, ModelContract
+from models.reading import UnreadableError, read_json
 
 CARD_FORMAT = 1
 VARIANTS = {Gain.KNOWN: "absolute", Gain.UNKNOWN: "gain-free"}
@@ -40,11 +40,11 @@ def read_card(path: Path) -> dict[str, Any]:
     """
     card_path = path.with_suffix(".json")
     try:
-        card = json.loads(card_path.read_text(encoding="utf-8"))
+        card = read_json(card_path)
     except FileNotFoundError as exc:
         raise WeightsError(f"{path} has no card: {card_path} does not exist") from exc
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as exc:
-        raise WeightsError(f"{card_path} cannot be read as JSON: {exc}") from exc
+    except UnreadableError as exc:
+        raise WeightsError(f"the card {card_path} {exc}") from exc
     if not isinstance(card, dict) or card.get("format") != CARD_FORMAT:
         raise WeightsError(f"{card_path} is not a weights card of format {CARD_FORMAT}")
     return card

@@ -12,13 +12,17 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import json
 import os
 from pathlib import Path
 from types import ModuleType
 
+from models.reading import UnreadableError, parsed_json, read_bytes
+
 ENCODE, STAGE = "encode", "stage"
 GRAPHS = (ENCODE, STAGE)
+
+LARGEST_GRAPH = 2**30
+"""Bytes of a graph: far more than the paper's network has, which has about 60 MB."""
 
 FORMAT = "1"
 """Version of the exported graphs. It changes when a graph computes something else from the same
@@ -55,7 +59,7 @@ def read_graph(weights: Path, graph: str) -> bytes:
     path, checksums = graph_path(weights, graph), checksums_path(weights)
     data, text = _read(path), _read(checksums)
     try:
-        expected = json.loads(text)[graph]
+        expected = parsed_json(text)[graph]
     except (ValueError, TypeError, KeyError) as exc:
         raise GraphError(f"{checksums} does not name the sha256 of {path.name}") from exc
     found = hashlib.sha256(data).hexdigest()
@@ -68,9 +72,11 @@ def read_graph(weights: Path, graph: str) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as exc:
+        return read_bytes(path, LARGEST_GRAPH)
+    except FileNotFoundError as exc:
         raise GraphError(f"{path} cannot be read: {exc.strerror}") from exc
+    except UnreadableError as exc:
+        raise GraphError(f"{path} {exc}") from exc
 
 
 def import_onnxruntime() -> ModuleType:

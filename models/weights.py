@@ -13,11 +13,16 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 
 from models.card import CARD_FORMAT, WeightsError, read_card, read_contract
 from models.contract import ModelContract
 from models.files import whole_file
 from models.mc2sleepnet import MC2SleepNet, NetworkConfig
+from models.reading import UnreadableError, read_bytes
+
+LARGEST_WEIGHTS = 2**30
+"""Bytes of a weights file: far more than the paper's network has, which has about 60 MB."""
 
 
 def save(
@@ -76,9 +81,11 @@ def load(path: Path) -> tuple[MC2SleepNet, ModelContract]:
     path = Path(path)
     contract = read_contract(path)
     try:
-        data = path.read_bytes()
-    except OSError as exc:
+        data = read_bytes(path, LARGEST_WEIGHTS)
+    except FileNotFoundError as exc:
         raise WeightsError(f"weights {path} cannot be read: {exc.strerror}") from exc
+    except UnreadableError as exc:
+        raise WeightsError(f"weights {path} {exc}") from exc
     try:
         config = NetworkConfig(**read_card(path)["network"])
     except (KeyError, TypeError, ValueError) as exc:
@@ -89,14 +96,25 @@ def load(path: Path) -> tuple[MC2SleepNet, ModelContract]:
             f"{path} is damaged or not the file its card describes: its sha256 is {digest}, "
             f"the card names {contract.weights_sha256}"
         )
-    network = MC2SleepNet(config, contract.spectrogram)
-    try:
-        network.load_state_dict(safetensors.torch.load(data))
-    except (safetensors.SafetensorError, RuntimeError) as exc:
-        raise WeightsError(f"{path} does not hold the network its card describes: {exc}") from exc
     if contract.embedding_dim != config.embedding_dim:
         raise WeightsError(
             f"the card of {path} names embedding_dim {contract.embedding_dim}, "
             f"but its network has {config.embedding_dim}"
         )
+    # A card may name a network that no memory holds: measure it before it is built.
+    with torch.device("meta"):
+        state = MC2SleepNet(config, contract.spectrogram).state_dict()
+    n_bytes = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+    if n_bytes > len(data):
+        raise WeightsError(
+            f"{path} does not hold the network its card describes, which has {n_bytes} bytes"
+        )
+    network = MC2SleepNet(config, contract.spectrogram)
+    try:
+        network.load_state_dict(safetensors.torch.load(data))
+    except (safetensors.SafetensorError, RuntimeError) as exc:
+        reason = " ".join(str(exc).split())[:200]
+        raise WeightsError(
+            f"{path} does not hold the network its card describes: {reason}"
+        ) from exc
     return network.eval().requires_grad_(False), contract

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,10 +16,22 @@ from pydantic import (
     StringConstraints,
 )
 
+LONGEST = 4096
+"""Letters of a text: as many as Linux allows in the name of a file."""
+
+
+def _one_line(text: str) -> str:
+    if len(text) > LONGEST or any(unicodedata.category(letter) == "Cc" for letter in text):
+        raise ValueError(
+            f"must be one line of at most {LONGEST} letters, without control characters"
+        )
+    return text
+
 
 def _file(path: Path) -> Path:
     if path == Path():
         raise ValueError("must name a file")
+    _one_line(str(path))
     try:
         return path.expanduser()
     except RuntimeError as exc:
@@ -45,7 +58,9 @@ def _names(names: object) -> object:
     return (names,) if isinstance(names, str) else names
 
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Text = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_one_line)
+]
 File = Annotated[Path, AfterValidator(_file)]
 
 
