@@ -139,12 +139,9 @@ class ModelContract:
         # Name and version become part of a folder's name.
         if not _is_part_of_a_file_name(self.full_name):
             raise ValueError(f"name and version must have no '/' or '\\', got {self.full_name!r}")
-        for key, largest in (
-            ("context_epochs", MAX_CONTEXT_EPOCHS),
-            ("revision_epochs", MAX_CONTEXT_EPOCHS),
-            ("embedding_dim", MAX_EMBEDDING_DIM),
-        ):
-            check_integer(key, getattr(self, key), 0, largest)
+        check_integer("context_epochs", self.context_epochs, 1, MAX_CONTEXT_EPOCHS)
+        check_integer("revision_epochs", self.revision_epochs, 0, MAX_CONTEXT_EPOCHS)
+        check_integer("embedding_dim", self.embedding_dim, 1, MAX_EMBEDDING_DIM)
         for key in ("sfreq_hz", "epoch_s", "highpass_hz", "lowpass_hz"):
             check_positive(key, getattr(self, key))
         if self.stages != STAGES:

@@ -1,9 +1,9 @@
-"""The exported network beside its weights: two ONNX graphs, and the sha256 of each.
+"""The exported network beside its weights: two ONNX graphs, and checksums of graphs and card.
 
 absolute.safetensors    the weights
 absolute.encode.onnx    the encoder: epochs to embeddings
 absolute.stage.onnx     the sequence model: a window of embeddings to probabilities
-absolute.onnx.json      the sha256 of both graphs
+absolute.onnx.json      the sha256 of both graphs, and of the card, which names that of the weights
 
 `models.export` writes them. Reading them needs no PyTorch.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -21,8 +22,14 @@ from models.reading import UnreadableError, parsed_json, read_bytes
 ENCODE, STAGE = "encode", "stage"
 GRAPHS = (ENCODE, STAGE)
 
+CARD = "card"
+"""The key of the card's sha256 in the checksums."""
+
 LARGEST_GRAPH = 2**30
 """Bytes of a graph: far more than the paper's network has, which has about 60 MB."""
+
+INPUTS = {ENCODE: ["epochs_uv"], STAGE: ["embeddings", "scored"]}
+"""The names of the inputs of each graph."""
 
 FORMAT = "1"
 """Version of the exported graphs. It changes when a graph computes something else from the same
@@ -39,7 +46,7 @@ def graph_path(weights: Path, graph: str) -> Path:
 
 
 def checksums_path(weights: Path) -> Path:
-    """Return the path of the JSON file with the sha256 of each graph of ``weights``."""
+    """Return the path of the JSON file with the sha256 of the graphs and card of ``weights``."""
     return weights.with_suffix(".onnx.json")
 
 
@@ -59,9 +66,11 @@ def read_graph(weights: Path, graph: str) -> bytes:
     path, checksums = graph_path(weights, graph), checksums_path(weights)
     data, text = _read(path), _read(checksums)
     try:
-        expected = parsed_json(text)[graph]
+        expected = dict(parsed_json(text))[graph]
     except (ValueError, TypeError, KeyError) as exc:
         raise GraphError(f"{checksums} does not name the sha256 of {path.name}") from exc
+    if not re.fullmatch("[0-9a-f]{64}", str(expected)):
+        raise GraphError(f"{checksums} does not name the sha256 of {path.name}")
     found = hashlib.sha256(data).hexdigest()
     if found != expected:
         raise GraphError(

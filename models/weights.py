@@ -18,6 +18,7 @@ import torch
 from models.card import CARD_FORMAT, WeightsError, read_card, read_contract
 from models.contract import ModelContract
 from models.files import whole_file
+from models.graphs import checksums_path
 from models.mc2sleepnet import MC2SleepNet, NetworkConfig
 from models.reading import UnreadableError, read_bytes
 
@@ -63,6 +64,8 @@ def save(
         **card,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
+    # An older export of this name does not fit the new weights and card.
+    checksums_path(path).unlink(missing_ok=True)
     with whole_file(path) as file:
         file.write(data)
     with whole_file(path.with_suffix(".json")) as file:

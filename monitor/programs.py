@@ -25,17 +25,24 @@ ROOT = Path(__file__).absolute().parent.parent
 
 PACKAGES = ("models", "monitor", "offline_training", "deploy")
 
+COMMANDS = {
+    "sleep-monitor": "monitor.cli",
+    "sleep-train": "offline_training.cli",
+    "sleep-deploy": "deploy.cli",
+}
+"""The module of each installed command. Its ``main`` runs the command and exits."""
 
-def run(program: str, module: str) -> NoReturn:
-    """Run ``module.main``, which exits, as the command ``program``.
+
+def run(command: str) -> NoReturn:
+    """Run one of `COMMANDS` and exit.
 
     If a module cannot be imported, print one line and exit with status 1.
     """
     use_own_packages()
     try:
-        importlib.import_module(module).main()
+        importlib.import_module(COMMANDS[command]).main()
     except ImportError as exc:
-        sys.exit(f"{program}: {' '.join(str(exc).split())}; {_remedy()}")
+        sys.exit(f"{command}: {' '.join(str(exc).split())}; {_remedy()}")
     raise AssertionError("main exits")
 
 

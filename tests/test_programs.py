@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.programs import PACKAGES, child_command
+from monitor.programs import COMMANDS, PACKAGES, child_command
 from tests.source_tree import ROOT
 
 START = ROOT / "monitor" / "cli" / "start" / "sleep_monitor_start"
@@ -54,6 +54,7 @@ def run(command: list[str], cwd: Path, *pythonpath: Path | str) -> subprocess.Co
 def test_the_installed_commands_begin_in_a_package_of_a_unique_name() -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     assert {each.partition(":")[0] for each in scripts.values()} == {START.name}
+    assert scripts.keys() == COMMANDS.keys()
     assert not any(
         each.stat().st_size for each in ROOT.glob("*/__init__.py") if each.parent.name in PACKAGES
     ), "monitor/programs.py does not run these files"

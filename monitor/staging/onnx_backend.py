@@ -14,6 +14,7 @@ from models.contract import ModelContract
 from models.graphs import (
     ENCODE,
     FORMAT,
+    INPUTS,
     STAGE,
     GraphError,
     graph_path,
@@ -109,7 +110,8 @@ class OnnxBackend:
                 f"onnxruntime {onnxruntime.__version__} cannot load {path}; {remedy} "
                 f"({one_line(exc)})"
             ) from exc
-        if _contract_in(session) != self._contract:
+        inputs = [each.name for each in session.get_inputs()]
+        if _contract_in(session) != self._contract or inputs != INPUTS[graph]:
             raise BackendUnavailableError(
                 f"{path} was made from other weights, or by another version; {remedy}"
             )

@@ -30,14 +30,14 @@ _PROGRAMS.use_own_packages()
 
 def monitor() -> None:
     """Run `sleep-monitor`."""
-    _PROGRAMS.run("sleep-monitor", "monitor.cli")
+    _PROGRAMS.run("sleep-monitor")
 
 
 def train() -> None:
     """Run `sleep-train`."""
-    _PROGRAMS.run("sleep-train", "offline_training.cli")
+    _PROGRAMS.run("sleep-train")
 
 
 def deploy() -> None:
     """Run `sleep-deploy`."""
-    _PROGRAMS.run("sleep-deploy", "deploy.cli")
+    _PROGRAMS.run("sleep-deploy")
