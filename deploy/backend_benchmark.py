@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from pydantic import TypeAdapter
 from deploy.backend_process import Figures
 from deploy.ceilings import Ceilings
 from monitor.errors import MonitorError
+from monitor.programs import child_command
 from monitor.staging.backend import checked_contract
 from monitor.staging.excerpt import excerpt_epochs
 
@@ -126,7 +126,7 @@ def _run(
     Returns the JSON object that it prints in its last line; if it fails, the reason in words.
     """
     variables = {k: v for k, v in {**os.environ, **environment}.items() if v is not None}
-    command = [sys.executable, "-m", module, *arguments]
+    command = child_command(module, *arguments)
     run = subprocess.run(command, env=variables, capture_output=True, text=True)
     if run.returncode:
         errors = run.stderr.strip().splitlines() or [f"ended with status {run.returncode}"]

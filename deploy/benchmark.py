@@ -22,6 +22,7 @@ from monitor.composition import load_backend
 from monitor.config import ReplayOptions, read_settings
 from monitor.errors import MonitorError
 from monitor.night.store import NightStore
+from monitor.programs import child_command
 from monitor.replay import Replay
 from monitor.sinks.follower import Follower
 from monitor.sinks.publisher import Publisher
@@ -93,7 +94,7 @@ def benchmark_night(hours: float, sfreq_hz: int, backend: str = AUTO) -> NightBe
     with tempfile.TemporaryDirectory() as folder:
         recording, store = Path(folder) / "night.edf", Path(folder) / "night.sqlite"
         _write_night(recording, hours, sfreq_hz)
-        command = [sys.executable, "-m", "monitor.cli", "replay", str(recording)]
+        command = child_command("monitor.cli", "replay", str(recording))
         launch = [sys.executable, "-I", "-S", "-c", _LAUNCHER, *command]
         run = subprocess.run(
             [*launch, "--speed", "max", "--store", str(store), "--backend", backend],

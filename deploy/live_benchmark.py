@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from deploy.live_headbands import confined_lsl, send, source_id
 from deploy.live_listener import MEASURE, MEASURED, STOP, Received, listen
 from deploy.usage import Usage, usage
 from monitor.errors import MonitorError
+from monitor.programs import child_command
 from monitor.sinks.redis_server import RedisServer
 
 START_TIMEOUT_S = 120.0
@@ -212,7 +212,7 @@ def _monitor(
     folder: Path, sleepers: int, url: str, environment: dict[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `sleep-monitor live` for the block. A `MonitorError` of the block gets its last line."""
-    command = [sys.executable, "-m", "monitor.cli", "live"]
+    command = child_command("monitor.cli", "live")
     for number in range(sleepers):
         source = f"lsl:source_id={source_id(number)},sleeper=sleeper{number}"
         command += ["--source", f"{source},store={folder / f'{number}.sqlite'}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -18,6 +19,14 @@ LOWPASS_HZ = 40.0
 -6 dB at the high edge."""
 
 EPOCH_SAMPLES = int(EPOCH_S * SFREQ_HZ)
+
+MAX_CONTEXT_EPOCHS = 2880
+"""Epochs of a day: more context than any night has. Memory grows with its square."""
+
+MAX_EMBEDDING_DIM = 8192
+"""32 times the paper's."""
+
+_LONGEST_TEXT = 200
 
 
 class Stage(StrEnum):
@@ -41,6 +50,38 @@ class Gain(StrEnum):
     UNKNOWN = "unknown"
 
 
+def check_integer(key: str, value: object, least: int, largest: int) -> None:
+    """Check that ``value`` is an integer in this range. Raises ValueError, which names ``key``."""
+    if type(value) is not int:
+        raise ValueError(f"{key} must be an integer, got {_short(value)}")
+    if value < least:
+        raise ValueError(f"{key} must be at least {least}, got {_short(value)}")
+    if value > largest:
+        raise ValueError(f"{key} must be at most {largest}, got {_short(value)}")
+
+
+def check_positive(key: str, value: object) -> None:
+    """Check that ``value`` is a finite number above 0. Raises ValueError, which names ``key``."""
+    if type(value) not in (int, float) or not 0 < value < math.inf:  # type: ignore[operator]
+        raise ValueError(f"{key} must be a finite number above 0, got {_short(value)}")
+
+
+def _check_text(key: str, value: object) -> None:
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT or not value.isprintable():
+        raise ValueError(
+            f"{key} must be a text of at most {_LONGEST_TEXT} letters that print, "
+            f"got {_short(value)}"
+        )
+
+
+def _is_part_of_a_file_name(text: str) -> bool:
+    return not any(letter in text for letter in "/\\") and not text.startswith(".")
+
+
+def _short(value: object) -> str:
+    return ascii(value)[:60]
+
+
 @dataclass(frozen=True, slots=True)
 class SpectrogramSpec:
     """Short-time Fourier transform of one epoch (SleepTransformer, XSleepNet): 29 x 128 in dB."""
@@ -49,6 +90,16 @@ class SpectrogramSpec:
     hop_s: float = 1.0
     n_fft: int = 256
     epsilon_uv: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for key in ("window_s", "hop_s", "epsilon_uv"):
+            check_positive(key, getattr(self, key))
+        if not 1 / SFREQ_HZ <= min(self.window_s, self.hop_s) <= EPOCH_S >= self.window_s:
+            raise ValueError(
+                f"window_s and hop_s must be at most {EPOCH_S:g} s and at least one sample, got "
+                f"{self.window_s:g} and {self.hop_s:g}"
+            )
+        check_integer("n_fft", self.n_fft, 2, EPOCH_SAMPLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +134,16 @@ class ModelContract:
     spectrogram: SpectrogramSpec = field(default_factory=SpectrogramSpec)
 
     def __post_init__(self) -> None:
+        for key in ("name", "version", "channel", "normalisation", "weights_sha256"):
+            _check_text(key, getattr(self, key))
+        # Name and version become part of a folder's name.
+        if not _is_part_of_a_file_name(self.full_name):
+            raise ValueError(f"name and version must have no '/' or '\\', got {self.full_name!r}")
+        check_integer("context_epochs", self.context_epochs, 1, MAX_CONTEXT_EPOCHS)
+        check_integer("revision_epochs", self.revision_epochs, 0, MAX_CONTEXT_EPOCHS)
+        check_integer("embedding_dim", self.embedding_dim, 1, MAX_EMBEDDING_DIM)
+        for key in ("sfreq_hz", "epoch_s", "highpass_hz", "lowpass_hz"):
+            check_positive(key, getattr(self, key))
         if self.stages != STAGES:
             raise ValueError(
                 f"stages must be {list(STAGES)} in this order, got {list(self.stages)}"
@@ -104,7 +165,10 @@ class ModelContract:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> ModelContract:
-        """Build a contract from `to_json`'s fields. Raises KeyError, TypeError or ValueError."""
+        """Build a contract from `to_json`'s fields.
+
+        Raises KeyError, TypeError or ValueError if they are not the fields of a contract.
+        """
         return cls(
             **{
                 **fields,

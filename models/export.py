@@ -20,7 +20,15 @@ from models.calibration import calibrated
 from models.contract import EPOCH_SAMPLES, ModelContract
 from models.exporting import first_line, with_replaced
 from models.files import whole_file
-from models.graphs import ENCODE, FORMAT, STAGE, checksums_path, graph_path, import_onnxruntime
+from models.graphs import (
+    CARD,
+    ENCODE,
+    FORMAT,
+    STAGE,
+    checksums_path,
+    graph_path,
+    import_onnxruntime,
+)
 from models.mc2sleepnet import DistanceBias, MC2SleepNet
 from models.weights import load
 
@@ -81,7 +89,8 @@ def write_graphs(weights: Path, beside: Path | None = None) -> None:
         with whole_file(graph_path(beside, graph)) as file:
             file.write(data)
     # Last: until then, the checksums of an earlier export refuse graphs that differ from it.
-    checksums = {graph: hashlib.sha256(data).hexdigest() for graph, data in graphs.items()}
+    files = {CARD: weights.with_suffix(".json").read_bytes(), **graphs}
+    checksums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     with whole_file(checksums_path(beside)) as file:
         file.write((json.dumps(checksums, indent=2) + "\n").encode())
 

@@ -1,9 +1,9 @@
-"""The exported network beside its weights: two ONNX graphs, and the sha256 of each.
+"""The exported network beside its weights: two ONNX graphs, and checksums of graphs and card.
 
 absolute.safetensors    the weights
 absolute.encode.onnx    the encoder: epochs to embeddings
 absolute.stage.onnx     the sequence model: a window of embeddings to probabilities
-absolute.onnx.json      the sha256 of both graphs
+absolute.onnx.json      the sha256 of both graphs, and of the card, which names that of the weights
 
 `models.export` writes them. Reading them needs no PyTorch.
 """
@@ -12,13 +12,24 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import json
 import os
+import re
 from pathlib import Path
 from types import ModuleType
 
+from models.reading import UnreadableError, parsed_json, read_bytes
+
 ENCODE, STAGE = "encode", "stage"
 GRAPHS = (ENCODE, STAGE)
+
+CARD = "card"
+"""The key of the card's sha256 in the checksums."""
+
+LARGEST_GRAPH = 2**30
+"""Bytes of a graph: far more than the paper's network has, which has about 60 MB."""
+
+INPUTS = {ENCODE: ["epochs_uv"], STAGE: ["embeddings", "scored"]}
+"""The names of the inputs of each graph."""
 
 FORMAT = "1"
 """Version of the exported graphs. It changes when a graph computes something else from the same
@@ -35,7 +46,7 @@ def graph_path(weights: Path, graph: str) -> Path:
 
 
 def checksums_path(weights: Path) -> Path:
-    """Return the path of the JSON file with the sha256 of each graph of ``weights``."""
+    """Return the path of the JSON file with the sha256 of the graphs and card of ``weights``."""
     return weights.with_suffix(".onnx.json")
 
 
@@ -55,9 +66,13 @@ def read_graph(weights: Path, graph: str) -> bytes:
     path, checksums = graph_path(weights, graph), checksums_path(weights)
     data, text = _read(path), _read(checksums)
     try:
-        expected = json.loads(text)[graph]
+        named = dict(parsed_json(text))
+        expected = named[graph]
     except (ValueError, TypeError, KeyError) as exc:
         raise GraphError(f"{checksums} does not name the sha256 of {path.name}") from exc
+    # An older export does not name the card. Another key may be a damaged one.
+    if not (named.keys() <= {CARD, *GRAPHS} and re.fullmatch("[0-9a-f]{64}", str(expected))):
+        raise GraphError(f"{checksums} does not name the sha256 of {path.name}")
     found = hashlib.sha256(data).hexdigest()
     if found != expected:
         raise GraphError(
@@ -68,9 +83,11 @@ def read_graph(weights: Path, graph: str) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as exc:
+        return read_bytes(path, LARGEST_GRAPH)
+    except FileNotFoundError as exc:
         raise GraphError(f"{path} cannot be read: {exc.strerror}") from exc
+    except UnreadableError as exc:
+        raise GraphError(f"{path} {exc}") from exc
 
 
 def import_onnxruntime() -> ModuleType:

@@ -31,15 +31,30 @@ from torch import Tensor, nn
 
 from models.bandpower import N_BANDS, band_features, log_band_power
 from models.calibration import calibrated
-from models.contract import EPOCH_SAMPLES, STAGES, SpectrogramSpec
+from models.contract import (
+    EPOCH_SAMPLES,
+    MAX_CONTEXT_EPOCHS,
+    MAX_EMBEDDING_DIM,
+    STAGES,
+    SpectrogramSpec,
+    check_integer,
+)
 from models.spectrogram import N_BINS, N_FRAMES, log_spectrogram
 
 N_STAGES = len(STAGES)
 
-_AT_LEAST_ONE = (
-    *("d_model", "n_heads", "d_ff", "frame_layers", "sequence_layers"),
-    *("pool_units", "max_distance"),
-)
+_LARGEST = {
+    "raw_channels": 1024,
+    "d_model": MAX_EMBEDDING_DIM // 2,
+    "n_heads": 256,
+    "d_ff": 16384,
+    "frame_layers": 64,
+    "sequence_layers": 64,
+    "pool_units": 4096,
+    "max_distance": MAX_CONTEXT_EPOCHS,
+}
+"""Largest values of `NetworkConfig`, about ten times the paper's. A card may name any number, and
+the network is built before its tensors are read into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +87,14 @@ class NetworkConfig:
     pretraining: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("raw", "frames", "band_power", "gain_free", "pretraining"):
+            if type(getattr(self, name)) is not bool:
+                raise ValueError(f"{name} must be true or false, got {getattr(self, name)!r:.60}")
         if not (self.raw or self.frames or self.band_power):
             raise ValueError("at least one of raw, frames and band_power must be true")
-        for name in _AT_LEAST_ONE:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, largest in _LARGEST.items():
+            least = 16 if name == "raw_channels" else 1
+            check_integer(name, getattr(self, name), least, largest)
         if self.d_model % self.n_heads:
             raise ValueError(
                 f"d_model must be a multiple of n_heads, got {self.d_model} and {self.n_heads}"
@@ -85,8 +103,6 @@ class NetworkConfig:
             raise ValueError(f"d_model must be even, got {self.d_model}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
-        if self.raw_channels < 16:
-            raise ValueError(f"raw_channels must be at least 16, got {self.raw_channels}")
         if self.pretraining and not self.two_streams:
             raise ValueError("pretraining needs both streams: raw, and frames or band_power")
 

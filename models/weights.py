@@ -13,11 +13,17 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 
 from models.card import CARD_FORMAT, WeightsError, read_card, read_contract
 from models.contract import ModelContract
 from models.files import whole_file
+from models.graphs import checksums_path
 from models.mc2sleepnet import MC2SleepNet, NetworkConfig
+from models.reading import UnreadableError, read_bytes
+
+LARGEST_WEIGHTS = 2**30
+"""Bytes of a weights file: far more than the paper's network has, which has about 60 MB."""
 
 
 def save(
@@ -58,6 +64,8 @@ def save(
         **card,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
+    # An older export of this name does not fit the new weights and card.
+    checksums_path(path).unlink(missing_ok=True)
     with whole_file(path) as file:
         file.write(data)
     with whole_file(path.with_suffix(".json")) as file:
@@ -76,9 +84,11 @@ def load(path: Path) -> tuple[MC2SleepNet, ModelContract]:
     path = Path(path)
     contract = read_contract(path)
     try:
-        data = path.read_bytes()
-    except OSError as exc:
+        data = read_bytes(path, LARGEST_WEIGHTS)
+    except FileNotFoundError as exc:
         raise WeightsError(f"weights {path} cannot be read: {exc.strerror}") from exc
+    except UnreadableError as exc:
+        raise WeightsError(f"weights {path} {exc}") from exc
     try:
         config = NetworkConfig(**read_card(path)["network"])
     except (KeyError, TypeError, ValueError) as exc:
@@ -89,14 +99,25 @@ def load(path: Path) -> tuple[MC2SleepNet, ModelContract]:
             f"{path} is damaged or not the file its card describes: its sha256 is {digest}, "
             f"the card names {contract.weights_sha256}"
         )
-    network = MC2SleepNet(config, contract.spectrogram)
-    try:
-        network.load_state_dict(safetensors.torch.load(data))
-    except (safetensors.SafetensorError, RuntimeError) as exc:
-        raise WeightsError(f"{path} does not hold the network its card describes: {exc}") from exc
     if contract.embedding_dim != config.embedding_dim:
         raise WeightsError(
             f"the card of {path} names embedding_dim {contract.embedding_dim}, "
             f"but its network has {config.embedding_dim}"
         )
+    # A card may name a network that no memory holds: measure it before it is built.
+    with torch.device("meta"):
+        state = MC2SleepNet(config, contract.spectrogram).state_dict()
+    n_bytes = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+    if n_bytes > len(data):
+        raise WeightsError(
+            f"{path} does not hold the network its card describes, which has {n_bytes} bytes"
+        )
+    network = MC2SleepNet(config, contract.spectrogram)
+    try:
+        network.load_state_dict(safetensors.torch.load(data))
+    except (safetensors.SafetensorError, RuntimeError) as exc:
+        reason = " ".join(str(exc).split())[:200]
+        raise WeightsError(
+            f"{path} does not hold the network its card describes: {reason}"
+        ) from exc
     return network.eval().requires_grad_(False), contract

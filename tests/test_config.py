@@ -326,3 +326,42 @@ def test_a_password_on_the_command_line_is_warned_of_and_not_shown(
     (record,) = caplog.records
     assert "SLEEP_MONITOR_REDIS" in record.getMessage()
     assert "s3cret" not in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("wait = " + "[" * 2000, "nested"),
+        ("a." * 400 + "b = 1", "is nested more than 32 levels deep"),
+        ("wait = " + "9" * 4500, "is not TOML: Exceeds the limit"),
+        ("wait = 0x" + "f" * 4500, "has an integer of more than 64 bits"),
+        ('weights = "a\\u0000b"', "weights: must be one line"),
+        ('[[sleeper]]\nsource = "lsl"\nstore = "a\\u0000b"', "sleeper[1].store: must be one line"),
+        (
+            '[[sleeper]]\nsource = "brainflow"\nboard = "a\\u001b[2J"',
+            "sleeper[1].board: must be one line",
+        ),
+        (
+            '[[sleeper]]\nsource = "brainflow"\nboard = "' + "a" * 4500 + '"',
+            "must be one line of at most",
+        ),
+        ('"wa\\u001bit" = 1', "wa?it: unknown key"),
+        ("gain = '" + "a" * 4500 + "'", "gain: must be 'known' or 'unknown', got 'aaa"),
+        ("#" * 6000, "has a line of more than 5000 letters"),
+        ("#\n" * 35_000, "has more than 65536 bytes"),
+    ],
+    ids=lambda each: repr(each)[:24],
+)
+def test_a_file_built_to_hurt_gets_one_short_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "night.toml"
+    path.write_text(text)
+    found = mistake(path)
+    assert message in found
+    assert len(found) < 600 and found.isprintable()
+
+
+def test_a_file_of_dots_is_refused_in_a_second_or_two(tmp_path: Path) -> None:
+    """Python's TOML reader takes a time that grows with the square of a key's dots."""
+    path = tmp_path / "night.toml"
+    path.write_text("".join(f"{letter}{'.a' * 2400} = 1\n" for letter in "abcdefghijklm"))
+    assert "nested" in mistake(path)

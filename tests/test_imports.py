@@ -13,6 +13,7 @@ GROUND = [
     "monitor.backoff",
     "monitor.text",
     "monitor.units",
+    "monitor.programs",
     "monitor.config",
 ]
 ROOMS = [

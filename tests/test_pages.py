@@ -18,6 +18,7 @@ from urllib.parse import unquote
 import pytest
 import typer
 
+from monitor.programs import COMMANDS
 from tests.pages import (
     ROOT,
     anchors,
@@ -122,7 +123,7 @@ def problem_of(command: str) -> str | None:
 
 def problem_of_arguments(program: str, arguments: list[str]) -> str | None:
     """Parse arguments with the program's own command line, whose commands then do nothing."""
-    module = import_module(PROJECT["scripts"][program].partition(":")[0])
+    module = import_module(COMMANDS[program])
     command = typer.main.get_command(module.app)
     disarm(command)
     try:

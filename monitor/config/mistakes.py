@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from monitor.config.settings import Settings
 from monitor.config.sources import KINDS
+from monitor.text import clean
 
 
 def key_name(key: str, inner: Sequence[str | int]) -> str:
@@ -50,22 +51,24 @@ def describe(error: ErrorDetails) -> str:
             known = KINDS[str(loc[2])].model_fields
         return unknown_key(str(loc[-1]), ["source" if key == "kind" else key for key in known])
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        actual = "" if kind == "union_tag_not_found" else f", got '{error['ctx']['tag']}'"
+        actual = (
+            "" if kind == "union_tag_not_found" else f", got '{clean(str(error['ctx']['tag']))}'"
+        )
         return f"source must be {' or '.join(map(repr, KINDS))}{actual}"
     if kind == "missing":
         return "is missing"
     if kind == "value_error":
-        return str(error["ctx"]["error"])
+        return clean(str(error["ctx"]["error"]), 400)
     if loc == ("sleeper",):
         return "must be tables: begin each with a line [[sleeper]]"
     text = error["msg"].replace("Input should", "must").replace("String should", "must")
     text = text[0].lower() + text[1:]
     # A URL may hold a password.
-    return text if loc == ("redis",) else f"{text}, got {error['input']!r}"
+    return text if loc == ("redis",) else f"{text}, got {clean(repr(error['input']))}"
 
 
 def unknown_key(key: str, known: Sequence[str]) -> str:
     """Describe the unknown ``key``, with the known key that was probably meant."""
-    close = difflib.get_close_matches(key, known, n=1)
+    close = difflib.get_close_matches(clean(key), known, n=1)
     meant = f"; did you mean '{close[0]}'?" if close else ""
     return f"unknown key{meant} (known: {', '.join(known)})"

@@ -13,10 +13,19 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
+from models.reading import UnreadableError, check_value, decoded, read_bytes
 from monitor.config.folders import default_config
 from monitor.config.mistakes import describe, key_name, option_name, unknown_key
 from monitor.config.settings import ENVIRONMENT, Settings
 from monitor.errors import InputError
+from monitor.text import clean
+
+LARGEST_TOML = 64 * 2**10
+"""Bytes of a configuration: that of sixty sleepers has less than 20 kB."""
+
+LONGEST_LINE = 5000
+"""Letters of a line: room for the longest name of a file. Python's TOML reader takes a time that
+grows with the square of a key's dots, 16 s for 64 kB of them."""
 
 _log = logging.getLogger(__name__)
 
@@ -63,22 +72,30 @@ def read_settings(config: Path | None = None, **command_line: Any) -> Settings:
         elif key in environment:
             place = f"environment variable {ENVIRONMENT}{key.upper()}"
         else:
-            place = f"{path}: {key_name(key, inner)}"
+            place = f"{path}: {clean(key_name(key, inner))}"
         raise InputError(f"{place}: {describe(error)}") from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as exc:
+        text = decoded(read_bytes(path, LARGEST_TOML))
+        if any(len(line) > LONGEST_LINE for line in text.splitlines()):
+            raise UnreadableError(f"has a line of more than {LONGEST_LINE} letters")
+        table = tomllib.loads(text)
+        check_value(table)
+    except FileNotFoundError as exc:
         raise InputError(
             f"cannot read the configuration {path}: {exc.strerror}; --config or "
             f"{ENVIRONMENT}CONFIG must name a TOML file"
         ) from exc
-    except UnicodeDecodeError as exc:
-        raise InputError(f"the configuration {path} is not UTF-8 text: {exc}") from exc
-    except tomllib.TOMLDecodeError as exc:
-        raise InputError(f"the configuration {path} is not TOML: {exc}") from exc
+    except UnreadableError as exc:
+        raise InputError(
+            f"the configuration {path} {exc}; --config or {ENVIRONMENT}CONFIG must name a TOML file"
+        ) from exc
+    except RecursionError as exc:
+        raise InputError(f"the configuration {path} is nested too deep") from exc
+    except ValueError as exc:  # Not TOML, or an integer of thousands of digits.
+        raise InputError(f"the configuration {path} is not TOML: {clean(str(exc))}") from exc
     sleepers = table.get("sleeper")
     for each in (table, *(sleepers if isinstance(sleepers, list) else [])):
         if isinstance(each, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,10 +20,17 @@ from pydantic import (
 from monitor.text import LONGEST, clean
 from monitor.units import uv_per_unit
 
+LONGEST_PATH = 4096
+"""Letters of a file's path: as many as Linux allows."""
+
 
 def _file(path: Path) -> Path:
     if path == Path():
         raise ValueError("must name a file")
+    if len(str(path)) > LONGEST_PATH or any(unicodedata.category(c) == "Cc" for c in str(path)):
+        raise ValueError(
+            f"must be one line of at most {LONGEST_PATH} letters, without control characters"
+        )
     try:
         return path.expanduser()
     except RuntimeError as exc:

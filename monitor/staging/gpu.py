@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from models.files import whole_file
+from models.reading import read_json
 from monitor.staging.backend import BackendUnavailableError
 
 BUILD = "run sleep-deploy build-engine"
@@ -113,7 +114,7 @@ class Sidecar:
     def read(cls, path: Path) -> Sidecar | None:
         """Read ``path``; None if it is missing or damaged."""
         try:
-            return TypeAdapter(cls).validate_json(path.read_bytes(), extra="forbid")
+            return TypeAdapter(cls).validate_python(read_json(path), extra="forbid")
         except (OSError, ValueError):
             return None
 

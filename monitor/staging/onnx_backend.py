@@ -6,7 +6,6 @@ export` write those of other weights.
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,12 +14,14 @@ from models.contract import ModelContract
 from models.graphs import (
     ENCODE,
     FORMAT,
+    INPUTS,
     STAGE,
     GraphError,
     graph_path,
     import_onnxruntime,
     read_graph,
 )
+from models.reading import parsed_json
 from monitor.errors import one_line
 from monitor.staging.backend import BackendUnavailableError, checked_contract
 from monitor.staging.slices import WINDOWS, Slices
@@ -87,7 +88,7 @@ class OnnxBackend:
 
         path = graph_path(self._weights, graph)
         remedy = f"run sleep-deploy export --weights {shlex.quote(str(self._weights))}"
-        if not path.is_file():
+        if not path.exists():
             raise BackendUnavailableError(
                 f"these weights are not exported yet ({path} does not exist); {remedy}"
             )
@@ -109,7 +110,8 @@ class OnnxBackend:
                 f"onnxruntime {onnxruntime.__version__} cannot load {path}; {remedy} "
                 f"({one_line(exc)})"
             ) from exc
-        if _contract_in(session) != self._contract:
+        inputs = [each.name for each in session.get_inputs()]
+        if _contract_in(session) != self._contract or inputs != INPUTS[graph]:
             raise BackendUnavailableError(
                 f"{path} was made from other weights, or by another version; {remedy}"
             )
@@ -120,7 +122,7 @@ def _contract_in(session: InferenceSession) -> ModelContract | None:
     """Read the contract that the export wrote into the file; None if the format is another."""
     try:
         metadata = session.get_modelmeta().custom_metadata_map
-        contract = ModelContract.from_json(json.loads(metadata["contract"]))
+        contract = ModelContract.from_json(parsed_json(metadata["contract"]))
         return contract if metadata["format"] == FORMAT else None
     except (KeyError, TypeError, ValueError):
         return None

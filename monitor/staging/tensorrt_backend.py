@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.contract import ModelContract
+from models.graphs import LARGEST_GRAPH
+from models.reading import UnreadableError, read_bytes
 from monitor.errors import one_line
 from monitor.staging.backend import BackendUnavailableError, checked_contract, network_folder
 from monitor.staging.cuda_backend import cuda_device
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 SIDECAR = "tensorrt.json"
 EMBED, STAGE = "embed.engine", "stage.engine"
+PRECISIONS = ("float16", "float32")
 INSTALL = "pip install --extra-index-url https://pypi.nvidia.com 'torch-tensorrt<2.14'"
 
 
@@ -104,16 +107,18 @@ def read_engines(folder: Path, here: dict[str, str]) -> tuple[Sidecar, dict[str,
             f"the engines were built for another setup: {difference}; {BUILD}"
         )
     parity = Parity.from_figures("tensorrt", sidecar.precision, sidecar.parity)
-    if parity is None or not parity.passed:
+    if sidecar.precision not in PRECISIONS or parity is None or not parity.passed:
         raise BackendUnavailableError(f"the parity gate has not approved the engines; {BUILD}")
     engines = {}
     for name in (EMBED, STAGE):
         try:
-            engines[name] = (folder / name).read_bytes()
-        except OSError as exc:
+            engines[name] = read_bytes(folder / name, LARGEST_GRAPH)
+        except FileNotFoundError as exc:
             raise BackendUnavailableError(
                 f"{folder / name} cannot be read: {exc.strerror}; {BUILD}"
             ) from exc
+        except UnreadableError as exc:
+            raise BackendUnavailableError(f"{folder / name} {exc}; {BUILD}") from exc
         if hashlib.sha256(engines[name]).hexdigest() != sidecar.files.get(name):
             raise BackendUnavailableError(f"{folder / name} is damaged; {BUILD}")
     return sidecar, engines

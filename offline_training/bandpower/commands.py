@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +10,8 @@ from typing import Annotated
 import torch
 import typer
 
-from models.card import VARIANTS, read_card
+from models.card import VARIANTS, read_card, replace_card
 from models.contract import Gain, ModelContract
-from models.files import whole_file
 from models.mc2sleepnet import MC2SleepNet
 from models.weights import save
 from offline_training.bandpower.card import card_fields
@@ -124,9 +122,7 @@ def evaluate_bandpower(
         shipped = card["recipe"]["steps"] == recipe.steps
         name = "cross_validated" if shipped else f"cross_validated_{recipe.steps}_steps"
         card["figures"][name] = {"command": command, **figures[gain]}
-        text = json.dumps(card, indent=2) + "\n"
-        with whole_file(weights[gain].with_suffix(".json")) as file:
-            file.write(text.encode())
+        replace_card(weights[gain], card)
         for track in ("live", "revised"):
             found = figures[gain][track]
             typer.echo(

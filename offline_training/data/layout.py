@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+import models.reading
 from models.contract import STAGES, Gain
 from monitor.errors import InputError
 from offline_training.data.condition import CONDITIONING, ConditionedNight, SourceRecording
@@ -143,13 +144,11 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises InputError if it is missing, is damaged or has another layout version.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = models.reading.read_json(path)
     except FileNotFoundError as exc:
         raise InputError(f"{path} is missing: run the same sleep-train prepare again") from exc
-    except OSError as exc:
-        raise InputError(f"{path} cannot be read: {exc.strerror}") from exc
-    except ValueError as exc:
-        raise damaged_error(path) from exc
+    except models.reading.UnreadableError as exc:
+        raise InputError(f"{damaged_error(path)} (it {exc})") from exc
     if not isinstance(raw, dict):
         raise damaged_error(path)
     if raw.get("layout") != LAYOUT_VERSION:

@@ -19,6 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from models.reading import parsed_json
 from monitor.errors import InputError
 from offline_training.data.files import write_whole
 
@@ -72,7 +73,7 @@ def read(path: Path) -> tuple[Counters, dict[str, Tensors]]:
     groups: dict[str, Tensors] = {}
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            counters = Counters(**json.loads(file.metadata()["counters"]))
+            counters = Counters(**parsed_json(file.metadata()["counters"]))
             for key in file.keys():  # noqa: SIM118 (not a mapping)
                 group, _, name = key.partition(".")
                 groups.setdefault(group, {})[name] = file.get_tensor(key)

@@ -63,7 +63,7 @@ def fit(
 ) -> None:
     """Train MC2SleepNet: contrast, cross-masking, fine-tuning. Not a medical device.
 
-    Several GPUs: torchrun --nproc-per-node 4 -m offline_training.cli fit ...
+    Several GPUs: torchrun --no-python --nproc-per-node 4 sleep-train fit ...
     """
     _check_options(stage, init, add or (), surrogates, protocol, folds_run)
     if threads is not None:

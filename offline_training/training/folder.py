@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.reading import UnreadableError, read_json
 from monitor.errors import InputError
 from offline_training.data.files import write_whole
 from offline_training.training.checkpoint import Counters
@@ -73,10 +74,12 @@ class RunFolder:
         if not path.is_file():
             return
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as exc:
+            found = read_json(path)
+        except (OSError, UnreadableError) as exc:
             raise InputError(f"{path} is damaged: choose another --out") from exc
         config = json.loads(json.dumps(config))  # compare as JSON: tuples become lists
+        if not isinstance(found, dict):
+            raise InputError(f"{path} is damaged: choose another --out")
         if found != config:
             other = [key for key in config if found.get(key) != config[key]]
             raise InputError(

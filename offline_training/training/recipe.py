@@ -7,13 +7,13 @@ Defaults follow the paper and the projects it builds on. A JSON file overrides a
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from models.mc2sleepnet import NetworkConfig
+from models.reading import UnreadableError, read_json
 from monitor.errors import InputError
 
 
@@ -149,11 +149,11 @@ def overridden(recipe: TrainingRecipe, path: Path) -> TrainingRecipe:
         recipe does not allow.
     """
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as exc:
+        fields = read_json(path)
+    except FileNotFoundError as exc:
         raise InputError(f"cannot read the recipe {path}: {exc.strerror}") from exc
-    except ValueError as exc:
-        raise InputError(f"the recipe {path} is not JSON: {exc}") from exc
+    except UnreadableError as exc:
+        raise InputError(f"the recipe {path} {exc}") from exc
     try:
         replaced: TrainingRecipe = _replaced(recipe, fields)
         return replaced

@@ -117,3 +117,40 @@ def test_the_project_supports_the_python_of_the_image() -> None:
     versions = re.findall(r"^FROM python:([\d.]+)", DOCKERFILES[0].read_text(), re.M)
     supported = SpecifierSet(project()["requires-python"])
     assert versions and all(supported.contains(version) for version in versions)
+
+
+LOCKED = re.compile(r"^([a-z0-9-]+)==([^ ;]+)(?: ; (.*?))? \\$", re.M)
+
+
+def test_the_lock_covers_every_dependency_within_its_bounds() -> None:
+    """`deploy/lock` writes it anew after a change of the dependencies."""
+    locked: dict[str, list[str]] = {}
+    for name, version, _ in LOCKED.findall((DEPLOY / "requirements.lock").read_text()):
+        locked.setdefault(name, []).append(version)
+    for each in map(Requirement, project()["dependencies"]):
+        assert locked[each.name], each
+        assert all(each.specifier.contains(version) for version in locked[each.name]), each
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "build.lock", "arm.lock"])
+def test_every_locked_package_has_hashes_and_an_exact_version(lock: str) -> None:
+    text = (DEPLOY / lock).read_text()
+    packages = re.split(r"^(?=[a-z])", text, flags=re.M)[1:]
+    assert packages
+    for package in packages:
+        assert LOCKED.match(package), package
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}", package)
+
+
+def test_every_dependency_has_an_upper_bound() -> None:
+    """The next major release of a library may break what the monitor uses."""
+    extras = project()["optional-dependencies"]
+    for each in [*project()["dependencies"], *extras["train"], *extras["cuda"], *extras["trt"]]:
+        requirement = Requirement(each)
+        assert requirement.name == "sleep-monitor" or "<" in str(requirement.specifier), each
+
+
+def test_the_container_and_the_service_install_by_hash() -> None:
+    install = "pip install --require-hashes -r"
+    assert f"{install} /locks/requirements.lock" in DOCKERFILES[0].read_text()
+    assert f"{install} deploy/requirements.lock" in (DEPLOY / "INSTALL.md").read_text()

@@ -155,8 +155,28 @@ def test_a_file_with_another_contract_is_refused(tmp_path: Path) -> None:
     card = json.loads(path.read_text())
     card["contract"]["context_epochs"] = 60
     path.write_text(json.dumps(card))
+    with pytest.raises(InputError, match=r"absolute.json is damaged or was changed"):
+        OnnxBackend(weights)
+    write_checksums(weights)  # without the card's, as an older export
     with pytest.raises(BackendUnavailableError, match="made from other weights"):
         OnnxBackend(weights)
+
+
+def test_the_graphs_in_one_another_s_place_are_refused(tmp_path: Path) -> None:
+    weights = copied(tmp_path)
+    encode, stage = (graph_path(weights, graph) for graph in GRAPHS)
+    shutil.copy(stage, encode)
+    write_checksums(weights)
+    with pytest.raises(BackendUnavailableError, match=r"encode.onnx was made from other weights"):
+        OnnxBackend(weights)
+
+
+def test_a_checksum_that_is_none_is_not_repeated(tmp_path: Path) -> None:
+    weights = copied(tmp_path)
+    checksums_path(weights).write_text(json.dumps(dict.fromkeys(GRAPHS, "\x1b[31m" * 9999)))
+    with pytest.raises(BackendUnavailableError, match="does not name the sha256") as caught:
+        OnnxBackend(weights)
+    assert str(caught.value).isprintable()
 
 
 def copied(folder: Path) -> Path:

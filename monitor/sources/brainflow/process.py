@@ -6,7 +6,6 @@ import contextlib
 import json
 import pickle
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from monitor.clock import Timeline
+from monitor.programs import child_command
 from monitor.sources.brainflow.boards import Board
 
 CLOSE_S = 5.0
@@ -34,7 +34,7 @@ class BoardProcess:
         self._timeline = timeline
         self._inbox: deque[tuple[float, tuple[Any, ...]]] = deque()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "monitor.sources.brainflow.worker", json.dumps(asdict(board))],
+            child_command("monitor.sources.brainflow.worker", json.dumps(asdict(board))),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
