@@ -37,6 +37,7 @@ def user_without_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
             patch.delenv(name)
         yield
 
+
 # A busy machine must not fail a test: time belongs in benchmarks.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
