@@ -185,7 +185,8 @@ def not_edf(path: Path) -> Path:
 
 
 def truncated(path: Path) -> Path:
-    path.write_bytes(noise_edf(path).read_bytes()[:-5000])
+    # In its header. A recording that ends early is staged: `tests/sources/test_edf_bad_files.py`.
+    path.write_bytes(noise_edf(path).read_bytes()[:300])
     return path
 
 
@@ -203,7 +204,7 @@ WEIGHTS = str(default_weights(Gain.KNOWN))
 CARD = str(default_weights(Gain.KNOWN).with_suffix(".json"))
 BAD_INPUT = {
     "not an EDF": (not_edf, [], "is not an EDF"),
-    "truncated": (truncated, [], "truncated"),
+    "truncated": (truncated, [], "is damaged"),
     "empty": (empty, [], "empty"),
     "missing": (lambda path: path, [], "does not exist"),
     "no whole epoch": (lambda p: noise_edf(p, duration_s=20), [], "has no whole epoch"),

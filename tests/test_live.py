@@ -301,8 +301,12 @@ def test_a_test_in_the_evening_is_not_a_part_of_the_night(
     with peer(name=name, ago=33):
         monitor(options_for(lsl(name, output=csv)), csv.exists)  # written during the night
         (test,) = home.glob("*.sqlite")
-        both = lambda: all(begun(path)() for path in home.glob("*.sqlite"))  # noqa: E731
-        monitor(options_for(lsl(name, output=csv)), lambda: len([*home.iterdir()]) > 1 and both())
+
+        def both_have_begun() -> bool:
+            nights = [*home.glob("*.sqlite")]
+            return len(nights) == 2 and all(begun(path)() for path in nights)
+
+        monitor(options_for(lsl(name, output=csv)), both_have_begun)
     assert len([*home.glob("*.sqlite")]) == 2
     assert f"Begins a new night: the last one was a test of 0 min, kept in {test}" in caplog.text
     assert "is kept as" in caplog.text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from monitor.errors import InputError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of the file format. A store refuses files of another version."""
 
 APPLICATION_ID = 0x534C4D31  # "SLM1": marks an SQLite file as a night store

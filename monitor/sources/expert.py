@@ -105,12 +105,12 @@ def _laid(hypnogram: Hypnogram, recording: Recording) -> Hypnogram:
     if spans is None:
         raise _other_recording(hypnogram.path, laid[0], recording)
     start = recording.start if hypnogram.start_utc is not None else hypnogram.start
-    told = [f"{hypnogram.path.name} and {recording.path.name} {note}" for note in notes]
-    return Hypnogram(hypnogram.path, spans, start, (*hypnogram.notes, *told))
+    placing = [f"{hypnogram.path.name} and {recording.path.name} {note}" for note in notes]
+    return Hypnogram(hypnogram.path, spans, start, (*hypnogram.notes, *placing))
 
 
 def _shifts_s(hypnogram: Start, recording: Start) -> tuple[list[float], list[str]]:
-    """Return the seconds from the recording's start to the hypnogram's, and what must be told.
+    """Return the seconds from the recording's start to the hypnogram's, and notes for the user.
 
     The likeliest comes first; the others count if it does not fit.
     """

@@ -106,11 +106,21 @@ SITUATIONS = [
 ]
 
 
+class _Lines(logging.Handler):
+    """Keeps each message in ``lines``."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(record.getMessage())
+
+
 def run(situation: Situation) -> str:
     """Return the row of one situation."""
     lines: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    handler = _Lines(lines)
     logger = logging.getLogger("monitor.sinks.publisher")
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)

@@ -15,15 +15,11 @@ import numpy as np
 
 from monitor.errors import InputError
 from monitor.text import clean
-from monitor.types import F32
+from monitor.types import F32, MAX_SFREQ_HZ
 from monitor.units import uv_per_unit
 
 TEXT = 3
 """LSL's format for markers and other texts, ``pylsl.cf_string``."""
-
-MAX_RATE_HZ = 50_000.0
-"""Highest rate of a stream that is opened. liblsl reserves memory for minutes of samples by the
-declared rate, before any sample comes. No amplifier for EEG is faster."""
 
 MAX_CHANNELS = 1024
 """Most channels of a stream that is opened. The largest EEG caps have 256 electrodes."""
@@ -99,8 +95,9 @@ def unusable(info: Any) -> str:
     if not info.uid():
         return "LSL cannot read its description; check the rate that its sender declares"
     sfreq_hz, count = float(info.nominal_srate()), info.channel_count()
-    if not 0.0 <= sfreq_hz <= MAX_RATE_HZ:  # NaN, too
-        return f"it declares {sfreq_hz:g} Hz, and {MAX_RATE_HZ:g} Hz is the limit"
+    # liblsl reserves memory for minutes of samples by this rate, before any sample comes.
+    if not 0.0 <= sfreq_hz <= MAX_SFREQ_HZ:  # NaN, too
+        return f"it declares {sfreq_hz:g} Hz, and {MAX_SFREQ_HZ:g} Hz is the limit"
     if not 1 <= count <= MAX_CHANNELS:
         return f"it declares {count} channels, and {MAX_CHANNELS} is the limit"
     return ""
@@ -111,7 +108,7 @@ def stream_of(info: Any) -> LslStream:
     problem, channels = unusable(info), []
     try:
         if info.channel_count() <= MAX_LISTED:
-            channels = _channels(info.as_xml())
+            channels = _channels(_parsed(info.as_xml()))
     except UnreadableStreamError as exc:
         problem = problem or str(exc)
     units = {channel["unit"] for channel in channels} - {""}
@@ -135,14 +132,15 @@ def layout_of(xml: str, unit: str | None) -> Layout:
     ``unit`` is the user's unit; it comes before the units in the description. Raises `InputError`
     if no channel is EEG, and `UnreadableStreamError` if the description is no XML.
     """
-    channels = _channels(xml)
+    description = _parsed(xml)
+    channels = _channels(description)
     names = _names([channel["label"] for channel in channels])
     columns = [
         n
         for n, channel in enumerate(channels)
         if channel["type"].casefold() in _EEG_TYPES and not _NOT_EEG.search(channel["label"])
     ]
-    stream = clean(_parsed(xml).findtext("name") or "")
+    stream = clean(description.findtext("name") or "")
     if not columns:
         raise InputError(f"LSL stream {stream!r} has no EEG channel, only {listing(names)}")
     units = [unit or channels[n]["unit"] for n in columns]
@@ -181,11 +179,10 @@ def _allowed(reference: re.Match[str]) -> str:
     return reference[0] if legal else "?"
 
 
-def _channels(xml: str) -> list[dict[str, str]]:
+def _channels(description: ET.Element) -> list[dict[str, str]]:
     """Return label, type and unit of each channel; "" for what the description lacks."""
-    root = _parsed(xml)
-    described = root.findall("desc/channels/channel")
-    text = root.findtext("channel_count") or "0"
+    described = description.findall("desc/channels/channel")
+    text = description.findtext("channel_count") or "0"
     if not re.fullmatch("[0-9]{1,10}", text):
         raise UnreadableStreamError(f"its number of channels is {clean(text)!r}")
     count = min(int(text), MAX_LISTED)

@@ -14,11 +14,10 @@ from monitor.sources.live import Device, KnownDevice
 from monitor.sources.lsl.finder import Finder
 from monitor.sources.lsl.joining import JoinedStream
 from monitor.sources.lsl.library import load_pylsl
-from monitor.sources.lsl.metadata import MAX_RATE_HZ
 from monitor.sources.lsl.stream_clock import StreamClock
 from monitor.sources.rate import AHEAD_S, RateWatch, comparable_stamps, settled_rate_hz
 from monitor.sources.sample_clock import SampleClock
-from monitor.types import F32, F64, MIN_SFREQ_HZ, EegChunk
+from monitor.types import F32, F64, MAX_SFREQ_HZ, MIN_SFREQ_HZ, EegChunk
 
 _log = logging.getLogger(__name__)
 
@@ -164,12 +163,12 @@ class LslSource:
 
     def _check_rate(self, joined: JoinedStream, held_s: F64, sfreq_hz: float) -> None:
         """Raise `InputError` for a rate that cannot be staged, or that the stamps do not show."""
-        if sfreq_hz < MIN_SFREQ_HZ or sfreq_hz > MAX_RATE_HZ:
+        if sfreq_hz < MIN_SFREQ_HZ or sfreq_hz > MAX_SFREQ_HZ:
             # A night that has begun names the new rate itself, and waits for the right one.
             if self._device is None:
                 raise InputError(
                     f"LSL stream {joined.stream} has {sfreq_hz:.4g} samples a second; EEG for "
-                    f"sleep needs {MIN_SFREQ_HZ:.0f} or more, and {MAX_RATE_HZ:.0f} at most"
+                    f"sleep needs {MIN_SFREQ_HZ:.0f} or more, and {MAX_SFREQ_HZ:.0f} at most"
                 )
             return
         known_s = held_s[np.isfinite(held_s)]
