@@ -24,6 +24,7 @@ from monitor.errors import InputError, MonitorError
 from monitor.live import run_live
 from monitor.night.events import EventType
 from monitor.night.live_night import LiveNight
+from monitor.night.schema import insert
 from monitor.night.store import NightStore
 from monitor.pipeline import begin
 from monitor.sinks.mark_sender import send_mark
@@ -254,7 +255,7 @@ def test_a_night_continues_after_its_file_was_damaged(
 
     def damage() -> bool:
         with closing(sqlite3.connect(path)) as other, other:
-            other.execute("INSERT INTO event VALUES (2, 'x', 'x', 'x', '2026-01-01', '{}', NULL)")
+            insert(other.cursor(), "event", (2, "x", "x", "x", "2026-01-01", "{}"))
         return True
 
     damaged = False

@@ -17,33 +17,37 @@ from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
-from monitor.errors import InputError, MonitorError
+from monitor.errors import InputError
+from monitor.night.checksums import checksum
 from monitor.night.live_night import LiveNight
 from monitor.night.rows import (
     epoch_from_row,
     epoch_to_row,
+    event_from_row,
     event_to_row,
+    live_night_from_row,
     live_night_to_row,
+    mark_from_row,
+    mark_to_row,
     prediction_from_row,
     prediction_to_row,
     reasons_from_json,
+    session_from_row,
+    session_to_row,
 )
-from monitor.night.schema import prepare
+from monitor.night.schema import insert, prepare, selection
+from monitor.night.trouble import damaged, translated, unusable
 from monitor.types import (
     Derivation,
     Epoch,
     Event,
     Mark,
-    MarkKind,
-    Montage,
     Reason,
     SampleLedger,
     Session,
     StagePrediction,
     Track,
 )
-
-_INSERT_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, NULL)"
 
 
 class NightWriter(Protocol):
@@ -110,7 +114,7 @@ class NightStore:
                 f"another monitor is writing {path}; let it finish, or choose another --store"
             ) from exc
         except OSError as exc:
-            raise _unusable(path, exc) from exc
+            raise unusable(path, exc) from exc
         created = not path.exists()
         connection: sqlite3.Connection | None = None
         try:
@@ -125,7 +129,7 @@ class NightStore:
                 _remove(path)
             _release(writer)
             if isinstance(exc, sqlite3.Error):
-                raise _unusable(path, exc) from exc
+                raise unusable(path, exc) from exc
             raise
 
     def close(self) -> None:
@@ -145,25 +149,10 @@ class NightStore:
     ) -> None:
         """Start the night in a new file. ``event`` announces the start."""
         with self._transaction() as cursor:
-            cursor.execute(
-                f"INSERT INTO session VALUES ({', '.join('?' * 11)}, NULL)",
-                (
-                    session.id,
-                    session.source,
-                    session.derivation,
-                    json.dumps(session.channels),
-                    session.start_s,
-                    session.start_utc.isoformat(),
-                    session.sfreq_hz,
-                    session.gain,
-                    session.model,
-                    session.sleeper,
-                    created_utc.isoformat(),
-                ),
-            )
+            insert(cursor, "session", session_to_row(session, created_utc, None))
             if live is not None:
-                cursor.execute("INSERT INTO live VALUES (?, ?, ?, ?, ?)", live_night_to_row(live))
-            cursor.execute(_INSERT_EVENT, event_to_row(event))
+                insert(cursor, "live", live_night_to_row(live))
+            insert(cursor, "event", event_to_row(event))
         self._discard = False
 
     def write(
@@ -177,19 +166,13 @@ class NightStore:
         """See `NightWriter.write`."""
         with self._transaction() as cursor:
             if epoch is not None:
-                cursor.execute(
-                    f"INSERT INTO epoch VALUES ({', '.join('?' * 10)})", epoch_to_row(epoch)
-                )
-            cursor.executemany(
-                f"INSERT INTO prediction VALUES ({', '.join('?' * 14)})",
-                [prediction_to_row(prediction) for prediction in predictions],
-            )
+                insert(cursor, "epoch", epoch_to_row(epoch))
+            insert(cursor, "prediction", *map(prediction_to_row, predictions))
             if mark is not None:
-                row = (mark.time_utc.isoformat(), mark.kind.value, mark.text)
-                cursor.execute("INSERT INTO mark VALUES (?, ?, ?)", row)
-            cursor.executemany(_INSERT_EVENT, [event_to_row(event) for event in events])
+                insert(cursor, "mark", mark_to_row(mark))
+            insert(cursor, "event", *map(event_to_row, events))
             if ended_utc is not None:
-                cursor.execute("UPDATE session SET ended_utc = ?", (ended_utc.isoformat(),))
+                self._set_ended(cursor, ended_utc)
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -202,8 +185,8 @@ class NightStore:
         """Replace the stored `LiveNight` by ``live``; reopen a night that was ended in order."""
         with self._transaction() as cursor:
             cursor.execute("DELETE FROM live")
-            cursor.execute("INSERT INTO live VALUES (?, ?, ?, ?, ?)", live_night_to_row(live))
-            cursor.execute("UPDATE session SET ended_utc = NULL")
+            insert(cursor, "live", live_night_to_row(live))
+            self._set_ended(cursor, None)
 
     def mark_published(self, sequence: int, utc: datetime) -> None:
         """Note that the event server holds every event up to ``sequence``."""
@@ -217,42 +200,22 @@ class NightStore:
 
     def session(self) -> Session | None:
         """Return the night in this file; None if none has begun."""
-        rows = self._rows(
-            "SELECT id, source, derivation, channels, start_s, start_utc, sfreq_hz, gain, model, "
-            "sleeper FROM session"
-        )
-        if not rows:
-            return None
-        id_, source, derivation, channels, start_s, start_utc, *rest = rows[0]
-        start = datetime.fromisoformat(start_utc)
-        return Session(id_, source, derivation, tuple(json.loads(channels)), start_s, start, *rest)
+        rows = self._checked("session")
+        return session_from_row(rows[0])[0] if rows else None
 
     def live_night(self) -> LiveNight | None:
         """Return what a run needs to continue this night; None for a replay."""
-        rows = self._rows(
-            "SELECT source_key, montage, boot_id, timeline_offset_s, clock_offset_s FROM live"
-        )
-        if not rows:
-            return None
-        key, montage, *clocks = rows[0]
-        channels, derivations = json.loads(montage)
-        return LiveNight(
-            key, Montage(tuple(channels), tuple(Derivation(*each) for each in derivations)), *clocks
-        )
+        rows = self._checked("live")
+        return live_night_from_row(rows[0]) if rows else None
 
     def ended(self) -> bool:
         """Return True if the night was ended in order."""
-        return bool(self._rows("SELECT 1 FROM session WHERE ended_utc IS NOT NULL"))
+        rows = self._checked("session")
+        return bool(rows) and session_from_row(rows[0])[2] is not None
 
     def epochs(self, after: int = -1) -> Iterator[Epoch]:
         """Yield the stored epochs whose index is greater than ``after``, in order."""
-        for index, *_ in self._rows("SELECT epoch_index FROM epoch WHERE epoch_index > ?", after):
-            (row,) = self._rows(
-                "SELECT start_s, start_utc, signal_uv, derivation, quality, channel_quality, "
-                "verdicts, ledger FROM epoch WHERE epoch_index = ?",
-                index,
-            )
-            yield epoch_from_row(index, *row)
+        return (epoch_from_row(*row) for row in self._epoch_rows(after))
 
     def n_epochs(self) -> int:
         """Return the number of stored epochs."""
@@ -260,46 +223,35 @@ class NightStore:
 
     def derivations(self) -> list[Derivation]:
         """Return the derivation that was staged in each epoch, in order."""
-        rows = self._rows("SELECT derivation FROM epoch ORDER BY epoch_index")
-        return [Derivation(*json.loads(row[0])) for row in rows]
+        return [Derivation(*json.loads(row[4])) for row in self._epoch_rows()]
 
     def verdicts(self) -> list[tuple[Reason | None, ...]]:
         """Return, for each epoch in order, why each derivation could not be staged, or None."""
-        rows = self._rows("SELECT verdicts FROM epoch ORDER BY epoch_index")
-        return [reasons_from_json(row[0]) for row in rows]
+        return [reasons_from_json(row[8]) for row in self._epoch_rows()]
 
     def ledger(self) -> SampleLedger:
         """Return the sample ledger of the whole night."""
-        rows = self._rows("SELECT ledger FROM epoch")
-        return sum((SampleLedger(**json.loads(row[0])) for row in rows), SampleLedger())
+        counts = (SampleLedger(**json.loads(row[9])) for row in self._epoch_rows())
+        return sum(counts, SampleLedger())
 
     def predictions(self, track: Track) -> list[StagePrediction]:
         """Return the newest prediction of ``track`` for each epoch that has one, in order."""
-        rows = self._rows(
-            "SELECT epoch_index, track, max(revision), final, stage, reason, "
-            "p_w, p_n1, p_n2, p_n3, p_r, confidence, model, latency_s "
-            "FROM prediction WHERE track = ? GROUP BY epoch_index ORDER BY epoch_index",
-            track.value,
+        rows = self._checked(
+            "prediction", "WHERE track = ? ORDER BY epoch_index, revision", track.value
         )
-        return [prediction_from_row(row) for row in rows]
+        newest = {row[0]: row for row in rows}
+        return [prediction_from_row(row) for row in newest.values()]
 
     def marks(self) -> list[Mark]:
         """Return the marks of the night, in order of time."""
-        rows = self._rows("SELECT time_utc, kind, text FROM mark ORDER BY time_utc")
-        return [Mark(MarkKind(kind), datetime.fromisoformat(utc), text) for utc, kind, text in rows]
+        return [mark_from_row(row) for row in self._checked("mark", "ORDER BY time_utc")]
 
     def events_after(self, sequence: int, limit: int) -> list[Event]:
         """Return at most ``limit`` events after ``sequence``, in order."""
-        rows = self._rows(
-            "SELECT sequence, id, type, source, time, data FROM event WHERE sequence > ? "
-            "ORDER BY sequence LIMIT ?",
-            sequence,
-            limit,
+        rows = self._checked(
+            "event", "WHERE sequence > ? ORDER BY sequence LIMIT ?", sequence, limit
         )
-        return [
-            Event(number, id_, type_, source, datetime.fromisoformat(time), json.loads(data))
-            for number, id_, type_, source, time, data in rows
-        ]
+        return [event_from_row(row) for row in rows]
 
     def holds_event(self, event_id: str) -> bool:
         """Return True if an event of this id is stored."""
@@ -307,9 +259,8 @@ class NightStore:
 
     def newest_event(self, type_: str) -> Event | None:
         """Return the newest event of this type; None if there is none."""
-        rows = self._rows("SELECT max(sequence) FROM event WHERE type = ?", type_)
-        (sequence,) = rows[0]
-        return None if sequence is None else self.events_after(sequence - 1, 1)[0]
+        rows = self._checked("event", "WHERE type = ? ORDER BY sequence DESC LIMIT 1", type_)
+        return event_from_row(rows[0]) if rows else None
 
     def last_sequence(self) -> int:
         """Return the sequence of the newest event; 0 if there is none."""
@@ -318,33 +269,36 @@ class NightStore:
     # --- inside
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._lock, _translated(self.path):
+        with self._lock, translated(self.path):
             return self._connection.execute(query, values).fetchall()
+
+    def _checked(self, table: str, which: str = "", *values: object) -> list[tuple[Any, ...]]:
+        """Return rows of ``table`` without their checksum. Raises `StoreError` if one is wrong."""
+        rows = self._rows(f"{selection(table)} {which}", *values)
+        for row in rows:
+            if checksum(row[:-1]) != row[-1]:
+                raise damaged(self.path, f"a row of its table '{table}' was changed")
+        return [row[:-1] for row in rows]
+
+    def _epoch_rows(self, after: int = -1) -> Iterator[tuple[Any, ...]]:
+        # One by one: all of a night's signals may be hundreds of megabytes.
+        for (index,) in self._rows("SELECT epoch_index FROM epoch WHERE epoch_index > ?", after):
+            yield from self._checked("epoch", "WHERE epoch_index = ?", index)
+
+    def _set_ended(self, cursor: sqlite3.Cursor, ended_utc: datetime | None) -> None:
+        for row in self._checked("session"):
+            session, created_utc, _ = session_from_row(row)
+            cursor.execute("DELETE FROM session")
+            insert(cursor, "session", session_to_row(session, created_utc, ended_utc))
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Cursor]:
-        with self._lock, _translated(self.path):
+        with self._lock, translated(self.path):
             if self._connection.in_transaction:  # inside `together`
                 yield self._connection.cursor()
                 return
             with self._connection as connection:
                 yield connection.cursor()
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as exc:
-        raise MonitorError(
-            f"the night store {path} failed: {exc}; what was stored before is safe: make room or "
-            "mend the disk, then run the same command again to continue"
-        ) from exc
-
-
-def _unusable(path: Path, exc: Exception) -> InputError:
-    why = exc.strerror if isinstance(exc, OSError) else exc
-    return InputError(f"cannot use {path} as the night store: {why}; choose another with --store")
 
 
 def _release(writer: FileLock) -> None:
