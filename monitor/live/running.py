@@ -118,6 +118,7 @@ class RunningNight:
             channels=self._contacts,
             last_sample_utc=self.pipeline.last_sample_utc,
             unstored=self._backlog.unstored_epochs,
+            trouble=self._backlog.trouble,
             delivery=self._delivery,
             n_epochs_total=None,
             is_live=True,
@@ -140,6 +141,11 @@ class RunningNight:
             ) from exc
         self._events.finish()
         return self.state(timeline, ended=True)
+
+    @property
+    def losses(self) -> list[str]:
+        """Accidents of the night's file during the night, a sentence each."""
+        return self._store.losses
 
     def close(self) -> None:
         """Stop publishing. The run that continues the night publishes the events that are left."""

@@ -150,6 +150,8 @@ class Sleeper:
             # On the stack, so that the CSV file is written even if `finish` raises.
             stack.callback(self._write_epochs, night)
             self.state = SleeperState(self.name, "", night.finish(timeline))
+            if night.losses:
+                raise MonitorError("; ".join(night.losses))
 
     def _source(
         self, timeline: Timeline, clock_offset_s: float | None

@@ -9,6 +9,7 @@ from models.contract import EPOCH_S
 from monitor.night.state import NightState
 from monitor.night.statistics import SleepStatistics, sleep_statistics
 from monitor.night.store import NightStore
+from monitor.night.trouble import Trouble
 from monitor.night.worn import worn_window
 from monitor.types import (
     F32,
@@ -121,6 +122,7 @@ class Night:
         is_live: bool,
         speed: float | None,
         ended: bool,
+        trouble: Trouble | None = None,
     ) -> NightState:
         """Return a snapshot of the night; see `NightState`."""
         return NightState(
@@ -145,6 +147,7 @@ class Night:
             is_live=is_live,
             speed=speed,
             ended=ended,
+            trouble=trouble,
         )
 
     def _update(self, predictions: Sequence[StagePrediction]) -> None:

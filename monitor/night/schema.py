@@ -106,7 +106,8 @@ def prepare(connection: sqlite3.Connection, path: Path, durable: bool) -> None:
     if n_tables and version != SCHEMA_VERSION:
         raise InputError(
             f"{path} has night-store format {version}, this version writes {SCHEMA_VERSION}; "
-            "choose another --store"
+            "choose another --store, or save its stages with: sleep-monitor nights export "
+            f"{path} --output epochs.csv"
         )
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")

@@ -6,7 +6,10 @@ the file while the night goes on. `monitor.night.schema.SCHEMA` is the format of
 
 from __future__ import annotations
 
+import itertools
 import json
+import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -17,9 +20,12 @@ from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
-from monitor.errors import InputError
-from monitor.night.checksums import checksum
+from monitor.config import private_folder
+from monitor.errors import InputError, MonitorError
+from monitor.night.checksums import Row, checksum
+from monitor.night.file_watch import FileWatch, store_files
 from monitor.night.live_night import LiveNight
+from monitor.night.reading import check, opened
 from monitor.night.rows import (
     epoch_from_row,
     epoch_to_row,
@@ -35,8 +41,9 @@ from monitor.night.rows import (
     session_from_row,
     session_to_row,
 )
+from monitor.night.salvage import Remembered, salvage
 from monitor.night.schema import insert, prepare, selection
-from monitor.night.trouble import damaged, translated, unusable
+from monitor.night.trouble import StoreError, Trouble, damaged, translated, unusable
 from monitor.types import (
     Derivation,
     Epoch,
@@ -48,6 +55,14 @@ from monitor.types import (
     StagePrediction,
     Track,
 )
+
+PRIVATE = 0o600
+"""Mode of a new file: only its owner may read it."""
+
+LOCKED_S = 5.0
+"""Time to wait while another program locks the file. A live night must end within 10 s."""
+
+_log = logging.getLogger(__name__)
 
 
 class NightWriter(Protocol):
@@ -78,18 +93,32 @@ class NightStore:
 
     - Every writing method is one transaction: all of it is on disk, or none.
     - A second process that opens the same file for writing is refused.
+    - If the file is deleted, replaced or damaged while the night goes on, the night is written to
+      a new file beside it, and goes on there: see `keep`.
+    - Only the user may read a new file. An existing file keeps its mode.
     """
 
     def __init__(
-        self, path: Path, connection: sqlite3.Connection, writer: FileLock, created: bool
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        writer: FileLock,
+        created: bool,
+        durable: bool,
     ) -> None:
         self.path = path
+        self.losses: list[str] = []
+        """Accidents of the file during the night, a sentence each."""
         self._connection = connection
         self._writer = writer
+        self._durable = durable
+        self._watch = FileWatch(path)
         # True until the night begins: `close` removes a new file that holds no night.
         self._discard = created
         # Reentrant: `together` holds it while the writes inside its block acquire it again.
         self._lock = threading.RLock()
+        # What is in memory anyway, for a file that is cut: see `_rescue`.
+        self._memory = Remembered()
 
     @classmethod
     def open(cls, path: Path, *, durable: bool = True) -> NightStore:
@@ -101,12 +130,14 @@ class NightStore:
         path = path.resolve()  # one lock per night, whichever link names the file
         if path.is_dir():
             raise InputError(f"cannot use {path} as the night store: it is a folder; name a file")
+        if path.exists() and not path.is_file():
+            raise InputError(f"cannot use {path} as the night store: it is not a file; name one")
         if not path.parent.is_dir():  # the lock would make the folder
             raise InputError(
                 f"cannot use {path} as the night store: there is no folder {path.parent}; "
                 "make it, or choose another with --store"
             )
-        writer = FileLock(path.with_name(path.name + ".lock"))
+        writer = FileLock(path.with_name(path.name + ".lock"), mode=PRIVATE)
         try:
             writer.acquire(timeout=0)
         except Timeout as exc:
@@ -118,18 +149,26 @@ class NightStore:
         created = not path.exists()
         connection: sqlite3.Connection | None = None
         try:
-            # Wait up to 10 s if another program locks the file. `_lock` makes threads take turns.
-            connection = sqlite3.connect(path, timeout=10.0, check_same_thread=False)
+            # SQLite gives its journal the mode of the file.
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, PRIVATE))
+            # `_lock` makes threads take turns.
+            connection = sqlite3.connect(path, timeout=LOCKED_S, check_same_thread=False)
             prepare(connection, path, durable)
-            return cls(path, connection, writer, created)
+            if not created:
+                check(connection, path)
+            store = cls(path, connection, writer, created, durable)
+            store._remember()
+            return store
         except BaseException as exc:
             if connection is not None:
                 connection.close()
             if created:
                 _remove(path)
             _release(writer)
-            if isinstance(exc, sqlite3.Error):
+            if isinstance(exc, sqlite3.Error | OSError | UnicodeDecodeError):
                 raise unusable(path, exc) from exc
+            if isinstance(exc, StoreError):
+                raise InputError(str(exc)) from exc
             raise
 
     def close(self) -> None:
@@ -142,6 +181,75 @@ class NightStore:
             finally:
                 _release(self._writer)
 
+    # --- keeping
+
+    def keep(self) -> None:
+        """Write the night to a new file if its file was lost. Call it often.
+
+        Its file is lost if it, or its journal, was deleted, moved, replaced or cut, or if another
+        program changed what is in it. Raises `StoreError` if no new file can be written: the night
+        then waits in memory, and the next call tries again.
+        """
+        with self._lock:
+            if self._discard or self._connection.in_transaction:
+                return
+            if why := self._watch.lost() or self._damage():
+                self._rescue(why)
+
+    def _damage(self) -> str:
+        """Return what is wrong with the file if another program wrote it; "" if nothing is."""
+        if not self._watch.touched():
+            return ""
+        try:
+            # Another connection: this one may remember pages as they were.
+            with opened(self.path) as (file, _):
+                check(file, self.path)
+        except MonitorError as exc:
+            damage = isinstance(exc, InputError) or (
+                isinstance(exc, StoreError) and exc.trouble is Trouble.DAMAGED
+            )
+            return f"{self.path.name} was cut or changed by another program" if damage else ""
+        self._watch.note()
+        return ""
+
+    def _rescue(self, why: str) -> None:
+        """Write what can still be read, and what is remembered, to a new file; go on there.
+
+        A file that was deleted or moved can still be read through the open connection.
+        """
+        lost = self.path
+        with translated(lost):
+            private_folder(lost.parent)
+        try:
+            fresh = NightStore.open(_free_name(lost), durable=self._durable)
+        except InputError as exc:
+            raise StoreError(f"{why}, and no new file can be made: {exc}", Trouble.OTHER) from exc
+        try:
+            with translated(fresh.path), fresh._connection as new:
+                salvage(self._connection, new)
+                self._memory.write(new)
+        except BaseException:
+            fresh.close()  # it holds no night, so the file is removed
+            raise
+        # The new file counts from here on; the old one is closed last.
+        old, old_writer = self._connection, self._writer
+        self.path, self._connection, self._writer = fresh.path, fresh._connection, fresh._writer
+        self._watch = FileWatch(self.path)
+        with suppress(sqlite3.Error):
+            old.close()
+        _release(old_writer)
+        loss = f"{why} in {lost.parent} during the night, which was stored again in {self.path}"
+        self.losses.append(loss)
+        _log.warning("%s. The night goes on there", loss)
+
+    def _remember(self) -> None:
+        """Read what `_memory` holds of a night that continues."""
+        if rows := self._checked("session"):
+            self._discard = False
+            self._memory.note("session", *rows)
+            for table in ("live", "mark", "prediction"):
+                self._memory.note(table, *self._checked(table))
+
     # --- writing
 
     def begin(
@@ -149,10 +257,10 @@ class NightStore:
     ) -> None:
         """Start the night in a new file. ``event`` announces the start."""
         with self._transaction() as cursor:
-            insert(cursor, "session", session_to_row(session, created_utc, None))
+            self._insert(cursor, "session", session_to_row(session, created_utc, None))
             if live is not None:
-                insert(cursor, "live", live_night_to_row(live))
-            insert(cursor, "event", event_to_row(event))
+                self._insert(cursor, "live", live_night_to_row(live))
+            self._insert(cursor, "event", event_to_row(event))
         self._discard = False
 
     def write(
@@ -166,11 +274,11 @@ class NightStore:
         """See `NightWriter.write`."""
         with self._transaction() as cursor:
             if epoch is not None:
-                insert(cursor, "epoch", epoch_to_row(epoch))
-            insert(cursor, "prediction", *map(prediction_to_row, predictions))
+                self._insert(cursor, "epoch", epoch_to_row(epoch))
+            self._insert(cursor, "prediction", *map(prediction_to_row, predictions))
             if mark is not None:
-                insert(cursor, "mark", mark_to_row(mark))
-            insert(cursor, "event", *map(event_to_row, events))
+                self._insert(cursor, "mark", mark_to_row(mark))
+            self._insert(cursor, "event", *map(event_to_row, events))
             if ended_utc is not None:
                 self._set_ended(cursor, ended_utc)
 
@@ -185,7 +293,7 @@ class NightStore:
         """Replace the stored `LiveNight` by ``live``; reopen a night that was ended in order."""
         with self._transaction() as cursor:
             cursor.execute("DELETE FROM live")
-            insert(cursor, "live", live_night_to_row(live))
+            self._insert(cursor, "live", live_night_to_row(live))
             self._set_ended(cursor, None)
 
     def mark_published(self, sequence: int, utc: datetime) -> None:
@@ -218,8 +326,9 @@ class NightStore:
         return (epoch_from_row(*row) for row in self._epoch_rows(after))
 
     def n_epochs(self) -> int:
-        """Return the number of stored epochs."""
-        return int(self._rows("SELECT count(*) FROM epoch")[0][0])
+        """Return the number of epochs of the night so far."""
+        # Not their number: of a file that was cut, the first epochs may be lost.
+        return int(self._rows("SELECT coalesce(max(epoch_index) + 1, 0) FROM epoch")[0][0])
 
     def derivations(self) -> list[Derivation]:
         """Return the derivation that was staged in each epoch, in order."""
@@ -289,16 +398,36 @@ class NightStore:
         for row in self._checked("session"):
             session, created_utc, _ = session_from_row(row)
             cursor.execute("DELETE FROM session")
-            insert(cursor, "session", session_to_row(session, created_utc, ended_utc))
+            self._insert(cursor, "session", session_to_row(session, created_utc, ended_utc))
+
+    def _insert(self, cursor: sqlite3.Cursor, table: str, *rows: Row) -> None:
+        insert(cursor, table, *rows)
+        self._memory.note(table, *rows)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Cursor]:
-        with self._lock, translated(self.path):
+        with self._lock:
             if self._connection.in_transaction:  # inside `together`
                 yield self._connection.cursor()
                 return
-            with self._connection as connection:
-                yield connection.cursor()
+            self.keep()
+            try:
+                with translated(self.path), self._connection as connection:
+                    yield connection.cursor()
+            except StoreError as exc:
+                if exc.trouble is Trouble.DAMAGED:
+                    self._rescue(f"{self.path.name} was damaged")
+                raise
+            self._watch.note()
+
+
+def _free_name(path: Path) -> Path:
+    """Return the first of NAME-2, NAME-3, ... beside ``path`` of which no file is there."""
+    for number in itertools.count(2):
+        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        if not any(os.path.lexists(each) for each in store_files(free)):
+            return free
+    raise AssertionError("numbers do not end")
 
 
 def _release(writer: FileLock) -> None:
@@ -310,5 +439,6 @@ def _release(writer: FileLock) -> None:
 
 
 def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    for each in store_files(path):
+        if each.suffix != ".lock":  # `_release` removes it
+            each.unlink(missing_ok=True)

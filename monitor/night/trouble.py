@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from monitor.errors import InputError, MonitorError
+from monitor.text import clean
 
 
 class Trouble(StrEnum):
@@ -75,10 +76,16 @@ class StoreError(MonitorError):
         self.trouble = trouble
 
 
-def trouble_of(exc: sqlite3.Error | OSError) -> Trouble:
+Failure = sqlite3.Error | OSError | UnicodeDecodeError
+"""Errors that a night's file causes. A name in a damaged schema need not be UTF-8."""
+
+
+def trouble_of(exc: Failure) -> Trouble:
     """Return the kind of an error of SQLite or the system."""
     if isinstance(exc, OSError):
         return _ERRNO.get(exc.errno or 0, Trouble.OTHER)
+    if isinstance(exc, UnicodeDecodeError):
+        return Trouble.DAMAGED
     code = getattr(exc, "sqlite_errorcode", None)
     if code is None:  # raised by Python: a text in the file is not UTF-8
         return Trouble.DAMAGED if "decode" in str(exc) else Trouble.OTHER
@@ -94,7 +101,7 @@ def damaged(path: Path, what: str) -> StoreError:
     )
 
 
-def unusable(path: Path, exc: sqlite3.Error | OSError) -> InputError:
+def unusable(path: Path, exc: Failure) -> InputError:
     """Return the error of a file that cannot be opened to store a night in it."""
     trouble = trouble_of(exc)
     if trouble is Trouble.DAMAGED:
@@ -114,7 +121,7 @@ def translated(path: Path) -> Iterator[None]:
     """Raise `StoreError` for an error of SQLite, or of the system, in the block."""
     try:
         yield
-    except (sqlite3.Error, OSError) as exc:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as exc:
         trouble = trouble_of(exc)
         if trouble is Trouble.DAMAGED:
             raise damaged(path, _why(exc)) from exc
@@ -126,5 +133,6 @@ def translated(path: Path) -> Iterator[None]:
         ) from exc
 
 
-def _why(exc: sqlite3.Error | OSError) -> str:
-    return (exc.strerror or str(exc)) if isinstance(exc, OSError) else str(exc)
+def _why(exc: Failure) -> str:
+    # SQLite repeats names and texts of the file, which may hold anything.
+    return clean((exc.strerror or str(exc)) if isinstance(exc, OSError) else str(exc))
