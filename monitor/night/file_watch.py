@@ -44,10 +44,19 @@ class FileWatch:
             if before is None:
                 continue
             if now is None:
-                return f"{path.name} was deleted or moved"
+                return f"{path} was deleted or moved"
             if not _same(now, before):
-                return f"{path.name} was replaced by another file"
+                return f"{path} was replaced by another file"
         return ""
+
+    def remove_journal(self) -> None:
+        """Remove the journal of a file that is gone. SQLite would apply it to any other file."""
+        file, *journal = zip(self._paths, self._seen, strict=True)
+        if _is_there(*file):
+            return
+        for path, before in journal:
+            if _is_there(path, before):
+                path.unlink(missing_ok=True)
 
     def touched(self) -> bool:
         """Return True if another program wrote or cut a file since `note`."""
@@ -56,6 +65,11 @@ class FileWatch:
             return False
         cut = journal is not None and now[1] is not None and now[1].st_size < journal.st_size
         return cut or now[0].st_mtime_ns != file.st_mtime_ns or now[0].st_size != file.st_size
+
+
+def _is_there(path: Path, before: os.stat_result | None) -> bool:
+    now = _look(path)
+    return now is not None and before is not None and _same(now, before)
 
 
 def _same(one: os.stat_result, other: os.stat_result) -> bool:

@@ -48,9 +48,11 @@ class Night:
         night = cls(session)
         night.marks = store.marks()
         night.ledger = store.ledger()
-        night._derivations = tuple(each.name for each in store.derivations())
         night._update(store.predictions(Track.LIVE))
         night._update(store.predictions(Track.REVISED))
+        names = tuple(each.name for each in store.derivations())
+        # After an accident, the file may have lost the first epochs and kept their stages.
+        night._derivations = (session.derivation,) * (night.n_epochs - len(names)) + names
         return night
 
     @property

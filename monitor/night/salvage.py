@@ -7,25 +7,26 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from models.contract import EPOCH_S
 from monitor.errors import InputError
 from monitor.night.checksums import Row, Value, checksum
 from monitor.night.reading import opened
 from monitor.night.rows import prediction_from_row
-from monitor.night.schema import SCHEMA_VERSION, TABLES, columns, insert
+from monitor.night.schema import SCHEMA_VERSION, TABLES, insert, selection
 from monitor.night.trouble import damaged
 from monitor.text import clean
 from monitor.types import StagePrediction, Track
-
-UNCHECKED_VERSION = 2
-"""The format before this one: the same columns that an export needs, and no checksums."""
 
 MISSING_ROWS = 1000
 """So many rows that cannot be read in succession are the end of a table whose end is unknown."""
 
 SMALLEST_ROW = 16
 """Bytes. A table cannot have more rows than the file has room for, whatever a damaged page says."""
+
+
+_EPOCHS = "SELECT epoch_index FROM epoch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,48 +46,43 @@ class SavedStages:
 
 
 def saved_stages(path: Path) -> SavedStages:
-    """Return the stages in a night's file of this format or the one before, however damaged.
+    """Return the stages in a night's file of this format, however damaged.
 
-    Raises `InputError` if it is not a night's file, `StoreError` if nothing in it can be read.
+    Raises `InputError` if it is not such a file, `StoreError` if no epoch in it can be read.
     """
     with opened(path) as (file, version):
-        if version not in (UNCHECKED_VERSION, SCHEMA_VERSION):
+        if version != SCHEMA_VERSION:
             raise InputError(
-                f"{path} has night-store format {version}; this version exports formats "
-                f"{UNCHECKED_VERSION} and {SCHEMA_VERSION}"
+                f"{path} has night-store format {version}, this version exports format "
+                f"{SCHEMA_VERSION}; export it with the version that wrote it"
             )
         wrong = _structure(file)
-        starts_s: dict[int, float] = {}
-        for row in sound_rows(file, "epoch", version):
-            starts_s[int(row[0])] = float(row[1])  # type: ignore[arg-type]
-        tracks: dict[Track, dict[int, StagePrediction]] = {track: {} for track in Track}
-        n_predictions = 0
-        for row in sound_rows(file, "prediction", version):
-            n_predictions += 1
-            with suppress(ValueError, TypeError):  # the format before this one has no checksums
-                one = prediction_from_row(row)
-                newest = tracks[one.track].get(one.epoch_index)
-                if newest is None or newest.revision < one.revision:
-                    tracks[one.track][one.epoch_index] = one
+        sessions = list(sound_rows(file, "session"))
+        starts_s = {cast(int, row[0]): cast(float, row[1]) for row in sound_rows(file, "epoch")}
+        stages = [prediction_from_row(row) for row in sound_rows(file, "prediction")]
         # If predictions are missing, a later revision of any epoch may be among them.
-        whole = not wrong and n_predictions == _last_rowid(file, "prediction")
-        live, revised = tracks[Track.LIVE], tracks[Track.REVISED]
-    if not starts_s:
+        whole = not wrong and len(stages) == _last_rowid(file, "prediction")
+        stored = (
+            {each.epoch_index for each in stages}
+            if wrong
+            else {each for (each,) in file.execute(_EPOCHS)}
+        )
+    if not stages or not (sessions or starts_s):
         raise damaged(path, "no epoch in it can be read")
-    n_epochs = 1 + max(*starts_s, *live, *revised, 0)
-    kept = [
-        index
-        for index in range(n_epochs)
-        if index in starts_s
-        and index in live
-        and (whole or _is_last(revised.get(index, live[index])))
-    ]
-    first = min(starts_s)
+    live = {each.epoch_index: each for each in stages if each.track is Track.LIVE}
+    revised = dict(live)
+    for each in sorted(stages, key=lambda each: each.revision):
+        revised[each.epoch_index] = each
+    # An epoch that an accident took from the file may have kept its stages.
+    changed = stored - set(starts_s)
+    kept = [index for index in sorted(set(live) - changed) if whole or _is_last(revised[index])]
+    n_epochs = 1 + max([*starts_s, *revised])
+    start_s = cast(float, sessions[0][4]) if sessions else _origin_s(starts_s)
     return SavedStages(
         [live[index] for index in kept],
-        [revised.get(index, live[index]) for index in kept],
-        starts_s[first] - EPOCH_S * first,
-        sorted(set(range(n_epochs)) - set(kept)),
+        [revised[index] for index in kept],
+        start_s,
+        sorted((stored | set(range(n_epochs))) - set(kept)),
         wrong,
     )
 
@@ -129,15 +125,13 @@ def salvage(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
         new.executemany("UPDATE event SET published_utc = ? WHERE sequence = ?", published)
 
 
-def sound_rows(
-    file: sqlite3.Connection, table: str, version: int = SCHEMA_VERSION
-) -> Iterator[Row]:
+def sound_rows(file: sqlite3.Connection, table: str) -> Iterator[Row]:
     """Yield the rows of ``table`` that can be read and whose checksum is right, in order."""
-    names = [*columns(table), *(["crc32"] if version == SCHEMA_VERSION else [])]
-    query = f"SELECT {', '.join(names)} FROM {table} NOT INDEXED WHERE rowid = ?"
+    # By its number, not by an index, which may be damaged, and one by one: a row that cannot be
+    # read does not hide the rows after it.
+    query = f"{selection(table)} NOT INDEXED WHERE rowid = ?"
     rowid, last = -1, _last_rowid(file, table)
     end = MISSING_ROWS if last is None else last
-    # One by one: a row that cannot be read does not hide the rows after it.
     while rowid < end:
         rowid += 1
         try:
@@ -148,9 +142,7 @@ def sound_rows(
             continue
         if last is None:
             end = rowid + MISSING_ROWS
-        if version != SCHEMA_VERSION:
-            yield row
-        elif checksum(row[:-1]) == row[-1]:
+        if checksum(row[:-1]) == row[-1]:
             yield row[:-1]
 
 
@@ -177,3 +169,8 @@ def _structure(file: sqlite3.Connection) -> str:
 def _is_last(prediction: StagePrediction) -> bool:
     """Return True if no later revision of the epoch can be missing."""
     return prediction.final and (prediction.track is Track.REVISED or prediction.stage is None)
+
+
+def _origin_s(starts_s: dict[int, float]) -> float:
+    first = min(starts_s)
+    return starts_s[first] - EPOCH_S * first

@@ -66,6 +66,13 @@ CREATE TABLE live (            -- of a live night only: what it takes to go on w
 TABLES = ("session", "live", "epoch", "prediction", "mark", "event")
 """The tables of `SCHEMA`."""
 
+N_EPOCHS = """
+SELECT coalesce(max(epoch_index) + 1, 0) FROM (
+    SELECT max(epoch_index) AS epoch_index FROM epoch
+    UNION ALL SELECT max(epoch_index) FROM prediction)
+"""
+"""Query of the number of epochs. After an accident the epochs of some predictions may be lost."""
+
 
 @cache
 def columns(table: str) -> tuple[str, ...]:
@@ -106,8 +113,7 @@ def prepare(connection: sqlite3.Connection, path: Path, durable: bool) -> None:
     if n_tables and version != SCHEMA_VERSION:
         raise InputError(
             f"{path} has night-store format {version}, this version writes {SCHEMA_VERSION}; "
-            "choose another --store, or save its stages with: sleep-monitor nights export "
-            f"{path} --output epochs.csv"
+            "choose another --store, or use the version that wrote it"
         )
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")

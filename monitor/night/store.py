@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,7 +42,7 @@ from monitor.night.rows import (
     session_to_row,
 )
 from monitor.night.salvage import Remembered, salvage
-from monitor.night.schema import insert, prepare, selection
+from monitor.night.schema import N_EPOCHS, insert, prepare, selection
 from monitor.night.trouble import StoreError, Trouble, damaged, translated, unusable
 from monitor.types import (
     Derivation,
@@ -208,7 +208,7 @@ class NightStore:
             damage = isinstance(exc, InputError) or (
                 isinstance(exc, StoreError) and exc.trouble is Trouble.DAMAGED
             )
-            return f"{self.path.name} was cut or changed by another program" if damage else ""
+            return f"{self.path} was cut or changed by another program" if damage else ""
         self._watch.note()
         return ""
 
@@ -232,13 +232,17 @@ class NightStore:
             fresh.close()  # it holds no night, so the file is removed
             raise
         # The new file counts from here on; the old one is closed last.
-        old, old_writer = self._connection, self._writer
+        old, old_writer, old_watch = self._connection, self._writer, self._watch
         self.path, self._connection, self._writer = fresh.path, fresh._connection, fresh._writer
         self._watch = FileWatch(self.path)
         with suppress(sqlite3.Error):
             old.close()
+        old_watch.remove_journal()
         _release(old_writer)
-        loss = f"{why} in {lost.parent} during the night, which was stored again in {self.path}"
+        loss = f"{why} during the night; what could be read is stored again in {self.path}"
+        n_lost = self.n_epochs() - self._rows("SELECT count(*) FROM epoch")[0][0]
+        if n_lost:
+            loss += f", without the signals of {n_lost} epochs"
         self.losses.append(loss)
         _log.warning("%s. The night goes on there", loss)
 
@@ -327,8 +331,7 @@ class NightStore:
 
     def n_epochs(self) -> int:
         """Return the number of epochs of the night so far."""
-        # Not their number: of a file that was cut, the first epochs may be lost.
-        return int(self._rows("SELECT coalesce(max(epoch_index) + 1, 0) FROM epoch")[0][0])
+        return int(self._rows(N_EPOCHS)[0][0])
 
     def derivations(self) -> list[Derivation]:
         """Return the derivation that was staged in each epoch, in order."""
@@ -412,11 +415,16 @@ class NightStore:
                 return
             self.keep()
             try:
-                with translated(self.path), self._connection as connection:
-                    yield connection.cursor()
+                # A cursor that an exception's traceback keeps would keep the file open.
+                with (
+                    translated(self.path),
+                    self._connection as connection,
+                    closing(connection.cursor()) as cursor,
+                ):
+                    yield cursor
             except StoreError as exc:
                 if exc.trouble is Trouble.DAMAGED:
-                    self._rescue(f"{self.path.name} was damaged")
+                    self._rescue(f"{self.path} was damaged")
                 raise
             self._watch.note()
 

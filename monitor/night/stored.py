@@ -14,7 +14,7 @@ from monitor.errors import InputError, MonitorError
 from monitor.night.checksums import checksum
 from monitor.night.reading import check, opened
 from monitor.night.rows import live_night_from_row, session_from_row
-from monitor.night.schema import SCHEMA_VERSION, selection
+from monitor.night.schema import N_EPOCHS, SCHEMA_VERSION, selection
 from monitor.night.trouble import damaged, translated
 
 RESUME_WITHIN = timedelta(hours=4)
@@ -77,7 +77,7 @@ def stored_night(path: Path) -> StoredNight | None:
             return None
         if any(checksum(row[:-1]) != row[-1] for row in rows):
             raise damaged(path, "its session was changed")
-        (n_epochs,) = file.execute("SELECT coalesce(max(epoch_index) + 1, 0) FROM epoch").fetchone()
+        (n_epochs,) = file.execute(N_EPOCHS).fetchone()
     session, _, ended_utc = session_from_row(rows[0][:-1])
     live = live_night_from_row(rows[1][:-1])
     reached_utc = session.start_utc + timedelta(seconds=EPOCH_S * n_epochs)

@@ -20,6 +20,7 @@ from monitor.night import events
 from monitor.night.backlog import Backlog
 from monitor.night.file_watch import store_files
 from monitor.night.live_night import LiveNight
+from monitor.night.night import Night
 from monitor.night.salvage import saved_stages
 from monitor.night.store import NightStore
 from monitor.night.stored import night_to_continue
@@ -169,6 +170,8 @@ def test_a_night_whose_file_is_lost_goes_on_beside_it(
     write_epoch(store, N_EPOCHS)
     assert store.path == lost.with_name("night-2.sqlite")
     assert len(store.losses) == 1
+    if not lost.exists() or accident is replace_by_another:
+        assert not [each for each in lost.parent.iterdir() if each.name.startswith(f"{lost.name}-")]
     assert len([each for each in caplog.records if "stored again in" in each.message]) == 1
     assert [each.epoch_index for each in store.predictions(Track.LIVE)] == list(range(N_EPOCHS + 1))
     assert len(store.marks()) == 1
@@ -260,3 +263,37 @@ def test_a_table_or_a_recording_is_no_file_of_the_store(tmp_path: Path, suffix: 
     for other in ("hard", "soft"):
         with pytest.raises(InputError, match="is a file that this run needs"):
             check_writable(tmp_path / other, store_files(path))
+
+
+@pytest.mark.parametrize(
+    ("statement", "trouble"),
+    [
+        ("PRAGMA max_page_count = 1", Trouble.FULL),
+        ("PRAGMA query_only = ON", Trouble.READ_ONLY),
+    ],
+)
+def test_a_refused_write_is_called_by_its_cause(
+    store: NightStore, statement: str, trouble: Trouble
+) -> None:
+    store._connection.execute(statement)
+    backlog = Backlog(store, ManualClock())
+    for index in range(N_EPOCHS, N_EPOCHS + 20):
+        backlog.write([], epoch=epoch(index))
+    assert backlog.trouble is trouble
+
+
+def test_a_night_that_was_cut_continues_with_the_stages_that_memory_had(store: NightStore) -> None:
+    store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    store._connection.execute("PRAGMA shrink_memory")
+    store._watch.note()
+    cut(store.path)
+    write_epoch(store, N_EPOCHS)
+    assert f"without the signals of {N_EPOCHS} epochs" in store.losses[0]
+    stages = store.predictions(Track.LIVE)
+    store.close()
+    assert saved_stages(store.path).live == stages
+    found = night_to_continue(store.path.parent, "lsl:test", "", START)
+    assert found is not None and found.path == store.path
+    with closing(NightStore.open(store.path)) as again:
+        night = Night.restore(again, SESSION)
+        assert (night.n_epochs, night.derivation) == (N_EPOCHS + 1, "EEG")
