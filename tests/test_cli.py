@@ -554,7 +554,7 @@ def test_a_replay_whose_file_is_deleted_is_whole_in_another_file_and_exits_with_
     options = ReplayOptions(
         recording=edf, speed=1.0, store=store, output=table, no_redis=True, dashboard=False
     )
-    with pytest.raises(MonitorError, match=r"n\.sqlite was deleted or moved .* n-2\.sqlite"):
+    with pytest.raises(MonitorError, match=r"n\.sqlite was deleted or moved .*n-2\.sqlite"):
         run_replay(options, Console(), Deleting(), Event())
     assert len(table.read_text().splitlines()) == 1 + 6
     export = ("nights", "export", tmp_path / "n-2.sqlite", "--output", again)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 from monitor.errors import InputError
 from monitor.night.checksums import checksum
 from monitor.night.schema import APPLICATION_ID, SCHEMA, TABLES, selection
-from monitor.night.trouble import damaged, translated
+from monitor.night.trouble import Trouble, damaged, translated, trouble_of
 
 
 @contextmanager
@@ -23,6 +24,8 @@ def opened(path: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
     `StoreError` if it cannot be read.
     """
     path = path.resolve()
+    if not os.path.lexists(path):
+        raise InputError(f"there is no file {path}: name the file of a night")
     with translated(path):
         # Not `Path.is_file`: it calls a file that may not be looked at absent. A pipe, which has
         # no end, must not be opened at all.
@@ -31,7 +34,14 @@ def opened(path: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
         # Without a journal nobody writes the file. "immutable" keeps SQLite from making one.
         mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
         with closing(sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True)) as file:
-            (application_id,) = file.execute("PRAGMA application_id").fetchone()
+            try:
+                (application_id,) = file.execute("PRAGMA application_id").fetchone()
+            except sqlite3.DatabaseError as exc:
+                if trouble_of(exc) is not Trouble.DAMAGED:
+                    raise
+                raise InputError(
+                    f"{path} is not the file of a night, or its first page is damaged ({exc})"
+                ) from exc
             (version,) = file.execute("PRAGMA user_version").fetchone()
             if application_id != APPLICATION_ID:
                 raise InputError(f"{path} is not the file of a night: it is of another program")

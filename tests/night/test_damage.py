@@ -205,6 +205,9 @@ def test_a_damaged_file_never_keeps_a_night_from_beginning(
     (folder / "nowhere.sqlite").symlink_to(folder / "gone")
     (folder / "empty.sqlite").touch()
     (folder / "text.sqlite").write_text("text " * 1000)
+    for name in ("pipe", "folder", "nowhere", "empty", "text"):
+        with pytest.raises(InputError, match=rf"{name}|gone"):
+            export_epochs(folder / f"{name}.sqlite", folder / "epochs.csv")
     for _ in range(3):
         assert night_to_continue(folder, "lsl:test", "", START) is None
     assert len([each for each in caplog.records if "night.sqlite is damaged" in each.message]) == 1
