@@ -11,7 +11,12 @@ from models.card import default_weights
 from models.contract import Gain
 from monitor.clock import Clock
 from monitor.conditioning.conditioner import Conditioner
-from monitor.config import RunOptions, default_exported_folder, default_nights_folder
+from monitor.config import (
+    RunOptions,
+    default_exported_folder,
+    default_nights_folder,
+    private_folder,
+)
 from monitor.errors import InputError
 from monitor.night.backlog import Backlog
 from monitor.night.store import NightStore
@@ -34,7 +39,7 @@ def nights_folder() -> Path:
     """Return the user's folder of nights; make it if needed. Raises `InputError` if that fails."""
     folder = default_nights_folder()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
     except OSError as exc:
         raise InputError(
             f"cannot make the folder {folder} for nights: {exc.strerror}; "

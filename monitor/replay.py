@@ -30,12 +30,13 @@ from monitor.composition import (
 from monitor.config import ReplayOptions
 from monitor.errors import InputError, MonitorError
 from monitor.night.agreement import agreement
+from monitor.night.file_watch import store_files
 from monitor.night.state import NightState
 from monitor.night.store import NightStore
 from monitor.pipeline import BATCH_EPOCHS, Pipeline, begin
 from monitor.sinks.agreement_report import agreement_report
 from monitor.sinks.dashboard import Look, night_view, summary
-from monitor.sinks.epochs_csv import check_writable, write_epochs
+from monitor.sinks.epochs_csv import check_store, check_writable, write_epochs
 from monitor.sources.channel_names import name_key
 from monitor.sources.derivation import RecordedDerivation, choose_derivation
 from monitor.sources.expert import expert_hypnogram
@@ -248,7 +249,10 @@ def run_replay(
             delivery.finish()
         else:
             _stream(run, store, pipeline, server, delivery, console, clock, stop)
+        store.keep()
         _report(run, run.state(pipeline, run.end_utc, delivery.state(), ended=True), console)
+        if store.losses:
+            raise MonitorError("; ".join(store.losses))
 
 
 def _stream(
@@ -308,8 +312,9 @@ def _report(run: Replay, state: NightState, console: Console) -> None:
 def _open_store(run: Replay) -> Iterator[NightStore]:
     """Yield the night's store. Raises `InputError` if it holds another night."""
     path = run.store_path
+    check_store(path, run.inputs)
     if run.options.output is not None:
-        check_writable(run.options.output, [path, *run.inputs])
+        check_writable(run.options.output, [*store_files(path), *run.inputs])
     # At --speed max, waiting for the disk would take longer than staging. A replay that loses its
     # last epochs in a power cut stages them again.
     store = NightStore.open(path, durable=run.options.speed is not None)

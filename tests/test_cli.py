@@ -553,3 +553,34 @@ def test_a_stop_signal_ends_a_live_night_with_status_0(
     rest, _ = process.communicate(timeout=60)
     assert process.returncode == 0, rest
     assert "Traceback" not in rest
+
+
+def test_a_replay_whose_file_is_deleted_is_whole_in_another_file_and_exits_with_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, table, again = tmp_path / "n.sqlite", tmp_path / "n.csv", tmp_path / "again.csv"
+    edf = noise_edf(tmp_path / "n.edf", duration_s=185)
+    deleted = False
+
+    class Deleting(ManualClock):
+        """A clock that deletes the night's file when the replay first waits."""
+
+        def sleep(self, seconds: float) -> None:
+            nonlocal deleted
+            if not deleted and store.exists() and self.monotonic_s() > 100.0:
+                deleted = True
+                store.unlink()
+            super().sleep(seconds)
+
+    options = ReplayOptions(
+        recording=edf, speed=1.0, store=store, output=table, no_redis=True, dashboard=False
+    )
+    with pytest.raises(MonitorError, match=r"n\.sqlite was deleted or moved .*n-2\.sqlite"):
+        run_replay(options, Console(), Deleting(), Event())
+    assert len(table.read_text().splitlines()) == 1 + 6
+    export = ("nights", "export", tmp_path / "n-2.sqlite", "--output", again)
+    assert run(*export, monkeypatch=monkeypatch) == 0
+    assert again.read_bytes() == table.read_bytes()
+    export = ("nights", "export", edf, "--output", again)
+    assert run(*export, monkeypatch=monkeypatch) != 0
+    assert "Traceback" not in capsys.readouterr().err

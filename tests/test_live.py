@@ -26,6 +26,7 @@ from monitor.live import run_live
 from monitor.night import stored
 from monitor.night.events import EventType
 from monitor.night.live_night import LiveNight
+from monitor.night.schema import insert
 from monitor.night.store import NightStore
 from monitor.pipeline import begin
 from monitor.sinks.mark_sender import send_mark
@@ -255,7 +256,7 @@ def test_a_night_continues_after_its_file_was_damaged(
 
     def damage() -> bool:
         with closing(sqlite3.connect(path)) as other, other:
-            other.execute("INSERT INTO event VALUES (2, 'x', 'x', 'x', '2026-01-01', '{}', NULL)")
+            insert(other.cursor(), "event", (2, "x", "x", "x", "2026-01-01", "{}"))
         return True
 
     damaged = False
@@ -389,3 +390,27 @@ def test_a_full_disk_at_the_end_is_reported_and_the_night_can_continue(
     with closing(NightStore.open(path)) as store:
         assert not store.ended()
         assert store.n_epochs() == 1
+
+
+def test_a_live_night_whose_file_is_deleted_goes_on_beside_it_and_fails_at_the_end(
+    name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "night.sqlite"
+    other = tmp_path / "night-2.sqlite"
+
+    def enough() -> bool:
+        if has_epochs(path, 1)():
+            path.unlink()
+        return has_epochs(other, 1)()
+
+    with (
+        peer(name=name, ago=33),
+        pytest.raises(MonitorError, match=r"night\.sqlite was deleted or moved .*night-2\.sqlite"),
+    ):
+        monitor(options_for(lsl(name, store=path)), enough)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["night-2.sqlite"]
+    with closing(NightStore.open(other)) as store:
+        assert store.ended()
+        assert [event.sequence for event in events_of(store)] == list(
+            range(1, store.last_sequence() + 1)
+        )

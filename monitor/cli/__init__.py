@@ -1,4 +1,4 @@
-"""The command line: `sleep-monitor demo | replay | live | streams | watch | mark | doctor`."""
+"""The command line: `sleep-monitor demo | replay | live | nights | streams | watch | mark ...`."""
 
 import os
 

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from monitor.cli.flags import LiveFlags, RunFlags, ServerFlags, takes
+from monitor.cli.nights import nights_app
 from monitor.cli.stopping import INTERRUPTED, let_interrupt, note_stop, stop
 from monitor.errors import InputError, MonitorError
 
@@ -40,6 +41,7 @@ DEMO_SPEED = 300.0
 
 live_app = typer.Typer(invoke_without_command=True)
 app.add_typer(live_app, name="live")
+app.add_typer(nights_app, name="nights")
 
 
 def _print_version(wanted: bool) -> None:

@@ -9,6 +9,7 @@ from monitor.config.folders import (
     default_config,
     default_exported_folder,
     default_nights_folder,
+    private_folder,
 )
 from monitor.config.options import (
     Grid,
@@ -39,5 +40,6 @@ __all__ = [
     "default_nights_folder",
     "parse_grid",
     "parse_speed",
+    "private_folder",
     "read_settings",
 ]

@@ -20,3 +20,13 @@ def default_nights_folder() -> Path:
 def default_exported_folder() -> Path:
     """Return the folder for what `sleep-deploy build-engine` makes for this machine's GPU."""
     return user_data_path("sleep-monitor", appauthor=False) / "exported"
+
+
+def private_folder(folder: Path) -> None:
+    """Make ``folder``, and those above it that are missing, so that only the user may read them.
+
+    A folder that exists keeps its mode. Raises OSError.
+    """
+    for each in (*reversed(folder.parents), folder):
+        if not each.is_dir():
+            each.mkdir(mode=0o700, exist_ok=True)

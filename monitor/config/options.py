@@ -33,6 +33,14 @@ class RunOptions:
     no_redis: bool = False
     dashboard: bool = True
 
+    @property
+    def network_files(self) -> list[Path]:
+        """The user's weights, and their card and export, which lie beside them."""
+        if self.weights is None:
+            return []
+        suffixes = (".json", ".encode.onnx", ".stage.onnx", ".onnx.json")
+        return [self.weights, *map(self.weights.with_suffix, suffixes)]
+
 
 @dataclass(frozen=True, slots=True)
 class ReplayOptions(RunOptions):
@@ -53,10 +61,9 @@ class ReplayOptions(RunOptions):
 
     @property
     def inputs(self) -> list[Path]:
-        """The files that the replay reads. The card lies beside the weights."""
-        card = None if self.weights is None else self.weights.with_suffix(".json")
-        paths = (self.recording, self.hypnogram, self.weights, card)
-        return [path for path in paths if path is not None]
+        """The files that the replay reads."""
+        own = [self.recording] if self.hypnogram is None else [self.recording, self.hypnogram]
+        return [*own, *self.network_files]
 
 
 def parse_speed(text: str) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 from collections.abc import Sequence
@@ -13,14 +14,15 @@ from rich.console import Console
 
 from monitor.clock import Clock
 from monitor.composition import EventServer, check_event_server, event_server, load_backend
-from monitor.config import LiveOptions
+from monitor.config import BrainflowConfig, LiveOptions
 from monitor.errors import InputError, MonitorError
 from monitor.live.shared import SharedServices
 from monitor.live.sleeper import Sleeper
 from monitor.live.watchdog import Watchdog, notify
+from monitor.night.file_watch import store_files
 from monitor.night.store import NightStore
 from monitor.sinks.dashboard import LiveView, Look, live_view, summary
-from monitor.sinks.epochs_csv import check_writable
+from monitor.sinks.epochs_csv import check_store, check_writable
 from monitor.sinks.marks import MarkAnswer, MarkReader
 from monitor.sources.opening import OpenSource, check_source, open_source
 
@@ -83,12 +85,17 @@ def run_live(
 def _check(options: LiveOptions) -> None:
     """Raise `InputError` now for mistakes that would else fail only when the headband connects."""
     check_event_server(options)
+    sources = [each.source for each in options.sleepers]
+    played = [each.file for each in sources if isinstance(each, BrainflowConfig)]
+    needed = [*options.network_files, *(path for path in played if path is not None)]
+    stores = [each.store for each in options.sleepers if each.store is not None]
     for each in options.sleepers:
         check_source(each.source)
         if each.store is not None:
+            check_store(each.store, needed)
             _check_store(each.store, options.new_night)
         if each.output is not None:
-            check_writable(each.output, [each.store] if each.store else [])
+            check_writable(each.output, [*needed, *itertools.chain(*map(store_files, stores))])
 
 
 def _check_store(path: Path, new_night: bool) -> None:

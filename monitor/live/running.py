@@ -125,6 +125,7 @@ class RunningNight:
             channels=self._contacts,
             last_sample_utc=self.pipeline.last_sample_utc,
             unstored=self._backlog.unstored_epochs,
+            trouble=self._backlog.trouble,
             delivery=self._delivery,
             n_epochs_total=None,
             is_live=True,
@@ -147,6 +148,11 @@ class RunningNight:
             ) from exc
         self._events.finish()
         return self.state(timeline, ended=True)
+
+    @property
+    def losses(self) -> list[str]:
+        """Accidents of the night's file during the night, a sentence each."""
+        return self._store.losses
 
     def write_table(self) -> None:
         """Write the table of epochs. Raises `MonitorError` if it cannot be written."""

@@ -145,6 +145,8 @@ class Sleeper:
             # On the stack, so that the CSV file is written even if `finish` raises.
             stack.callback(night.write_table)
             self.state = SleeperState(self.name, "", night.finish(timeline))
+            if night.losses:
+                raise MonitorError("; ".join(night.losses))
             return True
 
     def _source(

@@ -13,6 +13,7 @@ from functools import partial
 from monitor.clock import Clock
 from monitor.errors import MonitorError
 from monitor.night.store import NightStore
+from monitor.night.trouble import StoreError, Trouble
 from monitor.types import Epoch, Event, Mark, StagePrediction
 
 RETRY_S = 5.0
@@ -33,6 +34,8 @@ class Backlog:
         self._clock = clock
         self._waiting: deque[tuple[Epoch | None, Callable[[], None]]] = deque()
         self._failed_s: float | None = None
+        self.trouble: Trouble | None = None
+        """The kind of the last failure; None while the disk accepts writes."""
 
     @property
     def unstored_epochs(self) -> int:
@@ -69,6 +72,7 @@ class Backlog:
         if self._failed_s is not None and now_s - self._failed_s < RETRY_S:
             return
         try:
+            self._store.keep()
             self.drain()
         except MonitorError as exc:
             if isinstance(exc.__cause__, sqlite3.IntegrityError):
@@ -76,12 +80,13 @@ class Backlog:
             if self._failed_s is None:
                 _log.warning("%s. Meanwhile the night is kept in memory", exc)
             self._failed_s = now_s
+            self.trouble = exc.trouble if isinstance(exc, StoreError) else Trouble.OTHER
         else:
             if self._failed_s is not None:
                 _log.info(
                     "The disk accepts writes again; the night is complete in %s", self._store.path
                 )
-            self._failed_s = None
+            self._failed_s = self.trouble = None
 
     def drain(self) -> None:
         """Store the writes that wait. Raises `MonitorError` if the disk refuses one."""

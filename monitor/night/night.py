@@ -10,6 +10,7 @@ from monitor.night.events import mark_id
 from monitor.night.state import NightState
 from monitor.night.statistics import SleepStatistics, sleep_statistics
 from monitor.night.store import NightStore
+from monitor.night.trouble import Trouble
 from monitor.night.worn import worn_window
 from monitor.types import (
     F32,
@@ -49,9 +50,11 @@ class Night:
         night = cls(session)
         night.mark(*store.marks())
         night.ledger = store.ledger()
-        night._derivations = tuple(each.name for each in store.derivations())
         night._update(store.predictions(Track.LIVE))
         night._update(store.predictions(Track.REVISED))
+        names = tuple(each.name for each in store.derivations())
+        # After an accident, the file may have lost the first epochs and kept their stages.
+        night._derivations = (session.derivation,) * (night.n_epochs - len(names)) + names
         return night
 
     @property
@@ -131,6 +134,7 @@ class Night:
         is_live: bool,
         speed: float | None,
         ended: bool,
+        trouble: Trouble | None = None,
     ) -> NightState:
         """Return a snapshot of the night; see `NightState`."""
         return NightState(
@@ -155,6 +159,7 @@ class Night:
             is_live=is_live,
             speed=speed,
             ended=ended,
+            trouble=trouble,
         )
 
     def _update(self, predictions: Sequence[StagePrediction]) -> None:

@@ -10,20 +10,53 @@ from typing import Any
 import numpy as np
 
 from models.contract import EPOCH_SAMPLES, Stage
+from monitor.night.checksums import Row
 from monitor.night.live_night import LiveNight
 from monitor.types import (
     Derivation,
     Epoch,
     Event,
+    Mark,
+    MarkKind,
+    Montage,
     Quality,
     Reason,
     SampleLedger,
+    Session,
     StagePrediction,
     Track,
 )
 
 
-def epoch_to_row(epoch: Epoch) -> tuple[object, ...]:
+def session_to_row(session: Session, created_utc: datetime, ended_utc: datetime | None) -> Row:
+    return (
+        session.id,
+        session.source,
+        session.derivation,
+        json.dumps(session.channels),
+        session.start_s,
+        session.start_utc.isoformat(),
+        session.sfreq_hz,
+        session.gain,
+        session.model,
+        session.sleeper,
+        created_utc.isoformat(),
+        None if ended_utc is None else ended_utc.isoformat(),
+    )
+
+
+def session_from_row(row: tuple[Any, ...]) -> tuple[Session, datetime, datetime | None]:
+    """Return the session, the time when its file was made, and the time when it was ended."""
+    id_, source, derivation, channels, start_s, start_utc, *rest, created_utc, ended_utc = row
+    start = datetime.fromisoformat(start_utc)
+    return (
+        Session(id_, source, derivation, tuple(json.loads(channels)), start_s, start, *rest),
+        datetime.fromisoformat(created_utc),
+        None if ended_utc is None else datetime.fromisoformat(ended_utc),
+    )
+
+
+def epoch_to_row(epoch: Epoch) -> Row:
     return (
         epoch.index,
         epoch.start_s,
@@ -49,6 +82,7 @@ def epoch_from_row(
     start_utc: str,
     signal: bytes,
     derivation: str,
+    reason: str | None,
     quality: str,
     channel_quality: str,
     verdicts: str,
@@ -75,7 +109,7 @@ def reasons_from_json(text: str) -> tuple[Reason | None, ...]:
     return tuple(None if each is None else Reason(each) for each in json.loads(text))
 
 
-def live_night_to_row(live: LiveNight) -> tuple[object, ...]:
+def live_night_to_row(live: LiveNight) -> Row:
     montage = [live.montage.channels, [astuple(each) for each in live.montage.derivations]]
     return (
         live.source_key,
@@ -87,7 +121,23 @@ def live_night_to_row(live: LiveNight) -> tuple[object, ...]:
     )
 
 
-def prediction_to_row(prediction: StagePrediction) -> tuple[object, ...]:
+def live_night_from_row(row: tuple[Any, ...]) -> LiveNight:
+    key, montage, *clocks = row
+    channels, derivations = json.loads(montage)
+    derived = tuple(Derivation(*each) for each in derivations)
+    return LiveNight(key, Montage(tuple(channels), derived), *clocks)
+
+
+def mark_to_row(mark: Mark) -> Row:
+    return (mark.time_utc.isoformat(), mark.kind.value, mark.text)
+
+
+def mark_from_row(row: tuple[Any, ...]) -> Mark:
+    time_utc, kind, text = row
+    return Mark(MarkKind(kind), datetime.fromisoformat(time_utc), text)
+
+
+def prediction_to_row(prediction: StagePrediction) -> Row:
     return (
         prediction.epoch_index,
         prediction.track.value,
@@ -118,7 +168,7 @@ def prediction_from_row(row: tuple[Any, ...]) -> StagePrediction:
     )
 
 
-def event_to_row(event: Event) -> tuple[object, ...]:
+def event_to_row(event: Event) -> Row:
     return (
         event.sequence,
         event.id,
@@ -127,3 +177,8 @@ def event_to_row(event: Event) -> tuple[object, ...]:
         event.time.isoformat(),
         json.dumps(event.data),
     )
+
+
+def event_from_row(row: tuple[Any, ...]) -> Event:
+    sequence, id_, type_, source, time, data = row
+    return Event(sequence, id_, type_, source, datetime.fromisoformat(time), json.loads(data))

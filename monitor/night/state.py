@@ -7,6 +7,7 @@ from datetime import datetime
 
 from models.contract import Stage
 from monitor.night.statistics import SleepStatistics
+from monitor.night.trouble import Trouble
 from monitor.types import (
     F32,
     ChannelState,
@@ -33,7 +34,7 @@ class NightState:
     - ``last_sample_utc``: the time of the newest sample; None before the first.
     - ``worn``: the first epoch in which the band was worn, and the one after the last; None if the
       band was not worn so far.
-    - ``unstored``: the number of epochs that wait for room on the disk.
+    - ``unstored``: the number of epochs that wait to be stored; ``trouble``: the reason.
     - ``n_epochs_total``: the number of epochs of the whole recording; None for a live night.
     - ``is_live``: True for a live night, False for a replay.
     - ``speed``: recorded seconds per second of a replay; None: as fast as possible, or live.
@@ -60,6 +61,7 @@ class NightState:
     is_live: bool
     speed: float | None
     ended: bool
+    trouble: Trouble | None = None
 
     @property
     def derivation(self) -> str:

@@ -6,36 +6,49 @@ the file while the night goes on. `monitor.night.schema.SCHEMA` is the format of
 
 from __future__ import annotations
 
+import itertools
 import json
+import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
+from monitor.config import private_folder
 from monitor.errors import InputError, MonitorError
+from monitor.night.checksums import Row, checksum
+from monitor.night.file_watch import FileWatch, store_files
 from monitor.night.live_night import LiveNight
+from monitor.night.reading import check, opened
 from monitor.night.rows import (
     epoch_from_row,
     epoch_to_row,
+    event_from_row,
     event_to_row,
+    live_night_from_row,
     live_night_to_row,
+    mark_from_row,
+    mark_to_row,
     prediction_from_row,
     prediction_to_row,
     reasons_from_json,
+    session_from_row,
+    session_to_row,
 )
-from monitor.night.schema import prepare
+from monitor.night.salvage import Remembered, salvage
+from monitor.night.schema import N_EPOCHS, insert, prepare, selection
+from monitor.night.trouble import StoreError, Trouble, damaged, translated, unusable
 from monitor.types import (
     Derivation,
     Epoch,
     Event,
     Mark,
-    MarkKind,
-    Montage,
     Reason,
     SampleLedger,
     Session,
@@ -43,8 +56,13 @@ from monitor.types import (
     Track,
 )
 
-_INSERT_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, NULL)"
-_INSERT_LIVE = "INSERT INTO live VALUES (?, ?, ?, ?, ?, ?)"
+PRIVATE = 0o600
+"""Mode of a new file: only its owner may read it."""
+
+LOCKED_S = 5.0
+"""Time to wait while another program locks the file. A live night must end within 10 s."""
+
+_log = logging.getLogger(__name__)
 
 
 class NightWriter(Protocol):
@@ -75,18 +93,32 @@ class NightStore:
 
     - Every writing method is one transaction: all of it is on disk, or none.
     - A second process that opens the same file for writing is refused.
+    - If the file is deleted, replaced or damaged while the night goes on, the night is written to
+      a new file beside it, and goes on there: see `keep`.
+    - Only the user may read a new file. An existing file keeps its mode.
     """
 
     def __init__(
-        self, path: Path, connection: sqlite3.Connection, writer: FileLock, created: bool
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        writer: FileLock,
+        created: bool,
+        durable: bool,
     ) -> None:
         self.path = path
+        self.losses: list[str] = []
+        """Accidents of the file during the night, a sentence each."""
         self._connection = connection
         self._writer = writer
+        self._durable = durable
+        self._watch = FileWatch(path)
         # True until the night begins: `close` removes a new file that holds no night.
         self._discard = created
         # Reentrant: `together` holds it while the writes inside its block acquire it again.
         self._lock = threading.RLock()
+        # What is in memory anyway, for a file that is cut: see `_rescue`.
+        self._memory = Remembered()
 
     @classmethod
     def open(cls, path: Path, *, durable: bool = True) -> NightStore:
@@ -98,12 +130,14 @@ class NightStore:
         path = path.resolve()  # one lock per night, whichever link names the file
         if path.is_dir():
             raise InputError(f"cannot use {path} as the night store: it is a folder; name a file")
+        if path.exists() and not path.is_file():
+            raise InputError(f"cannot use {path} as the night store: it is not a file; name one")
         if not path.parent.is_dir():  # the lock would make the folder
             raise InputError(
                 f"cannot use {path} as the night store: there is no folder {path.parent}; "
                 "make it, or choose another with --store"
             )
-        writer = FileLock(path.with_name(path.name + ".lock"))
+        writer = FileLock(path.with_name(path.name + ".lock"), mode=PRIVATE)
         try:
             writer.acquire(timeout=0)
         except Timeout as exc:
@@ -111,22 +145,30 @@ class NightStore:
                 f"another monitor is writing {path}; let it finish, or choose another --store"
             ) from exc
         except OSError as exc:
-            raise _unusable(path, exc) from exc
+            raise unusable(path, exc) from exc
         created = not path.exists()
         connection: sqlite3.Connection | None = None
         try:
-            # Wait up to 10 s if another program locks the file. `_lock` makes threads take turns.
-            connection = sqlite3.connect(path, timeout=10.0, check_same_thread=False)
+            # SQLite gives its journal the mode of the file.
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, PRIVATE))
+            # `_lock` makes threads take turns.
+            connection = sqlite3.connect(path, timeout=LOCKED_S, check_same_thread=False)
             prepare(connection, path, durable)
-            return cls(path, connection, writer, created)
+            if not created:
+                check(connection, path)
+            store = cls(path, connection, writer, created, durable)
+            store._remember()
+            return store
         except BaseException as exc:
             if connection is not None:
                 connection.close()
             if created:
                 _remove(path)
             _release(writer)
-            if isinstance(exc, sqlite3.Error):
-                raise _unusable(path, exc) from exc
+            if isinstance(exc, sqlite3.Error | OSError | UnicodeDecodeError):
+                raise unusable(path, exc) from exc
+            if isinstance(exc, StoreError):
+                raise InputError(str(exc)) from exc
             raise
 
     def close(self) -> None:
@@ -139,6 +181,79 @@ class NightStore:
             finally:
                 _release(self._writer)
 
+    # --- keeping
+
+    def keep(self) -> None:
+        """Write the night to a new file if its file was lost. Call it often.
+
+        Its file is lost if it, or its journal, was deleted, moved, replaced or cut, or if another
+        program changed what is in it. Raises `StoreError` if no new file can be written: the night
+        then waits in memory, and the next call tries again.
+        """
+        with self._lock:
+            if self._discard or self._connection.in_transaction:
+                return
+            if why := self._watch.lost() or self._damage():
+                self._rescue(why)
+
+    def _damage(self) -> str:
+        """Return what is wrong with the file if another program wrote it; "" if nothing is."""
+        if not self._watch.touched():
+            return ""
+        try:
+            # Another connection: this one may remember pages as they were.
+            with opened(self.path) as (file, _):
+                check(file, self.path)
+        except MonitorError as exc:
+            damage = isinstance(exc, InputError) or (
+                isinstance(exc, StoreError) and exc.trouble is Trouble.DAMAGED
+            )
+            return f"{self.path} was cut or changed by another program" if damage else ""
+        self._watch.note()
+        return ""
+
+    def _rescue(self, why: str) -> None:
+        """Write what can still be read, and what is remembered, to a new file; go on there.
+
+        A file that was deleted or moved can still be read through the open connection.
+        """
+        lost = self.path
+        with translated(lost):
+            private_folder(lost.parent)
+        try:
+            fresh = NightStore.open(_free_name(lost), durable=self._durable)
+        except InputError as exc:
+            raise StoreError(f"{why}, and no new file can be made: {exc}", Trouble.OTHER) from exc
+        try:
+            with translated(fresh.path), fresh._connection as new:
+                salvage(self._connection, new)
+                self._memory.write(new)
+        except BaseException:
+            fresh.close()  # it holds no night, so the file is removed
+            raise
+        # The new file counts from here on; the old one is closed last.
+        old, old_writer, old_watch = self._connection, self._writer, self._watch
+        self.path, self._connection, self._writer = fresh.path, fresh._connection, fresh._writer
+        self._watch = FileWatch(self.path)
+        with suppress(sqlite3.Error):
+            old.close()
+        old_watch.remove_journal()
+        _release(old_writer)
+        loss = f"{why} during the night; what could be read is stored again in {self.path}"
+        n_lost = self.n_epochs() - self._rows("SELECT count(*) FROM epoch")[0][0]
+        if n_lost:
+            loss += f", without the signals of {n_lost} epochs"
+        self.losses.append(loss)
+        _log.warning("%s. The night goes on there", loss)
+
+    def _remember(self) -> None:
+        """Read what `_memory` holds of a night that continues."""
+        if rows := self._checked("session"):
+            self._discard = False
+            self._memory.note("session", *rows)
+            for table in ("live", "mark", "prediction"):
+                self._memory.note(table, *self._checked(table))
+
     # --- writing
 
     def begin(
@@ -146,25 +261,10 @@ class NightStore:
     ) -> None:
         """Start the night in a new file. ``event`` announces the start."""
         with self._transaction() as cursor:
-            cursor.execute(
-                f"INSERT INTO session VALUES ({', '.join('?' * 11)}, NULL)",
-                (
-                    session.id,
-                    session.source,
-                    session.derivation,
-                    json.dumps(session.channels),
-                    session.start_s,
-                    session.start_utc.isoformat(),
-                    session.sfreq_hz,
-                    session.gain,
-                    session.model,
-                    session.sleeper,
-                    created_utc.isoformat(),
-                ),
-            )
+            self._insert(cursor, "session", session_to_row(session, created_utc, None))
             if live is not None:
-                cursor.execute(_INSERT_LIVE, live_night_to_row(live))
-            cursor.execute(_INSERT_EVENT, event_to_row(event))
+                self._insert(cursor, "live", live_night_to_row(live))
+            self._insert(cursor, "event", event_to_row(event))
         self._discard = False
 
     def write(
@@ -178,20 +278,12 @@ class NightStore:
         """See `NightWriter.write`."""
         with self._transaction() as cursor:
             if epoch is not None:
-                cursor.execute(
-                    f"INSERT INTO epoch VALUES ({', '.join('?' * 10)})", epoch_to_row(epoch)
-                )
-            cursor.executemany(
-                f"INSERT INTO prediction VALUES ({', '.join('?' * 14)})",
-                [prediction_to_row(prediction) for prediction in predictions],
-            )
-            cursor.executemany(
-                "INSERT INTO mark VALUES (?, ?, ?)",
-                [(mark.time_utc.isoformat(), mark.kind.value, mark.text) for mark in marks],
-            )
-            cursor.executemany(_INSERT_EVENT, [event_to_row(event) for event in events])
+                self._insert(cursor, "epoch", epoch_to_row(epoch))
+            self._insert(cursor, "prediction", *map(prediction_to_row, predictions))
+            self._insert(cursor, "mark", *map(mark_to_row, marks))
+            self._insert(cursor, "event", *map(event_to_row, events))
             if ended_utc is not None:
-                cursor.execute("UPDATE session SET ended_utc = ?", (ended_utc.isoformat(),))
+                self._set_ended(cursor, ended_utc)
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -204,8 +296,8 @@ class NightStore:
         """Replace the stored `LiveNight` by ``live``; reopen a night that was ended in order."""
         with self._transaction() as cursor:
             cursor.execute("DELETE FROM live")
-            cursor.execute(_INSERT_LIVE, live_night_to_row(live))
-            cursor.execute("UPDATE session SET ended_utc = NULL")
+            self._insert(cursor, "live", live_night_to_row(live))
+            self._set_ended(cursor, None)
 
     def mark_published(self, sequence: int, utc: datetime) -> None:
         """Note that the event server holds every event up to ``sequence``."""
@@ -219,90 +311,58 @@ class NightStore:
 
     def session(self) -> Session | None:
         """Return the night in this file; None if none has begun."""
-        rows = self._rows(
-            "SELECT id, source, derivation, channels, start_s, start_utc, sfreq_hz, gain, model, "
-            "sleeper FROM session"
-        )
-        if not rows:
-            return None
-        id_, source, derivation, channels, start_s, start_utc, *rest = rows[0]
-        start = datetime.fromisoformat(start_utc)
-        return Session(id_, source, derivation, tuple(json.loads(channels)), start_s, start, *rest)
+        rows = self._checked("session")
+        return session_from_row(rows[0])[0] if rows else None
 
     def live_night(self) -> LiveNight | None:
         """Return what a run needs to continue this night; None for a replay."""
-        rows = self._rows(
-            "SELECT source_key, montage, boot_id, timeline_offset_s, clock_offset_s, device "
-            "FROM live"
-        )
-        if not rows:
-            return None
-        key, montage, *rest = rows[0]
-        channels, derivations = json.loads(montage)
-        return LiveNight(
-            key, Montage(tuple(channels), tuple(Derivation(*each) for each in derivations)), *rest
-        )
+        rows = self._checked("live")
+        return live_night_from_row(rows[0]) if rows else None
 
     def ended(self) -> bool:
         """Return True if the night was ended in order."""
-        return bool(self._rows("SELECT 1 FROM session WHERE ended_utc IS NOT NULL"))
+        rows = self._checked("session")
+        return bool(rows) and session_from_row(rows[0])[2] is not None
 
     def epochs(self, after: int = -1) -> Iterator[Epoch]:
         """Yield the stored epochs whose index is greater than ``after``, in order."""
-        for index, *_ in self._rows("SELECT epoch_index FROM epoch WHERE epoch_index > ?", after):
-            (row,) = self._rows(
-                "SELECT start_s, start_utc, signal_uv, derivation, quality, channel_quality, "
-                "verdicts, ledger FROM epoch WHERE epoch_index = ?",
-                index,
-            )
-            yield epoch_from_row(index, *row)
+        return (epoch_from_row(*row) for row in self._epoch_rows(after))
 
     def n_epochs(self) -> int:
-        """Return the number of stored epochs."""
-        return int(self._rows("SELECT count(*) FROM epoch")[0][0])
+        """Return the number of epochs of the night so far."""
+        return int(self._rows(N_EPOCHS)[0][0])
 
     def derivations(self) -> list[Derivation]:
         """Return the derivation that was staged in each epoch, in order."""
-        rows = self._rows("SELECT derivation FROM epoch ORDER BY epoch_index")
-        return [Derivation(*json.loads(row[0])) for row in rows]
+        return [Derivation(*json.loads(row[4])) for row in self._epoch_rows()]
 
     def verdicts(self) -> list[tuple[Reason | None, ...]]:
         """Return, for each epoch in order, why each derivation could not be staged, or None."""
-        rows = self._rows("SELECT verdicts FROM epoch ORDER BY epoch_index")
-        return [reasons_from_json(row[0]) for row in rows]
+        return [reasons_from_json(row[8]) for row in self._epoch_rows()]
 
     def ledger(self) -> SampleLedger:
         """Return the sample ledger of the whole night."""
-        rows = self._rows("SELECT ledger FROM epoch")
-        return sum((SampleLedger(**json.loads(row[0])) for row in rows), SampleLedger())
+        counts = (SampleLedger(**json.loads(row[9])) for row in self._epoch_rows())
+        return sum(counts, SampleLedger())
 
     def predictions(self, track: Track) -> list[StagePrediction]:
         """Return the newest prediction of ``track`` for each epoch that has one, in order."""
-        rows = self._rows(
-            "SELECT epoch_index, track, max(revision), final, stage, reason, "
-            "p_w, p_n1, p_n2, p_n3, p_r, confidence, model, latency_s "
-            "FROM prediction WHERE track = ? GROUP BY epoch_index ORDER BY epoch_index",
-            track.value,
+        rows = self._checked(
+            "prediction", "WHERE track = ? ORDER BY epoch_index, revision", track.value
         )
-        return [prediction_from_row(row) for row in rows]
+        newest = {row[0]: row for row in rows}
+        return [prediction_from_row(row) for row in newest.values()]
 
     def marks(self) -> list[Mark]:
         """Return the marks of the night, in order of time."""
-        rows = self._rows("SELECT time_utc, kind, text FROM mark ORDER BY time_utc")
-        return [Mark(MarkKind(kind), datetime.fromisoformat(utc), text) for utc, kind, text in rows]
+        return [mark_from_row(row) for row in self._checked("mark", "ORDER BY time_utc")]
 
     def events_after(self, sequence: int, limit: int) -> list[Event]:
         """Return at most ``limit`` events after ``sequence``, in order."""
-        rows = self._rows(
-            "SELECT sequence, id, type, source, time, data FROM event WHERE sequence > ? "
-            "ORDER BY sequence LIMIT ?",
-            sequence,
-            limit,
+        rows = self._checked(
+            "event", "WHERE sequence > ? ORDER BY sequence LIMIT ?", sequence, limit
         )
-        return [
-            Event(number, id_, type_, source, datetime.fromisoformat(time), json.loads(data))
-            for number, id_, type_, source, time, data in rows
-        ]
+        return [event_from_row(row) for row in rows]
 
     def holds_event(self, event_id: str) -> bool:
         """Return True if an event of this id is stored."""
@@ -310,9 +370,8 @@ class NightStore:
 
     def newest_event(self, type_: str) -> Event | None:
         """Return the newest event of this type; None if there is none."""
-        rows = self._rows("SELECT max(sequence) FROM event WHERE type = ?", type_)
-        (sequence,) = rows[0]
-        return None if sequence is None else self.events_after(sequence - 1, 1)[0]
+        rows = self._checked("event", "WHERE type = ? ORDER BY sequence DESC LIMIT 1", type_)
+        return event_from_row(rows[0]) if rows else None
 
     def last_sequence(self) -> int:
         """Return the sequence of the newest event; 0 if there is none."""
@@ -321,33 +380,61 @@ class NightStore:
     # --- inside
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._lock, _translated(self.path):
+        with self._lock, translated(self.path):
             return self._connection.execute(query, values).fetchall()
+
+    def _checked(self, table: str, which: str = "", *values: object) -> list[tuple[Any, ...]]:
+        """Return rows of ``table`` without their checksum. Raises `StoreError` if one is wrong."""
+        rows = self._rows(f"{selection(table)} {which}", *values)
+        for row in rows:
+            if checksum(row[:-1]) != row[-1]:
+                raise damaged(self.path, f"a row of its table '{table}' was changed")
+        return [row[:-1] for row in rows]
+
+    def _epoch_rows(self, after: int = -1) -> Iterator[tuple[Any, ...]]:
+        # One by one: all of a night's signals may be hundreds of megabytes.
+        for (index,) in self._rows("SELECT epoch_index FROM epoch WHERE epoch_index > ?", after):
+            yield from self._checked("epoch", "WHERE epoch_index = ?", index)
+
+    def _set_ended(self, cursor: sqlite3.Cursor, ended_utc: datetime | None) -> None:
+        for row in self._checked("session"):
+            session, created_utc, _ = session_from_row(row)
+            cursor.execute("DELETE FROM session")
+            self._insert(cursor, "session", session_to_row(session, created_utc, ended_utc))
+
+    def _insert(self, cursor: sqlite3.Cursor, table: str, *rows: Row) -> None:
+        insert(cursor, table, *rows)
+        self._memory.note(table, *rows)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Cursor]:
-        with self._lock, _translated(self.path):
+        with self._lock:
             if self._connection.in_transaction:  # inside `together`
                 yield self._connection.cursor()
                 return
-            with self._connection as connection:
-                yield connection.cursor()
+            self.keep()
+            try:
+                # A cursor that an exception's traceback keeps would keep the file open.
+                with (
+                    translated(self.path),
+                    self._connection as connection,
+                    closing(connection.cursor()) as cursor,
+                ):
+                    yield cursor
+            except StoreError as exc:
+                if exc.trouble is Trouble.DAMAGED:
+                    self._rescue(f"{self.path} was damaged")
+                raise
+            self._watch.note()
 
 
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as exc:
-        raise MonitorError(
-            f"the night store {path} failed: {exc}; what was stored before is safe: make room or "
-            "mend the disk, then run the same command again to continue"
-        ) from exc
-
-
-def _unusable(path: Path, exc: Exception) -> InputError:
-    why = exc.strerror if isinstance(exc, OSError) else exc
-    return InputError(f"cannot use {path} as the night store: {why}; choose another with --store")
+def _free_name(path: Path) -> Path:
+    """Return the first of NAME-2, NAME-3, ... beside ``path`` of which no file is there."""
+    for number in itertools.count(2):
+        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        if not any(os.path.lexists(each) for each in store_files(free)):
+            return free
+    raise AssertionError("numbers do not end")
 
 
 def _release(writer: FileLock) -> None:
@@ -359,5 +446,6 @@ def _release(writer: FileLock) -> None:
 
 
 def _remove(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    for each in store_files(path):
+        if each.suffix != ".lock":  # `_release` removes it
+            each.unlink(missing_ok=True)

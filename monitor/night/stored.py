@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
+import logging
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 from models.contract import EPOCH_S
-from monitor.night.schema import APPLICATION_ID, SCHEMA_VERSION
+from monitor.errors import InputError, MonitorError
+from monitor.night.checksums import checksum
+from monitor.night.reading import check, opened
+from monitor.night.rows import live_night_from_row, session_from_row
+from monitor.night.schema import N_EPOCHS, SCHEMA_VERSION, selection
+from monitor.night.trouble import damaged, translated
 
 RESUME_WITHIN = timedelta(hours=4)
 """A night that broke off less than this ago is continued; the epochs in between are missing."""
@@ -25,6 +29,8 @@ itself ends its programs in order."""
 
 NO_CLOCK_BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
 """If the system time is earlier than this, the machine has lost its clock."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,50 +69,79 @@ class StoredNight:
 
 
 def stored_night(path: Path) -> StoredNight | None:
-    """Return the live night in this file; None if it holds none.
+    """Return the live night in this file; None if there is no file, or it holds none.
 
-    It only reads, and may do so while a monitor writes.
+    A night of an older format cannot be continued, and counts as none.
+
+    It only reads, and may do so while a monitor writes. Raises `InputError` for a file that is not
+    a night's, and `StoreError` for one that cannot be read.
     """
-    path = path.resolve()
-    # Without a journal nobody writes the file. "immutable" keeps SQLite from making a journal.
-    mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
-    try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True)) as file:
-            (application_id,) = file.execute("PRAGMA application_id").fetchone()
-            (version,) = file.execute("PRAGMA user_version").fetchone()
-            if (application_id, version) != (APPLICATION_ID, SCHEMA_VERSION):
-                return None
-            row = file.execute(
-                "SELECT source_key, sleeper, start_utc, ended_utc, gain, model, montage "
-                "FROM live, session"
-            ).fetchone()
-            (n_epochs,) = file.execute("SELECT count(*) FROM epoch").fetchone()
-    except sqlite3.Error:
+    if not path.exists():
         return None
-    if row is None:
-        return None
-    key, sleeper, start_text, ended_text, gain, model, montage = row
-    start = datetime.fromisoformat(start_text)
-    reached = start + timedelta(seconds=EPOCH_S * n_epochs)
-    ended = None if ended_text is None else datetime.fromisoformat(ended_text)
-    derivations = tuple(name for name, *_ in json.loads(montage)[1])
-    return StoredNight(path, key, sleeper, start, reached, ended, gain, model, derivations)
+    with opened(path) as (file, version), translated(path):
+        if version < SCHEMA_VERSION:
+            return None
+        if version > SCHEMA_VERSION:
+            raise InputError(
+                f"{path} has night-store format {version}, this version continues format "
+                f"{SCHEMA_VERSION}"
+            )
+        rows = [file.execute(selection(table)).fetchone() for table in ("session", "live")]
+        if None in rows:
+            return None
+        if any(checksum(row[:-1]) != row[-1] for row in rows):
+            raise damaged(path, "its session was changed")
+        (n_epochs,) = file.execute(N_EPOCHS).fetchone()
+    session, _, ended_utc = session_from_row(rows[0][:-1])
+    live = live_night_from_row(rows[1][:-1])
+    reached_utc = session.start_utc + timedelta(seconds=EPOCH_S * n_epochs)
+    return StoredNight(
+        path.resolve(),
+        live.source_key,
+        session.sleeper,
+        session.start_utc,
+        reached_utc,
+        ended_utc,
+        session.gain,
+        session.model,
+        tuple(derivation.name for derivation in live.montage.derivations),
+    )
 
 
 def night_to_continue(
     folder: Path, source_key: str, sleeper: str, now_utc: datetime
 ) -> StoredNight | None:
-    """Return the newest night in ``folder`` that this source should continue, or None."""
+    """Return the newest night in ``folder`` that this source should continue, or None.
+
+    A file that is damaged, or cannot be read, is named in the log once and left alone.
+    """
     matching = [
         night
         for night in _nights(folder)
         if (night.source_key, night.sleeper) == (source_key, sleeper)
         and night.should_continue(now_utc)
     ]
-    return max(matching, key=lambda night: night.reached_utc, default=None)
+    for night in sorted(matching, key=lambda night: night.reached_utc, reverse=True):
+        try:
+            with opened(night.path) as (file, _):
+                check(file, night.path)
+        except MonitorError as exc:
+            _warn_once(str(exc))
+        else:
+            return night
+    return None
 
 
 def _nights(folder: Path) -> Iterator[StoredNight]:
-    for path in folder.glob("*.sqlite"):
-        if (night := stored_night(path)) is not None:
-            yield night
+    for path in sorted(folder.glob("*.sqlite")):
+        try:
+            if (night := stored_night(path)) is not None:
+                yield night
+        except MonitorError as exc:
+            _warn_once(str(exc))
+
+
+@lru_cache(maxsize=1000)
+def _warn_once(text: str) -> None:
+    """Warn of a file that is not continued. Every attempt of every sleeper looks at every file."""
+    _log.warning("A night to continue is looked for elsewhere: %s", text)

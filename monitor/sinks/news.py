@@ -126,7 +126,7 @@ class NightNews:
         """
         if state.unstored >= max(1, 2 * self._unstored):
             self._unstored = state.unstored
-            yield unstored_text(state.unstored)
+            yield unstored_text(state.unstored, state.trouble)
         elif self._unstored and not state.unstored:
             self._unstored = 0
             yield "all epochs are stored again"

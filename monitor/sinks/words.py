@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from models.contract import EPOCH_S
 from monitor.night.state import NightState
+from monitor.night.trouble import Trouble
 
 
 def local_time(when: datetime, state: NightState, timezone: tzinfo | None = None) -> datetime:
@@ -38,6 +39,19 @@ def age_text(duration: timedelta) -> str:
     return f"{minutes} min {seconds % 60:02d} s" if minutes else f"{seconds} s"
 
 
-def unstored_text(n_epochs: int) -> str:
-    """Return the alarm for a disk that does not accept the night, and the epochs that wait."""
-    return f"DISK FULL? {n_epochs} {'epoch waits' if n_epochs == 1 else 'epochs wait'} to be stored"
+_TROUBLES = {
+    None: "DISK FULL?",
+    Trouble.FULL: "DISK FULL?",
+    Trouble.LOCKED: "FILE LOCKED:",
+    Trouble.READ_ONLY: "DISK READ-ONLY:",
+    Trouble.FORBIDDEN: "NO ACCESS TO THE FILE:",
+    Trouble.DISK: "DISK ERROR:",
+    Trouble.DAMAGED: "FILE DAMAGED:",
+    Trouble.OTHER: "NOT STORED:",
+}
+
+
+def unstored_text(n_epochs: int, trouble: Trouble | None = None) -> str:
+    """Return the alarm for a file that does not accept the night, and the epochs that wait."""
+    waiting = "epoch waits" if n_epochs == 1 else "epochs wait"
+    return f"{_TROUBLES[trouble]} {n_epochs} {waiting} to be stored"

@@ -37,8 +37,13 @@ def test_one_row_an_epoch_with_the_revised_stage_and_the_live_one(tmp_path: Path
     ]
 
 
-def test_others_can_read_the_table_whatever_the_umask(tmp_path: Path, strict_umask: None) -> None:
+def test_only_the_user_may_read_a_new_table_and_an_existing_one_keeps_its_mode(
+    tmp_path: Path, strict_umask: None
+) -> None:
     table = tmp_path / "night.csv"
+    write_epochs(table, [], [], 0.0)
+    assert stat.S_IMODE(table.stat().st_mode) == 0o600
+    table.chmod(0o644)
     write_epochs(table, [], [], 0.0)
     assert stat.S_IMODE(table.stat().st_mode) == 0o644
 

@@ -33,7 +33,7 @@ def alarm(state: NightState, now: datetime, width: int = 1000) -> str | None:
         alarms.append("no samples" + (f" for {age_text(now - since)}" if since else ""))
         advice.append(": check the headband")
     if state.unstored:
-        whole = unstored_text(state.unstored)
+        whole = unstored_text(state.unstored, state.trouble)
         alarms.append(whole.removesuffix(" to be stored"))
         advice.append(" to be stored")
     full = "  ".join(map("".join, zip(alarms, advice, strict=True)))

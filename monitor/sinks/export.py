@@ -1,0 +1,46 @@
+"""Writes the stages of a stored night to a CSV file, damaged or not."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from monitor.errors import MonitorError
+from monitor.night.file_watch import store_files
+from monitor.night.salvage import saved_stages
+from monitor.sinks.epochs_csv import check_writable, write_epochs
+
+_log = logging.getLogger(__name__)
+
+
+def export_epochs(file: Path, output: Path) -> None:
+    """Write what is sound of the night ``file`` to the table ``output``; see `write_epochs`.
+
+    Raises `InputError` before anything is written, and `MonitorError` after it if epochs were
+    damaged and so left out.
+    """
+    check_writable(output, store_files(file))
+    saved = saved_stages(file)
+    write_epochs(output, saved.live, saved.revised, saved.start_s)
+    _log.info("%d epochs written to %s", len(saved.live), output)
+    if saved.left_out:
+        raise MonitorError(
+            f"{file} is damaged: {len(saved.left_out)} epochs were left out: "
+            f"{_ranges(saved.left_out)}"
+        )
+    if saved.wrong:
+        raise MonitorError(
+            f"{file} is damaged ({saved.wrong}): later epochs may be missing in {output}"
+        )
+
+
+def _ranges(numbers: list[int], most: int = 20) -> str:
+    """Return ascending ``numbers`` as text: 3, 7-9. Only the first ``most`` ranges are named."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and ranges[-1][-1] == number - 1:
+            ranges[-1] = [ranges[-1][0], number]
+        else:
+            ranges.append([number])
+    text = ", ".join("-".join(map(str, each)) for each in ranges[:most])
+    return f"{text} and more" if len(ranges) > most else text
