@@ -50,7 +50,7 @@ def store(tmp_path: Path) -> Iterator[NightStore]:
     store.begin(SESSION, START, events.session_started(SESSION, 1), live)
     for index in range(N_EPOCHS):
         write_epoch(store, index)
-    store.write([], mark=Mark(MarkKind.LIGHTS_OFF, START))
+    store.write([], marks=[Mark(MarkKind.LIGHTS_OFF, START)])
     yield store
     store.close()
 
@@ -103,7 +103,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, list[object]
         store.begin(SESSION, START, events.session_started(SESSION, 1), live)
         for index in range(3):
             write_epoch(store, index)
-        store.write([], mark=Mark(MarkKind.NOTE, START, "a note"))
+        store.write([], marks=[Mark(MarkKind.NOTE, START, "a note")])
     return path.read_bytes(), content(path)
 
 
