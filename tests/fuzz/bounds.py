@@ -105,11 +105,11 @@ def _ending(kind: Kind, case: Case, folder: Path) -> Ending:
     return Ending.RIGHT
 
 
-def check_line(text: str, what: str) -> None:
+def check_line(text: str, what: str, longest: int = LONGEST_LINE) -> None:
     """Raise `BrokenRuleError` unless ``text`` is one printable line of bounded length."""
     if not text.strip():
         raise BrokenRuleError(f"{what} is empty")
-    if len(text) > LONGEST_LINE:
+    if len(text) > longest:
         raise BrokenRuleError(f"{what} has {len(text)} letters: {text[:200]!r}...")
     if not text.isprintable():
         raise BrokenRuleError(f"{what} does not print as one line: {text[:400]!r}")
