@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -117,19 +117,18 @@ def check_line(text: str, what: str, longest: int = LONGEST_LINE) -> None:
 
 def _held() -> set[str]:
     """Return what the process holds: open files, threads and child processes."""
-    descriptors = Path("/proc/self/fd")
     held = {f"child process {number}" for number in _children()}
     held |= {f"thread {each.name} {each.native_id}" for each in threading.enumerate()}
-    for number in os.listdir(descriptors) if descriptors.is_dir() else ():
-        try:
-            held.add(f"open file {number} ({os.readlink(descriptors / number)})")
-        except OSError:  # the descriptor of this very list
-            continue
+    descriptors = Path("/proc/self/fd")
+    for each in list(descriptors.iterdir()) if descriptors.is_dir() else ():
+        # The descriptor of this very list is closed by now.
+        with suppress(OSError):
+            held.add(f"open file {each.name} ({each.readlink()})")
     return held
 
 
 def _children() -> list[str]:
-    """Return the numbers of the child processes, as Linux lists them; psutil would read them all."""
+    """Return the numbers of the child processes; psutil would look at every process."""
     tasks = Path("/proc/self/task")
     lists = tasks.glob("*/children") if tasks.is_dir() else ()
     return [number for each in lists for number in each.read_text().split()]

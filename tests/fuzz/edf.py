@@ -455,5 +455,3 @@ def _blindly_changed(random: Random) -> EdfCase:
             content, what = nasty.changed(random, content)
         story.append(what)
     return EdfCase(story=", ".join(story), files={FILE: content})
-
-

@@ -139,7 +139,9 @@ def _mark_of_line(event: dict[str, Any]) -> str:
         return f"epoch {data['epoch_index']:4d}  {data['stage']}"
     if "text" in data:
         return f"mark: note: {data['text']}"
-    return {"state": f"signal {data.get('state')}"}.get("state" if "state" in data else "", "session")
+    return {"state": f"signal {data.get('state')}"}.get(
+        "state" if "state" in data else "", "session"
+    )
 
 
 def _events(random: Random) -> list[Event]:
@@ -183,5 +185,7 @@ def _broken(random: Random, text: str) -> tuple[str, str]:
             deep = "[" * depth + "]" * depth
             return json.dumps(fields).replace('"@"', deep), f"{depth} lists deep"
         case _:
-            value = random.choice(("", "null", "[]", "1", "9" * 5000, "NaN", "{}", nasty.text(random)))
+            value = random.choice(
+                ("", "null", "[]", "1", "9" * 5000, "NaN", "{}", nasty.text(random))
+            )
             return value.encode("utf-8", "replace").decode(), f"the entry {value!r:.40}"

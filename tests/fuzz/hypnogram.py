@@ -74,9 +74,7 @@ class HypnogramKind(Kind):
 def _sound(random: Random, stages: list[Stage | None]) -> HypnogramCase:
     """Return a hypnogram in one of the ways in which scorers write them."""
     content = _file(_lists(random, stages, style=random.randrange(4)))
-    return HypnogramCase(
-        story="sound", files={FILE: content}, sound=True, stages=tuple(stages)
-    )
+    return HypnogramCase(story="sound", files={FILE: content}, sound=True, stages=tuple(stages))
 
 
 def _with_an_odd_word(random: Random, stages: list[Stage | None]) -> HypnogramCase:
@@ -106,14 +104,10 @@ def _with_an_odd_list(random: Random, stages: list[Stage | None]) -> HypnogramCa
     lists.insert(random.randrange(len(lists) + 1), odd)
     # A stage in the odd list may lie anywhere, also on good ones.
     meant = tuple(stages) if word != "Sleep stage W" else None
-    return HypnogramCase(
-        story=f"the list {odd[:80]!r}", files={FILE: _file(lists)}, stages=meant
-    )
+    return HypnogramCase(story=f"the list {odd[:80]!r}", files={FILE: _file(lists)}, stages=meant)
 
 
-def _lists(
-    random: Random, stages: list[Stage | None], style: int = 0
-) -> list[bytes]:
+def _lists(random: Random, stages: list[Stage | None], style: int = 0) -> list[bytes]:
     """Return an annotation list for each stage, or for each run of equal ones.
 
     Styles: 0 a list for each epoch; 1 one for each run; 2 without durations; 3 with other events.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -123,7 +124,9 @@ class LslKind(Kind):
 
     def _info(self, xml: bytes) -> Any:
         """Return the description as liblsl understands it."""
-        handle = self._pylsl.lib.lsl_streaminfo_from_xml(xml.replace(b"\0", b""))
+        from_xml = self._pylsl.lib.lib.lsl_streaminfo_from_xml
+        from_xml.restype = ctypes.c_void_p
+        handle = from_xml(xml.replace(b"\0", b""))
         return self._pylsl.StreamInfo(handle=handle)
 
 
@@ -139,5 +142,3 @@ def _xml(fields: dict[str, str], labels: list[str], unit: str) -> str:
         "<uid>6c2f9a2e-1111-4444-8888-000000000000</uid><session_id>default</session_id>"
         f"<hostname>host</hostname><desc><channels>{channels}</channels></desc></info>"
     )
-
-

@@ -89,7 +89,9 @@ class MarksKind(Kind):
         last = {"kind": "note", "time": START.isoformat(), "text": LAST, "sleeper": "anna"}
         for number, fields in enumerate((*case.entries, last), 1):
             sent = {key: value.encode("utf-8", "replace") for key, value in fields.items()}
-            self._client.xadd(Keys().marks, sent or {"a": "b"}, id=f"{self._minute * 60_000}-{number}")
+            self._client.xadd(
+                Keys().marks, sent or {"a": "b"}, id=f"{self._minute * 60_000}-{number}"
+            )
         taken = self._taken()
         for mark, sleeper in taken:
             check_line(f"'{mark.text}' '{sleeper}'", "a mark", MAX_TEXT + 100)

@@ -1,4 +1,4 @@
-"""Configuration files: every key in sound and in nasty values, blind changes, TOML built to hurt."""
+"""Configuration files: sound and nasty values, blind changes, TOML built to hurt."""
 
 from __future__ import annotations
 
@@ -80,7 +80,11 @@ class TomlKind(Kind):
         options = settings.live()
         assert settings.wait is None or math.isfinite(settings.wait), "wait is no time"
         for each in options.sleepers:
-            words = [each.sleeper, *each.channels, *each.source.model_dump(exclude={"kind"}).values()]
+            words = [
+                each.sleeper,
+                *each.channels,
+                *each.source.model_dump(exclude={"kind"}).values(),
+            ]
             for word in words:
                 check_line(f"'{word}'", "a setting")
         if case.expected is not None:

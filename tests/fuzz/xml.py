@@ -114,7 +114,7 @@ def _profusion(codes: list[str]) -> str:
 
 def _encoded(random: Random, text: str) -> bytes:
     """Return ``text`` as programs write it: UTF-8 with a mark, UTF-16, Latin-1 with a remark."""
-    head, _, body = text.partition("?>")
+    _, _, body = text.partition("?>")
     match random.randrange(4):
         case 0:
             return b"\xef\xbb\xbf" + text.encode()
