@@ -14,6 +14,7 @@ import hashlib
 import importlib
 import json
 import os
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -56,8 +57,10 @@ def read_graph(weights: Path, graph: str) -> bytes:
     data, text = _read(path), _read(checksums)
     try:
         expected = json.loads(text)[graph]
-    except (ValueError, TypeError, KeyError) as exc:
+    except (ValueError, TypeError, KeyError, RecursionError) as exc:
         raise GraphError(f"{checksums} does not name the sha256 of {path.name}") from exc
+    if not isinstance(expected, str) or re.fullmatch("[0-9a-f]{64}", expected) is None:
+        raise GraphError(f"{checksums} does not name the sha256 of {path.name}")
     found = hashlib.sha256(data).hexdigest()
     if found != expected:
         raise GraphError(

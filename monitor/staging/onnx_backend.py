@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 
+_INPUTS = {ENCODE: ("epochs_uv",), STAGE: ("embeddings", "scored")}
+"""The inputs of each graph, as `models.export` names them."""
+
+
 class OnnxBackend:
     """onnxruntime on the CPU. One thread stages an epoch, because others share the machine."""
 
@@ -109,7 +113,9 @@ class OnnxBackend:
                 f"onnxruntime {onnxruntime.__version__} cannot load {path}; {remedy} "
                 f"({one_line(exc)})"
             ) from exc
-        if _contract_in(session) != self._contract:
+        # Both graphs carry the contract, so it does not tell one from the other.
+        inputs = tuple(each.name for each in session.get_inputs())
+        if inputs != _INPUTS[graph] or _contract_in(session) != self._contract:
             raise BackendUnavailableError(
                 f"{path} was made from other weights, or by another version; {remedy}"
             )

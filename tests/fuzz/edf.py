@@ -146,7 +146,7 @@ def _check_signal(
     for channel in recording.channels:
         check_line(f"'{channel.name}' '{channel.unit}'", "a channel's name or unit")
         assert np.isfinite(channel.sfreq_hz), f"the rate is {channel.sfreq_hz}"
-        assert channel.sfreq_hz > 0, f"the rate is {channel.sfreq_hz}"
+        assert channel.sfreq_hz >= 0, f"the rate is {channel.sfreq_hz}"
 
 
 def _use_annotations(recording: Recording) -> None:
@@ -167,7 +167,7 @@ def decoded_uv(content: bytes, name: str, n: int) -> npt.NDArray[np.float64] | N
     """Decode ``n`` samples of channel ``name``, as the bytes of the file say.
 
     This is an independent decoder, strict and slow. Returns None if the file does not have exactly
-    one signal of this name: then another name was given to it.
+    one signal of this name, because another name was given to it, or if its unit is not in `UNITS`.
     """
     n_signals = int(_value(content[252:256]))
     offsets, at = {}, 256
@@ -205,7 +205,9 @@ def decoded_uv(content: bytes, name: str, n: int) -> npt.NDArray[np.float64] | N
     wide[:, 4 - size :] = rows
     digital = (wide.view("<i4")[:, 0] >> (32 - 8 * size)).astype(np.float64)
     low, high, digital_low, digital_high = limits
-    unit = UNITS.get(text("unit", index).split(b"\0")[0].strip(), 1.0)
+    unit = UNITS.get(text("unit", index).split(b"\0")[0].strip())
+    if unit is None:  # an odd text, which may be a spelling of a voltage too
+        return None
     gain = (high - low) / (digital_high - digital_low)
     uv: npt.NDArray[np.float64] = (low + (digital - digital_low) * gain) * unit
     return uv

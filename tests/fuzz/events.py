@@ -47,7 +47,7 @@ class EventsCase(Case):
 
 
 class EventsKind(Kind):
-    """What other programs write where events are expected."""
+    """Entries that other programs write where events are expected."""
 
     name = "events"
 

@@ -41,7 +41,7 @@ class LslCase(Case):
 
 
 class LslKind(Kind):
-    """What a sender tells about itself."""
+    """Descriptions of streams by their senders."""
 
     name = "lsl"
 
@@ -140,5 +140,8 @@ def _xml(fields: dict[str, str], labels: list[str], unit: str) -> str:
     return (
         f'<?xml version="1.0"?><info>{head}<version>1.1</version><created_at>1.5</created_at>'
         "<uid>6c2f9a2e-1111-4444-8888-000000000000</uid><session_id>default</session_id>"
-        f"<hostname>host</hostname><desc><channels>{channels}</channels></desc></info>"
+        "<hostname>host</hostname><v4address/><v4data_port>1</v4data_port>"
+        "<v4service_port>1</v4service_port><v6address/><v6data_port>0</v6data_port>"
+        "<v6service_port>0</v6service_port>"
+        f"<desc><channels>{channels}</channels></desc></info>"
     )

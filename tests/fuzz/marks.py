@@ -35,7 +35,7 @@ class MarksCase(Case):
 
 
 class MarksKind(Kind):
-    """What other programs leave where marks are expected. One reader reads all cases."""
+    """Entries that other programs leave where marks are expected. One reader reads all cases."""
 
     name = "marks"
 
