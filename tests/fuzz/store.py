@@ -129,7 +129,7 @@ def night_bytes() -> bytes:
             at = START + timedelta(seconds=45)
             number = store.last_sequence() + 1
             event = mark_event(SESSION, number, MarkKind.NOTE, time=at, text="woke")
-            store.write([event], mark=Mark(MarkKind.NOTE, at, "woke"))
+            store.write([event], marks=[Mark(MarkKind.NOTE, at, "woke")])
         return path.read_bytes()
 
 
