@@ -16,7 +16,7 @@ import pytest
 
 from models.card import default_weights
 from models.contract import Gain
-from models.graphs import GRAPHS, STAGE, checksums_path, graph_files, graph_path
+from models.graphs import ENCODE, GRAPHS, STAGE, checksums_path, graph_files, graph_path
 from monitor.errors import InputError
 from monitor.staging.backend import BackendUnavailableError
 from monitor.staging.chain import BackendChain
@@ -126,7 +126,9 @@ def test_a_damaged_file_is_refused(tmp_path: Path, graph: str) -> None:
         OnnxBackend(weights)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "[" * 100_000, '{"encode": "\\u001b[31m", "stage": 1}']
+)
 def test_damaged_checksums_are_refused(tmp_path: Path, text: str) -> None:
     weights = copied(tmp_path)
     checksums_path(weights).write_text(text)
@@ -196,3 +198,12 @@ def write_checksums(weights: Path) -> None:
         for graph in GRAPHS
     }
     checksums_path(weights).write_text(json.dumps(checksums))
+
+
+def test_a_graph_in_the_others_place_is_refused(tmp_path: Path) -> None:
+    """Both graphs of an export carry the same contract."""
+    weights = copied(tmp_path)
+    graph_path(weights, STAGE).write_bytes(graph_path(weights, ENCODE).read_bytes())
+    write_checksums(weights)
+    with pytest.raises(BackendUnavailableError, match=r"stage\.onnx was made from other weights"):
+        OnnxBackend(weights)
