@@ -23,6 +23,7 @@ from monitor.config.options import (
 from monitor.config.reading import config_file, read_settings
 from monitor.config.settings import NO_REDIS, Settings
 from monitor.config.sources import BrainflowConfig, LslConfig
+from monitor.config.version import monitor_version
 
 __all__ = [
     "NO_REDIS",
@@ -38,6 +39,7 @@ __all__ = [
     "default_config",
     "default_exported_folder",
     "default_nights_folder",
+    "monitor_version",
     "parse_grid",
     "parse_speed",
     "private_folder",

@@ -47,14 +47,31 @@ class Night:
     @classmethod
     def restore(cls, store: NightStore, session: Session) -> Night:
         """Return the night that ``store`` holds."""
-        night = cls(session)
-        night.mark(*store.marks())
-        night.ledger = store.ledger()
-        night._update(store.predictions(Track.LIVE))
-        night._update(store.predictions(Track.REVISED))
         names = tuple(each.name for each in store.derivations())
+        predictions = (*store.predictions(Track.LIVE), *store.predictions(Track.REVISED))
+        return cls.of(session, store.marks(), store.ledger(), predictions, names)
+
+    @classmethod
+    def of(
+        cls,
+        session: Session,
+        marks: Sequence[Mark],
+        ledger: SampleLedger,
+        predictions: Sequence[StagePrediction],
+        derivations: tuple[str, ...],
+    ) -> Night:
+        """Return the night of these parts.
+
+        ``predictions``: the live ones of all epochs, in order, then the newest revised ones.
+        ``derivations``: the name of the one staged in each epoch; the first may be missing.
+        """
+        night = cls(session)
+        night.mark(*marks)
+        night.ledger = ledger
+        night._update(predictions)
         # After an accident, the file may have lost the first epochs and kept their stages.
-        night._derivations = (session.derivation,) * (night.n_epochs - len(names)) + names
+        night._derivations = (session.derivation,) * (night.n_epochs - len(derivations))
+        night._derivations += derivations
         return night
 
     @property

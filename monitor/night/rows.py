@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import astuple, fields
+from dataclasses import astuple, dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -28,7 +28,23 @@ from monitor.types import (
 )
 
 
-def session_to_row(session: Session, created_utc: datetime, ended_utc: datetime | None) -> Row:
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """A session as a night's file holds it.
+
+    - ``created_utc``: when the file was made.
+    - ``version``: of the monitor that began the night.
+    - ``ended_utc``: when the night was ended in order; None if it goes on, or broke off.
+    """
+
+    session: Session
+    created_utc: datetime
+    version: str
+    ended_utc: datetime | None = None
+
+
+def session_to_row(stored: StoredSession) -> Row:
+    session = stored.session
     return (
         session.id,
         session.source,
@@ -40,18 +56,20 @@ def session_to_row(session: Session, created_utc: datetime, ended_utc: datetime 
         session.gain,
         session.model,
         session.sleeper,
-        created_utc.isoformat(),
-        None if ended_utc is None else ended_utc.isoformat(),
+        stored.created_utc.isoformat(),
+        None if stored.ended_utc is None else stored.ended_utc.isoformat(),
+        stored.version,
     )
 
 
-def session_from_row(row: tuple[Any, ...]) -> tuple[Session, datetime, datetime | None]:
-    """Return the session, the time when its file was made, and the time when it was ended."""
-    id_, source, derivation, channels, start_s, start_utc, *rest, created_utc, ended_utc = row
-    start = datetime.fromisoformat(start_utc)
-    return (
-        Session(id_, source, derivation, tuple(json.loads(channels)), start_s, start, *rest),
+def session_from_row(row: tuple[Any, ...]) -> StoredSession:
+    id_, source, derivation, channels, start_s, start_utc, *rest = row
+    *settings, created_utc, ended_utc, version = rest
+    names, start = tuple(json.loads(channels)), datetime.fromisoformat(start_utc)
+    return StoredSession(
+        Session(id_, source, derivation, names, start_s, start, *settings),
         datetime.fromisoformat(created_utc),
+        version,
         None if ended_utc is None else datetime.fromisoformat(ended_utc),
     )
 
@@ -76,18 +94,9 @@ def _fields(value: Quality | SampleLedger) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
-def epoch_from_row(
-    index: int,
-    start_s: float,
-    start_utc: str,
-    signal: bytes,
-    derivation: str,
-    reason: str | None,
-    quality: str,
-    channel_quality: str,
-    verdicts: str,
-    ledger: str,
-) -> Epoch:
+def epoch_from_row(row: tuple[Any, ...]) -> Epoch:
+    index, start_s, start_utc, signal, derivation, _, *texts = row
+    quality, channel_quality, verdicts, ledger = texts
     return Epoch(
         index=index,
         start_s=start_s,

@@ -26,6 +26,7 @@ CREATE TABLE session (
     start_s REAL NOT NULL, start_utc TEXT NOT NULL, sfreq_hz REAL NOT NULL,
     gain TEXT NOT NULL, model TEXT NOT NULL, sleeper TEXT NOT NULL,
     created_utc TEXT NOT NULL, ended_utc TEXT,
+    version TEXT NOT NULL,    -- of the monitor that began the night
     crc32 INTEGER NOT NULL    -- here and below: of the values before it in its row
 ) STRICT;
 CREATE TABLE epoch (

@@ -14,19 +14,21 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
-from monitor.config import private_folder
+from monitor.config import monitor_version, private_folder
 from monitor.errors import InputError, MonitorError
 from monitor.night.checksums import Row, checksum
 from monitor.night.file_watch import FileWatch, store_files
 from monitor.night.live_night import LiveNight
 from monitor.night.reading import check, opened
 from monitor.night.rows import (
+    StoredSession,
     epoch_from_row,
     epoch_to_row,
     event_from_row,
@@ -260,8 +262,9 @@ class NightStore:
         self, session: Session, created_utc: datetime, event: Event, live: LiveNight | None = None
     ) -> None:
         """Start the night in a new file. ``event`` announces the start."""
+        stored = StoredSession(session, created_utc, monitor_version())
         with self._transaction() as cursor:
-            self._insert(cursor, "session", session_to_row(session, created_utc, None))
+            self._insert(cursor, "session", session_to_row(stored))
             if live is not None:
                 self._insert(cursor, "live", live_night_to_row(live))
             self._insert(cursor, "event", event_to_row(event))
@@ -312,7 +315,7 @@ class NightStore:
     def session(self) -> Session | None:
         """Return the night in this file; None if none has begun."""
         rows = self._checked("session")
-        return session_from_row(rows[0])[0] if rows else None
+        return session_from_row(rows[0]).session if rows else None
 
     def live_night(self) -> LiveNight | None:
         """Return what a run needs to continue this night; None for a replay."""
@@ -322,11 +325,11 @@ class NightStore:
     def ended(self) -> bool:
         """Return True if the night was ended in order."""
         rows = self._checked("session")
-        return bool(rows) and session_from_row(rows[0])[2] is not None
+        return bool(rows) and session_from_row(rows[0]).ended_utc is not None
 
     def epochs(self, after: int = -1) -> Iterator[Epoch]:
         """Yield the stored epochs whose index is greater than ``after``, in order."""
-        return (epoch_from_row(*row) for row in self._epoch_rows(after))
+        return (epoch_from_row(row) for row in self._epoch_rows(after))
 
     def n_epochs(self) -> int:
         """Return the number of epochs of the night so far."""
@@ -398,9 +401,9 @@ class NightStore:
 
     def _set_ended(self, cursor: sqlite3.Cursor, ended_utc: datetime | None) -> None:
         for row in self._checked("session"):
-            session, created_utc, _ = session_from_row(row)
+            stored = replace(session_from_row(row), ended_utc=ended_utc)
             cursor.execute("DELETE FROM session")
-            self._insert(cursor, "session", session_to_row(session, created_utc, ended_utc))
+            self._insert(cursor, "session", session_to_row(stored))
 
     def _insert(self, cursor: sqlite3.Cursor, table: str, *rows: Row) -> None:
         insert(cursor, table, *rows)

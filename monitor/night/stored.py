@@ -92,7 +92,8 @@ def stored_night(path: Path) -> StoredNight | None:
         if any(checksum(row[:-1]) != row[-1] for row in rows):
             raise damaged(path, "its session was changed")
         (n_epochs,) = file.execute(N_EPOCHS).fetchone()
-    session, _, ended_utc = session_from_row(rows[0][:-1])
+    stored = session_from_row(rows[0][:-1])
+    session = stored.session
     live = live_night_from_row(rows[1][:-1])
     reached_utc = session.start_utc + timedelta(seconds=EPOCH_S * n_epochs)
     return StoredNight(
@@ -101,7 +102,7 @@ def stored_night(path: Path) -> StoredNight | None:
         session.sleeper,
         session.start_utc,
         reached_utc,
-        ended_utc,
+        stored.ended_utc,
         session.gain,
         session.model,
         tuple(derivation.name for derivation in live.montage.derivations),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from monitor.errors import MonitorError
 from monitor.night.file_watch import store_files
-from monitor.night.salvage import saved_stages
+from monitor.night.record import read_night
 from monitor.sinks.epochs_csv import check_writable, write_epochs
 
 _log = logging.getLogger(__name__)
@@ -20,21 +21,26 @@ def export_epochs(file: Path, output: Path) -> None:
     damaged and so left out.
     """
     check_writable(output, store_files(file))
-    saved = saved_stages(file)
-    write_epochs(output, saved.live, saved.revised, saved.start_s)
-    _log.info("%d epochs written to %s", len(saved.live), output)
-    if saved.left_out:
+    night = read_night(file)
+    damaged = set(night.damaged)
+    live, revised = (
+        [each for each in track if each.epoch_index not in damaged]
+        for track in (night.live, night.revised)
+    )
+    write_epochs(output, live, revised, night.session.start_s)
+    _log.info("%d epochs written to %s", len(live), output)
+    if night.damaged:
         raise MonitorError(
-            f"{file} is damaged: {len(saved.left_out)} epochs were left out: "
-            f"{_ranges(saved.left_out)}"
+            f"{file} is damaged: {len(night.damaged)} epochs were left out: "
+            f"{_ranges(night.damaged)}"
         )
-    if saved.wrong:
+    if night.wrong:
         raise MonitorError(
-            f"{file} is damaged ({saved.wrong}): later epochs may be missing in {output}"
+            f"{file} is damaged ({night.wrong}): later epochs may be missing in {output}"
         )
 
 
-def _ranges(numbers: list[int], most: int = 20) -> str:
+def _ranges(numbers: Sequence[int], most: int = 20) -> str:
     """Return ascending ``numbers`` as text: 3, 7-9. Only the first ``most`` ranges are named."""
     ranges: list[list[int]] = []
     for number in numbers:
