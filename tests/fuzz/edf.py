@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.sources.derivation import choose_derivation
+from monitor.sources.expert import expert_hypnogram
 from monitor.sources.formats import open_recording
 from monitor.sources.hypnogram import (
-    expert_hypnogram,
     grid_origin_s,
     stages_on_grid,
     whole_epochs,

@@ -7,7 +7,8 @@ from pathlib import Path
 from random import Random
 
 from models.contract import EPOCH_S, Stage
-from monitor.sources.hypnogram import read_hypnogram, stages_on_grid
+from monitor.sources.expert import read_hypnogram
+from monitor.sources.hypnogram import stages_on_grid
 from tests.fuzz import nasty
 from tests.fuzz.bounds import check_line
 from tests.fuzz.case import Case, Kind
