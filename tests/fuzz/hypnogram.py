@@ -7,7 +7,8 @@ from pathlib import Path
 from random import Random
 
 from models.contract import EPOCH_S, Stage
-from monitor.sources.hypnogram import read_hypnogram, stages_on_grid
+from monitor.sources.expert import read_hypnogram
+from monitor.sources.hypnogram import stages_on_grid
 from tests.fuzz import nasty
 from tests.fuzz.bounds import check_line
 from tests.fuzz.case import Case, Kind
@@ -61,7 +62,7 @@ class HypnogramKind(Kind):
     def check(self, case: HypnogramCase, folder: Path) -> None:
         found = read_hypnogram(folder / FILE)
         assert found.spans, "there is no stage"
-        for note in getattr(found, "notes", ()):
+        for note in found.notes:
             check_line(note, "a note")
         assert list(found.spans) == sorted(found.spans, key=lambda span: span.onset_s)
         n_epochs = len(case.stages) if case.stages is not None else 2880

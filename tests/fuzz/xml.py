@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 from models.contract import Stage
 from monitor.sources.hypnogram import stages_on_grid
-from offline_training.data.xml_stages import read_xml_stages
+from monitor.sources.xml_stages import read_xml_stages
 from tests.fuzz import nasty
 from tests.fuzz.case import Case, Kind
 
