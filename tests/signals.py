@@ -21,7 +21,8 @@ def pink_noise_uv(n_samples: int, seed: int = 1, rms_uv: float = 20.0) -> F32:
     spectrum[1:] /= np.sqrt(np.arange(1, spectrum.size))
     spectrum[0] = 0.0
     noise = np.fft.irfft(spectrum, n_samples)
-    return (noise / noise.std() * rms_uv).astype(np.float32)[None]
+    scaled: F32 = (noise / noise.std() * rms_uv).astype(np.float32)[None]
+    return scaled
 
 
 def chunk(data_uv: F32, times_s: F64, sfreq_hz: float) -> EegChunk:

@@ -47,7 +47,7 @@ class CardKind(Kind):
                 if not build and random.random() < 0.2:
                     part = random.choice((card, part["spectrogram"]))
                 key = random.choice(list(part))
-                value = random.choice((*nasty.VALUES, *nasty.TEXTS, [], {}, 10**9, -5, 0.5))
+                value: Any = random.choice((*nasty.VALUES, *nasty.TEXTS, [], {}, 10**9, -5, 0.5))
                 part[key] = value
                 if random.random() < 0.2:
                     del part[key]

@@ -13,15 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.sources.derivation import choose_derivation
+from monitor.sources.edf import EdfRecording
 from monitor.sources.expert import expert_hypnogram
-from monitor.sources.formats import open_recording
-from monitor.sources.hypnogram import (
-    grid_origin_s,
-    stages_on_grid,
-    whole_epochs,
-)
+from monitor.sources.hypnogram import grid_origin_s, stages_on_grid, whole_epochs
 from monitor.sources.marks import recorded_marks
-from monitor.sources.recording import Recording
 from tests.fuzz import nasty
 from tests.fuzz.bounds import check_line
 from tests.fuzz.case import Case, Kind
@@ -102,7 +97,7 @@ class EdfKind(Kind):
 
     def check(self, case: EdfCase, folder: Path) -> None:
         path = folder / FILE
-        recording = open_recording(path)
+        recording = EdfRecording.open(path)
         derivation = choose_derivation(recording.channels, STAGED if case.sound else None)
         chunks = list(recording.chunks(derivation, chunk_s=2.0))
         uv = np.concatenate([each.data_uv for each in chunks], axis=1)[0]
@@ -133,7 +128,7 @@ def _step(uv: npt.NDArray[np.float64]) -> float:
 
 
 def _check_signal(
-    recording: Recording, uv: npt.NDArray[Any], times_s: npt.NDArray[np.float64]
+    recording: EdfRecording, uv: npt.NDArray[Any], times_s: npt.NDArray[np.float64]
 ) -> None:
     """Check what holds for every recording, whatever its bytes are."""
     assert uv.size == times_s.size > 0, "samples and times differ in number, or there are none"
@@ -149,7 +144,7 @@ def _check_signal(
         assert channel.sfreq_hz >= 0, f"the rate is {channel.sfreq_hz}"
 
 
-def _use_annotations(recording: Recording) -> None:
+def _use_annotations(recording: EdfRecording) -> None:
     """Do with the annotations what a replay does."""
     for each in recording.annotations:
         assert np.isfinite([each.onset_s, each.duration_s]).all(), f"{each} is at no time"

@@ -170,7 +170,7 @@ def _broken(random: Random, text: str) -> tuple[str, str]:
         case 0 | 1 | 2:
             part = random.choice((fields, fields["data"]))
             key = random.choice(list(part))
-            value = random.choice((*nasty.VALUES, *nasty.TEXTS, [], {}, [{}], {"a": [1]}))
+            value: Any = random.choice((*nasty.VALUES, *nasty.TEXTS, [], {}, [{}], {"a": [1]}))
             part[key] = value
             if random.random() < 0.2:
                 del part[key]

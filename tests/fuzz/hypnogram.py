@@ -62,7 +62,7 @@ class HypnogramKind(Kind):
     def check(self, case: HypnogramCase, folder: Path) -> None:
         found = read_hypnogram(folder / FILE)
         assert found.spans, "there is no stage"
-        for note in getattr(found, "notes", ()):
+        for note in found.notes:
             check_line(note, "a note")
         assert list(found.spans) == sorted(found.spans, key=lambda span: span.onset_s)
         n_epochs = len(case.stages) if case.stages is not None else 2880

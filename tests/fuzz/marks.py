@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from random import Random
 from typing import Any, Self
@@ -89,9 +89,7 @@ class MarksKind(Kind):
         last = {"kind": "note", "time": START.isoformat(), "text": LAST, "sleeper": "anna"}
         for number, fields in enumerate((*case.entries, last), 1):
             sent = {key: value.encode("utf-8", "replace") for key, value in fields.items()}
-            self._client.xadd(
-                Keys().marks, sent or {"a": "b"}, id=f"{self._minute * 60_000}-{number}"
-            )
+            self._client.xadd(Keys().marks, sent, id=f"{self._minute * 60_000}-{number}")
         taken = self._taken()
         for mark, sleeper in taken:
             check_line(f"'{mark.text}' '{sleeper}'", "a mark", MAX_TEXT + 100)
@@ -123,13 +121,13 @@ def _mark(random: Random) -> tuple[dict[str, str], Mark, str]:
     sleeper = random.choice(("", "anna", "b 2"))
     spelling = random.choice(
         (
-            lambda t: t.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            lambda t: t.isoformat(),
-            lambda t: (t.replace(tzinfo=None) + timedelta(hours=2)).isoformat() + "+02:00",
+            at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            at.isoformat(),
+            at.astimezone(timezone(timedelta(hours=2))).isoformat(),
         )
     )
-    fields = {"kind": kind.value, "time": spelling(at), "text": text or "", "sleeper": sleeper}
-    return fields, Mark(kind, at.astimezone(UTC), text), sleeper
+    fields = {"kind": kind.value, "time": spelling, "text": text or "", "sleeper": sleeper}
+    return fields, Mark(kind, at, text), sleeper
 
 
 def _odd_time(random: Random) -> str:

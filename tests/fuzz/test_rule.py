@@ -36,6 +36,11 @@ def refuse(text: str) -> None:
     raise InputError(text)
 
 
+def log(text: str, times: int) -> None:
+    for _ in range(times):
+        logging.warning(text)
+
+
 HELD: list[object] = []
 
 
@@ -49,8 +54,8 @@ HELD: list[object] = []
         (lambda path: path.unlink(), "are left"),
         (lambda path: HELD.append(path.open()), "open file"),
         (lambda path: HELD.append(bytearray(300 * 2**20)), "of memory"),
-        (lambda path: logging.warning("\x1b[31m"), "a line of the log"),
-        (lambda path: [logging.warning("again") for _ in range(100)], "100 lines were logged"),
+        (lambda path: log("\x1b[31m", 1), "a line of the log"),
+        (lambda path: log("again", 100), "100 lines were logged"),
     ],
 )
 def test_a_case_that_breaks_the_rule(read: Callable[[Path], object], trouble: str) -> None:

@@ -67,7 +67,7 @@ class TomlKind(Kind):
                 key = random.choice(
                     (*SETTINGS, *LSL, "sleeper", "store", "output", "board", "port", "weights")
                 )
-                value = random.choice((*nasty.VALUES, *nasty.TEXTS, [], {}, [[]], [""] * 3))
+                value: Any = random.choice((*nasty.VALUES, *nasty.TEXTS, [], {}, [[]], [""] * 3))
                 target[key] = value
                 content = _text(table, sleepers).encode("utf-8", "surrogatepass")
                 story = f"{key} is {value!r:.60}"

@@ -67,7 +67,8 @@ class Worker:
 
     def result(self) -> Result | None:
         """Return the result of the case, or None if it still runs."""
-        if self._running is None:
+        running = self._running
+        if running is None:
             return None
         try:
             if self.connection.poll():
@@ -80,10 +81,9 @@ class Worker:
             trouble = f"the process died with status {self._process.exitcode}"
         if not trouble:
             return None
-        kind, seed = self._running
         self.close()
         self._start()
-        return Result(kind, seed, CRASH, story="(see the saved input)", trouble=trouble)
+        return Result(*running, CRASH, story="(see the saved input)", trouble=trouble)
 
     def close(self) -> None:
         """End the process."""
