@@ -92,7 +92,7 @@ def load(path: Path) -> tuple[MC2SleepNet, ModelContract]:
     try:
         config = from_card(NetworkConfig, read_card(path)["network"])
     except (KeyError, TypeError, ValueError) as exc:
-        raise WeightsError(f"the card of {path} has a bad network: {exc!r}") from exc
+        raise WeightsError(f"the card of {path} has a bad network: {exc!r:.300}") from exc
     digest = hashlib.sha256(data).hexdigest()
     if digest != contract.weights_sha256:
         raise WeightsError(
