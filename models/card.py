@@ -98,4 +98,4 @@ def read_contract(path: Path) -> ModelContract:
     try:
         return ModelContract.from_json(card["contract"])
     except (KeyError, TypeError, ValueError) as exc:
-        raise WeightsError(f"the card of {path} has a bad contract: {exc!r}") from exc
+        raise WeightsError(f"the card of {path} has a bad contract: {exc!r:.300}") from exc

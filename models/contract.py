@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 EPOCH_S = 30.0
 """Length of an epoch in seconds (AASM Manual, Rechtschaffen & Kales)."""
@@ -64,6 +64,21 @@ def check_positive(key: str, value: object) -> None:
     """Check that ``value`` is a finite number above 0. Raises ValueError, which names ``key``."""
     if type(value) not in (int, float) or not 0 < value < math.inf:  # type: ignore[operator]
         raise ValueError(f"{key} must be a finite number above 0, got {_short(value)}")
+
+
+_Fields = TypeVar("_Fields")
+
+
+def from_card(made_of: type[_Fields], fields: dict[str, Any]) -> _Fields:
+    """Build a dataclass from all its ``fields`` in a card.
+
+    A card that lost a field is damaged: the default would stage another network without a word.
+    Raises TypeError or ValueError if the fields are not those of the class.
+    """
+    made = made_of(**fields)
+    if missing := [name for name in made_of.__dataclass_fields__ if name not in fields]:  # type: ignore[attr-defined]
+        raise ValueError(f"{', '.join(missing)} is missing")
+    return made
 
 
 def _check_text(key: str, value: object) -> None:
@@ -169,11 +184,12 @@ class ModelContract:
 
         Raises KeyError, TypeError or ValueError if they are not the fields of a contract.
         """
-        return cls(
-            **{
+        return from_card(
+            cls,
+            {
                 **fields,
                 "gain": Gain(fields["gain"]),
                 "stages": tuple(Stage(s) for s in fields["stages"]),
-                "spectrogram": SpectrogramSpec(**fields["spectrogram"]),
-            }
+                "spectrogram": from_card(SpectrogramSpec, fields["spectrogram"]),
+            },
         )

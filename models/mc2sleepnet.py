@@ -43,6 +43,11 @@ from models.spectrogram import N_BINS, N_FRAMES, log_spectrogram
 
 N_STAGES = len(STAGES)
 
+_COMPUTED_ON = "cpu"
+"""Device of the few tables that a new network computes. `models.weights.load` first builds it on
+the device "meta". To compute a table there, PyTorch imports its compiler: that takes a second, and
+leaves a folder among the temporary files."""
+
 _LARGEST = {
     "raw_channels": 1024,
     "d_model": MAX_EMBEDDING_DIM // 2,
@@ -339,8 +344,9 @@ class BandPowerToken(nn.Module):
 
 def sinusoids(length: int, d_model: int) -> Tensor:
     """Compute the position encodings of Vaswani et al. 2017, (length, d_model)."""
-    rate = torch.exp(torch.arange(0, d_model, 2) * (-math.log(10000.0) / d_model))
-    angle = torch.arange(length).unsqueeze(1) * rate  # (length, D / 2)
+    even = torch.arange(0, d_model, 2, device=_COMPUTED_ON)
+    rate = torch.exp(even * (-math.log(10000.0) / d_model))
+    angle = torch.arange(length, device=_COMPUTED_ON).unsqueeze(1) * rate  # (length, D / 2)
     return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)  # (length, D)
 
 
@@ -403,8 +409,9 @@ class DistanceBias(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.max_distance = config.max_distance
-        distance = torch.arange(-config.max_distance, config.max_distance + 1).abs()
-        slope = 2.0 ** -torch.linspace(8, 1, config.n_heads)
+        largest = config.max_distance
+        distance = torch.arange(-largest, largest + 1, device=_COMPUTED_ON).abs()
+        slope = 2.0 ** -torch.linspace(8, 1, config.n_heads, device=_COMPUTED_ON)
         self.table = nn.Parameter(-slope.unsqueeze(1) * distance)  # (H, 2 max_distance + 1)
 
     def forward(self, length: int) -> Tensor:

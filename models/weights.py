@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 
 from models.card import CARD_FORMAT, WeightsError, read_card, read_contract
-from models.contract import ModelContract
+from models.contract import ModelContract, from_card
 from models.files import whole_file
 from models.graphs import checksums_path
 from models.mc2sleepnet import MC2SleepNet, NetworkConfig
@@ -90,9 +90,9 @@ def load(path: Path) -> tuple[MC2SleepNet, ModelContract]:
     except UnreadableError as exc:
         raise WeightsError(f"weights {path} {exc}") from exc
     try:
-        config = NetworkConfig(**read_card(path)["network"])
+        config = from_card(NetworkConfig, read_card(path)["network"])
     except (KeyError, TypeError, ValueError) as exc:
-        raise WeightsError(f"the card of {path} has a bad network: {exc!r}") from exc
+        raise WeightsError(f"the card of {path} has a bad network: {exc!r:.300}") from exc
     digest = hashlib.sha256(data).hexdigest()
     if digest != contract.weights_sha256:
         raise WeightsError(

@@ -14,7 +14,7 @@ from monitor.errors import InputError, MonitorError
 from monitor.night.checksums import checksum
 from monitor.night.reading import check, opened
 from monitor.night.rows import live_night_from_row, session_from_row
-from monitor.night.schema import N_EPOCHS, SCHEMA_VERSION, selection
+from monitor.night.schema import SCHEMA_VERSION, selection
 from monitor.night.trouble import damaged, translated
 
 RESUME_WITHIN = timedelta(hours=4)
@@ -89,12 +89,18 @@ def stored_night(path: Path) -> StoredNight | None:
         rows = [file.execute(selection(table)).fetchone() for table in ("session", "live")]
         if None in rows:
             return None
-        if any(checksum(row[:-1]) != row[-1] for row in rows):
-            raise damaged(path, "its session was changed")
-        (n_epochs,) = file.execute(N_EPOCHS).fetchone()
+        # After an accident the epochs of some predictions may be lost.
+        newest = [
+            row
+            for table in ("epoch", "prediction")
+            for row in file.execute(f"{selection(table)} ORDER BY epoch_index DESC LIMIT 1")
+        ]
+        if any(checksum(row[:-1]) != row[-1] for row in (*rows, *newest)):
+            raise damaged(path, "its session or its last epoch was changed")
     stored = session_from_row(rows[0][:-1])
     session = stored.session
     live = live_night_from_row(rows[1][:-1])
+    n_epochs = max((row[0] + 1 for row in newest), default=0)
     reached_utc = session.start_utc + timedelta(seconds=EPOCH_S * n_epochs)
     return StoredNight(
         path.resolve(),

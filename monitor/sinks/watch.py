@@ -13,6 +13,7 @@ from monitor.night.events import EventType
 from monitor.sinks.event_text import event_line
 from monitor.sinks.follower import Follower
 from monitor.sinks.redis_server import DEFAULT_URL
+from monitor.text import clean
 from monitor.types import Event
 
 
@@ -40,7 +41,7 @@ def watch(
     try:
         for event, text in follower:
             if event.type == EventType.SESSION_STARTED:
-                sleepers[event.source] = str(event.data.get("sleeper", ""))
+                sleepers[event.source] = clean(str(event.data.get("sleeper", "")))
             if as_json:
                 console.out(_printable(text), highlight=False)
             else:

@@ -131,7 +131,7 @@ def in_microvolts(nights: Sequence[BandPowerNight], directory: Path) -> list[Ban
             for row in csv.DictReader(file):
                 std_uv[row["recording"]][row["stage"]] = float(row["std_uv_p50"])
     except (KeyError, ValueError) as exc:
-        raise InputError(f"{path} is not an amplitude file: {exc!r}") from exc
+        raise InputError(f"{path} is not an amplitude file: {exc!r:.300}") from exc
     return [_with_level(night, std_uv[night.recording], path) for night in nights]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from models.card import default_weights
 from models.contract import Gain
+from models.weights import load
 from monitor.staging.backend import checked_contract
 from monitor.staging.torch_backend import TorchBackend
 from tests.fuzz import nasty
@@ -60,10 +61,8 @@ class CardKind(Kind):
     def check(self, case: CardCase, folder: Path) -> None:
         path = folder / WEIGHTS.name
         contract = checked_contract(path)
-        stated = json.loads(case.files[CARD])["contract"]
-        made = json.loads(json.dumps(contract.to_json()))
-        for key, value in stated.items():
-            assert made[key] == value, f"{key} is {made[key]!r}, the card states {value!r}"
+        card = json.loads(case.files[CARD])
+        _check_same(contract.to_json(), card["contract"])
         for count in (contract.context_epochs, contract.revision_epochs, contract.embedding_dim):
             assert isinstance(count, int), f"{count!r} is taken as a count"
             assert not isinstance(count, bool), f"{count!r} is taken as a count"
@@ -73,6 +72,13 @@ class CardKind(Kind):
             check_line(f"'{text}'", "a text of the contract")
         if path.exists():
             assert TorchBackend(path).contract == contract
+            _check_same(load(path)[0].config.to_json(), card["network"])
+
+
+def _check_same(made: dict[str, Any], stated: dict[str, Any]) -> None:
+    """Check that fields are those that the card states, each of them."""
+    made = json.loads(json.dumps(made))
+    assert made == stated, f"{made} is made of {stated}"
 
 
 @cache

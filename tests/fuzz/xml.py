@@ -32,6 +32,13 @@ NAMES = {
     "6": "Movement|6",
     "9": "Unscored|9",
 }
+OTHER_EVENTS = (
+    ("Arousals|Arousals", "Arousal|Arousal ()"),
+    ("Respiratory|Respiratory", "SpO2 desaturation|SpO2 desaturation"),
+    ("Limb Movements|Limb Movements", "Periodic limb movement|3"),
+)
+"""Types and concepts of events that are no stages."""
+
 BOMB = (
     '<!DOCTYPE a [<!ENTITY a "aaaaaaaaaaaaaaaa">'
     + "".join(f'<!ENTITY {b} "{f"&{a};" * 16}">' for a, b in zip("abcdefg", "bcdefgh", strict=True))
@@ -86,9 +93,9 @@ def _nsrr(random: Random, codes: list[str]) -> str:
         length = 1
         while at + length < len(codes) and codes[at + length] == codes[at]:
             length += 1
-        events.append(_event(NAMES[codes[at]], 30.0 * at, 30.0 * length))
+        events.append(_event("Stages|Stages", NAMES[codes[at]], 30.0 * at, 30.0 * length))
         if random.random() < 0.3:
-            events.append(_event("Arousal|Arousal ()", 30.0 * at + 3, 5.5))
+            events.append(_event(*random.choice(OTHER_EVENTS), 30.0 * at + 3, 5.5))
         at += length
     body = "".join(events)
     return (
@@ -97,9 +104,9 @@ def _nsrr(random: Random, codes: list[str]) -> str:
     )
 
 
-def _event(concept: str, start_s: float, duration_s: float) -> str:
+def _event(kind: str, concept: str, start_s: float, duration_s: float) -> str:
     return (
-        f"<ScoredEvent><EventType>Stages|Stages</EventType><EventConcept>{concept}</EventConcept>"
+        f"<ScoredEvent><EventType>{kind}</EventType><EventConcept>{concept}</EventConcept>"
         f"<Start>{start_s}</Start><Duration>{duration_s}</Duration></ScoredEvent>\n"
     )
 

@@ -26,6 +26,14 @@ def test_a_contract_is_unchanged_by_json() -> None:
     assert ModelContract.from_json(json.loads(json.dumps(contract.to_json()))) == contract
 
 
+@pytest.mark.parametrize("key", ["sfreq_hz", "normalisation", "epsilon_uv", "n_fft"])
+def test_a_field_that_a_card_lost_is_never_replaced_by_its_default(key: str) -> None:
+    fields = ModelContract(**FIELDS).to_json()
+    del (fields if key in fields else fields["spectrogram"])[key]
+    with pytest.raises(ValueError, match=f"{key} is missing"):
+        ModelContract.from_json(fields)
+
+
 @pytest.mark.parametrize("change", [{"revision_epochs": 20}, {"stages": ("R", "W")}])
 def test_a_contract_that_no_stager_could_keep_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):

@@ -101,6 +101,13 @@ def test_a_contract_of_impossible_numbers_is_refused_before_anything_is_allocate
         read_contract(card(tmp_path, **fields))
 
 
+@pytest.mark.parametrize("fields", [{"gain": "x" * 10_000}, {"stages": ["\n" * 10_000]}])
+def test_the_word_about_a_bad_contract_is_short(tmp_path: Path, fields: dict[str, object]) -> None:
+    with pytest.raises(WeightsError, match="bad contract") as caught:
+        read_contract(card(tmp_path, **fields))
+    assert len(str(caught.value)) < 600 and str(caught.value).isprintable()
+
+
 @pytest.mark.parametrize(
     "field", ["d_model", "n_heads", "d_ff", "frame_layers", "sequence_layers", "pool_units"]
 )

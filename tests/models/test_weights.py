@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,27 @@ def test_load_returns_the_saved_network(saved: tuple[Path, MC2SleepNet, ModelCon
     assert read_card(path)["licence"] == "none"
 
 
+def test_load_is_quick_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    program = (
+        "import os, sys, torch\n"
+        "from models.mc2sleepnet import MC2SleepNet, NetworkConfig\n"
+        "with torch.device('meta'):\n"
+        "    MC2SleepNet(NetworkConfig())\n"
+        "print([name for name in sys.modules if name == 'torch._dynamo'], os.listdir())"
+    )
+    root = str(Path(__file__).parents[2])
+    environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": root}
+    answer = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout == "[] []\n", "PyTorch imports its compiler to load weights"
+
+
 def test_damaged_tensors_are_refused(saved: tuple[Path, MC2SleepNet, ModelContract]) -> None:
     path, _, _ = saved
     data = bytearray(path.read_bytes())
@@ -71,6 +94,10 @@ def test_a_card_of_other_tensors_is_refused(
     card = json.loads(card_path.read_text())
     card_path.write_text(json.dumps({**card, "network": {**card["network"], "d_ff": 64}}))
     with pytest.raises(WeightsError, match="does not hold the network"):
+        load(path)
+    del card["network"]["gain_free"]  # False would stage another network
+    card_path.write_text(json.dumps(card))
+    with pytest.raises(WeightsError, match="gain_free is missing"):
         load(path)
     card_path.write_text(json.dumps({**card, "contract": {}}))
     with pytest.raises(WeightsError, match="bad contract"):

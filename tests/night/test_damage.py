@@ -23,8 +23,8 @@ from monitor.night.live_night import LiveNight
 from monitor.night.night import Night
 from monitor.night.record import read_night
 from monitor.night.store import NightStore
-from monitor.night.stored import night_to_continue
-from monitor.night.trouble import Trouble
+from monitor.night.stored import night_to_continue, stored_night
+from monitor.night.trouble import StoreError, Trouble
 from monitor.sinks.epochs_csv import check_store, check_writable
 from monitor.sinks.export import export_epochs
 from monitor.types import Mark, MarkKind, Montage, Track
@@ -214,6 +214,17 @@ def test_a_damaged_file_never_keeps_a_night_from_beginning(
     assert len([each for each in caplog.records if "night.sqlite is damaged" in each.message]) == 1
     with pytest.raises(InputError, match=r"night\.sqlite is damaged"):
         NightStore.open(store.path)
+
+
+@pytest.mark.parametrize("table", ["epoch", "prediction"])
+def test_the_length_of_a_stored_night_is_checked(store: NightStore, table: str) -> None:
+    store.close()
+    with closing(sqlite3.connect(store.path)) as other:
+        other.execute(f"UPDATE OR IGNORE {table} SET epoch_index = 100000000000")
+        other.commit()
+    with pytest.raises(StoreError, match="its last epoch was changed"):
+        stored_night(store.path)
+    assert night_to_continue(store.path.parent, "lsl:test", "", START) is None
 
 
 def test_what_is_sound_can_be_exported(store: NightStore, tmp_path: Path) -> None:

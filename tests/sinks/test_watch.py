@@ -199,6 +199,17 @@ def test_a_replay_that_broke_off_continues_where_it_was(server: RedisServer) -> 
     assert watcher.notices == ["night-1 is sent again; events already shown are left out"]
 
 
+def test_a_name_of_a_thousand_words_leaves_room_for_the_events(server: RedisServer) -> None:
+    client: Any = connect(server.url)
+    session = a_session(sleeper="a name " * 1000)
+    for event in (session_started(session, 1), stage_event(session, 2, scored(7))):
+        client.xadd(KEYS.events, {"event": to_json(event)})
+    client.close()
+    with watching(server.url, as_json=False) as watcher:
+        until(lambda: len(watcher.lines) == 2, "both events")
+    assert "epoch    7  N2" in watcher.lines[1] and len(watcher.lines[1]) < 300
+
+
 def test_each_line_has_the_name_of_its_sleeper(server: RedisServer) -> None:
     with watching(server.url, as_json=False) as watcher:
         for sleeper in ("anna", "ben"):
