@@ -13,7 +13,7 @@ from models.contract import EPOCH_S
 from monitor.errors import InputError
 from monitor.night.checksums import Row, Value, checksum
 from monitor.night.reading import opened
-from monitor.night.rows import prediction_from_row
+from monitor.night.rows import RowError, prediction_from_row
 from monitor.night.schema import SCHEMA_VERSION, TABLES, insert, selection
 from monitor.night.trouble import damaged
 from monitor.text import clean
@@ -59,7 +59,7 @@ def saved_stages(path: Path) -> SavedStages:
         wrong = _structure(file)
         sessions = list(sound_rows(file, "session"))
         starts_s = {cast(int, row[0]): cast(float, row[1]) for row in sound_rows(file, "epoch")}
-        stages = [prediction_from_row(row) for row in sound_rows(file, "prediction")]
+        stages = list(_predictions(file))
         # If predictions are missing, a later revision of any epoch may be among them.
         whole = not wrong and len(stages) == _last_rowid(file, "prediction")
         stored = (
@@ -85,6 +85,13 @@ def saved_stages(path: Path) -> SavedStages:
         sorted((stored | set(range(n_epochs))) - set(kept)),
         wrong,
     )
+
+
+def _predictions(file: sqlite3.Connection) -> Iterator[StagePrediction]:
+    """Yield the predictions whose rows are sound."""
+    for row in sound_rows(file, "prediction"):
+        with suppress(RowError):
+            yield prediction_from_row(row)
 
 
 class Remembered:

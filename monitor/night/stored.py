@@ -92,8 +92,8 @@ def stored_night(path: Path) -> StoredNight | None:
         if any(checksum(row[:-1]) != row[-1] for row in rows):
             raise damaged(path, "its session was changed")
         (n_epochs,) = file.execute(N_EPOCHS).fetchone()
-    session, _, ended_utc = session_from_row(rows[0][:-1])
-    live = live_night_from_row(rows[1][:-1])
+        session, _, ended_utc = session_from_row(rows[0][:-1])
+        live = live_night_from_row(rows[1][:-1])
     reached_utc = session.start_utc + timedelta(seconds=EPOCH_S * n_epochs)
     return StoredNight(
         path.resolve(),
