@@ -223,9 +223,8 @@ def streams(
         )
     table = Table("name", "type", "source id", "host", "channels", "rate", "unit", box=SIMPLE_HEAD)
     for each in found:
-        rate = f"{each.sfreq_hz:g} Hz" if each.sfreq_hz else "irregular"
-        texts = (each.name, each.type, each.source_id, each.host, _channels(each.channels), rate)
-        table.add_row(*map(Text, texts), Text(each.unit or "unknown"))
+        texts = (each.name, each.type, each.source_id, each.host, _channels(each.channels))
+        table.add_row(*map(Text, (*texts, each.rate_text, each.unit or "unknown")))
     console.print(table)
     for each in found:
         if each.problem:
