@@ -213,6 +213,26 @@ def test_a_sleeper_that_fails_does_not_disturb_another(
         assert store.n_epochs() == 1
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["by name", "by nothing but its type"])
+def test_two_sleepers_never_share_a_stream_however_they_name_it(
+    name: str, home: Path, named: bool
+) -> None:
+    by_another = LslConfig(name=name) if named else LslConfig(type=name)
+    both = (lsl(name, sleeper="anna"), SleeperOptions(by_another, "ben"))
+    with (
+        peer(name=name, type=name, ago=33),
+        pytest.raises(InputError, match=r"have one source, LSL stream .*: one headband gives"),
+    ):
+        monitor(
+            options_for(*both),
+            lambda: (
+                any(has_epochs(path, 1)() for path in home.glob("*.sqlite"))
+                and not {"sleeper anna", "sleeper ben"} <= set(names_of_threads())
+            ),
+        )
+    assert len(list(home.glob("*.sqlite"))) == 1
+
+
 def test_a_night_continues_after_the_monitor_was_killed(name: str, tmp_path: Path) -> None:
     """It is killed in epoch 3, so most of that epoch is missing.
 
