@@ -127,7 +127,10 @@ def test_the_same_command_later_sends_the_events_that_found_no_server(
     server.stop()
     command = ("replay", edf, "--redis", server.url, "--store", store)
     assert run(*command, monkeypatch=monkeypatch) == 0
-    assert "events did not reach the server; the store keeps them" in caplog.text
+    assert (
+        "events did not reach the server; the store keeps them, and the same command sends them "
+        "if it continues this night while the server answers"
+    ) in caplog.text
     server.start()
     try:
         assert run(*command, monkeypatch=monkeypatch) == 0

@@ -340,6 +340,14 @@ def test_a_stream_that_does_not_come_within_the_wait_is_an_error(name: str, home
     assert list(home.iterdir()) == []
 
 
+def test_the_wait_does_not_count_the_time_in_which_the_rate_is_measured(
+    name: str, home: Path
+) -> None:
+    """Measuring takes 3 s of samples, longer than the wait."""
+    with peer(name=name, ago=0):
+        monitor(options_for(lsl(name), wait_s=2.0), lambda: bool(list(home.glob("*.sqlite"))))
+
+
 def test_a_stop_before_the_first_sample_leaves_no_file(name: str, home: Path) -> None:
     monitor(options_for(lsl(name)), lambda: True)
     assert list(home.iterdir()) == []
