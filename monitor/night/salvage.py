@@ -12,10 +12,11 @@ from typing import cast
 from models.contract import EPOCH_S
 from monitor.errors import InputError
 from monitor.night.checksums import Row, Value, checksum
+from monitor.night.journal import journal_damage
 from monitor.night.reading import opened
 from monitor.night.rows import RowError, prediction_from_row
 from monitor.night.schema import SCHEMA_VERSION, TABLES, insert, selection
-from monitor.night.trouble import damaged
+from monitor.night.trouble import damaged, translated
 from monitor.text import clean
 from monitor.types import StagePrediction, Track
 
@@ -56,7 +57,8 @@ def saved_stages(path: Path) -> SavedStages:
                 f"{path} has night-store format {version}, this version exports format "
                 f"{SCHEMA_VERSION}; export it with the version that wrote it"
             )
-        wrong = _structure(file)
+        with translated(path):
+            wrong = _structure(file) or journal_damage(path)
         sessions = list(sound_rows(file, "session"))
         starts_s = {cast(int, row[0]): cast(float, row[1]) for row in sound_rows(file, "epoch")}
         stages = list(_predictions(file))

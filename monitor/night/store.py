@@ -23,6 +23,7 @@ from monitor.config import private_folder
 from monitor.errors import InputError, MonitorError
 from monitor.night.checksums import Row, checksum
 from monitor.night.file_watch import FileWatch, store_files
+from monitor.night.journal import journal_damage
 from monitor.night.live_night import LiveNight
 from monitor.night.reading import check, opened
 from monitor.night.rows import (
@@ -161,6 +162,8 @@ class NightStore:
         created = not path.exists()
         connection: sqlite3.Connection | None = None
         try:
+            # Before SQLite opens the journal, and merges what it takes for whole.
+            journal = "" if created else journal_damage(path)
             # SQLite gives its journal the mode of the file.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, PRIVATE))
             # `_lock` makes threads take turns.
@@ -168,6 +171,8 @@ class NightStore:
             prepare(connection, path, durable)
             if not created:
                 check(connection, path)
+            if journal:
+                _log.warning("The last epochs of %s may be missing: %s", path, journal)
             store = cls(path, connection, writer, created, durable)
             store._remember()
             return store

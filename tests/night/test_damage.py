@@ -9,7 +9,6 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,17 +29,10 @@ from monitor.night.trouble import Trouble
 from monitor.sinks.epochs_csv import check_store, check_writable
 from monitor.sinks.export import export_epochs
 from monitor.types import Mark, MarkKind, Montage, Track
-from tests.night.stored import LIVE, SESSION, epoch
+from tests.night.stored import SESSION, epoch, write_epoch
 from tests.signals import START
 
 N_EPOCHS = 6
-
-
-def write_epoch(store: NightStore, index: int) -> None:
-    live = replace(LIVE, epoch_index=index)
-    revised = replace(live, track=Track.REVISED, revision=1)
-    event = events.stage_event(SESSION, index + 2, live)
-    store.write([event], [live, revised], epoch(index))
 
 
 @pytest.fixture
