@@ -27,10 +27,10 @@ from monitor.replay import Replay
 from monitor.sinks.follower import Follower
 from monitor.sinks.publisher import Publisher
 from monitor.sinks.redis_server import RedisServer
+from monitor.sources.demo_recording import demo_recording
 from monitor.sources.derivation import choose_derivation
 from monitor.sources.edf import EdfRecording
 from monitor.staging.chain import AUTO
-from monitor.staging.excerpt import excerpt_path
 from monitor.types import F32, Track
 
 SUBSCRIBER_TIMEOUT_S = 10.0
@@ -89,7 +89,7 @@ def benchmark_night(hours: float, sfreq_hz: int, backend: str = AUTO) -> NightBe
     The time includes the start of Python, reading, staging, storing, publishing to the embedded
     server, and the summary. Raises `MonitorError` if the replay fails.
     """
-    options = ReplayOptions(excerpt_path(), backend=backend, exported=read_settings().exported)
+    options = ReplayOptions(demo_recording(), backend=backend, exported=read_settings().exported)
     backend = load_backend(options).name  # The backend that "auto" selects.
     with tempfile.TemporaryDirectory() as folder:
         recording, store = Path(folder) / "night.edf", Path(folder) / "night.sqlite"
@@ -128,7 +128,7 @@ def benchmark_latency(speed: float, n_epochs: int) -> LatencyBenchmark:
     clock = SystemClock()
     with tempfile.TemporaryDirectory() as folder, RedisServer(port=0) as server:
         run = Replay.prepare(
-            ReplayOptions(excerpt_path(), speed=speed, store=Path(folder) / "night.sqlite")
+            ReplayOptions(demo_recording(), speed=speed, store=Path(folder) / "night.sqlite")
         )
         n_epochs = min(n_epochs, run.n_epochs)
         with (
@@ -186,7 +186,7 @@ def _write_night(path: Path, hours: float, sfreq_hz: int) -> None:
 
 def tiled_excerpt(hours: float, sfreq_hz: int) -> F32:
     """Return the excerpt's signal, (n_samples,), repeated to ``hours`` and resampled."""
-    recording = EdfRecording.open(excerpt_path())
+    recording = EdfRecording.open(demo_recording())
     derivation = choose_derivation(recording.channels)
     pieces = [chunk.data_uv[0] for chunk in recording.chunks(derivation, chunk_s=60.0)]
     excerpt = np.concatenate(pieces)

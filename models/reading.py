@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import stat
 from collections.abc import Sequence
@@ -89,9 +90,11 @@ def read_json(path: Path, largest: int = LARGEST_JSON) -> Any:
     return parsed_json(decoded(read_bytes(path, largest)))
 
 
-def parsed_json(text: str | bytes) -> Any:
-    """Return the value of a JSON text. Its integers have 64 bits; NaN and infinity may occur, which
-    JSON lacks and Python writes.
+def parsed_json(text: str | bytes, finite: bool = False) -> Any:
+    """Return the value of a JSON text. Its integers have 64 bits.
+
+    NaN and infinity may occur, which JSON lacks and Python writes; ``finite`` refuses them, and
+    numbers that are too large for a float.
 
     Raises `UnreadableError` if the text is not JSON (RFC 8259), has a key twice, or if the value is
     nested more than `DEEPEST` times.
@@ -106,22 +109,24 @@ def parsed_json(text: str | bytes) -> Any:
         raise
     except ValueError as exc:  # Not JSON, or an integer of thousands of digits.
         raise UnreadableError(f"is not JSON: {exc}") from exc
-    check_value(value)
+    check_value(value, finite)
     return value
 
 
-def check_value(value: object, depth: int = 0) -> None:
+def check_value(value: object, finite: bool = False, depth: int = 0) -> None:
     """Check the limits of a value that was parsed from JSON or TOML: its depth and integers.
 
-    Raises `UnreadableError`.
+    ``finite``: check the other numbers too. Raises `UnreadableError`.
     """
     if isinstance(value, dict | list):
         if depth == DEEPEST:
             raise UnreadableError(_TOO_DEEP)
         for each in value.values() if isinstance(value, dict) else value:
-            check_value(each, depth + 1)
+            check_value(each, finite, depth + 1)
     elif isinstance(value, int) and not -_INT64 <= value < _INT64:
         raise UnreadableError("has an integer of more than 64 bits")
+    elif finite and isinstance(value, float) and not math.isfinite(value):
+        raise UnreadableError("has a number that is not finite")
 
 
 def _without_repeats(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

@@ -162,7 +162,7 @@ class EventDelivery:
         if n_left := self._publisher.drain():
             _log.warning(
                 "%d events did not reach the server; the store keeps them, and the same command "
-                "sends them once the server answers",
+                "sends them if it continues this night while the server answers",
                 n_left,
             )
 

@@ -51,6 +51,7 @@ from monitor.sources.marks import recorded_marks
 from monitor.sources.pacing import replay
 from monitor.sources.recording import Recording
 from monitor.staging.chain import BackendChain
+from monitor.text import printed
 from monitor.types import Delivery, EegChunk, Montage, Session
 
 HANDOVER_S = 0.05
@@ -103,7 +104,7 @@ class Replay:
         )
         session = Session(
             id=hashlib.sha256("\n".join(identity).encode()).hexdigest()[:32],
-            source=options.recording.name,
+            source=printed(options.recording.name),
             derivation=derivation.name,
             channels=(derivation.name,),
             start_s=origin_s,

@@ -16,13 +16,14 @@ def clean(text: str, longest: int = LONGEST) -> str:
     """
     # A text may be millions of letters long: what is cut off need not be looked at.
     head = text.strip()[: longest + 1]
-    line = " ".join("".join(map(_printed, head)).split())
+    line = " ".join(printed(head).split())
     if len(line) > longest or len(head) > longest:
         return line[: longest - 1].rstrip() + "…"
     return line
 
 
-def _printed(letter: str) -> str:
-    if letter.isspace():
-        return " "
-    return letter if letter.isprintable() else "?"
+def printed(text: str) -> str:
+    """Return ``text``, which may name a file, with each letter that does not print replaced."""
+    if text.isprintable():
+        return text
+    return "".join(" " if each.isspace() else each if each.isprintable() else "?" for each in text)

@@ -30,6 +30,7 @@ from monitor.sinks.epochs_csv import write_epochs
 from monitor.sinks.follower import Follower
 from monitor.sinks.redis_client import connect
 from monitor.sinks.redis_server import RedisServer
+from monitor.sources import demo_recording
 from monitor.types import Track
 from tests import lsl_peer
 from tests.edf_files import Signal, make_discontinuous, patch_header, patch_signal, write_edf
@@ -127,7 +128,10 @@ def test_the_same_command_later_sends_the_events_that_found_no_server(
     server.stop()
     command = ("replay", edf, "--redis", server.url, "--store", store)
     assert run(*command, monkeypatch=monkeypatch) == 0
-    assert "events did not reach the server; the store keeps them" in caplog.text
+    assert (
+        "events did not reach the server; the store keeps them, and the same command sends them "
+        "if it continues this night while the server answers"
+    ) in caplog.text
     server.start()
     try:
         assert run(*command, monkeypatch=monkeypatch) == 0
@@ -474,6 +478,14 @@ def test_options_before_the_kind_of_source_are_refused(
 ) -> None:
     assert run("live", option, "lsl", monkeypatch=monkeypatch) == 2
     assert "give options after `lsl`" in capsys.readouterr().err
+
+
+def test_the_demo_refuses_a_recording_that_was_changed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo_recording, "SHA256", "0" * 64)
+    assert run("demo", monkeypatch=monkeypatch) == 2
+    assert "excerpt.edf is damaged, its sha256 is wrong: reinstall" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

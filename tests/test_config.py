@@ -66,6 +66,19 @@ def mistake(config: Path | None = None, **command_line: Any) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"a\\u001b[31m\\n" = 1',
+        '[[sleeper]]\nsource = "lsl"\n"na\\u009bme" = 1',
+        'sleeper = ["l\\nsl:"]',
+    ],
+)
+def test_control_characters_of_a_key_never_reach_the_terminal(tmp_path: Path, text: str) -> None:
+    assert mistake(toml(tmp_path, text)).isprintable()
+    assert mistake(sleeper=["lsl:na\x1bme=\n"]).isprintable()
+
+
 def test_command_line_before_environment_before_file_before_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -213,6 +213,26 @@ def test_a_sleeper_that_fails_does_not_disturb_another(
         assert store.n_epochs() == 1
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["by name", "by nothing but its type"])
+def test_two_sleepers_never_share_a_stream_however_they_name_it(
+    name: str, home: Path, named: bool
+) -> None:
+    by_another = LslConfig(name=name) if named else LslConfig(type=name)
+    both = (lsl(name, sleeper="anna"), SleeperOptions(by_another, "ben"))
+    with (
+        peer(name=name, type=name, ago=33),
+        pytest.raises(InputError, match=r"have one source, LSL stream .*: one headband gives"),
+    ):
+        monitor(
+            options_for(*both),
+            lambda: (
+                any(has_epochs(path, 1)() for path in home.glob("*.sqlite"))
+                and not {"sleeper anna", "sleeper ben"} <= set(names_of_threads())
+            ),
+        )
+    assert len(list(home.glob("*.sqlite"))) == 1
+
+
 def test_a_night_continues_after_the_monitor_was_killed(name: str, tmp_path: Path) -> None:
     """It is killed in epoch 3, so most of that epoch is missing.
 
@@ -318,6 +338,14 @@ def test_a_stream_that_does_not_come_within_the_wait_is_an_error(name: str, home
     with pytest.raises(InputError, match=r"nothing came within 0.3 s \(waiting for an LSL stream"):
         monitor(options_for(lsl(name), wait_s=0.3))
     assert list(home.iterdir()) == []
+
+
+def test_the_wait_does_not_count_the_time_in_which_the_rate_is_measured(
+    name: str, home: Path
+) -> None:
+    """Measuring takes 3 s of samples, longer than the wait."""
+    with peer(name=name, ago=0):
+        monitor(options_for(lsl(name), wait_s=2.0), lambda: bool(list(home.glob("*.sqlite"))))
 
 
 def test_a_stop_before_the_first_sample_leaves_no_file(name: str, home: Path) -> None:

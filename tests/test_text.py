@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from monitor.errors import InputError, one_line
 from monitor.text import clean
 
 
@@ -23,6 +24,12 @@ from monitor.text import clean
 def test_what_does_not_print_is_replaced(text: str, cleaned: str) -> None:
     assert clean(text) == cleaned
     assert clean(cleaned) == cleaned
+
+
+def test_every_error_is_one_line_whatever_its_file_is_called() -> None:
+    error = InputError("a  b\x1b[31m\nc\u202e.edf does not exist")
+    assert str(error) == "a  b?[31m c?.edf does not exist"
+    assert one_line(ValueError("\x1b]0;title\x07\n")) == "ValueError: ?]0;title?"
 
 
 def test_a_long_text_is_cut() -> None:

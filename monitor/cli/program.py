@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -75,10 +74,11 @@ def demo() -> None:
     Example: sleep-monitor demo
     """
     from monitor.config import ReplayOptions
+    from monitor.sources.demo_recording import demo_recording
 
-    excerpt = files("monitor") / "demo" / "excerpt.edf"
+    recording = demo_recording()
     logging.getLogger(__name__).info("The demo's night is kept only while it runs.")
-    with as_file(excerpt) as recording, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         _replay(
             ReplayOptions(
                 recording=recording,
@@ -223,9 +223,8 @@ def streams(
         )
     table = Table("name", "type", "source id", "host", "channels", "rate", "unit", box=SIMPLE_HEAD)
     for each in found:
-        rate = f"{each.sfreq_hz:g} Hz" if each.sfreq_hz else "irregular"
-        texts = (each.name, each.type, each.source_id, each.host, _channels(each.channels), rate)
-        table.add_row(*map(Text, texts), Text(each.unit or "unknown"))
+        texts = (each.name, each.type, each.source_id, each.host, _channels(each.channels))
+        table.add_row(*map(Text, (*texts, each.rate_text, each.unit or "unknown")))
     console.print(table)
     for each in found:
         if each.problem:

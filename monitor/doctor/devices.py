@@ -15,9 +15,13 @@ from monitor.config import BrainflowConfig, Settings
 from monitor.doctor.files import read_text
 from monitor.doctor.finding import Finding, ok, problem, unchecked, warning
 from monitor.errors import InputError, one_line
+from monitor.text import clean
 
 RESOLVE_S = 3.0
 """Time limit for LSL to find a stream of this machine."""
+
+LONGEST_NAME = 40
+"""Letters of a stream's name in the list."""
 
 LSL_GROUP = "239.255.172.215"
 """Multicast group in which LSL looks for streams of the local network (liblsl: SiteAddresses)."""
@@ -27,9 +31,13 @@ def lsl() -> Iterator[Finding]:
     """Check that LSL finds a stream that is made here, and list the streams that it sees."""
     from monitor.sources.lsl import list_streams
     from monitor.sources.lsl.library import load_pylsl
+    from monitor.sources.lsl.metadata import listing
 
     pylsl = load_pylsl()
-    others = [f"{each.name} ({each.type})" for each in list_streams(1.0)]
+    others = [
+        f"{clean(each.name, LONGEST_NAME)} ({clean(each.type, LONGEST_NAME)})"
+        for each in list_streams(1.0)
+    ]
     key = f"sleep-monitor-doctor-{uuid.uuid4()}"
     info = pylsl.StreamInfo("sleep-monitor doctor", "Doctor", 1, 0.0, "string", key)
     outlet = pylsl.StreamOutlet(info)
@@ -45,7 +53,7 @@ def lsl() -> Iterator[Finding]:
             "let UDP 16571-16604 and TCP 16572-16604 through the firewall, leave the VPN, or set "
             "KnownPeers in lsl_api.cfg",
         )
-    yield ok(f"streams now: {', '.join(others) or 'none'}")
+    yield ok(f"streams now: {listing(others) or 'none'}")
 
 
 def multicast() -> Iterator[Finding]:

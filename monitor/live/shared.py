@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from monitor.clock import Clock
 from monitor.config import LiveOptions
+from monitor.errors import InputError
 from monitor.sinks.marks import MarkAnswer
 from monitor.staging.backend import Backend
 
@@ -22,6 +23,7 @@ class SharedServices:
     - ``redis_url``: None in a run that publishes no events.
     - ``answer_mark`` answers a mark that somebody left on the event server; it never waits.
     - ``closing`` is set when the run ends: every sleeper then closes the night in order.
+    - ``owners``: the sleeper of each device that was found, by its identity.
     """
 
     options: LiveOptions
@@ -30,6 +32,20 @@ class SharedServices:
     clock: Clock
     closing: threading.Event
     answer_mark: Callable[[MarkAnswer], None]
+    owners: dict[str, str] = field(default_factory=dict)
+
+    def claim(self, identity: str, sleeper: str) -> None:
+        """Note that ``sleeper`` has the device ``identity``; "" if the source does not know it.
+
+        Raises `InputError` if another sleeper has it: their options can name one stream in two
+        ways, and only the stream shows it.
+        """
+        # Called from each sleeper's thread; `setdefault` is atomic.
+        if identity and (owner := self.owners.setdefault(identity, sleeper)) != sleeper:
+            raise InputError(
+                f"{owner} and {sleeper} have one source, {identity}: one headband gives one "
+                "sleeper's EEG, so give each a source of their own"
+            )
 
     @property
     def pace(self) -> float:

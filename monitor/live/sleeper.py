@@ -185,6 +185,8 @@ class Sleeper:
         chunks = self._wait_for_samples(source)
         if not chunks:
             return None
+        assert source.device is not None
+        self._shared.claim(source.device.identity, self.name)
         store = stack.enter_context(closing(self._new_store(timeline)))
         night = self._begin(store, source, timeline, float(chunks[0].times_s[0]))
         stack.callback(night.close)
@@ -217,6 +219,7 @@ class Sleeper:
             if why := why_not_its_device(source.device, live, session):
                 self._begin_another(stored, why)
                 return None
+        shared.claim(live.device, self.name)
         if not set(map(name_key, self._options.channels)) <= set(map(name_key, stored.derivations)):
             _log.warning(
                 "%sThe night goes on with the derivations it was begun with: %s",

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from models.contract import EPOCH_S, STAGES, Stage
+from models.reading import UnreadableError, parsed_json
 from monitor.night.statistics import SleepStatistics
 from monitor.text import clean
 from monitor.types import (
@@ -327,7 +328,7 @@ def from_json(text: str) -> Event:
     try:
         if len(text) > LONGEST_JSON:
             raise ValueError(f"{len(text)} letters are more than {LONGEST_JSON}")
-        fields: dict[str, Any] = json.loads(text, parse_constant=_refuse_constant)
+        fields: dict[str, Any] = parsed_json(text, finite=True)
         time, data = datetime.fromisoformat(fields["time"]), fields["data"]
         if time.tzinfo is None or not isinstance(data, dict):
             raise ValueError("time must carry its offset and data must be an object")
@@ -335,13 +336,11 @@ def from_json(text: str) -> Event:
         return Event(
             sequence=_sequence(fields["sequence"]), time=time.astimezone(UTC), data=data, **names
         )
-    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as exc:
+    except UnreadableError as exc:
+        raise ValueError(f"not an event of this monitor: its text {clean(str(exc))}") from exc
+    except (KeyError, TypeError, ValueError, OverflowError) as exc:
         reason = clean(f"{type(exc).__name__}: {exc}")
         raise ValueError(f"not an event of this monitor: {reason}") from exc
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _name(fields: dict[str, Any], name: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from monitor.errors import InputError
 from monitor.night.checksums import checksum
+from monitor.night.journal import journal_damage
 from monitor.night.schema import APPLICATION_ID, SCHEMA, TABLES, selection
 from monitor.night.trouble import Trouble, damaged, translated, trouble_of
 
@@ -44,7 +45,8 @@ def opened(path: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
                 ) from exc
             (version,) = file.execute("PRAGMA user_version").fetchone()
             if application_id != APPLICATION_ID:
-                raise InputError(f"{path} is not the file of a night: it is of another program")
+                why = journal_damage(path) or "it is of another program"
+                raise InputError(f"{path} is not the file of a night: {why}")
             yield file, version
 
 

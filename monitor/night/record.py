@@ -5,11 +5,14 @@ From a damaged file it returns what is sound, and says what is not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,10 +20,12 @@ from models.contract import EPOCH_S
 from monitor.errors import InputError
 from monitor.night.checksums import Row
 from monitor.night.events import EventType
+from monitor.night.journal import journal_damage
 from monitor.night.live_night import LiveNight
 from monitor.night.night import Night
 from monitor.night.reading import opened
 from monitor.night.rows import (
+    RowError,
     StoredSession,
     epoch_from_row,
     event_from_row,
@@ -49,6 +54,8 @@ from monitor.types import (
 )
 
 _PUBLISHED = "SELECT count(published_utc) FROM event"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +151,9 @@ class NightRecord:
         """
         with opened(self.path) as (file, _), translated(self.path):
             for row in sound_rows(file, "epoch"):
-                epoch = epoch_from_row(row)
-                yield epoch.index, epoch.data_uv
+                with suppress(RowError):
+                    epoch = epoch_from_row(row)
+                    yield epoch.index, epoch.data_uv
 
 
 def read_night(path: Path) -> NightRecord:
@@ -161,13 +169,13 @@ def read_night(path: Path) -> NightRecord:
                 f"{SCHEMA_VERSION}; use the version that wrote it"
             )
         file.execute("BEGIN")  # one moment of a night that goes on
-        wrong = structure(file)
-        sessions = [session_from_row(row) for row in sound_rows(file, "session")]
-        live_nights = [live_night_from_row(row) for row in sound_rows(file, "live")]
-        epochs = {each.index: each for each in map(_without_signal, sound_rows(file, "epoch"))}
-        stages = [prediction_from_row(row) for row in sound_rows(file, "prediction")]
-        marks = [mark_from_row(row) for row in sound_rows(file, "mark")]
-        events = [event_from_row(row) for row in sound_rows(file, "event")]
+        wrong = structure(file) or journal_damage(path)
+        sessions = _sound(file, "session", session_from_row)
+        live_nights = _sound(file, "live", live_night_from_row)
+        epochs = {each.index: each for each in _sound(file, "epoch", _without_signal)}
+        stages = _sound(file, "prediction", prediction_from_row)
+        marks = _sound(file, "mark", mark_from_row)
+        events = _sound(file, "event", event_from_row)
         # If predictions are missing, a later revision of any epoch may be among them.
         whole = not wrong and len(stages) == last_rowid(file, "prediction")
         indices = (
@@ -176,6 +184,8 @@ def read_night(path: Path) -> NightRecord:
             else {index for (index,) in file.execute("SELECT epoch_index FROM epoch")}
         )
         published = 0 if wrong else file.execute(_PUBLISHED).fetchone()[0]
+        for table, found in (("live", live_nights), ("mark", marks), ("event", events)):
+            wrong = wrong or _changed(file, table, len(found))
     if not (sessions or epochs):
         raise damaged(path, "no epoch in it can be read")
     session = sessions[0] if sessions else _stand_in(path, epochs, events)
@@ -207,6 +217,21 @@ def read_night(path: Path) -> NightRecord:
         damaged=tuple(lost),
         wrong=wrong or ("" if sessions else "its session was changed"),
     )
+
+
+def _sound(file: sqlite3.Connection, table: str, from_row: Callable[[Row], T]) -> list[T]:
+    """Return the values of the rows of ``table`` that are sound."""
+    values = []
+    for row in sound_rows(file, table):
+        with suppress(RowError):
+            values.append(from_row(row))
+    return values
+
+
+def _changed(file: sqlite3.Connection, table: str, n_sound: int) -> str:
+    """Return how many rows of ``table`` were changed; "" if none was."""
+    (n_rows,) = file.execute(f"SELECT count(*) FROM {table}").fetchone()
+    return f"{n_rows - n_sound} of its '{table}' rows were changed" if n_rows > n_sound else ""
 
 
 def _without_signal(row: Row) -> StoredEpoch:

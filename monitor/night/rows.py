@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import astuple, dataclass, fields
 from datetime import datetime
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
 from models.contract import EPOCH_SAMPLES, Stage
+from models.reading import parsed_json
 from monitor.night.checksums import Row
 from monitor.night.live_night import LiveNight
+from monitor.text import clean
 from monitor.types import (
     Derivation,
     Epoch,
@@ -26,6 +30,26 @@ from monitor.types import (
     StagePrediction,
     Track,
 )
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class RowError(ValueError):
+    """A stored row holds what no monitor writes, although its checksum is right."""
+
+
+def _checked(from_row: Callable[P, T]) -> Callable[P, T]:
+    """Return ``from_row`` so that it raises `RowError` for every value that it cannot use."""
+
+    @wraps(from_row)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return from_row(*args, **kwargs)
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as exc:
+            raise RowError(clean(f"{type(exc).__name__}: {exc}")) from exc
+
+    return checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +86,11 @@ def session_to_row(stored: StoredSession) -> Row:
     )
 
 
+@_checked
 def session_from_row(row: tuple[Any, ...]) -> StoredSession:
     id_, source, derivation, channels, start_s, start_utc, *rest = row
     *settings, created_utc, ended_utc, version = rest
-    names, start = tuple(json.loads(channels)), datetime.fromisoformat(start_utc)
+    names, start = tuple(parsed_json(channels)), datetime.fromisoformat(start_utc)
     return StoredSession(
         Session(id_, source, derivation, names, start_s, start, *settings),
         datetime.fromisoformat(created_utc),
@@ -94,6 +119,7 @@ def _fields(value: Quality | SampleLedger) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
+@_checked
 def epoch_from_row(row: tuple[Any, ...]) -> Epoch:
     index, start_s, start_utc, signal, derivation, _, *texts = row
     quality, channel_quality, verdicts, ledger = texts
@@ -102,11 +128,11 @@ def epoch_from_row(row: tuple[Any, ...]) -> Epoch:
         start_s=start_s,
         start_utc=datetime.fromisoformat(start_utc),
         data_uv=np.frombuffer(signal, "<f4").reshape(-1, EPOCH_SAMPLES).astype(np.float32),
-        derivation=Derivation(*json.loads(derivation)),
-        quality=_quality(**json.loads(quality)),
-        channel_quality=tuple(_quality(**each) for each in json.loads(channel_quality)),
+        derivation=derivation_from_json(derivation),
+        quality=_quality(**parsed_json(quality)),
+        channel_quality=tuple(_quality(**each) for each in parsed_json(channel_quality)),
         verdicts=reasons_from_json(verdicts),
-        ledger=SampleLedger(**json.loads(ledger)),
+        ledger=ledger_from_json(ledger),
     )
 
 
@@ -114,8 +140,19 @@ def _quality(reason: str | None, **fields: Any) -> Quality:
     return Quality(None if reason is None else Reason(reason), **fields)
 
 
+@_checked
+def derivation_from_json(text: str) -> Derivation:
+    return Derivation(*parsed_json(text))
+
+
+@_checked
+def ledger_from_json(text: str) -> SampleLedger:
+    return SampleLedger(**parsed_json(text))
+
+
+@_checked
 def reasons_from_json(text: str) -> tuple[Reason | None, ...]:
-    return tuple(None if each is None else Reason(each) for each in json.loads(text))
+    return tuple(None if each is None else Reason(each) for each in parsed_json(text))
 
 
 def live_night_to_row(live: LiveNight) -> Row:
@@ -130,9 +167,10 @@ def live_night_to_row(live: LiveNight) -> Row:
     )
 
 
+@_checked
 def live_night_from_row(row: tuple[Any, ...]) -> LiveNight:
     key, montage, *clocks = row
-    channels, derivations = json.loads(montage)
+    channels, derivations = parsed_json(montage)
     derived = tuple(Derivation(*each) for each in derivations)
     return LiveNight(key, Montage(tuple(channels), derived), *clocks)
 
@@ -141,6 +179,7 @@ def mark_to_row(mark: Mark) -> Row:
     return (mark.time_utc.isoformat(), mark.kind.value, mark.text)
 
 
+@_checked
 def mark_from_row(row: tuple[Any, ...]) -> Mark:
     time_utc, kind, text = row
     return Mark(MarkKind(kind), datetime.fromisoformat(time_utc), text)
@@ -161,6 +200,7 @@ def prediction_to_row(prediction: StagePrediction) -> Row:
     )
 
 
+@_checked
 def prediction_from_row(row: tuple[Any, ...]) -> StagePrediction:
     index, track, revision, final, stage, reason, *numbers, confidence, model, latency_s = row
     return StagePrediction(
@@ -188,6 +228,7 @@ def event_to_row(event: Event) -> Row:
     )
 
 
+@_checked
 def event_from_row(row: tuple[Any, ...]) -> Event:
     sequence, id_, type_, source, time, data = row
-    return Event(sequence, id_, type_, source, datetime.fromisoformat(time), json.loads(data))
+    return Event(sequence, id_, type_, source, datetime.fromisoformat(time), parsed_json(data))

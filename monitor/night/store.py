@@ -7,17 +7,16 @@ the file while the night goes on. `monitor.night.schema.SCHEMA` is the format of
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -25,14 +24,17 @@ from monitor.config import monitor_version, private_folder
 from monitor.errors import InputError, MonitorError
 from monitor.night.checksums import Row, checksum
 from monitor.night.file_watch import FileWatch, store_files
+from monitor.night.journal import journal_damage
 from monitor.night.live_night import LiveNight
 from monitor.night.reading import check, opened
 from monitor.night.rows import (
     StoredSession,
+    derivation_from_json,
     epoch_from_row,
     epoch_to_row,
     event_from_row,
     event_to_row,
+    ledger_from_json,
     live_night_from_row,
     live_night_to_row,
     mark_from_row,
@@ -45,7 +47,14 @@ from monitor.night.rows import (
 )
 from monitor.night.salvage import Remembered, salvage
 from monitor.night.schema import N_EPOCHS, insert, prepare, selection
-from monitor.night.trouble import StoreError, Trouble, damaged, translated, unusable
+from monitor.night.trouble import (
+    Failure,
+    StoreError,
+    Trouble,
+    damaged,
+    translated,
+    unusable,
+)
 from monitor.types import (
     Derivation,
     Epoch,
@@ -65,6 +74,10 @@ LOCKED_S = 5.0
 """Time to wait while another program locks the file. A live night must end within 10 s."""
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Stored = tuple[Any, ...]
+"""A row as SQLite returns it."""
 
 
 class NightWriter(Protocol):
@@ -151,6 +164,8 @@ class NightStore:
         created = not path.exists()
         connection: sqlite3.Connection | None = None
         try:
+            # Before SQLite opens the journal, and merges what it takes for whole.
+            journal = "" if created else journal_damage(path)
             # SQLite gives its journal the mode of the file.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, PRIVATE))
             # `_lock` makes threads take turns.
@@ -158,6 +173,8 @@ class NightStore:
             prepare(connection, path, durable)
             if not created:
                 check(connection, path)
+            if journal:
+                _log.warning("The last epochs of %s may be missing: %s", path, journal)
             store = cls(path, connection, writer, created, durable)
             store._remember()
             return store
@@ -167,7 +184,7 @@ class NightStore:
             if created:
                 _remove(path)
             _release(writer)
-            if isinstance(exc, sqlite3.Error | OSError | UnicodeDecodeError):
+            if isinstance(exc, Failure):
                 raise unusable(path, exc) from exc
             if isinstance(exc, StoreError):
                 raise InputError(str(exc)) from exc
@@ -314,22 +331,22 @@ class NightStore:
 
     def session(self) -> Session | None:
         """Return the night in this file; None if none has begun."""
-        rows = self._checked("session")
-        return session_from_row(rows[0]).session if rows else None
+        stored = self._stored()
+        return stored.session if stored else None
 
     def live_night(self) -> LiveNight | None:
         """Return what a run needs to continue this night; None for a replay."""
-        rows = self._checked("live")
-        return live_night_from_row(rows[0]) if rows else None
+        nights = list(self._each(live_night_from_row, self._checked("live")))
+        return nights[0] if nights else None
 
     def ended(self) -> bool:
         """Return True if the night was ended in order."""
-        rows = self._checked("session")
-        return bool(rows) and session_from_row(rows[0]).ended_utc is not None
+        stored = self._stored()
+        return stored is not None and stored.ended_utc is not None
 
     def epochs(self, after: int = -1) -> Iterator[Epoch]:
         """Yield the stored epochs whose index is greater than ``after``, in order."""
-        return (epoch_from_row(row) for row in self._epoch_rows(after))
+        return self._each(epoch_from_row, self._epoch_rows(after))
 
     def n_epochs(self) -> int:
         """Return the number of epochs of the night so far."""
@@ -337,15 +354,15 @@ class NightStore:
 
     def derivations(self) -> list[Derivation]:
         """Return the derivation that was staged in each epoch, in order."""
-        return [Derivation(*json.loads(row[4])) for row in self._epoch_rows()]
+        return list(self._each(lambda row: derivation_from_json(row[4]), self._epoch_rows()))
 
     def verdicts(self) -> list[tuple[Reason | None, ...]]:
         """Return, for each epoch in order, why each derivation could not be staged, or None."""
-        return [reasons_from_json(row[8]) for row in self._epoch_rows()]
+        return list(self._each(lambda row: reasons_from_json(row[8]), self._epoch_rows()))
 
     def ledger(self) -> SampleLedger:
         """Return the sample ledger of the whole night."""
-        counts = (SampleLedger(**json.loads(row[9])) for row in self._epoch_rows())
+        counts = self._each(lambda row: ledger_from_json(row[9]), self._epoch_rows())
         return sum(counts, SampleLedger())
 
     def predictions(self, track: Track) -> list[StagePrediction]:
@@ -354,18 +371,18 @@ class NightStore:
             "prediction", "WHERE track = ? ORDER BY epoch_index, revision", track.value
         )
         newest = {row[0]: row for row in rows}
-        return [prediction_from_row(row) for row in newest.values()]
+        return list(self._each(prediction_from_row, newest.values()))
 
     def marks(self) -> list[Mark]:
         """Return the marks of the night, in order of time."""
-        return [mark_from_row(row) for row in self._checked("mark", "ORDER BY time_utc")]
+        return list(self._each(mark_from_row, self._checked("mark", "ORDER BY time_utc")))
 
     def events_after(self, sequence: int, limit: int) -> list[Event]:
         """Return at most ``limit`` events after ``sequence``, in order."""
         rows = self._checked(
             "event", "WHERE sequence > ? ORDER BY sequence LIMIT ?", sequence, limit
         )
-        return [event_from_row(row) for row in rows]
+        return list(self._each(event_from_row, rows))
 
     def holds_event(self, event_id: str) -> bool:
         """Return True if an event of this id is stored."""
@@ -374,13 +391,16 @@ class NightStore:
     def newest_event(self, type_: str) -> Event | None:
         """Return the newest event of this type; None if there is none."""
         rows = self._checked("event", "WHERE type = ? ORDER BY sequence DESC LIMIT 1", type_)
-        return event_from_row(rows[0]) if rows else None
+        return next(self._each(event_from_row, rows), None)
 
     def last_sequence(self) -> int:
         """Return the sequence of the newest event; 0 if there is none."""
         return int(self._rows("SELECT coalesce(max(sequence), 0) FROM event")[0][0])
 
     # --- inside
+
+    def _stored(self) -> StoredSession | None:
+        return next(iter(self._each(session_from_row, self._checked("session"))), None)
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock, translated(self.path):
@@ -393,6 +413,13 @@ class NightStore:
             if checksum(row[:-1]) != row[-1]:
                 raise damaged(self.path, f"a row of its table '{table}' was changed")
         return [row[:-1] for row in rows]
+
+    def _each(self, from_row: Callable[[Stored], T], rows: Iterable[Stored]) -> Iterator[T]:
+        """Yield the value of each of ``rows``. Raises `StoreError` for one that has none."""
+        for row in rows:
+            with translated(self.path):
+                value = from_row(row)
+            yield value
 
     def _epoch_rows(self, after: int = -1) -> Iterator[tuple[Any, ...]]:
         # One by one: all of a night's signals may be hundreds of megabytes.

@@ -97,10 +97,10 @@ def stored_night(path: Path) -> StoredNight | None:
         ]
         if any(checksum(row[:-1]) != row[-1] for row in (*rows, *newest)):
             raise damaged(path, "its session or its last epoch was changed")
-    stored = session_from_row(rows[0][:-1])
-    session = stored.session
-    live = live_night_from_row(rows[1][:-1])
-    n_epochs = max((row[0] + 1 for row in newest), default=0)
+        stored = session_from_row(rows[0][:-1])
+        session = stored.session
+        live = live_night_from_row(rows[1][:-1])
+        n_epochs = max((row[0] + 1 for row in newest), default=0)
     reached_utc = session.start_utc + timedelta(seconds=EPOCH_S * n_epochs)
     return StoredNight(
         path.resolve(),

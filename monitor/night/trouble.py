@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from monitor.errors import InputError, MonitorError
+from monitor.night.rows import RowError
 from monitor.text import clean
 
 
@@ -76,7 +77,7 @@ class StoreError(MonitorError):
         self.trouble = trouble
 
 
-Failure = sqlite3.Error | OSError | UnicodeDecodeError
+Failure = sqlite3.Error | OSError | UnicodeDecodeError | RowError
 """Errors that a night's file causes. A name in a damaged schema need not be UTF-8."""
 
 
@@ -84,7 +85,7 @@ def trouble_of(exc: Failure) -> Trouble:
     """Return the kind of an error of SQLite or the system."""
     if isinstance(exc, OSError):
         return _ERRNO.get(exc.errno or 0, Trouble.OTHER)
-    if isinstance(exc, UnicodeDecodeError):
+    if isinstance(exc, UnicodeDecodeError | RowError):
         return Trouble.DAMAGED
     code = getattr(exc, "sqlite_errorcode", None)
     if code is None:  # raised by Python: a text in the file is not UTF-8
@@ -121,7 +122,7 @@ def translated(path: Path) -> Iterator[None]:
     """Raise `StoreError` for an error of SQLite, or of the system, in the block."""
     try:
         yield
-    except (sqlite3.Error, OSError, UnicodeDecodeError) as exc:
+    except (sqlite3.Error, OSError, UnicodeDecodeError, RowError) as exc:
         trouble = trouble_of(exc)
         if trouble is Trouble.DAMAGED:
             raise damaged(path, _why(exc)) from exc

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import redis
 from rich.console import Console
 
+from models.reading import UnreadableError, parsed_json
 from monitor.clock import Clock
 from monitor.errors import InputError, MonitorError
 from monitor.night.events import utc_text
@@ -120,8 +120,8 @@ def _running_sessions(client: Any, keys: Keys) -> dict[str, str]:
     for key in client.scan_iter(match=keys.heartbeat("*"), count=1000):
         # A heartbeat that expired since the scan is None. Another program may have written it.
         try:
-            beat = json.loads(client.get(key) or "{}")
-        except (ValueError, RecursionError, redis.ResponseError):
+            beat = parsed_json(client.get(key) or "{}")
+        except (UnreadableError, redis.ResponseError):
             continue
         if isinstance(beat, dict) and "session" in beat:
             running[str(beat["session"])] = str(beat.get("sleeper", ""))

@@ -8,6 +8,7 @@ import threading
 from rich.console import Console
 from rich.text import Text
 
+from models.reading import parsed_json
 from monitor.clock import Clock
 from monitor.night.events import EventType
 from monitor.sinks.event_text import event_line
@@ -54,7 +55,7 @@ def watch(
 
 def _printable(text: str) -> str:
     """Return the same JSON on one line of letters that a terminal only shows."""
-    return text if text.isprintable() else json.dumps(json.loads(text), separators=(",", ":"))
+    return text if text.isprintable() else json.dumps(parsed_json(text), separators=(",", ":"))
 
 
 def _style(event: Event) -> str:

@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator
 from datetime import timedelta
-from importlib.resources import files
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
 from models.contract import EPOCH_S, Gain
 from monitor.conditioning.bridging import bridged
 from monitor.conditioning.conditioner import Conditioner
-from monitor.errors import InputError
+from monitor.sources.demo_recording import demo_recording
 from monitor.sources.derivation import choose_derivation
 from monitor.sources.edf import EdfRecording
 from monitor.sources.expert import expert_hypnogram
 from monitor.sources.hypnogram import grid_origin_s
 from monitor.types import F32, Bool, Epoch, Montage
-
-EXCERPT_SHA256 = "d802f1dd7a1663f17fdc8027dbbee9ce0d9a21fd0d9a6fc30103e9ece0fc3524"
-"""The SHA-256 of the recording. The gate's answer on another one means nothing."""
-
-
-def excerpt_path() -> Path:
-    """Return the path of the recording: 84 min at 100 Hz.
-
-    Raises `InputError` if it is missing or damaged.
-    """
-    path = Path(str(files("monitor") / "demo" / "excerpt.edf"))
-    try:
-        data = path.read_bytes()
-    except OSError as exc:
-        raise InputError(f"{path} cannot be read ({exc.strerror}): reinstall the monitor") from exc
-    if hashlib.sha256(data).hexdigest() != EXCERPT_SHA256:
-        raise InputError(f"{path} is damaged, its sha256 is wrong: reinstall the monitor")
-    return path
 
 
 def excerpt_epochs(gain: Gain) -> tuple[F32, Bool]:
@@ -64,7 +43,7 @@ def excerpt_epochs(gain: Gain) -> tuple[F32, Bool]:
 
 def _epochs(gain: Gain) -> Iterator[Epoch]:
     """Yield the whole epochs of the recording."""
-    recording = EdfRecording.open(excerpt_path())
+    recording = EdfRecording.open(demo_recording())
     derivation = choose_derivation(recording.channels)
     origin_s = grid_origin_s("auto", expert_hypnogram(recording), recording.first_sample_s)
     conditioner = Conditioner(

@@ -50,6 +50,12 @@ class OnnxBackend:
         """
         self._weights = weights
         self._contract = checked_contract(weights)
+        graphs = [graph_path(weights, graph) for graph in (ENCODE, STAGE)]
+        # First: to install onnxruntime does not help a user who has no export.
+        if missing := [path for path in graphs if not path.exists()]:
+            raise BackendUnavailableError(
+                f"these weights are not exported yet ({missing[0]} does not exist); {self._remedy}"
+            )
         try:
             onnxruntime = import_onnxruntime()
         except ImportError as exc:
@@ -83,15 +89,14 @@ class OnnxBackend:
         live, revised = self._stager.run(None, {"embeddings": embeddings, "scored": scored})
         return live, revised
 
+    @property
+    def _remedy(self) -> str:
+        return f"run sleep-deploy export --weights {shlex.quote(str(self._weights))}"
+
     def _load(self, graph: str) -> InferenceSession:
         onnxruntime = import_onnxruntime()
 
-        path = graph_path(self._weights, graph)
-        remedy = f"run sleep-deploy export --weights {shlex.quote(str(self._weights))}"
-        if not path.exists():
-            raise BackendUnavailableError(
-                f"these weights are not exported yet ({path} does not exist); {remedy}"
-            )
+        path, remedy = graph_path(self._weights, graph), self._remedy
         try:
             data = read_graph(self._weights, graph)
         except GraphError as exc:

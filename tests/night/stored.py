@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 
 from models.contract import Stage
+from monitor.night import events
+from monitor.night.store import NightStore
 from monitor.types import Derivation, Epoch, Quality, SampleLedger, StagePrediction, Track
 from tests.nights import night_session
 from tests.signals import START
@@ -34,3 +37,11 @@ def epoch(index: int = 0, quality: Quality = GOOD) -> Epoch:
         (quality.reason,),
         ledger,
     )
+
+
+def write_epoch(store: NightStore, index: int) -> None:
+    """Store an epoch with both of its predictions and the event."""
+    live = replace(LIVE, epoch_index=index)
+    revised = replace(live, track=Track.REVISED, revision=1)
+    event = events.stage_event(SESSION, index + 2, live)
+    store.write([event], [live, revised], epoch(index))

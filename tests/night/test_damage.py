@@ -9,7 +9,6 @@ import sqlite3
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,27 +17,22 @@ from monitor.clock import ManualClock
 from monitor.errors import InputError, MonitorError
 from monitor.night import events
 from monitor.night.backlog import Backlog
+from monitor.night.checksums import checksum
 from monitor.night.file_watch import store_files
 from monitor.night.live_night import LiveNight
 from monitor.night.night import Night
 from monitor.night.record import read_night
+from monitor.night.schema import selection
 from monitor.night.store import NightStore
 from monitor.night.stored import night_to_continue, stored_night
 from monitor.night.trouble import StoreError, Trouble
 from monitor.sinks.epochs_csv import check_store, check_writable
 from monitor.sinks.export import export_epochs
 from monitor.types import Mark, MarkKind, Montage, Track
-from tests.night.stored import LIVE, SESSION, epoch
+from tests.night.stored import SESSION, epoch, write_epoch
 from tests.signals import START
 
 N_EPOCHS = 6
-
-
-def write_epoch(store: NightStore, index: int) -> None:
-    live = replace(LIVE, epoch_index=index)
-    revised = replace(live, track=Track.REVISED, revision=1)
-    event = events.stage_event(SESSION, index + 2, live)
-    store.write([event], [live, revised], epoch(index))
 
 
 @pytest.fixture
@@ -237,6 +231,38 @@ def test_what_is_sound_can_be_exported(store: NightStore, tmp_path: Path) -> Non
         export_epochs(store.path, table)
     assert [line.split(",")[0] for line in table.read_text().splitlines()[1:]] == list("0135")
     assert stat.S_IMODE(table.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("session", "channels", "[" * 2000),
+        ("session", "start_utc", "yesterday"),
+        ("epoch", "ledger", "[]"),
+        ("epoch", "verdicts", '["tired"]'),
+        ("epoch", "quality", "{"),
+        ("epoch", "signal_uv", b"123"),
+        ("prediction", "stage", "N9"),
+        ("mark", "kind", "light"),
+        ("event", "data", "9" * 5000),
+        ("live", "montage", "3"),
+    ],
+)
+def test_a_forged_row_is_damage_and_no_traceback(
+    store: NightStore, tmp_path: Path, table: str, column: str, value: str | bytes
+) -> None:
+    store.close()
+    with closing(sqlite3.connect(store.path)) as other, other:
+        other.execute(f"UPDATE {table} SET {column} = ?", (value,))
+        for rowid, *row in other.execute(selection(table).replace("SELECT", "SELECT rowid,")):
+            other.execute(
+                f"UPDATE {table} SET crc32 = ? WHERE rowid = ?", (checksum(row[:-1]), rowid)
+            )
+    with pytest.raises(MonitorError, match=r"night\.sqlite is damaged: .*Error: "):
+        content(store.path)
+    with pytest.raises(MonitorError, match=r"night\.sqlite is damaged.*(changed|left out)"):
+        export_epochs(store.path, tmp_path / "epochs.csv")
+    night_to_continue(store.path.parent, "lsl:test", "", START)
 
 
 def test_only_the_user_may_read_a_night(store: NightStore) -> None:

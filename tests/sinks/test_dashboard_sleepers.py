@@ -271,6 +271,19 @@ def test_a_source_that_fails_again_and_again_is_reported_every_ten_minutes() -> 
     ]
 
 
+def test_a_source_that_waits_is_reported_after_pauses_that_grow_to_ten_minutes() -> None:
+    waits = [one(None, f"waiting for an LSL stream ({s} s)") for s in range(0, 2600, 5)]
+    lines = logged(*waits, step_s=5.0)
+    assert [line[:8] for line in lines] == [
+        *("22:00:00", "22:01:00", "22:03:00", "22:07:00", "22:15:00", "22:25:00", "22:35:00"),
+    ]
+    assert lines[2] == "22:03:00 waiting for an LSL stream (180 s)"
+    back = logged(*waits[:20], one(None, "streaming"), *waits[:20], step_s=5.0)
+    assert [line[:8] for line in back] == [
+        *("22:00:00", "22:01:00", "22:01:40", "22:01:45", "22:02:45"),
+    ]
+
+
 def test_another_night_of_the_same_sleeper_is_written_from_its_start() -> None:
     first = live_state(2)
     second = replace(live_state(0), session=replace(first.session, id="another"))

@@ -267,6 +267,7 @@ def test_failures_are_explained_in_one_line_without_a_code(code: int | None) -> 
     )
     for text in (muse, cyton):
         assert "ERROR" not in text and "\n" not in text
+    assert explain(find_board(BrainflowConfig(board="muse_s")), code, "a\x1b[2J\nb").isprintable()
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may open every port")

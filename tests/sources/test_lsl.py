@@ -326,12 +326,26 @@ def test_a_clock_that_is_set_costs_no_sample(
     assert "clock jumped" in caplog.text
 
 
-def test_a_sender_may_be_ahead_of_time(name: str, timeline: Timeline) -> None:
+def test_a_sender_may_be_ahead_of_time_and_the_log_says_so_once(
+    name: str, timeline: Timeline, caplog: pytest.LogCaptureFixture
+) -> None:
     with peer(name=name, speed=60), listening(timeline, source_id=name) as source:
         data_uv, times_s = received(source, 90 * 256)
         assert times_s[-1] > timeline.now_s() + 30
     np.testing.assert_array_equal(np.diff(data_uv[0]), 1)
     np.testing.assert_allclose(np.diff(times_s), 1 / 256, atol=2e-5)
+    assert caplog.text.count("ahead of this computer's clock") == 1
+
+
+def test_stamps_that_run_away_into_the_future_are_refused_after_a_day() -> None:
+    clock = ManualClock()
+    stream_clock = StreamClock(Timeline(clock), clock.monotonic_s, None)
+    stream_clock.period_s = 1.0
+    now_s = clock.monotonic_s()
+    for hours in range(24):
+        stream_clock.map(now_s + 3600.0 * hours + np.arange(3600.0))
+    with pytest.raises(InputError, match="more than 24 h ahead of this computer"):
+        stream_clock.map(now_s + 24 * 3600.0 + np.arange(3600.0))
 
 
 def test_samples_before_the_first_stamp_are_dropped(

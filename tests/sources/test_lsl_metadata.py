@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ import pytest
 
 from monitor.clock import SystemClock, Timeline
 from monitor.config import LslConfig
+from monitor.doctor import devices
 from monitor.sources.lsl import LslSource, list_streams
 from monitor.sources.lsl.metadata import UnreadableStreamError, layout_of
 from tests.lsl_peer import confine, peer
@@ -124,9 +126,21 @@ def test_streams_prints_every_stream_and_no_traceback(kind: str) -> None:
     assert len(kept) == 6 and done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert "cannot be monitored: it declares 1e+09 Hz" in " ".join(done.stdout.split())
-    assert "LSL cannot read its description" in " ".join(done.stdout.split())
+    assert (
+        "LSL stream (unreadable) cannot be monitored: LSL cannot read its description: the rate "
+        "that it declares is NaN or infinite"
+    ) in " ".join(done.stdout.split())
+    assert "NaN or inf" in done.stdout and "stoi" not in done.stdout
     assert "sleep-monitor live lsl --source-id=--help\n" in done.stdout
     assert all(line.isprintable() for line in done.stdout.splitlines())
+
+
+def test_the_doctor_names_the_first_streams_and_counts_the_others(kind: str) -> None:
+    kept = [outlet(f"{number}" * 100, "A", source_id=f"{kind}{number}") for number in range(12)]
+    *_, streams = devices.lsl()
+    assert len(kept) == 12
+    assert re.search(r" and \d+ more$", streams.found)
+    assert len(streams.found) < 8 * 90
 
 
 def test_many_equal_names_take_linear_time() -> None:

@@ -89,7 +89,13 @@ def test_without_onnxruntime_the_error_names_the_remedy(monkeypatch: pytest.Monk
         OnnxBackend(WEIGHTS)
 
 
-def test_weights_that_were_never_exported_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("installed", [True, False])
+def test_weights_that_were_never_exported_are_refused(
+    tmp_path: Path, installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To install onnxruntime would not help."""
+    if not installed:
+        monkeypatch.setitem(sys.modules, "onnxruntime", None)
     weights = copied(tmp_path)
     for path in graph_files(weights):
         path.unlink()

@@ -10,6 +10,7 @@ from typing import Any
 from monitor.config import BrainflowConfig
 from monitor.errors import InputError
 from monitor.sources.brainflow.library import board_shim
+from monitor.text import clean
 from monitor.types import MIN_SFREQ_HZ
 
 MUSE = ("AF7-TP9", "AF8-TP10", "AF7-TP10", "AF8-TP9")
@@ -98,7 +99,7 @@ def find_board(config: BrainflowConfig) -> Board:
     described = _described(library, ids[recorder], recorder)
     count = len(described["eeg_channels"])
     names = described.get("eeg_names") or ",".join(str(1 + i) for i in range(count))
-    channels = tuple(names.split(","))
+    channels = tuple(map(clean, names.split(",")))
     return Board(
         name=f"{name}:{recorder}" if master else name,
         board_id=ids[name],

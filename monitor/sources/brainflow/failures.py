@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from monitor.sources.brainflow.boards import Board
+from monitor.text import clean
 
 MENDS_NEVER = {13, 14}
 """BrainFlow's codes for wrong options and for a board that this computer does not support."""
@@ -48,7 +49,7 @@ def explain(board: Board, code: int | None, text: str) -> str:
                 "then switch the board off and on"
             )
         case _:
-            return f"{board.name} failed: {text}"
+            return f"{board.name} failed: {clean(text)}"
 
 
 def _port_problem(port: str) -> str | None:

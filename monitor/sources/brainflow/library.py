@@ -6,6 +6,7 @@ import importlib.resources
 from typing import Any
 
 from monitor.errors import InputError
+from monitor.text import clean
 
 
 def board_shim() -> Any:
@@ -26,7 +27,7 @@ def board_shim() -> Any:
         ) from exc
     except (OSError, AttributeError) as exc:
         raise InputError(
-            f"BrainFlow cannot be loaded on this computer ({exc}); install a version made for it "
-            "with: pip install --force-reinstall 'brainflow>=5.23,<6'"
+            f"BrainFlow cannot be loaded on this computer ({clean(str(exc))}); install a version "
+            "made for it with: pip install --force-reinstall 'brainflow>=5.23,<6'"
         ) from exc
     return module

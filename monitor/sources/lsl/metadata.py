@@ -5,6 +5,7 @@ Another program wrote the description. Every text in it is cleaned here (`monito
 
 from __future__ import annotations
 
+import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
@@ -48,9 +49,9 @@ class UnreadableStreamError(InputError):
 class LslStream:
     """A stream in the network.
 
-    ``sfreq_hz`` is 0 for an irregular stream; ``unit`` is "" if it names no unit. ``channels`` are
-    known only if the description came from an inlet. ``problem`` is why it must not be opened, or
-    "".
+    ``sfreq_hz`` is 0 for an irregular stream, NaN if LSL cannot read its description; ``unit`` is
+    "" if it names no unit. ``channels`` are known only if the description came from an inlet.
+    ``problem`` is why it must not be opened, or "".
     """
 
     name: str
@@ -63,7 +64,16 @@ class LslStream:
     is_eeg: bool
     problem: str = ""
 
+    @property
+    def rate_text(self) -> str:
+        """The declared rate in words."""
+        if math.isnan(self.sfreq_hz):
+            return "NaN or inf"
+        return f"{self.sfreq_hz:g} Hz" if self.sfreq_hz else "irregular"
+
     def __str__(self) -> str:
+        if not self.host:
+            return self.name
         source_id = f", source id {self.source_id!r}" if self.source_id else ""
         return f"{self.name!r} of type {self.type!r} on {self.host}{source_id}"
 
@@ -93,7 +103,10 @@ class Layout:
 def unusable(info: Any) -> str:
     """Return why the stream of a pylsl StreamInfo must not be opened, or ""."""
     if not info.uid():
-        return "LSL cannot read its description; check the rate that its sender declares"
+        return (
+            "LSL cannot read its description: the rate that it declares is NaN or infinite; "
+            "correct it in the sender"
+        )
     sfreq_hz, count = float(info.nominal_srate()), info.channel_count()
     # liblsl reserves memory for minutes of samples by this rate, before any sample comes.
     if not 0.0 <= sfreq_hz <= MAX_SFREQ_HZ:  # NaN, too
@@ -106,6 +119,9 @@ def unusable(info: Any) -> str:
 def stream_of(info: Any) -> LslStream:
     """Return what a pylsl StreamInfo describes; no channels if they cannot be read."""
     problem, channels = unusable(info), []
+    if not info.uid():
+        # liblsl replaces a description with a rate that is no number by an error of its parser.
+        return LslStream("(unreadable)", "", "", "", (), math.nan, "", False, problem)
     try:
         if info.channel_count() <= MAX_LISTED:
             channels = _channels(_parsed(info.as_xml()))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from monitor.clock import Timeline
+from monitor.errors import InputError
 from monitor.types import F64
 
 _log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ CLOSE_READING_S = 0.001
 
 EARLIEST_S, LATEST_S = 60.0, 24 * 3600.0
 """The offset of an earlier run is used again only if it places the first sample no further than
-this before now, or after now."""
+this before now, or after now. No sample may be further in the future."""
 
 
 class StreamClock:
@@ -43,6 +44,8 @@ class StreamClock:
       run of the night (``offset_s``).
     - If that clock is set, the stream is placed anew: its samples follow those before without a gap
       or, after a pause, by their arrival.
+    - A sender may send samples before their time, as one that plays a recording fast does. The log
+      says so once.
 
     ``lsl_now`` reads LSL's clock. ``period_s`` must be set before the first call of `map`.
     """
@@ -60,6 +63,7 @@ class StreamClock:
         self._anchored = False
         self._last_s = -np.inf  # the time of the newest sample
         self._was_now = False  # True if that time was about now when the sample came
+        self._ahead = False  # True once the log has said that samples come before their time
 
     def forget(self) -> None:
         """Expect another clock: the stream was opened anew, or its clock was reset."""
@@ -134,7 +138,8 @@ class StreamClock:
     def map(self, stamps_s: F64) -> list[tuple[F64, bool]]:
         """Return the times of ``stamps_s`` (n,) in parts, cut where the clock was set.
 
-        Each part is (times (n_part,), True if the clock was set just before it).
+        Each part is (times (n_part,), True if the clock was set just before it). Raises
+        `InputError` for times that are more than `LATEST_S` in the future.
         """
         restarted = not self._anchored
         if restarted:
@@ -168,7 +173,21 @@ class StreamClock:
 
     def _note_newest(self, times_s: F64, now_s: float) -> None:
         self._last_s = float(times_s[-1])
-        self._was_now = abs(self._last_s - now_s) < SAME_CLOCK_S
+        ahead_s = self._last_s - now_s
+        self._was_now = abs(ahead_s) < SAME_CLOCK_S
+        if ahead_s > LATEST_S:
+            raise InputError(
+                f"the LSL stream's samples are more than {LATEST_S / 3600:.0f} h ahead of this "
+                "computer's clock: correct the clock or the rate in the sender"
+            )
+        if ahead_s > STEP_S and not self._ahead:
+            self._ahead = True
+            _log.warning(
+                "The LSL stream's samples are stamped %.0f s ahead of this computer's clock, so "
+                "its epochs are staged before their time: correct the clock or the rate in the "
+                "sender",
+                ahead_s,
+            )
 
     def _shared_offset_s(self) -> float:
         """Return the timeline minus LSL's clock, by the closest of a few readings.
