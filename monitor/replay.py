@@ -159,7 +159,7 @@ class Replay:
 
     def _pieces(self, from_s: float) -> Iterator[EegChunk]:
         """Yield whole epochs up to ``from_s``, then chunks whose length suits the speed."""
-        read, start_s = self.recording.chunks, 0.0
+        read, start_s = self.recording.chunks, self.recording.first_sample_s
         for chunk in read(self.derivation, EPOCH_S):
             if chunk.times_s[-1] >= from_s:
                 break

@@ -301,6 +301,18 @@ def test_a_continued_replay_reads_the_staged_part_in_long_chunks(tmp_path: Path)
     np.testing.assert_allclose(times_s, np.arange(9500) / 100.0)
 
 
+def test_a_replay_reads_the_samples_before_time_zero(tmp_path: Path) -> None:
+    digital = np.round(pink_noise_uv(6000)[0] * 10).astype(np.int64)
+    signals = [Signal("EEG Fpz-Cz", digital, 100, step=0.1)]
+    remark = [(0.0, None, "a remark")]
+    edf = write_edf(tmp_path / "n.edf", signals, annotations=remark, record_s=1.0)
+    make_discontinuous(edf, [s - 1.0 for s in range(60)])
+    run = Replay.prepare(ReplayOptions(edf, no_redis=True))
+    for from_s in (-1.0, 30.0):
+        times_s = np.concatenate([each.times_s for each in run.chunks(ManualClock(), from_s)])
+        np.testing.assert_allclose(times_s, np.arange(6000) / 100.0 - 1.0)
+
+
 def test_speed_changes_only_the_time_that_a_replay_takes(tmp_path: Path) -> None:
     """On a manual clock a night takes its own time, gaps included, and makes the same events."""
     digital = np.round(pink_noise_uv(95 * 256)[0] * 10).astype(np.int64)

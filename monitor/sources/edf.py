@@ -108,7 +108,7 @@ class EdfRecording:
         return notes
 
     def chunks(
-        self, derivation: RecordedDerivation, chunk_s: float = 1.0, start_s: float = 0.0
+        self, derivation: RecordedDerivation, chunk_s: float = 1.0, start_s: float = -math.inf
     ) -> Iterator[EegChunk]:
         """Yield the samples of ``derivation`` from ``start_s`` on, ``chunk_s`` seconds at a time.
 
@@ -138,7 +138,8 @@ class EdfRecording:
         for segment in self._segments:
             offset = segment.first_record * per_record
             n = segment.n_records * per_record
-            skipped = max(0, math.ceil((start_s - segment.start_s) * sfreq_hz - 1e-6))
+            skipped_s = max(0.0, start_s - segment.start_s)
+            skipped = max(0, math.ceil(skipped_s * sfreq_hz - 1e-6))
             for start in range(skipped, n, chunk_n):
                 stop = min(start + chunk_n, n)
                 uv = readers[0].read_uv(offset + start, offset + stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -119,10 +120,11 @@ class Recording(Protocol):
         ...
 
     def chunks(
-        self, derivation: RecordedDerivation, chunk_s: float = 1.0, start_s: float = 0.0
+        self, derivation: RecordedDerivation, chunk_s: float = 1.0, start_s: float = -math.inf
     ) -> Iterator[EegChunk]:
         """Yield the samples of ``derivation`` from ``start_s`` on, ``chunk_s`` seconds at a time.
 
+        By default these are all samples; the first one may lie before time 0.
         Each chunk is float32 (1, n) in microvolts with float64 (n,) rising times, n at least 1. Its
         one channel has the name of the derivation. A chunk holds no gap: the last chunk before a
         gap is shorter. How the recording is cut changes neither samples nor times.

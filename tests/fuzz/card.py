@@ -12,7 +12,6 @@ from typing import Any
 
 from models.card import default_weights
 from models.contract import Gain
-from models.weights import load
 from monitor.staging.backend import checked_contract
 from monitor.staging.torch_backend import TorchBackend
 from tests.fuzz import nasty
@@ -71,6 +70,10 @@ class CardKind(Kind):
             assert isinstance(text, str), f"{text!r} is taken as a text"
             check_line(f"'{text}'", "a text of the contract")
         if path.exists():
+            from models.weights import (
+                load,  # PyTorch, which the processes of other kinds never need
+            )
+
             assert TorchBackend(path).contract == contract
             _check_same(load(path)[0].config.to_json(), card["network"])
 

@@ -3,37 +3,65 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
 from models.contract import EPOCH_S, Stage
-from monitor.sources.expert import read_hypnogram
+from monitor.sources.edf import EdfRecording
+from monitor.sources.expert import expert_hypnogram, read_hypnogram
 from monitor.sources.hypnogram import stages_on_grid
 from tests.fuzz import nasty
 from tests.fuzz.bounds import check_line
 from tests.fuzz.case import Case, Kind
-from tests.fuzz.edf_layout import annotation, new_file
+from tests.fuzz.edf_layout import annotation, new_file, new_signal, numbered
 
-FILE = "night-Hypnogram.edf"
+RECORDING, FILE = "night.edf", "night-Hypnogram.edf"
 
 WORDS: dict[Stage | None, tuple[str, ...]] = {
-    Stage.W: ("Sleep stage W", "Sleep stage 0", "W", "Wake", "wake", "Stage W", "SLEEP-S0"),
-    Stage.N1: ("Sleep stage 1", "Sleep stage N1", "N1", "S1", "Stage 1", "Sleep stage S1"),
-    Stage.N2: ("Sleep stage 2", "Sleep stage N2", "n2", "S2", "Stage N2", "SLEEP-S2"),
-    Stage.N3: ("Sleep stage 3", "Sleep stage 4", "Sleep stage N3", "N3", "S4", "SLEEP-S3"),
-    Stage.R: ("Sleep stage R", "Sleep stage REM", "REM", "R", "rem", "Stage R", "SLEEP-REM"),
-    None: ("Sleep stage ?", "Movement time", "Unscored", "Sleep stage ?@@EEG Fpz-Cz"),
+    Stage.W: (
+        *("Sleep stage W", "Sleep stage 0", "W", "Wake", "wake", "Stage W", "SLEEP-S0", "Wake|0"),
+        *("Awake", "Wach", "Sleep stage W@@EEG F4-A1"),
+    ),
+    Stage.N1: (
+        *("Sleep stage 1", "Sleep stage N1", "N1", "S1", "Stage 1", "Sleep stage S1", "SLEEP-S1"),
+        *("NREM1", "Stage 1 sleep|1", "Stadium 1"),
+    ),
+    Stage.N2: (
+        *("Sleep stage 2", "Sleep stage N2", "n2", "S2", "Stage N2", "SLEEP-S2", "NREM 2"),
+        *("Stage 2 sleep|2", "Sleep_stage_2", "Schlafstadium 2"),
+    ),
+    Stage.N3: (
+        *("Sleep stage 3", "Sleep stage 4", "Sleep stage N3", "N3", "S4", "SLEEP-S3", "SLEEP-S4"),
+        *("NREM3", "Stage 4 sleep|4", "SWS"),
+    ),
+    Stage.R: (
+        *("Sleep stage R", "Sleep stage REM", "REM", "R", "rem", "Stage R", "SLEEP-REM"),
+        *("REM sleep|5", "Stage REM", "Sleep stage R@@C4-A1"),
+    ),
+    None: (
+        *("Sleep stage ?", "Movement time", "Unscored", "Sleep stage ?@@EEG Fpz-Cz", "SLEEP-MT"),
+        *("Movement|6", "Unscored|9", "Artefact"),
+    ),
 }
-"""Words for each stage, from Sleep-EDF, EDF+, CAP, NSRR and files made by hand."""
+"""Words for each stage, from Sleep-EDF, EDF+, CAP, NSRR, Domino and files made by hand."""
+
+STARTS = ("09.03.24", "01.01.85")
+"""Dates of recordings: a real one, and the one of anonymised files."""
 
 STAGES = tuple(WORDS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class HypnogramCase(Case):
-    """A hypnogram. ``stages`` are those meant for each epoch; None: the file is too broken."""
+    """A hypnogram, alone or with its recording.
+
+    - ``stages``: those meant for each epoch; None: the file is too broken.
+    - ``told``: True if the user must be told that the clocks of the two files do not compare.
+    """
 
     stages: tuple[Stage | None, ...] | None = None
+    told: bool = False
 
 
 class HypnogramKind(Kind):
@@ -45,9 +73,11 @@ class HypnogramKind(Kind):
         stages = [random.choice(STAGES) for _ in range(random.randrange(3, 30))]
         if not any(stages):
             stages[0] = Stage.N2
-        match random.randrange(4):
+        match random.randrange(5):
             case 0:
                 return _sound(random, stages)
+            case 4:
+                return _of_a_recording(random, stages)
             case 1:
                 return _with_an_odd_word(random, stages)
             case 2:
@@ -60,7 +90,13 @@ class HypnogramKind(Kind):
                 return HypnogramCase(story=", ".join(story), files={FILE: content})
 
     def check(self, case: HypnogramCase, folder: Path) -> None:
-        found = read_hypnogram(folder / FILE)
+        if RECORDING in case.files:
+            laid = expert_hypnogram(EdfRecording.open(folder / RECORDING))
+            assert laid is not None, "the hypnogram beside the recording is not found"
+            assert bool(laid.notes) is case.told, f"the notes are {laid.notes}"
+            found = laid
+        else:
+            found = read_hypnogram(folder / FILE)
         assert found.spans, "there is no stage"
         for note in found.notes:
             check_line(note, "a note")
@@ -76,6 +112,38 @@ def _sound(random: Random, stages: list[Stage | None]) -> HypnogramCase:
     """Return a hypnogram in one of the ways in which scorers write them."""
     content = _file(_lists(random, stages, style=random.randrange(4)))
     return HypnogramCase(story="sound", files={FILE: content}, sound=True, stages=tuple(stages))
+
+
+def _of_a_recording(random: Random, stages: list[Stage | None]) -> HypnogramCase:
+    """Return a hypnogram that begins later than its recording, as the clocks of both say."""
+    # Never at midnight, which anonymised files have in the place of an unknown time.
+    begin = datetime(2024, 3, 9, random.randrange(24), random.randrange(60), 7)
+    skipped = random.choice((0, 1, 20, 400))
+    scored_from = begin + timedelta(seconds=EPOCH_S * skipped)
+    dates = [random.choice(STARTS)] * 2
+    if random.random() < 0.3:  # one of the two was anonymised
+        dates = list(random.sample(STARTS, 2))
+    elif dates[0] == STARTS[0]:
+        dates[1] = f"{scored_from:%d.%m.%y}"
+    n_epochs = skipped + len(stages)
+    signal = new_signal("EEG Fpz-Cz", numbered(random, n_epochs, 1))
+    files = [
+        new_file([signal], record_s=f"{EPOCH_S:g}"),
+        new_file([], record_s="0", lists=[annotation("+0", "") + b"".join(_lists(random, stages))]),
+    ]
+    for file, date, start in zip(files, dates, (begin, scored_from), strict=True):
+        file.fields |= {
+            "recording": b"",
+            "startdate": date.encode(),
+            "starttime": f"{start:%H.%M.%S}".encode(),
+        }
+    return HypnogramCase(
+        story=f"{skipped} epochs before it, dates {dates}, from {begin:%H:%M:%S}",
+        files={RECORDING: files[0].content(), FILE: files[1].content()},
+        sound=True,
+        stages=(*[None] * skipped, *stages),
+        told=STARTS[1] in dates and dates[0] != dates[1],
+    )
 
 
 def _with_an_odd_word(random: Random, stages: list[Stage | None]) -> HypnogramCase:

@@ -28,6 +28,9 @@ UNITS = {
     "V": 1e6,
     "nanovolts": 1e-3,
     "mVolt": 1e3,
+    "-6": 1.0,
+    "-3": 1e3,
+    "0": 1e6,
 }
 NAMES = ("TP9", "AF7", "AF8", "TP10", "Fpz-Cz", "C3", "Größe", "O1'")
 

@@ -58,6 +58,15 @@ def notes_of(recording: EdfRecording) -> list[str]:
     return recording.notes(choose_derivation(recording.channels))
 
 
+@pytest.mark.parametrize("first_s", [-0.75, None], ids=["stated", "not stated"])
+def test_the_samples_before_time_zero_are_read(tmp_path: Path, first_s: float | None) -> None:
+    onsets_s = [first_s, *(-0.75 + EVEN_S[1:]).tolist()]
+    recording = recorded(tmp_path / "night.edf", onsets_s)
+    times_s = times_of(recording)
+    assert times_s.size == N_RECORDS * PER_RECORD
+    assert recording.first_sample_s == times_s[0] == -0.75
+
+
 INEXACT: dict[str, Callable[[float], float]] = {
     "eight characters": eight_characters,
     "two decimals": lambda at_s: round(at_s, 2),
