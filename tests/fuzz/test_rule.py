@@ -12,7 +12,7 @@ import pytest
 
 from monitor.errors import InputError
 from tests.fuzz.__main__ import main
-from tests.fuzz.bounds import BrokenRuleError, Ending, examine, random_of
+from tests.fuzz.bounds import BrokenRuleError, Ending, check_line, examine, random_of
 from tests.fuzz.case import Case, Kind
 from tests.fuzz.kinds import KINDS
 
@@ -47,7 +47,7 @@ HELD: list[object] = []
 @pytest.mark.parametrize(
     ("read", "trouble"),
     [
-        (lambda path: refuse("a\nb"), "does not print as one line"),
+        (lambda path: check_line("a\nb", "a note"), "does not print as one line"),
         (lambda path: refuse("a" * 2000), "has 2000 letters"),
         (lambda path: refuse(""), "is empty"),
         (lambda path: path.with_name("other").write_text(""), "are left"),
