@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from models.contract import EPOCH_S
+from monitor.config import REPLAYS
 from monitor.errors import InputError, MonitorError, one_line
 from monitor.night.checksums import checksum
 from monitor.night.events import EventType
@@ -36,9 +37,6 @@ from monitor.night.stored import TEST_MAX
 from monitor.night.trouble import damaged, translated
 from monitor.text import clean
 from monitor.types import Event, SampleLedger, Session, StagePrediction, Track
-
-REPLAYS = "replays"
-"""Folder of the replays that the user keeps, inside the folder of nights."""
 
 LAST = "last"
 """Name of the newest night."""
