@@ -103,6 +103,15 @@ def test_a_lock_that_a_killed_monitor_left_is_removed(tmp_path: Path) -> None:
     assert not lock.exists()
 
 
+def test_what_is_left_of_a_file_that_was_cut_is_listed(tmp_path: Path) -> None:
+    path = store_night(tmp_path, "2026-11-26 23:10")
+    path.write_bytes(path.read_bytes()[:300_000])
+    (cut,) = listed_nights(tmp_path)
+    assert (cut.condition, cut.session) == (Condition.DAMAGED, read_night(path).session)
+    assert 10 < cut.n_epochs < 40
+    assert cut.why.startswith(f"{path} is damaged: ")
+
+
 def test_damaged_and_foreign_files_are_listed_with_the_reason(tmp_path: Path) -> None:
     changed = store_night(tmp_path, "2026-11-26 23:00", ended=False)
     with closing(sqlite3.connect(changed)) as other, other:
