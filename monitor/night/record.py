@@ -164,10 +164,7 @@ def read_night(path: Path) -> NightRecord:
     """
     with opened(path) as (file, version), translated(path):
         if version != SCHEMA_VERSION:
-            raise InputError(
-                f"{path} has night-store format {version}, this version reads format "
-                f"{SCHEMA_VERSION}; use the version that wrote it"
-            )
+            raise other_format(path, version)
         file.execute("BEGIN")  # one moment of a night that goes on
         wrong = structure(file) or journal_damage(path)
         sessions = _sound(file, "session", session_from_row)
@@ -232,6 +229,14 @@ def _changed(file: sqlite3.Connection, table: str, n_sound: int) -> str:
     """Return how many rows of ``table`` were changed; "" if none was."""
     (n_rows,) = file.execute(f"SELECT count(*) FROM {table}").fetchone()
     return f"{n_rows - n_sound} of its '{table}' rows were changed" if n_rows > n_sound else ""
+
+
+def other_format(path: Path, version: int) -> InputError:
+    """Return the error of a night of another format."""
+    return InputError(
+        f"{path} has night-store format {version}, this version reads format {SCHEMA_VERSION}; use "
+        "the version that wrote it"
+    )
 
 
 def _without_signal(row: Row) -> StoredEpoch:
