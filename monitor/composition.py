@@ -32,7 +32,10 @@ from monitor.types import Delivery, Mark, Montage, Session
 NO_DELIVERY = Delivery(url=None, connected=False, published=0, waiting=0)
 """The delivery of a run that publishes no events."""
 
-LATER = "the store keeps them, and the same command sends them once the server answers"
+LATER = (
+    "the store keeps them, and the same command sends them if it continues this night while the "
+    "server answers"
+)
 """The fate of events that reach no server, if the night is kept."""
 
 _log = logging.getLogger(__name__)
