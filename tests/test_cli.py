@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
@@ -139,6 +140,46 @@ def test_the_same_command_later_sends_the_events_that_found_no_server(
         server.stop()
 
 
+def test_a_replay_keeps_its_night_only_if_asked(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    temporary, replays = tmp_path / "tmp", tmp_path / "sleep-monitor" / "nights" / "replays"
+    temporary.mkdir()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    edf = noise_edf(tmp_path / "n.edf")
+    assert run("replay", edf, "--no-redis", monkeypatch=monkeypatch) == 0
+    assert "not kept. To keep it, run the same command with --keep" in caplog.text
+    assert not replays.parent.exists() and not any(temporary.iterdir())
+
+    caplog.clear()
+    assert run("replay", edf, "--no-redis", "--keep", monkeypatch=monkeypatch) == 0
+    assert "not kept" not in caplog.text
+    (stored,) = replays.iterdir()
+    assert stored.name.startswith("n-") and not any(temporary.iterdir())
+    assert run("replay", edf, "--no-redis", "--keep", monkeypatch=monkeypatch) == 0
+    assert "holds this whole night: nothing is staged again" in caplog.text
+
+
+def test_an_interrupted_replay_says_if_it_can_be_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edf = noise_edf(tmp_path / "n.edf")
+    monkeypatch.setattr("monitor.cli.stopping.stop", stop := Event())
+    monkeypatch.setattr("monitor.cli.program.stop", stop)
+    stop.set()
+    for option, words in (
+        (["--store", tmp_path / "n.sqlite"], "the same command continues"),
+        ([], "not kept. A replay with --keep continues"),
+    ):
+        command = ("replay", edf, "--no-redis", *option)
+        assert run(*command, monkeypatch=monkeypatch) == cli.INTERRUPTED
+        assert words in capsys.readouterr().err
+
+
 def test_a_store_with_another_night_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -230,6 +271,7 @@ BAD_INPUT = {
     "output is no file": (noise_edf, ["--output", "/dev/null"], "it is not a file"),
     "one value": (one_value, [], "another --channel"),
     "bad weights": (noise_edf, ["--weights", "/no/such.safetensors"], "cannot use the weights"),
+    "kept or stored": (noise_edf, ["--keep", "--store", "n"], "give --keep or --store, not both"),
     "redis or not": (noise_edf, ["--redis", "redis://x", "--no-redis"], "not both"),
 }
 

@@ -64,7 +64,27 @@ PRIVATE = 0o600
 LOCKED_S = 5.0
 """Time to wait while another program locks the file. A live night must end within 10 s."""
 
+LOCK_S = 0.5
+"""Time to wait for the lock of a file that another monitor writes: `is_being_written` may hold it
+for a moment."""
+
 _log = logging.getLogger(__name__)
+
+
+def is_being_written(path: Path) -> bool:
+    """Return True if a monitor writes the night ``path`` now. It changes nothing."""
+    writer = FileLock(_lock_file(path.resolve()), mode=PRIVATE)
+    # While a night goes on its lock file is there. Without one, none is made.
+    if not os.path.lexists(writer.lock_file):
+        return False
+    try:
+        writer.acquire(timeout=LOCK_S / 10)
+    except Timeout:
+        return True
+    except OSError:  # the file of another user, who may or may not write it
+        return False
+    _release(writer)  # and removes what a monitor that was killed left
+    return False
 
 
 class NightWriter(Protocol):
@@ -139,9 +159,9 @@ class NightStore:
                 f"cannot use {path} as the night store: there is no folder {path.parent}; "
                 "make it, or choose another with --store"
             )
-        writer = FileLock(path.with_name(path.name + ".lock"), mode=PRIVATE)
+        writer = FileLock(_lock_file(path), mode=PRIVATE)
         try:
-            writer.acquire(timeout=0)
+            writer.acquire(timeout=LOCK_S)
         except Timeout as exc:
             raise InputError(
                 f"another monitor is writing {path}; let it finish, or choose another --store"
@@ -438,6 +458,10 @@ def _free_name(path: Path) -> Path:
         if not any(os.path.lexists(each) for each in store_files(free)):
             return free
     raise AssertionError("numbers do not end")
+
+
+def _lock_file(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
 
 
 def _release(writer: FileLock) -> None:

@@ -89,7 +89,7 @@ def _closing_lines(state: NightState, look: Look) -> list[str]:
         *_worn_lines(state, look),
         f" unscored  {', '.join(unscored) or 'nothing'}",
         f" samples   {panels.sample_line(state)}",
-        f" events    {events if delivery.url else 'not sent anywhere, kept in the store'}",
+        f" events    {events if delivery.url else 'not sent anywhere'}",
     ]
 
 
