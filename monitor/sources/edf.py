@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -18,7 +18,7 @@ from monitor.sources.edf_header import EdfHeader, read_header
 from monitor.sources.edf_records import scan_records
 from monitor.sources.edf_samples import ChannelReader, scale_notes
 from monitor.sources.edf_segments import Segment
-from monitor.sources.recording import Annotation, Start
+from monitor.sources.recording import LOST, Annotation, Start
 from monitor.types import EegChunk
 
 
@@ -78,6 +78,7 @@ class EdfRecording:
         self.duration_s: float = self._end_s(self._segments[-1])
         self.fingerprint: str = records.fingerprint
         self.annotations: tuple[Annotation, ...] = records.annotations
+        self._losses = [a for a in records.annotations if a.text.partition("@@")[0] == LOST]
 
     @classmethod
     def open(cls, path: Path | str) -> EdfRecording:
@@ -98,6 +99,7 @@ class EdfRecording:
         """
         notes = [*self._header.notes, *self._record_notes]
         gaps_s = [b.start_s - self._end_s(a) for a, b in pairwise(self._segments)]
+        gaps_s += [loss.duration_s for loss in self._losses_of(derivation)]
         if gaps_s := [gap_s for gap_s in gaps_s if gap_s > 0]:
             times = "once" if len(gaps_s) == 1 else f"{len(gaps_s)} times"
             notes.append(
@@ -113,8 +115,9 @@ class EdfRecording:
         """Yield the samples of ``derivation`` from ``start_s`` on, ``chunk_s`` seconds at a time.
 
         Each chunk is float32 (1, n) microvolts, one channel with the name of the derivation, and
-        free of gaps: the last chunk before a gap is shorter. How the recording is cut changes
-        neither samples nor times. Memory holds 512 KiB of the file at a time.
+        free of gaps: the last chunk before a gap is shorter. Samples under an annotation `LOST` are
+        a gap. How the recording is cut changes neither samples nor times. Memory holds 512 KiB of
+        the file at a time.
 
         Raises `InputError` for a channel without a usable scale, `MonitorError` if the file changes
         while it is read.
@@ -138,18 +141,43 @@ class EdfRecording:
         for segment in self._segments:
             offset = segment.first_record * per_record
             n = segment.n_records * per_record
-            skipped = max(0, math.ceil((start_s - segment.start_s) * sfreq_hz - 1e-6))
-            for start in range(skipped, n, chunk_n):
-                stop = min(start + chunk_n, n)
-                uv = readers[0].read_uv(offset + start, offset + stop)
-                for reference in readers[1:]:
-                    uv = uv - reference.read_uv(offset + start, offset + stop)
-                yield EegChunk(
-                    data_uv=uv[np.newaxis].astype(np.float32),
-                    times_s=segment.start_s + np.arange(start, stop) / sfreq_hz,
-                    channels=(derivation.name,),
-                    sfreq_hz=sfreq_hz,
-                )
+
+            def sample(time_s: float, segment: Segment = segment, n: int = n) -> int:
+                """Return the first sample of the segment that is not before ``time_s``."""
+                place = math.ceil((time_s - segment.start_s) * sfreq_hz - 1e-6)
+                return min(max(place, 0), n)
+
+            for first, last in self._runs(derivation, sample, sample(start_s), n):
+                for start in range(first, last, chunk_n):
+                    stop = min(start + chunk_n, last)
+                    uv = readers[0].read_uv(offset + start, offset + stop)
+                    for reference in readers[1:]:
+                        uv = uv - reference.read_uv(offset + start, offset + stop)
+                    yield EegChunk(
+                        data_uv=uv[np.newaxis].astype(np.float32),
+                        times_s=segment.start_s + np.arange(start, stop) / sfreq_hz,
+                        channels=(derivation.name,),
+                        sfreq_hz=sfreq_hz,
+                    )
+
+    def _runs(
+        self, derivation: RecordedDerivation, sample: Callable[[float], int], first: int, stop: int
+    ) -> Iterator[tuple[int, int]]:
+        """Yield the runs of samples of a segment, from ``first`` to ``stop``, that are not lost."""
+        for loss in self._losses_of(derivation):  # in time order; they may overlap
+            lost, found = sample(loss.onset_s), sample(loss.onset_s + loss.duration_s)
+            if lost > first:
+                yield first, lost
+            first = max(first, found)
+        if stop > first:
+            yield first, stop
+
+    def _losses_of(self, derivation: RecordedDerivation) -> Iterator[Annotation]:
+        """Yield the losses of every channel, and those of the channels of ``derivation``."""
+        for loss in self._losses:
+            channel = loss.text.partition("@@")[2]
+            if not channel or channel in derivation.recorded:
+                yield loss
 
     def _end_s(self, segment: Segment) -> float:
         return segment.start_s + segment.n_records * self._header.record_s

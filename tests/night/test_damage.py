@@ -26,7 +26,7 @@ from monitor.night.store import NightStore
 from monitor.night.stored import night_to_continue
 from monitor.night.trouble import Trouble
 from monitor.sinks.epochs_csv import check_store, check_writable
-from monitor.sinks.export import export_epochs
+from monitor.exports.table import export_epochs
 from monitor.types import Mark, MarkKind, Montage, Track
 from tests.night.stored import LIVE, SESSION, epoch
 from tests.signals import START
