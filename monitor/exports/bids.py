@@ -6,6 +6,7 @@ Brain Imaging Data Structure 1.9, electroencephalography.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ _COLUMNS = (
     "duration",
     "trial_type",
     "value",
+    "text",
     "channel",
     *(f"p_{stage.lower()}" for stage in STAGES),
     "confidence",
@@ -40,9 +42,10 @@ def names(night: ExportedNight) -> tuple[str, str]:
     """
     session = night.record.session
     who = session.sleeper or ("" if night.record.is_live else session.source.rpartition(".")[0])
-    subject = re.sub("[^A-Za-z0-9]", "", who) or "01"
+    # Names have letters and digits only: "Zoë" becomes "Zoe".
+    subject = re.sub("[^A-Za-z0-9]", "", unicodedata.normalize("NFKD", who)) or "01"
     visit = f"{night.start:%Y%m%dT%H%M%S}"
-    track = "" if night.name == night.record.path.stem else "_desc-live"
+    track = "" if night.name == night.record.path.stem else "_acq-livetrack"
     return f"sub-{subject}/ses-{visit}/eeg", f"sub-{subject}_ses-{visit}_task-sleep{track}"
 
 
@@ -117,6 +120,7 @@ def events(night: ExportedNight) -> Iterator[bytes]:
                 "unscored" if each.stage is None else f"sleep_{each.stage.value}",
                 CODES[each.stage],
                 None,
+                None,
                 *(None if number is None else round(number, 6) for number in numbers),
                 each.reason,
                 night.epoch_clock(index).isoformat(),
@@ -126,10 +130,10 @@ def events(night: ExportedNight) -> Iterator[bytes]:
     for mark in night.record.marks:
         at_s = night.seconds(mark.time_utc)
         clock = night.clock(mark.time_utc).isoformat()
-        rows.append((at_s, 0.0, mark_text(mark), None, None, *rest, clock))
+        rows.append((at_s, 0.0, mark.kind.value, None, mark_text(mark), None, *rest, clock))
     for loss in loss_events(night):
         channel = loss.channel or None
-        rows.append((loss.onset_s, loss.duration_s, "lost", None, channel, *rest, None))
+        rows.append((loss.onset_s, loss.duration_s, "lost", None, None, channel, *rest, None))
     yield _table(_COLUMNS, sorted(rows, key=lambda row: float(str(row[0]))))
 
 
@@ -138,17 +142,18 @@ def event_columns(night: ExportedNight) -> Iterator[bytes]:
     levels = {f"sleep_{stage.value}": f"sleep stage {stage.value} (AASM)" for stage in STAGES}
     described: dict[str, Any] = {
         "trial_type": {
-            "Description": "sleep stage of an epoch, mark of a person, or loss of signal; a text "
-            "that begins with 'Note' is a person's",
+            "Description": "sleep stage of an epoch, mark of a person, or loss of signal",
             "Levels": levels
             | {
                 "unscored": "no stage: see the column reason",
-                "Lights off": "mark",
-                "Lights on": "mark",
+                "lights_off": "mark",
+                "lights_on": "mark",
+                "note": "a person's note, in the column text",
                 "lost": "samples that were not recorded: the file holds 0 there",
             },
         },
         "value": {"Description": "stage: W 0, N1 1, N2 2, N3 3, R 4, unscored -2"},
+        "text": {"Description": "words of a mark"},
         "channel": {"Description": "the channel of a loss; n/a: all"},
         "confidence": {"Description": "probability of the stage"},
         "reason": {"Description": "why the epoch is unscored"},

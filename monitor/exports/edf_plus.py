@@ -26,6 +26,9 @@ DIGITAL_MAX = 32_767
 LIMIT_UV = 3276.0
 """Largest limit of calibrated microvolts: a step is 0.1 uV, less than the noise of an amplifier."""
 
+_MOST = 9_999_999.0
+"""Largest limit whose negative fits 8 letters."""
+
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 
@@ -100,9 +103,9 @@ def limit_uv(largest_uv: float, typical_uv: float) -> float:
     artefacts that are hundreds of times larger are clipped.
     """
     most_uv = max(LIMIT_UV, 200.0 * typical_uv)
-    wanted_uv = min(max(largest_uv, 0.01), most_uv, 9_999_999.0)
+    wanted_uv = min(max(largest_uv, 0.01), most_uv)
     step = 10.0 ** (math.floor(math.log10(wanted_uv)) - 3)
-    rounded = math.ceil(wanted_uv / step - 1e-9) * step
+    rounded = min(math.ceil(wanted_uv / step - 1e-9) * step, _MOST)
     return float(f"{rounded:.5g}") if rounded < 100_000 else float(math.ceil(rounded))
 
 

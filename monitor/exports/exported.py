@@ -63,6 +63,12 @@ class ExportedNight:
         return survey(self.record)
 
     @property
+    def marks_within(self) -> tuple[Mark, ...]:
+        """The marks that are not before the start of the first epoch."""
+        start = self.record.session.start_utc
+        return tuple(mark for mark in self.record.marks if mark.time_utc >= start)
+
+    @property
     def duration_s(self) -> float:
         """The length of all epochs in seconds."""
         return EPOCH_S * self.record.n_epochs
@@ -119,7 +125,7 @@ class ExportedNight:
     def _clock_name(self) -> str:
         if not self.record.is_live:
             return "the recorder's clock; its time zone is not known"
-        return f"local time, {self.start:UTC%:z} at the start"
+        return f"local time, UTC{self.start.isoformat()[-6:]} at the start"
 
 
 def mark_text(mark: Mark) -> str:

@@ -54,7 +54,9 @@ FORMATS: dict[str, Format] = {
             "-visbrain_description.txt": texts.visbrain_description,
         },
     ),
-    "luna-annot": Format("Luna's .annot", {".annot": texts.luna_annotations}),
+    "luna-annot": Format(
+        "Luna's .annot", {".annot": texts.luna_annotations, ".annot.json": provenance_json}
+    ),
     "luna-eannot": Format(
         "Luna's .eannot",
         {".eannot": texts.luna_epochs, ".eannot.json": provenance_json},

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.contract import EPOCH_SAMPLES
-from monitor.exports.edf_plus import limit_uv
+from monitor.exports.edf_plus import distinct_labels, limit_uv
 from monitor.night.record import NightRecord
 from monitor.types import F32, Bool
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A stretch of 100 Hz samples that are lost, of every channel or, with a name, of one."""
+    """A stretch of 100 Hz samples that are lost, of every channel or, with a label, of one."""
 
     first: int
     n_samples: int
@@ -58,7 +58,8 @@ def survey(record: NightRecord) -> Survey:
     names = record.session.channels
     largest = np.zeros(len(names))
     typical: list[list[float]] = [[] for _ in names]
-    runs = [_Runs(name) for name in (*names, "")]  # the last one is of all channels
+    # Losses name a channel by its label in EDF; the last ones are of all channels.
+    runs = [_Runs(label) for label in (*distinct_labels(names), "")]
     for data_uv in whole_signals(record):
         missing = np.isnan(data_uv)
         everywhere: Bool = np.all(missing, axis=0, keepdims=False)

@@ -69,13 +69,16 @@ def visbrain_description(night: ExportedNight) -> Iterator[bytes]:
 
 
 def luna_annotations(night: ExportedNight) -> Iterator[bytes]:
-    """Yield Luna's .annot: tab-separated stages, marks and losses, in seconds of the EDF file."""
+    """Yield Luna's .annot: tab-separated stages, marks and losses, in seconds of the EDF file.
+
+    Luna refuses times before the start: such marks are left out.
+    """
     rows = [
         (EPOCH_S * index, EPOCH_S, stage_codes.LUNA[stage], ".", ".")
         for index, stage in enumerate(night.stages)
         if index not in night.damaged
     ]
-    for mark in night.record.marks:
+    for mark in night.marks_within:
         at_s = night.seconds(mark.time_utc)
         note = mark_text(mark) if mark.kind is MarkKind.NOTE else "."
         rows.append((at_s, 0.0, _LIGHTS.get(mark.kind, "note"), note, "."))
@@ -83,10 +86,8 @@ def luna_annotations(night: ExportedNight) -> Iterator[bytes]:
         (loss.onset_s, loss.duration_s, "lost", ".", loss.channel or ".")
         for loss in loss_events(night)
     ]
-    made = f"% {json.dumps(night.provenance)}"
     yield _lines(
         [
-            made,
             "\t".join(("class", "instance", "channel", "start", "stop", "meta")),
             *(
                 "\t".join((name, note, channel, f"{at:.6f}", f"{at + length:.6f}", "."))

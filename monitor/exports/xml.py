@@ -13,7 +13,10 @@ from monitor.exports.exported import PROGRAM, ExportedNight, mark_text
 
 
 def nsrr_xml(night: ExportedNight) -> Iterator[bytes]:
-    """Yield NSRR annotations: an event for each epoch and mark. Damaged epochs have none."""
+    """Yield NSRR annotations: an event for each epoch and mark. Damaged epochs have none.
+
+    Luna refuses times before the start: such marks are left out.
+    """
     root = Element("PSGAnnotation")
     SubElement(root, "SoftwareVersion").text = f"{PROGRAM} {night.record.stored.version}"
     SubElement(root, "EpochLength").text = f"{EPOCH_S:g}"
@@ -24,7 +27,7 @@ def nsrr_xml(night: ExportedNight) -> Iterator[bytes]:
         if index not in night.damaged:
             concept = stage_codes.NSRR[stage]
             _event(events, "Stages|Stages", concept, EPOCH_S * index, EPOCH_S)
-    for mark in night.record.marks:
+    for mark in night.marks_within:
         at_s = night.seconds(mark.time_utc)
         _event(events, "Technician Notes|Technician Notes", mark_text(mark), at_s, 0.0)
     yield _file(root, night)
@@ -35,7 +38,7 @@ def profusion_xml(night: ExportedNight) -> Iterator[bytes]:
     root = Element("CMPStudyConfig")
     SubElement(root, "EpochLength").text = f"{EPOCH_S:g}"
     events = SubElement(root, "ScoredEvents")
-    for mark in night.record.marks:
+    for mark in night.marks_within:
         event = SubElement(events, "ScoredEvent")
         SubElement(event, "Name").text = mark_text(mark)
         SubElement(event, "Start").text = _seconds(night.seconds(mark.time_utc))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from models.contract import EPOCH_S, STAGES, Stage
+from monitor.exports.export import ExportOptions, export_night
 from monitor.night.events import session_started
 from monitor.night.live_night import LiveNight
 from monitor.night.store import NightStore
@@ -139,6 +140,13 @@ def make_night(
                 )
         store.write([], marks=marks, ended_utc=start_utc if ended else None)
     return Made(path, session, revised, first, marks, uv)
+
+
+def exported(night: Made, name: str, ending: str, track: Track = Track.REVISED) -> Path:
+    """Export the night in the format ``name``; return its file with this ``ending``."""
+    folder = night.path.parent / "out"
+    export_night(night.path, ExportOptions([name], folder, track, overwrite=True), ZONE)
+    return folder / f"{night.path.stem}{ending}"
 
 
 def reason_of(index: int) -> Reason:

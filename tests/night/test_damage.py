@@ -16,6 +16,7 @@ import pytest
 
 from monitor.clock import ManualClock
 from monitor.errors import InputError, MonitorError
+from monitor.exports.table import export_epochs
 from monitor.night import events
 from monitor.night.backlog import Backlog
 from monitor.night.file_watch import store_files
@@ -26,7 +27,6 @@ from monitor.night.store import NightStore
 from monitor.night.stored import night_to_continue
 from monitor.night.trouble import Trouble
 from monitor.sinks.epochs_csv import check_store, check_writable
-from monitor.exports.table import export_epochs
 from monitor.types import Mark, MarkKind, Montage, Track
 from tests.night.stored import LIVE, SESSION, epoch
 from tests.signals import START
