@@ -355,10 +355,10 @@ def _live(flags: LiveFlags, sleepers: list[Any] | None) -> None:
     from monitor.live import run_live
 
     # Without `let_interrupt`, Ctrl-C only sets `stop`, so that the night ends in order.
-    run_live(replace(options, command=_command_line()), Console(), SystemClock(), stop)
+    run_live(replace(options, command=command_line()), Console(), SystemClock(), stop)
 
 
-def _command_line() -> str:
+def command_line() -> str:
     """Return the command that is run, without passwords: the night's file keeps it."""
     return clean(_PASSWORD.sub("//...@", shlex.join(["sleep-monitor", *sys.argv[1:]])), 1000)
 
@@ -369,7 +369,7 @@ def _replay(options: ReplayOptions) -> None:
         from monitor.replay import run_replay
 
         let_interrupt()
-        run_replay(replace(options, command=_command_line()), Console(), SystemClock(), stop)
+        run_replay(replace(options, command=command_line()), Console(), SystemClock(), stop)
     except KeyboardInterrupt:
         night = (
             "what was staged is stored, and the same command continues"

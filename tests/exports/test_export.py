@@ -1,7 +1,8 @@
-"""What an export does with its options, its folder, and nights that are damaged or go on."""
+"""Options and folder of an export, and nights that are damaged or go on."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import stat
 import sys
@@ -12,11 +13,12 @@ import numpy as np
 import pytest
 
 from models.files import PART
-from monitor.cli.program import main
+from monitor.cli.program import command_line, main
 from monitor.errors import InputError, MonitorError
 from monitor.exports.export import ExportOptions, export_night
 from monitor.exports.formats import ALL, FORMATS
 from monitor.night.record import read_night
+from monitor.night.store import NightStore
 from monitor.sources.derivation import choose_derivation
 from monitor.sources.edf import EdfRecording
 from monitor.sources.expert import expert_hypnogram
@@ -24,7 +26,7 @@ from monitor.sources.hypnogram import stages_on_grid
 from monitor.types import Reason
 from tests.exports.nights import MISSING, Made, make_night
 from tests.full_disk import disk_of
-from tests.nights import EXCERPT, Nights, excerpt_uv, stages_of, whole_chunks
+from tests.nights import Nights, excerpt_uv, stages_of, whole_chunks
 
 
 @pytest.fixture
@@ -121,12 +123,12 @@ def test_a_damaged_night_exports_what_is_sound(night: Made) -> None:
 
 
 def test_a_night_that_goes_on_is_exported_as_it_is(tmp_path: Path) -> None:
-    uv = excerpt_uv()[:, 1001 : 1001 + 5 * 3000]
-    with Nights(tmp_path) as nights:
-        store = nights.run(whole_chunks(uv, 3000), origin_s=0.0)
-        export_night(store.path, ExportOptions(["edf", "csv"], tmp_path / "out"))
-        assert stages_of(store)  # still open
-    assert EdfRecording.open(tmp_path / "out" / "night.edf").duration_s == pytest.approx(150)
+    night = make_night(tmp_path / "n.sqlite", ended=False)
+    with closing(NightStore.open(night.path)):
+        export_night(night.path, ExportOptions(["edf", "json"], tmp_path / "out"))
+    assert EdfRecording.open(tmp_path / "out" / "n.edf").duration_s == pytest.approx(360, abs=1)
+    made = json.loads((tmp_path / "out" / "n-statistics.json").read_text())
+    assert made["provenance"]["complete"] is False
 
 
 def test_a_night_without_an_epoch_is_no_input(tmp_path: Path) -> None:
@@ -174,11 +176,6 @@ def test_a_replay_of_an_exported_recording_is_the_night(
     assert len(record.stored.weights_sha256) == 64
 
 
-def test_the_command_in_the_file_has_no_password(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = tmp_path / "n.sqlite"
-    command = ("replay", EXCERPT, "--redis", "redis://me:secret@127.0.0.1:1", "--store", store)
-    run(*command, "--no-dashboard", monkeypatch=monkeypatch)
-    assert "redis://...@127.0.0.1:1" in read_night(store).stored.command
-    assert "secret" not in read_night(store).stored.command
+def test_the_command_in_the_file_has_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["x", "replay", "n.edf", "--redis", "redis://me:pw@host:1/0"])
+    assert command_line() == "sleep-monitor replay n.edf --redis redis://...@host:1/0"
