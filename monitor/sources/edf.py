@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -99,7 +100,7 @@ class EdfRecording:
         """
         notes = [*self._header.notes, *self._record_notes]
         gaps_s = [b.start_s - self._end_s(a) for a, b in pairwise(self._segments)]
-        gaps_s += [loss.duration_s for loss in self._losses_of(derivation)]
+        gaps_s += [end_s - start_s for start_s, end_s in self._lost(derivation)]
         if gaps_s := [gap_s for gap_s in gaps_s if gap_s > 0]:
             times = "once" if len(gaps_s) == 1 else f"{len(gaps_s)} times"
             notes.append(
@@ -138,16 +139,11 @@ class EdfRecording:
         per_record = readers[0].samples_per_record
         sfreq_hz = per_record / self._header.record_s
         chunk_n = max(1, round(chunk_s * sfreq_hz))
+        lost = self._lost(derivation)
         for segment in self._segments:
             offset = segment.first_record * per_record
             n = segment.n_records * per_record
-
-            def sample(time_s: float, segment: Segment = segment, n: int = n) -> int:
-                """Return the first sample of the segment that is not before ``time_s``."""
-                place = math.ceil((time_s - segment.start_s) * sfreq_hz - 1e-6)
-                return min(max(place, 0), n)
-
-            for first, last in self._runs(derivation, sample, sample(start_s), n):
+            for first, last in _kept(segment, n, sfreq_hz, start_s, lost):
                 for start in range(first, last, chunk_n):
                     stop = min(start + chunk_n, last)
                     uv = readers[0].read_uv(offset + start, offset + stop)
@@ -160,24 +156,42 @@ class EdfRecording:
                         sfreq_hz=sfreq_hz,
                     )
 
-    def _runs(
-        self, derivation: RecordedDerivation, sample: Callable[[float], int], first: int, stop: int
-    ) -> Iterator[tuple[int, int]]:
-        """Yield the runs of samples of a segment, from ``first`` to ``stop``, that are not lost."""
-        for loss in self._losses_of(derivation):  # in time order; they may overlap
-            lost, found = sample(loss.onset_s), sample(loss.onset_s + loss.duration_s)
-            if lost > first:
-                yield first, lost
-            first = max(first, found)
-        if stop > first:
-            yield first, stop
-
-    def _losses_of(self, derivation: RecordedDerivation) -> Iterator[Annotation]:
-        """Yield the losses of every channel, and those of the channels of ``derivation``."""
+    def _lost(self, derivation: RecordedDerivation) -> list[tuple[float, float]]:
+        """Return start and end of the stretches that are lost, in order and apart, in seconds."""
+        lost: list[tuple[float, float]] = []
         for loss in self._losses:
             channel = loss.text.partition("@@")[2]
-            if not channel or channel in derivation.recorded:
-                yield loss
+            if channel and channel not in derivation.recorded:
+                continue
+            start_s, end_s = loss.onset_s, loss.onset_s + loss.duration_s
+            if lost and start_s <= lost[-1][1]:
+                start_s, end_s = lost[-1][0], max(lost.pop()[1], end_s)
+            lost.append((start_s, end_s))
+        return lost
 
     def _end_s(self, segment: Segment) -> float:
         return segment.start_s + segment.n_records * self._header.record_s
+
+
+def _kept(
+    segment: Segment, n: int, sfreq_hz: float, start_s: float, lost: list[tuple[float, float]]
+) -> Iterator[tuple[int, int]]:
+    """Yield the runs of samples from ``start_s`` on that are not lost, of the ``n`` of a segment.
+
+    A run is a first sample and the one after its last. ``lost`` is as `_lost` returns it.
+    """
+
+    def sample(time_s: float) -> int:
+        """Return the first sample that is not before ``time_s``."""
+        return min(max(math.ceil((time_s - segment.start_s) * sfreq_hz - 1e-6), 0), n)
+
+    first = sample(start_s)
+    # A file can have as many segments as losses: look only at those of this segment.
+    for from_s, to_s in lost[bisect_left(lost, segment.start_s, key=lambda each: each[1]) :]:
+        if first == n or (stop := sample(from_s)) == n:
+            break
+        if stop > first:
+            yield first, stop
+        first = max(first, sample(to_s))
+    if first < n:
+        yield first, n
