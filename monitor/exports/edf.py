@@ -41,7 +41,8 @@ def night_edf(night: ExportedNight) -> Iterator[bytes]:
     yield from edf_plus(
         night.start,
         patient=session.sleeper,
-        equipment=f"{PROGRAM}_{night.record.stored.version}",
+        equipment=f"{PROGRAM} {night.record.stored.version}",
+        clock=night.utc_offset,
         signals=[
             EdfSignal(
                 name,
@@ -78,7 +79,8 @@ def hypnogram_edf(night: ExportedNight) -> Iterator[bytes]:
     yield from edf_plus(
         night.start,
         patient=night.record.session.sleeper,
-        equipment=f"{PROGRAM}_{night.record.stored.version}",
+        equipment=f"{PROGRAM} {night.record.stored.version}",
+        clock=night.utc_offset,
         signals=[],
         events=sorted(events, key=lambda each: each.onset_s),
         record_s=0.0,

@@ -66,6 +66,7 @@ def edf_plus(
     *,
     patient: str,
     equipment: str,
+    clock: str,
     signals: Sequence[EdfSignal],
     events: Sequence[EdfEvent],
     record_s: float,
@@ -76,6 +77,7 @@ def edf_plus(
     """Yield a whole file piece by piece.
 
     - ``start``: the clock in the header, to the microsecond. Onsets in ``events`` count from it.
+      ``clock`` names its zone in a word; "" if it is not known.
     - ``records``: ``n_records`` times float32 (n_signals, samples_per_record), microvolts. NaN is
       stored as 0. A file without signals has ``n_records`` empty ones.
     """
@@ -88,7 +90,7 @@ def edf_plus(
     texts = _spread(times, [each.raw for each in later])
     width = 2 * math.ceil(max(map(len, texts)) / 2)
     labels = distinct_labels([each.label for each in signals])
-    yield _header(start, patient, equipment, signals, labels, record_s, n_records,
+    yield _header(start, patient, equipment, clock, signals, labels, record_s, n_records,
                   samples_per_record, width)  # fmt: skip
     limits_uv = np.array([[each.limit_uv] for each in signals], np.float32).reshape(-1, 1)
     for text, data_uv in zip(texts, records, strict=True):
@@ -145,6 +147,7 @@ def _header(
     start: datetime,
     patient: str,
     equipment: str,
+    clock: str,
     signals: Sequence[EdfSignal],
     labels: Sequence[str],
     record_s: float,
@@ -159,7 +162,7 @@ def _header(
     fields = [
         ("0", 8),
         (f"X X X {_word(patient)}", 80),
-        (f"Startdate {day} X X {_word(equipment)}", 80),
+        (f"Startdate {day} X X {_word(equipment)} {clock}", 80),
         (f"{start.day:02d}.{start.month:02d}.{year}", 8),
         (f"{start:%H.%M.%S}", 8),
         (str(256 * (n_signals + 1)), 8),

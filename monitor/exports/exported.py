@@ -125,7 +125,12 @@ class ExportedNight:
     def _clock_name(self) -> str:
         if not self.record.is_live:
             return "the recorder's clock; its time zone is not known"
-        return f"local time, UTC{self.start.isoformat()[-6:]} at the start"
+        return f"local time, {self.utc_offset} at the start"
+
+    @property
+    def utc_offset(self) -> str:
+        """The offset of the clock at the start, as UTC+01:00; "" if it is not known."""
+        return "" if self.start.tzinfo is None else f"UTC{self.start.isoformat()[-6:]}"
 
 
 def mark_text(mark: Mark) -> str:

@@ -84,6 +84,7 @@ def test_the_header_and_the_first_annotations_say_who_made_it(night: Made) -> No
     assert f"Provenance, command: {COMMAND}" in made
     assert edf.patient.name == "Zoe_B."
     assert edf.recording.equipment_code.startswith("sleep-monitor_")
+    assert edf.recording.additional == ("UTC+01:00",)
 
 
 def test_mne_reads_the_night_and_leaves_out_what_is_lost(night: Made) -> None:
@@ -231,3 +232,4 @@ def test_a_replay_has_the_clock_of_its_recorder(tmp_path: Path) -> None:
         night.session.start_utc.date(),
         night.session.start_utc.time(),
     )
+    assert edf.recording.additional == ()
