@@ -21,7 +21,6 @@ from rich.console import Console
 from models.card import default_weights
 from models.contract import Gain
 from monitor import cli
-from monitor.cli.stopping import STOP_SIGNALS
 from monitor.clock import ManualClock
 from monitor.config import ReplayOptions
 from monitor.errors import InputError, MonitorError
@@ -33,27 +32,12 @@ from monitor.sinks.redis_client import connect
 from monitor.sinks.redis_server import RedisServer
 from monitor.types import Track
 from tests import lsl_peer
+from tests.commands import run
 from tests.edf_files import Signal, make_discontinuous, patch_header, patch_signal, write_edf
 from tests.nights import EXCERPT, events_of, night_session, probabilities_of
 from tests.signals import pink_noise_uv
 
 DATA = Path(__file__).parent / "data"
-
-
-def run(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Run ``sleep-monitor ARGUMENTS`` in this process; return its exit status.
-
-    The command installs signal handlers, so the test's own are put back.
-    """
-    monkeypatch.setattr(sys, "argv", ["sleep-monitor", *map(str, arguments)])
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    try:
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return int(stop.value.code or 0)
 
 
 def noise_edf(path: Path, duration_s: int = 95, label: str = "EEG Fpz-Cz", hz: int = 100) -> Path:
@@ -479,6 +463,7 @@ def test_a_stopped_replay_ends_in_order_and_reports_that_the_night_is_stored(
 
 USAGE_MISTAKES = {
     "nothing to monitor": (["live"], "no source is given: name it (sleep-monitor live lsl"),
+    "nothing to check": (["check"], "no source is given: name it (sleep-monitor check lsl"),
     "unknown key": (["live", "--source", "lsl:nam=x"], "nam: unknown key; did you mean 'name'?"),
     "empty": (["live", "lsl", "--unit", ""], "--unit: must have at least 1 character"),
     "whose store": (
@@ -520,7 +505,11 @@ def test_options_before_the_kind_of_source_are_refused(
 
 @pytest.mark.parametrize(
     "command",
-    ["demo", "replay", "live", "live lsl", "live brainflow", "streams", "watch", "mark", "doctor"],
+    [
+        *("demo", "replay", "live", "live lsl", "live brainflow", "streams", "watch", "mark"),
+        *("doctor", "nights", "nights show", "nights delete"),
+        *("check", "check lsl", "check brainflow"),
+    ],
 )
 def test_every_command_has_help_with_an_example(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

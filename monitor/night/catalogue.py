@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
@@ -22,9 +23,8 @@ from monitor.night.events import EventType
 from monitor.night.file_watch import store_files
 from monitor.night.night import Night
 from monitor.night.reading import opened
-from monitor.night.record import read_night
+from monitor.night.record import other_format, read_night
 from monitor.night.rows import (
-    StoredSession,
     event_from_row,
     mark_from_row,
     prediction_from_row,
@@ -66,6 +66,7 @@ class ListedNight:
     - ``start_utc``, ``end_utc``: of its epochs. Of a file that cannot be read, the time in its
       name; None if it has none.
     - ``is_live``: False for a replay.
+    - ``is_night``: False if the file is not a night's, as far as can be read.
     - ``why``: what is damaged, or why the file cannot be read; "" if nothing is wrong.
     - ``statistics``, ``scored``: the night in numbers, and the share of its epochs that have a
       stage; None if they were not asked for, or there is no epoch.
@@ -77,6 +78,7 @@ class ListedNight:
     start_utc: datetime | None
     end_utc: datetime | None
     is_live: bool = True
+    is_night: bool = True
     session: Session | None = None
     n_epochs: int = 0
     statistics: SleepStatistics | None = None
@@ -101,16 +103,15 @@ class ListedNight:
         ``timezone`` None: local time. A replay has the recording's clock, which is UTC here.
         """
         return (
-            None
-            if self.start_utc is None
-            else (self._local(self.start_utc, timezone) - NOON).date()
+            None if self.start_utc is None else (self.local(self.start_utc, timezone) - NOON).date()
         )
 
     def morning(self, timezone: tzinfo | None = None) -> date | None:
         """Return the day on which the night ended; None if it is unknown."""
-        return None if self.end_utc is None else self._local(self.end_utc, timezone).date()
+        return None if self.end_utc is None else self.local(self.end_utc, timezone).date()
 
-    def _local(self, when: datetime, timezone: tzinfo | None) -> datetime:
+    def local(self, when: datetime, timezone: tzinfo | None = None) -> datetime:
+        """Return ``when`` on the clock of `evening`."""
         return when.astimezone(timezone if self.is_live else UTC)
 
 
@@ -134,17 +135,18 @@ def named_night(name: str, folder: Path, timezone: tzinfo | None = None) -> Path
     """
     if (file := _named_file(name, folder)) is not None:
         return file
-    nights = sorted((_glance(path)[0] for path in _files(folder)), key=_order)
+    nights = sorted((glance(path) for path in _files(folder)), key=_order)
     nights = [night for night in nights if night.start_utc is not None]
     if not nights:
-        raise InputError(f"there is no night '{clean(name)}': no night is stored in {folder} yet")
+        raise InputError(f"there is no night '{clean(name)}': no night is stored in {folder}")
     if name == LAST:
         found = _of_the_same_time(_preferred(nights))
     elif (day := _day(name)) is not None:
         found = _preferred([night for night in nights if night.evening(timezone) == day])
         found = found or _preferred([night for night in nights if night.morning(timezone) == day])
     else:
-        found = [night for night in nights if night.sleeper and night.sleeper == name][-1:]
+        who = name.casefold()
+        found = [each for each in nights if each.sleeper and each.sleeper.casefold() == who][-1:]
     if not found:
         raise InputError(
             f"there is no night '{clean(name)}': name {LAST}, a date such as "
@@ -152,13 +154,16 @@ def named_night(name: str, folder: Path, timezone: tzinfo | None = None) -> Path
         )
     if len(found) > 1:
         files = ", ".join(_choice(night, timezone) for night in found)
-        raise InputError(f"'{clean(name)}' is {len(found)} nights: name the file of one: {files}")
+        one = "a sleeper, or the file of one" if name == LAST else "the file of one"
+        raise InputError(f"'{clean(name)}' is {len(found)} nights: name {one}: {files}")
     return found[0].path
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for each in (folder, folder / REPLAYS):
-        yield from sorted(each.glob("*.sqlite"))
+    """Yield the files of nights in ``folder``, each once if links lead to it."""
+    found = [path for each in (folder, folder / REPLAYS) for path in sorted(each.glob("*.sqlite"))]
+    found.sort(key=Path.is_symlink)
+    yield from {path.resolve(): path for path in reversed(found)}.values()
 
 
 def _order(night: ListedNight) -> tuple[datetime, Path]:
@@ -206,7 +211,7 @@ def _of_the_same_time(nights: Sequence[ListedNight]) -> list[ListedNight]:
 
 def _choice(night: ListedNight, timezone: tzinfo | None) -> str:
     assert night.start_utc is not None  # a night without a time has no name but its file's
-    start = night._local(night.start_utc, timezone)
+    start = night.local(night.start_utc, timezone)
     who = f", {night.sleeper}" if night.sleeper else ""
     hours = night.n_epochs * EPOCH_S / 3600
     return f"{night.path} ({start:%H:%M}, {hours:.1f} h{who})"
@@ -215,67 +220,62 @@ def _choice(night: ListedNight, timezone: tzinfo | None) -> str:
 # --- reading
 
 
-def _glance(path: Path) -> tuple[ListedNight, StoredSession | None]:
-    """Return a night without its statistics."""
-    size = sum(each.stat().st_size for each in store_files(path) if each.is_file())
+def glance(path: Path) -> ListedNight:
+    """Return the night in ``path`` without its statistics. It reads one row of the file."""
+    start = _time_in_name(path)
+    night = ListedNight(path, Condition.UNREADABLE, start, start, size_bytes=_size_bytes(path))
     try:
         with opened(path) as (file, version), translated(path):
             if version != SCHEMA_VERSION:
-                raise InputError(
-                    f"{path} has night-store format {version}, not {SCHEMA_VERSION}: use the "
-                    "version of the monitor that wrote it"
-                )
-            stored = [session_from_row(row) for row in _rows(file, path, "session")]
+                return replace(night, why=str(other_format(path, version)))
+            sessions = [session_from_row(row) for row in _rows(file, path, "session")]
             is_live = bool(_rows(file, path, "live"))
             (n_epochs,) = file.execute(N_EPOCHS).fetchone()
-        if not stored:
-            raise damaged(path, "its session is missing")
     except (MonitorError, OSError, ValueError) as exc:
-        start = _time_in_name(path)
-        unreadable = ListedNight(
-            path, Condition.UNREADABLE, start, start, size_bytes=size, why=one_line(exc)
-        )
-        return unreadable, None
-    session = stored[0].session
+        return replace(night, is_night=not isinstance(exc, InputError), why=one_line(exc))
+    if not sessions:
+        return replace(night, why=f"{path} is damaged: its session is missing")
+    (stored,) = sessions
     if is_being_written(path):
         condition = Condition.GOES_ON
     else:
-        condition = Condition.BROKE_OFF if stored[0].ended_utc is None else Condition.ENDED
-    night = ListedNight(
-        path,
-        condition,
-        session.start_utc,
-        session.epoch_start_utc(n_epochs),
-        is_live,
-        session,
-        n_epochs,
-        size_bytes=size,
+        condition = Condition.BROKE_OFF if stored.ended_utc is None else Condition.ENDED
+    return replace(
+        night,
+        condition=condition,
+        start_utc=stored.session.start_utc,
+        end_utc=stored.session.epoch_start_utc(n_epochs),
+        is_live=is_live,
+        session=stored.session,
+        n_epochs=n_epochs,
     )
-    return night, stored[0]
 
 
 def _listed(path: Path) -> ListedNight:
     """Return a night with its statistics. A damaged file is read whole for what is left of it."""
-    night, stored = _glance(path)
-    if stored is None:
+    night = glance(path)
+    if night.session is None:
         return _what_is_left(night)
     try:
         with opened(path) as (file, _), translated(path):
             file.execute("BEGIN")  # one moment of a night that goes on
             # The event of the end has the night in numbers. To compute them takes 20 times longer.
             ends = _rows(file, path, "event", _END, EventType.SESSION_ENDED)
-            if ends and stored.ended_utc is not None:
+            if ends and night.condition is Condition.ENDED:
                 return _with_end(night, event_from_row(ends[0]))
             marks = [mark_from_row(row) for row in _rows(file, path, "mark")]
             stages = [prediction_from_row(row) for row in _rows(file, path, "prediction")]
     except (MonitorError, OSError, ValueError):
         return _what_is_left(night)
     live = [each for each in stages if each.track is Track.LIVE]
-    if [each.epoch_index for each in live] != list(range(night.n_epochs)):
+    live.sort(key=lambda each: each.epoch_index)
+    # A night that goes on may have more epochs by now.
+    whole = [each.epoch_index for each in live] == list(range(len(live)))
+    if not whole or len(live) < night.n_epochs:
         return _what_is_left(night)
     revised = [each for each in stages if each.track is Track.REVISED]
     revised.sort(key=lambda each: each.revision)
-    numbers = Night.of(stored.session, marks, SampleLedger(), (*live, *revised), ())
+    numbers = Night.of(night.session, marks, SampleLedger(), (*live, *revised), ())
     return _with_numbers(night, numbers.statistics, numbers.revised)
 
 
@@ -286,6 +286,8 @@ def _with_end(night: ListedNight, end: Event) -> ListedNight:
 
 
 def _what_is_left(night: ListedNight) -> ListedNight:
+    if not night.is_night:
+        return night
     try:
         record = read_night(night.path)
     except (MonitorError, OSError, ValueError) as exc:
@@ -318,6 +320,14 @@ def _rows(
     if any(checksum(row[:-1]) != row[-1] for row in rows):
         raise damaged(path, f"a row of its table '{table}' was changed")
     return [row[:-1] for row in rows]
+
+
+def _size_bytes(path: Path) -> int:
+    size = 0
+    for each in store_files(path):
+        with suppress(OSError):  # not there, or no longer
+            size += each.stat().st_size
+    return size
 
 
 def _time_in_name(path: Path) -> datetime | None:

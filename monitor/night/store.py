@@ -87,6 +87,25 @@ def is_being_written(path: Path) -> bool:
     return False
 
 
+def delete_night(path: Path) -> None:
+    """Delete the night ``path`` with its journal and lock.
+
+    Raises `InputError` if a monitor writes it now, and `StoreError` if a file cannot be deleted.
+    """
+    writer = FileLock(_lock_file(path), mode=PRIVATE)
+    with translated(path):
+        try:
+            writer.acquire(timeout=LOCK_S)
+        except Timeout as exc:
+            raise InputError(
+                f"{path} goes on now: end the monitor that writes it, then delete the night"
+            ) from exc
+        try:
+            _remove(path)
+        finally:
+            _release(writer)
+
+
 class NightWriter(Protocol):
     """A writer of everything that happens in a session, in order: `NightStore` or `Backlog`."""
 
@@ -489,6 +508,7 @@ def _release(writer: FileLock) -> None:
 
 
 def _remove(path: Path) -> None:
-    for each in store_files(path):
+    # The file is last: SQLite would apply a journal that is left to another file of this name.
+    for each in reversed(store_files(path)):
         if each.suffix != ".lock":  # `_release` removes it
             each.unlink(missing_ok=True)

@@ -3,116 +3,67 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+import threading
 from contextlib import closing
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
 from monitor.errors import InputError
-from monitor.night import events
 from monitor.night.catalogue import Condition, listed_nights, named_night
-from monitor.night.live_night import LiveNight
-from monitor.night.night import Night
 from monitor.night.record import read_night
 from monitor.night.store import NightStore, is_being_written
-from monitor.types import Montage, Track
-from tests.night.stored import LIVE, SESSION, epoch
+from tests.night.stored import HOME, store_night
 
-HOME = timezone(timedelta(hours=1))
-MONTAGE = Montage.of_one("EEG")
-
-Keep = Callable[..., Path]
+NIGHT = "2026-11-26 23:10"
 
 
-@pytest.fixture
-def keep(tmp_path: Path) -> Keep:
-    """Return a function that stores a night which began at this local time (of `HOME`)."""
-
-    def store(
-        began: str,
-        sleeper: str = "",
-        *,
-        n_epochs: int = 40,
-        live: bool = True,
-        ended: bool = True,
-        name: str = "",
-    ) -> Path:
-        local = datetime.fromisoformat(began)
-        start_utc = local.replace(tzinfo=HOME if live else UTC).astimezone(UTC)
-        session = replace(SESSION, sleeper=sleeper, start_utc=start_utc)
-        folder = tmp_path if live else tmp_path / "replays"
-        folder.mkdir(exist_ok=True)
-        path = folder / (name or f"{local:%Y-%m-%d-%H%M%S}-{sleeper or 'muse'}.sqlite")
-        night = LiveNight("lsl:test", MONTAGE, "boot", 0.0, None) if live else None
-        with closing(NightStore.open(path, durable=False)) as file:
-            file.begin(session, start_utc, events.session_started(session, 1), night)
-            for index in range(n_epochs):
-                first = replace(LIVE, epoch_index=index)
-                last = replace(first, track=Track.REVISED, revision=1)
-                file.write([], [first, last], epoch(index))
-            if ended:
-                whole = Night.restore(file, session)
-                end = events.session_ended(
-                    session,
-                    2,
-                    time=session.epoch_start_utc(n_epochs),
-                    statistics=whole.statistics,
-                    revised=whole.revised,
-                    ledger=whole.ledger,
-                    worn=whole.worn,
-                )
-                file.write([end], ended_utc=session.epoch_start_utc(n_epochs))
-        return path
-
-    return store
-
-
-def test_last_is_the_newest_live_night(keep: Keep, tmp_path: Path) -> None:
-    replayed = keep("2026-11-28 23:00", live=False)
+def test_last_is_the_newest_live_night(tmp_path: Path) -> None:
+    replayed = store_night(tmp_path, "2026-11-28 23:00", live=False)
     assert named_night("last", tmp_path) == replayed
-    newest = keep("2026-11-27 23:10")
-    keep("2026-11-26 23:00")
+    newest = store_night(tmp_path, "2026-11-27 23:10")
+    store_night(tmp_path, "2026-11-26 23:00")
     assert named_night("last", tmp_path) == newest
 
 
-def test_a_date_is_the_night_of_that_evening(keep: Keep, tmp_path: Path) -> None:
-    evening = keep("2026-11-26 23:10", n_epochs=960)
-    after_midnight = keep("2026-11-28 00:40")
+def test_a_date_is_the_night_of_that_evening(tmp_path: Path) -> None:
+    evening = store_night(tmp_path, "2026-11-26 23:10", n_epochs=960)
+    after_midnight = store_night(tmp_path, "2026-11-28 00:40")
     assert named_night("2026-11-26", tmp_path, HOME) == evening
     assert named_night("2026-11-27", tmp_path, HOME) == after_midnight
 
 
 def test_a_date_is_the_night_slept_into_that_day_if_none_began_in_its_evening(
-    keep: Keep, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
-    night = keep("2026-11-26 23:10", n_epochs=960)
+    night = store_night(tmp_path, "2026-11-26 23:10", n_epochs=960)
     assert named_night("2026-11-27", tmp_path, HOME) == night
     with pytest.raises(InputError, match="such as 2026-11-26"):
         named_night("2026-11-28", tmp_path, HOME)
 
 
-def test_a_test_in_the_evening_and_a_replay_are_not_the_night(keep: Keep, tmp_path: Path) -> None:
-    keep("2026-11-26 23:00", n_epochs=4)
-    keep("2026-11-26 23:05", live=False)
-    night = keep("2026-11-26 23:10")
+def test_a_test_in_the_evening_and_a_replay_are_not_the_night(tmp_path: Path) -> None:
+    store_night(tmp_path, "2026-11-26 23:00", n_epochs=4)
+    store_night(tmp_path, "2026-11-26 23:05", live=False)
+    night = store_night(tmp_path, "2026-11-26 23:10")
     assert named_night("2026-11-26", tmp_path, HOME) == night
 
 
-def test_several_nights_of_a_date_are_named(keep: Keep, tmp_path: Path) -> None:
-    first, second = keep("2026-11-26 23:00", "anna"), keep("2026-11-26 23:10", "ben")
+def test_several_nights_of_a_date_are_named(tmp_path: Path) -> None:
+    first, second = (
+        store_night(tmp_path, "2026-11-26 23:00", "anna"),
+        store_night(tmp_path, "2026-11-26 23:10", "ben"),
+    )
     for name in ("2026-11-26", "last"):
         with pytest.raises(InputError, match="is 2 nights") as caught:
             named_night(name, tmp_path, HOME)
         assert str(first) in str(caught.value)
         assert f"{second} (23:10, 0.3 h, ben)" in str(caught.value)
-    assert named_night("anna", tmp_path, HOME) == first
+    assert named_night("Anna", tmp_path, HOME) == first
 
 
-def test_a_file_is_named_by_its_path_or_in_the_folder(keep: Keep, tmp_path: Path) -> None:
-    path = keep("2026-11-26 23:00", name="tuesday.sqlite")
+def test_a_file_is_named_by_its_path_or_in_the_folder(tmp_path: Path) -> None:
+    path = store_night(tmp_path, "2026-11-26 23:00", name="tuesday.sqlite")
     for name in ("tuesday", "tuesday.sqlite", str(path)):
         assert named_night(name, tmp_path) == path
     assert named_night("elsewhere/other.sqlite", tmp_path) == Path("elsewhere/other.sqlite")
@@ -124,8 +75,11 @@ def test_nothing_is_found_in_an_empty_folder(tmp_path: Path) -> None:
         named_night("last", tmp_path)
 
 
-def test_the_list_has_the_numbers_of_the_record(keep: Keep, tmp_path: Path) -> None:
-    paths = [keep("2026-11-26 23:00"), keep("2026-11-27 23:00", ended=False)]
+def test_the_list_has_the_numbers_of_the_record(tmp_path: Path) -> None:
+    paths = [
+        store_night(tmp_path, "2026-11-26 23:00"),
+        store_night(tmp_path, "2026-11-27 23:00", ended=False),
+    ]
     listed = listed_nights(tmp_path)
     assert [each.path for each in listed] == paths
     assert [each.condition for each in listed] == [Condition.ENDED, Condition.BROKE_OFF]
@@ -136,22 +90,49 @@ def test_the_list_has_the_numbers_of_the_record(keep: Keep, tmp_path: Path) -> N
         assert each.size_bytes == each.path.stat().st_size
 
 
-def test_a_night_that_goes_on_is_listed_so(keep: Keep, tmp_path: Path) -> None:
-    path = keep("2026-11-26 23:00", ended=False)
+def test_a_night_that_goes_on_is_listed_so(tmp_path: Path) -> None:
+    path = store_night(tmp_path, "2026-11-26 23:00", ended=False)
     with closing(NightStore.open(path)):
         assert listed_nights(tmp_path)[0].condition is Condition.GOES_ON
     assert not is_being_written(path)
 
 
-def test_a_lock_that_a_killed_monitor_left_is_removed(keep: Keep) -> None:
-    lock = (path := keep("2026-11-26 23:00")).with_name(path.name + ".lock")
+def test_a_look_at_the_lock_never_hinders_a_monitor(tmp_path: Path) -> None:
+    path, over = store_night(tmp_path, "2026-11-26 23:00", ended=False), threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            is_being_written(path)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(20):
+            NightStore.open(path).close()
+    finally:
+        over.set()
+        looking.join()
+    assert not path.with_name(path.name + ".lock").exists()
+
+
+def test_a_lock_that_a_killed_monitor_left_is_removed(tmp_path: Path) -> None:
+    lock = (path := store_night(tmp_path, "2026-11-26 23:00")).with_name(path.name + ".lock")
     lock.touch()
     assert not is_being_written(path)
     assert not lock.exists()
 
 
-def test_damaged_and_foreign_files_are_listed_with_the_reason(keep: Keep, tmp_path: Path) -> None:
-    changed = keep("2026-11-26 23:00", ended=False)
+def test_what_is_left_of_a_file_that_was_cut_is_listed(tmp_path: Path) -> None:
+    path = store_night(tmp_path, "2026-11-26 23:10")
+    path.write_bytes(path.read_bytes()[:300_000])
+    (cut,) = listed_nights(tmp_path)
+    assert (cut.condition, cut.session) == (Condition.DAMAGED, read_night(path).session)
+    assert 10 < cut.n_epochs < 40
+    assert cut.why.startswith(f"{path} is damaged: ")
+
+
+def test_damaged_and_foreign_files_are_listed_with_the_reason(tmp_path: Path) -> None:
+    changed = store_night(tmp_path, "2026-11-26 23:00", ended=False)
     with closing(sqlite3.connect(changed)) as other, other:
         other.execute("UPDATE prediction SET stage = 'W' WHERE epoch_index = 2")
     (tmp_path / "2026-11-25-230000-muse.sqlite").write_bytes(b"not a database" * 100)
