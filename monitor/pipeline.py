@@ -38,11 +38,27 @@ BATCH_EPOCHS = 32
 
 
 def begin(
-    store: NightStore, session: Session, created_utc: datetime, live: LiveNight | None = None
+    store: NightStore,
+    session: Session,
+    created_utc: datetime,
+    live: LiveNight | None = None,
+    *,
+    weights_sha256: str = "",
+    command: str = "",
 ) -> None:
-    """Start the session in ``store``. Does nothing if the store holds a session already."""
+    """Start the session in ``store``. Does nothing if the store holds a session already.
+
+    ``weights_sha256`` and ``command`` are kept for those who read the night later.
+    """
     if store.session() is None:
-        store.begin(session, created_utc, session_started(session, 1), live)
+        store.begin(
+            session,
+            created_utc,
+            session_started(session, 1),
+            live,
+            weights_sha256=weights_sha256,
+            command=command,
+        )
 
 
 class Pipeline:

@@ -183,7 +183,13 @@ class Replay:
         ``notify`` is called whenever the store holds new events.
         """
         session = self.session
-        begin(store, session, clock.utc())
+        begin(
+            store,
+            session,
+            clock.utc(),
+            weights_sha256=self.backend.contract.weights_sha256,
+            command=self.options.command,
+        )
         return build_pipeline(
             session,
             Montage.of_one(session.derivation),
@@ -304,7 +310,7 @@ def _stream(
 def _report(run: Replay, state: NightState, console: Console) -> None:
     """Write the CSV file, and print the summary and the agreement with the expert."""
     if run.options.output is not None:
-        write_epochs(run.options.output, state.live, state.revised, run.session.start_s)
+        write_epochs(run.options.output, run.session, state.live, state.revised, is_live=False)
         _log.info("Epochs written to %s", run.options.output)
     try:
         console.print(summary(state, Look.of(console)))

@@ -35,7 +35,7 @@ from monitor.types import Track
 from tests import lsl_peer
 from tests.commands import run
 from tests.edf_files import Signal, make_discontinuous, patch_header, patch_signal, write_edf
-from tests.nights import EXCERPT, events_of, probabilities_of
+from tests.nights import EXCERPT, events_of, night_session, probabilities_of
 from tests.signals import pink_noise_uv
 
 DATA = Path(__file__).parent / "data"
@@ -295,10 +295,10 @@ def test_a_failed_table_leaves_no_file_and_a_link_is_followed(tmp_path: Path) ->
     table = tmp_path / "n.csv"
     table.write_text("old")
     with pytest.raises(MonitorError, match="cannot write --output"):
-        write_epochs(tmp_path / "gone" / "n.csv", [], [], 0.0)
+        write_epochs(tmp_path / "gone" / "n.csv", night_session(), [], [], is_live=False)
     link = tmp_path / "link.csv"
     link.symlink_to(table)
-    write_epochs(link, [], [], 0.0)
+    write_epochs(link, night_session(), [], [], is_live=False)
     assert table.read_text().startswith("epoch,start_s,stage")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link.csv", "n.csv"]
     assert link.is_symlink()

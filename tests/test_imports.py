@@ -22,6 +22,7 @@ ROOMS = [
     "monitor.staging",
     "monitor.night",
     "monitor.sinks",
+    "monitor.exports",
     "monitor.pipeline",
     "monitor.composition",
     "monitor.replay",
@@ -36,6 +37,7 @@ ALLOWED = {
     "monitor.staging": ["monitor.sources", "monitor.conditioning"],
     "monitor.night": [],
     "monitor.sinks": ["monitor.night"],
+    "monitor.exports": ["monitor.sources", "monitor.night", "monitor.sinks"],
     "monitor.pipeline": ["monitor.conditioning", "monitor.staging", "monitor.night"],
     "monitor.composition": [
         "monitor.conditioning",
@@ -54,7 +56,9 @@ ALLOWED = {
     "monitor.doctor": ["monitor.sources", "monitor.staging", "monitor.sinks"],
     "monitor.cli": [
         "monitor.sources",
+        "monitor.night",
         "monitor.sinks",
+        "monitor.exports",
         "monitor.replay",
         "monitor.live",
         "monitor.doctor",

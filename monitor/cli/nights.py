@@ -11,6 +11,7 @@ from rich.console import Console
 
 from monitor.cli.stopping import let_interrupt
 from monitor.errors import InputError
+from monitor.text import clean
 
 nights_app = typer.Typer(invoke_without_command=True)
 
@@ -81,16 +82,44 @@ def delete(
 
 @nights_app.command()
 def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The night's file.")],
-    output: Annotated[Path, typer.Option(help="Write one row per epoch to this CSV file.")],
+    night: Night,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FORMAT,...",
+            help="edf, hypnogram-edf, csv, yasa, visbrain, luna-annot, luna-eannot, nsrr-xml, "
+            "profusion-xml, bids, json, or all.",
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the files of --to.")] = Path(),
+    track: Annotated[
+        str, typer.Option(help="The stages to export: revised, or live, as they were at once.")
+    ] = "revised",
+    overwrite: Annotated[bool, typer.Option(help="Replace files that exist.")] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="Write one row per epoch to this CSV file.")
+    ] = None,
 ) -> None:
-    """Write a night's stages to a CSV file, as --output of replay does.
+    """Write a night for other programs: its EEG, its stages, its statistics.
 
-    Epochs that are damaged in the file are left out and named, and the exit status is 1.
+    A night that goes on is exported as it is now. Epochs that are damaged in the file are left out
+    and named, and the exit status is 1. EXPORTS.md says which program reads which format.
 
-    Example: sleep-monitor nights export night.sqlite --output epochs.csv
+    Example: sleep-monitor nights export last --to edf,csv --out folder
     """
-    from monitor.sinks.export import export_epochs
+    from monitor.config import default_nights_folder
+    from monitor.exports.export import ExportOptions, export_night
+    from monitor.exports.table import export_epochs
+    from monitor.night.catalogue import named_night
+    from monitor.types import Track
 
     let_interrupt()
-    export_epochs(file, output)
+    if bool(to) == (output is not None):
+        raise InputError("say what to write: --to FORMAT (such as edf, or all), or --output FILE")
+    if track not in tuple(Track):
+        raise InputError(f"--track must be revised or live, got '{clean(track)}'")
+    file = named_night(night, default_nights_folder())
+    if output is not None:
+        export_epochs(file, output)
+    elif to:
+        export_night(file, ExportOptions(to, out, Track(track), overwrite))

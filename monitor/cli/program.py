@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -38,6 +40,7 @@ from monitor.cli.nights import nights_app
 from monitor.cli.sources import brainflow_table, lsl_table, refuse_options, settings_of
 from monitor.cli.stopping import INTERRUPTED, let_interrupt, note_stop, stop
 from monitor.errors import InputError, MonitorError
+from monitor.text import clean
 
 if TYPE_CHECKING:
     # Modules that take long to import are imported where they are used: --help needs none of them,
@@ -51,6 +54,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+_PASSWORD = re.compile("//[^/\\s]*@")
 
 DEMO_SPEED = 300.0
 """On a terminal the demo's 84 minutes take 17 s: slow enough to watch."""
@@ -338,7 +343,12 @@ def _live(flags: LiveFlags, sleepers: list[Any] | None) -> None:
     from monitor.live import run_live
 
     # Without `let_interrupt`, Ctrl-C only sets `stop`, so that the night ends in order.
-    run_live(options, Console(), SystemClock(), stop)
+    run_live(replace(options, command=command_line()), Console(), SystemClock(), stop)
+
+
+def command_line() -> str:
+    """Return the command that is run, without passwords: the night's file keeps it."""
+    return clean(_PASSWORD.sub("//...@", shlex.join(["sleep-monitor", *sys.argv[1:]])), 1000)
 
 
 def _replay(options: ReplayOptions) -> None:
@@ -347,7 +357,7 @@ def _replay(options: ReplayOptions) -> None:
         from monitor.replay import run_replay
 
         let_interrupt()
-        run_replay(options, Console(), SystemClock(), stop)
+        run_replay(replace(options, command=command_line()), Console(), SystemClock(), stop)
     except KeyboardInterrupt:
         night = (
             "what was staged is stored, and the same command continues"

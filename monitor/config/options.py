@@ -23,6 +23,7 @@ class RunOptions:
     - ``weights`` None: the default weights for ``gain``. ``exported``: the folder of
       engines; None: the user's.
     - ``redis`` None: the event server inside the monitor, unless ``no_redis``.
+    - ``command``: the command line, for the night's file; "" if there was none.
     """
 
     gain: Gain = Gain.KNOWN
@@ -32,6 +33,7 @@ class RunOptions:
     redis: str | None = None
     no_redis: bool = False
     dashboard: bool = True
+    command: str = ""
 
     @property
     def network_files(self) -> list[Path]:

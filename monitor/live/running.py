@@ -60,7 +60,7 @@ class RunningNight:
         assert session is not None
         self.session = session
         self._store = store
-        self._table = None if table is None else EpochTable(table, session.start_s)
+        self._table = None if table is None else EpochTable(table, session)
         self._live = live
         self._shared = shared
         self._backlog = Backlog(store, shared.clock)

@@ -363,7 +363,14 @@ class Sleeper:
             source.clock_offset_s,
             device.identity,
         )
-        begin(store, session, self._shared.clock.utc(), live)
+        begin(
+            store,
+            session,
+            self._shared.clock.utc(),
+            live,
+            weights_sha256=contract.weights_sha256,
+            command=options.command,
+        )
         # From here on --new-night has had its effect: a later attempt continues this night.
         self._new_night = False
         return RunningNight(store, live, self._shared, table=self._options.output)

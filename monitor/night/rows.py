@@ -65,6 +65,8 @@ class StoredSession:
     created_utc: datetime
     version: str
     ended_utc: datetime | None = None
+    weights_sha256: str = ""
+    command: str = ""
 
 
 def session_to_row(stored: StoredSession) -> Row:
@@ -83,19 +85,23 @@ def session_to_row(stored: StoredSession) -> Row:
         stored.created_utc.isoformat(),
         None if stored.ended_utc is None else stored.ended_utc.isoformat(),
         stored.version,
+        stored.weights_sha256,
+        stored.command,
     )
 
 
 @_checked
 def session_from_row(row: tuple[Any, ...]) -> StoredSession:
     id_, source, derivation, channels, start_s, start_utc, *rest = row
-    *settings, created_utc, ended_utc, version = rest
+    *settings, created_utc, ended_utc, version, weights_sha256, command = rest
     names, start = tuple(parsed_json(channels)), datetime.fromisoformat(start_utc)
     return StoredSession(
         Session(id_, source, derivation, names, start_s, start, *settings),
         datetime.fromisoformat(created_utc),
         version,
         None if ended_utc is None else datetime.fromisoformat(ended_utc),
+        weights_sha256,
+        command,
     )
 
 

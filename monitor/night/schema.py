@@ -27,6 +27,7 @@ CREATE TABLE session (
     gain TEXT NOT NULL, model TEXT NOT NULL, sleeper TEXT NOT NULL,
     created_utc TEXT NOT NULL, ended_utc TEXT,
     version TEXT NOT NULL,    -- of the monitor that began the night
+    weights_sha256 TEXT NOT NULL, command TEXT NOT NULL,  -- that began it; '' if not known
     crc32 INTEGER NOT NULL    -- here and below: of the values before it in its row
 ) STRICT;
 CREATE TABLE epoch (

@@ -315,10 +315,26 @@ class NightStore:
     # --- writing
 
     def begin(
-        self, session: Session, created_utc: datetime, event: Event, live: LiveNight | None = None
+        self,
+        session: Session,
+        created_utc: datetime,
+        event: Event,
+        live: LiveNight | None = None,
+        *,
+        weights_sha256: str = "",
+        command: str = "",
     ) -> None:
-        """Start the night in a new file. ``event`` announces the start."""
-        stored = StoredSession(session, created_utc, monitor_version())
+        """Start the night in a new file. ``event`` announces the start.
+
+        ``weights_sha256`` and ``command`` are for those who read the night later.
+        """
+        stored = StoredSession(
+            session,
+            created_utc,
+            monitor_version(),
+            weights_sha256=weights_sha256,
+            command=command,
+        )
         with self._transaction() as cursor:
             self._insert(cursor, "session", session_to_row(stored))
             if live is not None:

@@ -8,13 +8,14 @@ import logging
 import tempfile
 import unicodedata
 from collections.abc import Iterable, Sequence
+from datetime import datetime, tzinfo
 from pathlib import Path
 
-from models.contract import EPOCH_S, STAGES
+from models.contract import EPOCH_S, STAGES, Stage
 from models.files import PART, whole_file
 from monitor.errors import InputError, MonitorError
 from monitor.night.file_watch import store_files
-from monitor.types import StagePrediction
+from monitor.types import Session, StagePrediction
 
 COLUMNS = (
     "epoch",
@@ -24,8 +25,13 @@ COLUMNS = (
     *(f"p_{stage.lower()}" for stage in STAGES),
     "confidence",
     "reason",
+    "clock",
+    "code",
 )
 UNSCORED = "?"
+
+CODES: dict[Stage | None, int] = {stage: code for code, stage in enumerate(STAGES)} | {None: -2}
+"""Numbers of the stages: W 0, N1 1, N2 2, N3 3, R 4, unscored -2 (YASA, AASM ISR)."""
 
 _HEAD_BYTES = 1000
 """The header and the first row are shorter than this."""
@@ -89,24 +95,21 @@ def _is_sqlite(path: Path) -> bool:
 
 def write_epochs(
     path: Path,
+    session: Session,
     live: Sequence[StagePrediction],
     revised: Sequence[StagePrediction],
-    start_s: float,
+    *,
+    is_live: bool,
 ) -> None:
-    """Write the table ``path``. Stage, probabilities and confidence are the revised ones.
+    """Write `epochs_table` to ``path``. If that fails, ``path`` stays as it was.
 
-    ``start_s`` is the start of epoch 0, in seconds from the start of the recording. If the table
-    cannot be written whole, ``path`` stays as it was. Raises `MonitorError`.
+    Raises `MonitorError`.
     """
     path = path.resolve()  # if it is a link, replace its target and not the link
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    for first, last in zip(live, revised, strict=True):
-        writer.writerow(_row(first, last, start_s))
+    text = epochs_table(session, live, revised, is_live=is_live)
     try:
         with whole_file(path, mode=0o600) as file:  # a night is private
-            file.write(text.getvalue().encode())
+            file.write(text.encode())
     except OSError as exc:
         raise MonitorError(
             f"cannot write --output {path}: {exc.strerror}; the night is stored: make room or "
@@ -114,16 +117,52 @@ def write_epochs(
         ) from exc
 
 
+def epochs_table(
+    session: Session,
+    live: Sequence[StagePrediction],
+    revised: Sequence[StagePrediction],
+    *,
+    is_live: bool,
+    timezone: tzinfo | None = None,
+) -> str:
+    """Return the table of a night as CSV text, with the columns `COLUMNS`.
+
+    - ``start_s`` counts from the first sample of a recording. A live night is recorded from its
+      first epoch on.
+    - ``clock`` is the local time of a live night with its offset from UTC, and the recorder's
+      clock of a replay, without one. ``timezone`` None: the zone of this machine.
+    - ``stage``, ``code``, the probabilities and ``confidence`` are the revised ones.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    first_s = 0.0 if is_live else session.start_s
+    for first, last in zip(live, revised, strict=True):
+        start_utc = session.epoch_start_utc(last.epoch_index)
+        clock = clock_time(start_utc, is_live, timezone)
+        writer.writerow(_row(first, last, first_s, clock))
+    return text.getvalue()
+
+
+def clock_time(utc: datetime, is_live: bool, timezone: tzinfo | None = None) -> datetime:
+    """Return ``utc`` as people read it: in local time; of a replay, on the recorder's clock.
+
+    The recorder's clock names no zone, and so the result has none. ``timezone`` None: the zone of
+    this machine.
+    """
+    return utc.astimezone(timezone) if is_live else utc.replace(tzinfo=None)
+
+
 class EpochTable:
-    """The table ``path`` of a night that goes on, whole and current after each epoch.
+    """The table ``path`` of a live night that goes on, whole and current after each epoch.
 
     A table of another night that is there already is kept beside it, as ``NAME-1.csv`` or the next
-    free number, and the log says so. ``start_s`` is the start of epoch 0, in Unix seconds.
+    free number, and the log says so.
     """
 
-    def __init__(self, path: Path, start_s: float) -> None:
+    def __init__(self, path: Path, session: Session) -> None:
         self._path = path.resolve()
-        self._start_s = start_s
+        self._session = session
         self._written: Sequence[StagePrediction] | None = None
         self._failed = False
         self._mine = False
@@ -146,7 +185,7 @@ class EpochTable:
         if not self._mine:
             self._keep_another()
             self._mine = True
-        write_epochs(self._path, live, revised, self._start_s)
+        write_epochs(self._path, self._session, live, revised, is_live=True)
 
     def _keep_another(self) -> None:
         """Rename the file that is there, if it is not empty and not of this night."""
@@ -157,7 +196,7 @@ class EpochTable:
             return
         lines = text.splitlines()
         first = _row_start(lines[1]) if len(lines) > 1 else None
-        if first == round(self._start_s, 6) or not text or lines == [",".join(COLUMNS)]:
+        if first == self._session.start_utc or not text or lines == [",".join(COLUMNS)]:
             return
         number = 1
         while (kept := self._numbered(number)).exists():
@@ -175,23 +214,27 @@ class EpochTable:
         return self._path.with_name(f"{self._path.stem}-{number}{self._path.suffix}")
 
 
-def _row_start(line: str) -> float | None:
+def _row_start(line: str) -> datetime | None:
     """Return the start in the row of epoch 0; None if ``line`` is no such row."""
-    cells = line.split(",")
+    cells = dict(zip(COLUMNS, line.split(","), strict=False))
     try:
-        return float(cells[1]) if cells[0] == "0" else None
-    except (IndexError, ValueError):
+        return datetime.fromisoformat(cells["clock"]) if cells["epoch"] == "0" else None
+    except (KeyError, ValueError):
         return None
 
 
-def _row(live: StagePrediction, revised: StagePrediction, start_s: float) -> tuple[object, ...]:
+def _row(
+    live: StagePrediction, revised: StagePrediction, first_s: float, clock: datetime
+) -> tuple[object, ...]:
     probabilities = revised.probabilities or ("",) * len(STAGES)
     return (
         revised.epoch_index,
-        round(start_s + EPOCH_S * revised.epoch_index, 6),
+        round(first_s + EPOCH_S * revised.epoch_index, 6),
         revised.stage or UNSCORED,
         live.stage or UNSCORED,
         *(round(p, 6) if isinstance(p, float) else p for p in probabilities),
         "" if revised.confidence is None else round(revised.confidence, 6),
         revised.reason or "",
+        clock.isoformat(),
+        CODES[revised.stage],
     )

@@ -13,6 +13,10 @@ from typing import Protocol
 from monitor.sources.derivation import RecordedChannel, RecordedDerivation
 from monitor.types import EegChunk
 
+LOST = "BAD_ACQ_SKIP"
+"""Text of an annotation over samples that were not recorded, although the file has values for them.
+MNE names it so; `sleep-monitor nights export` writes it, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Annotation:

@@ -28,6 +28,9 @@ from offline_training.arrays import I64
 from offline_training.data.scored import ScoredNight, stage_indices
 from offline_training.evaluation.scores import confusion
 
+_STABLE = COLUMNS.index("reason") + 1
+"""A table of an older version of the monitor has these first columns."""
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
@@ -82,7 +85,7 @@ def _spans(path: Path, night: ScoredNight) -> tuple[StageSpan, ...]:
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "it is not text"
         raise InputError(f"{path} cannot be read: {reason}") from exc
-    if lines and lines[0].split(",")[: len(COLUMNS)] == list(COLUMNS):
+    if lines and lines[0].split(",")[:_STABLE] == list(COLUMNS[:_STABLE]):
         return _table_spans(path, lines, night)
     words = [line.strip() for line in lines if line.strip()]
     recorded = (night.recording.duration_s - night.recording.first_sample_s) / EPOCH_S

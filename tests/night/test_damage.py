@@ -15,6 +15,7 @@ import pytest
 
 from monitor.clock import ManualClock
 from monitor.errors import InputError, MonitorError
+from monitor.exports.table import export_epochs
 from monitor.night import events
 from monitor.night.backlog import Backlog
 from monitor.night.checksums import checksum
@@ -27,7 +28,6 @@ from monitor.night.store import NightStore
 from monitor.night.stored import night_to_continue, stored_night
 from monitor.night.trouble import StoreError, Trouble
 from monitor.sinks.epochs_csv import check_store, check_writable
-from monitor.sinks.export import export_epochs
 from monitor.types import Mark, MarkKind, Montage, Track
 from tests.night.stored import SESSION, epoch, write_epoch
 from tests.signals import START

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from datetime import timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ import pytest
 from models.contract import Stage
 from models.files import PART
 from monitor.errors import InputError, MonitorError
-from monitor.sinks.epochs_csv import EpochTable, check_writable, write_epochs
+from monitor.sinks.epochs_csv import EpochTable, check_writable, epochs_table, write_epochs
 from monitor.types import Reason, Track
+from tests.night.stored import SESSION
 from tests.sinks.peers import scored, unscored
 
 
@@ -28,23 +30,34 @@ def strict_umask() -> Iterator[None]:
 def test_one_row_an_epoch_with_the_revised_stage_and_the_live_one(tmp_path: Path) -> None:
     table = tmp_path / "night.csv"
     live = [scored(0, Stage.W), unscored(1, Reason.MAINS)]
-    write_epochs(table, live, [scored(0, Stage.N1, Track.REVISED), live[1]], start_s=10.5)
+    revised = [scored(0, Stage.N1, Track.REVISED), live[1]]
+    write_epochs(table, SESSION, live, revised, is_live=False)
     assert table.read_bytes().decode().split("\r\n") == [
-        "epoch,start_s,stage,live_stage,p_w,p_n1,p_n2,p_n3,p_r,confidence,reason",
-        "0,10.5,N1,W,0.05,0.8,0.05,0.05,0.05,0.8,",
-        "1,40.5,?,?,,,,,,,mains",
+        "epoch,start_s,stage,live_stage,p_w,p_n1,p_n2,p_n3,p_r,confidence,reason,clock,code",
+        "0,10.01,N1,W,0.05,0.8,0.05,0.05,0.05,0.8,,2026-01-01T22:00:00,1",
+        "1,40.01,?,?,,,,,,,mains,2026-01-01T22:00:30,-2",
         "",
     ]
+
+
+def test_a_live_table_has_the_same_columns_with_the_same_meaning() -> None:
+    """Seconds from the start of what was recorded, and the clock: here with its offset from UTC."""
+    one = [scored(0, Stage.W)]
+    zone = timezone(timedelta(hours=2))
+    text = epochs_table(SESSION, one, one, is_live=True, timezone=zone)
+    assert (
+        text.splitlines()[1] == "0,0.0,W,W,0.8,0.05,0.05,0.05,0.05,0.8,,2026-01-02T00:00:00+02:00,0"
+    )
 
 
 def test_only_the_user_may_read_a_new_table_and_an_existing_one_keeps_its_mode(
     tmp_path: Path, strict_umask: None
 ) -> None:
     table = tmp_path / "night.csv"
-    write_epochs(table, [], [], 0.0)
+    write_epochs(table, SESSION, [], [], is_live=False)
     assert stat.S_IMODE(table.stat().st_mode) == 0o600
     table.chmod(0o644)
-    write_epochs(table, [], [], 0.0)
+    write_epochs(table, SESSION, [], [], is_live=False)
     assert stat.S_IMODE(table.stat().st_mode) == 0o644
 
 
@@ -80,13 +93,13 @@ def test_the_unfinished_table_must_not_overwrite_a_file_of_the_run(tmp_path: Pat
 
 def test_a_table_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(MonitorError, match=r"cannot write --output .* the night is stored"):
-        write_epochs(tmp_path / "missing" / "night.csv", [], [], 0.0)
+        write_epochs(tmp_path / "missing" / "night.csv", SESSION, [], [], is_live=False)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_table_is_current_after_each_epoch_and_only_then_written(tmp_path: Path) -> None:
     path = tmp_path / "night.csv"
-    table, revised = EpochTable(path, 10.5), (scored(0, Stage.W),)
+    table, revised = EpochTable(path, SESSION), (scored(0, Stage.W),)
     table.update((), ())
     assert not path.exists()
     table.update(revised, revised)
@@ -95,9 +108,9 @@ def test_a_table_is_current_after_each_epoch_and_only_then_written(tmp_path: Pat
     table.update(revised, revised)
     assert not path.exists()
     # A run that continues the night replaces its table.
-    EpochTable(path, 10.5).update(revised, revised)
+    EpochTable(path, SESSION).update(revised, revised)
     two = (*revised, scored(1, Stage.N1))
-    EpochTable(path, 10.5).update(two, two)
+    EpochTable(path, SESSION).update(two, two)
     assert len(path.read_text().splitlines()) == 3
     assert list(tmp_path.iterdir()) == [path]
 
@@ -109,7 +122,7 @@ def test_a_file_of_another_night_is_kept(
     path, one = tmp_path / "night.csv", (scored(0, Stage.W),)
     path.write_text(other)
     (tmp_path / "night-1.csv").write_text("older still")
-    EpochTable(path, 10.5).update(one, one)
+    EpochTable(path, SESSION).update(one, one)
     assert path.read_text().startswith("epoch,start_s,stage")
     assert (tmp_path / "night-2.csv").read_text() == other
     assert (tmp_path / "night-1.csv").read_text() == "older still"
@@ -119,7 +132,7 @@ def test_a_file_of_another_night_is_kept(
 def test_a_table_that_cannot_be_written_ends_no_night(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    table = EpochTable(tmp_path / "gone" / "night.csv", 10.5)
+    table = EpochTable(tmp_path / "gone" / "night.csv", SESSION)
     for n in range(1, 4):
         night = tuple(scored(index, Stage.W) for index in range(n))
         table.update(night, night)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from monitor.errors import MonitorError
 from monitor.night.file_watch import store_files
-from monitor.night.record import read_night
+from monitor.night.record import NightRecord, read_night
 from monitor.sinks.epochs_csv import check_writable, write_epochs
 
 _log = logging.getLogger(__name__)
@@ -27,16 +27,21 @@ def export_epochs(file: Path, output: Path) -> None:
         [each for each in track if each.epoch_index not in damaged]
         for track in (night.live, night.revised)
     )
-    write_epochs(output, live, revised, night.session.start_s)
+    write_epochs(output, night.session, live, revised, is_live=night.is_live)
     _log.info("%d epochs written to %s", len(live), output)
+    raise_damage(night, output)
+
+
+def raise_damage(night: NightRecord, output: Path) -> None:
+    """Raise `MonitorError` if a part of ``night`` is damaged and so missing in ``output``."""
     if night.damaged:
         raise MonitorError(
-            f"{file} is damaged: {len(night.damaged)} epochs were left out: "
+            f"{night.path} is damaged: {len(night.damaged)} epochs were left out: "
             f"{_ranges(night.damaged)}"
         )
     if night.wrong:
         raise MonitorError(
-            f"{file} is damaged ({night.wrong}): later epochs may be missing in {output}"
+            f"{night.path} is damaged ({night.wrong}): later epochs may be missing in {output}"
         )
 
 
