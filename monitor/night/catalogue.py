@@ -36,7 +36,7 @@ from monitor.night.store import is_being_written
 from monitor.night.stored import TEST_MAX
 from monitor.night.trouble import damaged, translated
 from monitor.text import clean
-from monitor.types import Event, SampleLedger, Session, StagePrediction, Track
+from monitor.types import Event, Mark, SampleLedger, Session, StagePrediction, Track
 
 LAST = "last"
 """Name of the newest night."""
@@ -142,7 +142,7 @@ def named_night(name: str, folder: Path, timezone: tzinfo | None = None) -> Path
     if name == LAST:
         found = _of_the_same_time(_preferred(nights))
     elif (day := _day(name)) is not None:
-        found = _preferred([night for night in nights if night.evening(timezone) == day])
+        found = nights_of_evening(nights, day, timezone)
         found = found or _preferred([night for night in nights if night.morning(timezone) == day])
     else:
         who = name.casefold()
@@ -157,6 +157,13 @@ def named_night(name: str, folder: Path, timezone: tzinfo | None = None) -> Path
         one = "a sleeper, or the file of one" if name == LAST else "the file of one"
         raise InputError(f"'{clean(name)}' is {len(found)} nights: name {one}: {files}")
     return found[0].path
+
+
+def nights_of_evening(
+    nights: Sequence[ListedNight], day: date, timezone: tzinfo | None = None
+) -> list[ListedNight]:
+    """Return those of ``nights`` that a person may mean by this date; see `named_night`."""
+    return _preferred([night for night in nights if night.evening(timezone) == day])
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -228,14 +235,13 @@ def glance(path: Path) -> ListedNight:
         with opened(path) as (file, version), translated(path):
             if version != SCHEMA_VERSION:
                 return replace(night, why=str(other_format(path, version)))
-            sessions = [session_from_row(row) for row in _rows(file, path, "session")]
+            (row,) = _rows(file, path, "session")
             is_live = bool(_rows(file, path, "live"))
             (n_epochs,) = file.execute(N_EPOCHS).fetchone()
-    except (MonitorError, OSError, ValueError) as exc:
-        return replace(night, is_night=not isinstance(exc, InputError), why=one_line(exc))
-    if not sessions:
-        return replace(night, why=f"{path} is damaged: its session is missing")
-    (stored,) = sessions
+        stored = session_from_row(row)
+        end_utc = stored.session.epoch_start_utc(n_epochs)
+    except Exception as exc:  # a file may hold anything
+        return replace(night, is_night=not isinstance(exc, InputError), why=_why(path, exc))
     if is_being_written(path):
         condition = Condition.GOES_ON
     else:
@@ -244,7 +250,7 @@ def glance(path: Path) -> ListedNight:
         night,
         condition=condition,
         start_utc=stored.session.start_utc,
-        end_utc=stored.session.epoch_start_utc(n_epochs),
+        end_utc=end_utc,
         is_live=is_live,
         session=stored.session,
         n_epochs=n_epochs,
@@ -265,17 +271,24 @@ def _listed(path: Path) -> ListedNight:
                 return _with_end(night, event_from_row(ends[0]))
             marks = [mark_from_row(row) for row in _rows(file, path, "mark")]
             stages = [prediction_from_row(row) for row in _rows(file, path, "prediction")]
-    except (MonitorError, OSError, ValueError):
+        return _with_stages(night, night.session, marks, stages)
+    except Exception:
         return _what_is_left(night)
+
+
+def _with_stages(
+    night: ListedNight, session: Session, marks: list[Mark], stages: list[StagePrediction]
+) -> ListedNight:
+    """Return ``night`` with its statistics. Raises `StoreError` if a prediction is missing."""
     live = [each for each in stages if each.track is Track.LIVE]
     live.sort(key=lambda each: each.epoch_index)
     # A night that goes on may have more epochs by now.
     whole = [each.epoch_index for each in live] == list(range(len(live)))
     if not whole or len(live) < night.n_epochs:
-        return _what_is_left(night)
+        raise damaged(night.path, "a prediction is missing")
     revised = [each for each in stages if each.track is Track.REVISED]
     revised.sort(key=lambda each: each.revision)
-    numbers = Night.of(night.session, marks, SampleLedger(), (*live, *revised), ())
+    numbers = Night.of(session, marks, SampleLedger(), (*live, *revised), ())
     return _with_numbers(night, numbers.statistics, numbers.revised)
 
 
@@ -290,19 +303,24 @@ def _what_is_left(night: ListedNight) -> ListedNight:
         return night
     try:
         record = read_night(night.path)
-    except (MonitorError, OSError, ValueError) as exc:
-        return replace(night, condition=Condition.UNREADABLE, why=one_line(exc))
-    lost = f"{len(record.damaged)} of its {record.n_epochs} epochs"
-    left = replace(
-        night,
-        condition=Condition.DAMAGED,
-        start_utc=record.session.start_utc,
-        end_utc=record.end_utc,
-        is_live=record.is_live,
-        session=record.session,
-        why=f"{night.path} is damaged: {record.wrong or lost}",
-    )
-    return _with_numbers(left, record.state.statistics, record.revised)
+        lost = f"{len(record.damaged)} of its {record.n_epochs} epochs"
+        left = replace(
+            night,
+            condition=Condition.DAMAGED,
+            start_utc=record.session.start_utc,
+            end_utc=record.end_utc,
+            is_live=record.is_live,
+            session=record.session,
+            why=f"{night.path} is damaged: {record.wrong or lost}",
+        )
+        return _with_numbers(left, record.state.statistics, record.revised)
+    except Exception as exc:
+        return replace(night, condition=Condition.UNREADABLE, why=_why(night.path, exc))
+
+
+def _why(path: Path, exc: Exception) -> str:
+    """Return why ``path`` cannot be read, in a line that names it."""
+    return one_line(exc) if isinstance(exc, MonitorError) else f"{path} is damaged: {one_line(exc)}"
 
 
 def _with_numbers(
