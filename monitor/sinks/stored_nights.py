@@ -13,7 +13,6 @@ from rich.text import Text
 
 from monitor.errors import InputError
 from monitor.night.catalogue import (
-    NOON,
     Condition,
     ListedNight,
     glance,
@@ -22,6 +21,7 @@ from monitor.night.catalogue import (
     nights_of_evening,
 )
 from monitor.night.file_watch import store_files
+from monitor.night.listed import NOON
 from monitor.night.record import NightRecord, read_night
 from monitor.night.statistics import EPOCH_MIN
 from monitor.night.store import delete_night, is_being_written
