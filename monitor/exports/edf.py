@@ -28,7 +28,7 @@ _SHORT = (
     "clock", "recording_offset_s", "damaged_epochs", "damage", "clipped",
 )
 # fmt: on
-"""Facts that an annotation holds; header and annotations say the rest."""
+"""Facts that an annotation holds, 70 letters of each; header and annotations say the rest."""
 
 
 def night_edf(night: ExportedNight) -> Iterator[bytes]:
@@ -117,11 +117,14 @@ def _made_by(night: ExportedNight, **more: object) -> list[EdfEvent]:
     """Return the provenance as annotations at the start, none longer than `_LONGEST`."""
     facts = night.provenance | more
     facts["damaged_epochs"] = len(night.damaged)
-    facts["damage"] = str(facts["damage"])[:100]
     command = str(facts["command"])
-    short = {key: facts[key] for key in _SHORT if facts.get(key) not in ("", 0, 0.0, None)}
+    stated = {key: facts[key] for key in _SHORT if facts.get(key) not in ("", 0, 0.0, None)}
+    short = {key: fact[:70] if isinstance(fact, str) else fact for key, fact in stated.items()}
     pieces = [command[at : at + _LONGEST - 40] for at in range(0, len(command), _LONGEST - 40)]
     names = ["Provenance, command: ", *["Provenance, command goes on: "] * len(pieces)]
-    texts = [json.dumps(short), *(name + piece for name, piece in zip(names, pieces, strict=False))]
+    texts = [
+        json.dumps(short, ensure_ascii=False),
+        *(name + piece for name, piece in zip(names, pieces, strict=False)),
+    ]
     texts[0] = f"Provenance: {texts[0]}"
     return [EdfEvent(0.0, 0.0, text) for text in texts]

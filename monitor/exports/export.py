@@ -47,19 +47,11 @@ def export_night(file: Path, options: ExportOptions, timezone: tzinfo | None = N
     night = ExportedNight(read_night(file), options.track, timezone)
     if not night.record.n_epochs:
         raise InputError(f"{file} holds no epoch yet: there is nothing to export")
-    planned: dict[Path, Content] = {}
-    for name in names:
-        if reason := refusal(name, night):
-            if ALL not in ",".join(options.formats).lower().split(","):
-                raise InputError(reason)
-            _log.info("Left out: %s", reason)
-            continue
-        shared = shared_files(name)
-        for path, content in files(name, night).items():
-            target = options.folder / path
-            if path not in shared or not target.exists():
-                planned[target] = content
-    _check(planned, options)
+    try:
+        planned = _planned(names, night, options)
+        _check(planned, options)
+    except OSError as exc:
+        raise InputError(f"cannot write to --out {options.folder}: {exc.strerror}") from exc
     if any(target.suffix == ".edf" for target in planned) and night.survey.clipped:
         _log.warning("Larger values are clipped in EDF: %s", night.survey.clipped)
     for target, content in planned.items():
@@ -69,11 +61,30 @@ def export_night(file: Path, options: ExportOptions, timezone: tzinfo | None = N
     return list(planned)
 
 
+def _planned(names: list[str], night: ExportedNight, options: ExportOptions) -> dict[Path, Content]:
+    """Return the files to write. Raises `InputError` for a format that cannot hold the night."""
+    planned: dict[Path, Content] = {}
+    everything = ALL in ",".join(options.formats).lower().split(",")
+    for name in names:
+        if reason := refusal(name, night):
+            if not everything:
+                raise InputError(reason)
+            _log.info("Left out: %s", reason)
+            continue
+        shared = shared_files(name)
+        for path, content in files(name, night).items():
+            target = options.folder / path
+            if path not in shared or not target.exists():
+                planned[target] = content
+    return planned
+
+
 def _check(planned: dict[Path, Content], options: ExportOptions) -> None:
     """Raise `InputError` for what would fail later, or replace what is there already."""
     folder = options.folder
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--out {folder} is not a folder: name one")
+    for each in (folder, *folder.parents):
+        if each.exists() and not each.is_dir():
+            raise InputError(f"--out {folder} cannot be used: {each} is not a folder")
     known = [path for path in planned if path.exists() or path.is_symlink()]
     if known and not options.overwrite:
         more = f" and {len(known) - 1} more files" if len(known) > 1 else ""

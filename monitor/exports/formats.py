@@ -88,7 +88,7 @@ def refusal(name: str, night: ExportedNight) -> str:
         return ""
     return (
         f"{name} has a line for each epoch and no gaps, and {len(night.absent)} epochs of this "
-        "night have no signal: choose luna-annot"
+        "night are missing: choose luna-annot"
     )
 
 

@@ -225,6 +225,19 @@ def test_an_artefact_is_clipped_and_said(tmp_path: Path, caplog: pytest.LogCaptu
     assert any("AF7 at 3276 uV" in a.text for a in edf.annotations)
 
 
+def test_long_names_and_commands_are_whole_in_annotations_of_a_length_that_edflib_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = f"sleep-monitor live lsl {'x' * 900}"
+    monkeypatch.setattr("tests.exports.nights.COMMAND", command)
+    night = make_night(tmp_path / "n.sqlite", channels=("ü" * 200,), n_epochs=1)
+    edf = edfio.read_edf(exported(night, "hypnogram-edf", "-Hypnogram.edf"))
+    made = [a.text for a in edf.annotations if a.text.startswith("Provenance")]
+    assert max(len(text.encode()) for text in made) <= 512
+    pieces = [t.split(": ", 1)[1] for t in made if t.startswith("Provenance, command")]
+    assert sorted("".join(pieces)) == sorted(command)
+
+
 def test_a_replay_has_the_clock_of_its_recorder(tmp_path: Path) -> None:
     night = make_night(tmp_path / "n.sqlite", live=False, stages=[*STAGES] * 2, n_epochs=10)
     edf = edfio.read_edf(exported(night, "edf", ".edf"))

@@ -67,8 +67,13 @@ def test_the_command_writes_the_formats_it_is_asked_for(
         (["--to", "edf", "--output", "x.csv"], "say what to write: --to FORMAT"),
         (["--to", "edf,xls"], "--to 'xls' is no format: choose edf, hypnogram-edf, csv"),
         (["--to", "csv", "--track", "both"], "--track must be revised or live, got 'both'"),
-        (["--to", "luna-eannot"], "1 epochs of this night have no signal: choose luna-annot"),
-        (["--to", "csv", "--out", "n.sqlite"], "--out n.sqlite is not a folder"),
+        (["--to", "luna-eannot"], "1 epochs of this night are missing: choose luna-annot"),
+        (
+            ["--to", "csv", "--out", "n.sqlite"],
+            "--out n.sqlite cannot be used: n.sqlite is not a folder",
+        ),
+        (["--to", "csv", "--out", "n.sqlite/x"], "n.sqlite is not a folder"),
+        (["--to", "csv", "--out", "x" * 300], "File name too long"),
     ],
 )
 def test_a_wrong_command_writes_nothing(
