@@ -32,12 +32,18 @@ from monitor.types import Delivery, Mark, Montage, Session
 NO_DELIVERY = Delivery(url=None, connected=False, published=0, waiting=0)
 """The delivery of a run that publishes no events."""
 
+LATER = "the store keeps them, and the same command sends them once the server answers"
+"""The fate of events that reach no server, if the night is kept."""
+
 _log = logging.getLogger(__name__)
 
 
-def nights_folder() -> Path:
-    """Return the user's folder of nights; make it if needed. Raises `InputError` if that fails."""
-    folder = default_nights_folder()
+def nights_folder(folder: Path | None = None) -> Path:
+    """Return ``folder`` of nights, by default the user's; make it if needed.
+
+    Raises `InputError` if that fails.
+    """
+    folder = folder or default_nights_folder()
     try:
         private_folder(folder)
     except OSError as exc:
@@ -131,9 +137,20 @@ def event_server(options: RunOptions, clock: Clock) -> Iterator[EventServer]:
 
 
 class EventDelivery:
-    """Publishes the events of one session, or nothing in a run without an event server."""
+    """Publishes the events of one session, or nothing in a run without an event server.
 
-    def __init__(self, store: NightStore, session_id: str, url: str | None, clock: Clock) -> None:
+    ``left`` says what becomes of the events that reach no server.
+    """
+
+    def __init__(
+        self,
+        store: NightStore,
+        session_id: str,
+        url: str | None,
+        clock: Clock,
+        left: str = LATER,
+    ) -> None:
+        self._left = left
         self._publisher = None if url is None else Publisher(store, session_id, url, clock)
         self._finished = False
 
@@ -160,11 +177,7 @@ class EventDelivery:
             return
         self._finished = True
         if n_left := self._publisher.drain():
-            _log.warning(
-                "%d events did not reach the server; the store keeps them, and the same command "
-                "sends them once the server answers",
-                n_left,
-            )
+            _log.warning("%d events did not reach the server; %s", n_left, self._left)
 
     def close(self) -> None:
         """Stop at once. The next run of the same night sends the events that are left."""

@@ -6,9 +6,11 @@ import gc
 import hashlib
 import logging
 import math
+import shlex
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +20,7 @@ from rich.console import Console
 from models.contract import EPOCH_S
 from monitor.clock import Clock
 from monitor.composition import (
+    LATER,
     NO_DELIVERY,
     EventDelivery,
     EventServer,
@@ -27,12 +30,13 @@ from monitor.composition import (
     load_backend,
     nights_folder,
 )
-from monitor.config import ReplayOptions
+from monitor.config import ReplayOptions, default_replays_folder
 from monitor.errors import InputError, MonitorError
 from monitor.night.agreement import agreement
 from monitor.night.file_watch import store_files
 from monitor.night.state import NightState
 from monitor.night.store import NightStore
+from monitor.night.trouble import StoreError
 from monitor.pipeline import BATCH_EPOCHS, Pipeline, begin
 from monitor.sinks.agreement_report import agreement_report
 from monitor.sinks.dashboard import Look, night_view, summary
@@ -147,10 +151,11 @@ class Replay:
 
     @property
     def store_path(self) -> Path:
-        """The night's file: the user's choice, or one in the user's folder of nights."""
+        """The file of a night that is kept: the user's choice, or one in the folder of replays."""
         if self.options.store is not None:
             return self.options.store
-        return nights_folder() / f"{Path(self.session.source).stem}-{self.session.id[:8]}.sqlite"
+        name = f"{Path(self.session.source).stem}-{self.session.id[:8]}.sqlite"
+        return nights_folder(default_replays_folder()) / name
 
     def chunks(self, clock: Clock, from_s: float) -> Iterator[EegChunk]:
         """Yield the samples at the chosen speed; those before ``from_s`` without waiting."""
@@ -222,8 +227,9 @@ def run_replay(
     """Replay a recording through the whole monitor; print the night and its agreement.
 
     If ``stop`` is set, the replay raises KeyboardInterrupt before the next samples, as Ctrl-C does.
-    Raises `InputError` before anything is written, `MonitorError` later. However the replay ends,
-    the epochs staged so far are stored, and the same command continues the night.
+    Raises `InputError` before anything is written, `MonitorError` later. If the night is kept, then
+    however the replay ends, the epochs staged so far are stored, and the same command continues the
+    night.
     """
     run = Replay.prepare(options, open_recording)
     # The modules that are loaded now stay until the end: the garbage collector need not search all
@@ -236,23 +242,27 @@ def run_replay(
         # the server; last the store, from which the delivery reads.
         store = stack.enter_context(_open_store(run))
         server = stack.enter_context(event_server(options, clock))
-        delivery = EventDelivery(store, run.session.id, server.url, clock)
+        left = LATER if options.is_kept else "they are lost, since this night is not kept"
+        delivery = EventDelivery(store, run.session.id, server.url, clock, left)
         delivery.start()
         stack.callback(delivery.finish)
         pipeline = run.pipeline(store, clock, delivery.notify)
         if store.ended():
             _log.info(
                 "%s already holds this whole night: nothing is staged again. To stage it anew, "
-                "give another --store or remove the file",
+                "remove that file with: sleep-monitor nights delete %s",
                 store.path,
+                shlex.quote(str(store.path)),
             )
             delivery.finish()
         else:
             _stream(run, store, pipeline, server, delivery, console, clock, stop)
         store.keep()
         _report(run, run.state(pipeline, run.end_utc, delivery.state(), ended=True), console)
-        if store.losses:
+        if store.losses and options.is_kept:
             raise MonitorError("; ".join(store.losses))
+    if not options.is_kept:
+        _log.info("This night is not kept. To keep it, run the same command with --keep")
 
 
 def _stream(
@@ -271,7 +281,7 @@ def _stream(
     if n_done:
         _log.info("%d of %d epochs are in %s: continuing", n_done, run.n_epochs, store.path)
         shown_before = run.state(pipeline, run.session.start_utc, delivery.state())
-    else:
+    elif run.options.is_kept:
         _log.info("The night is stored in %s", store.path)
     view = night_view(console, clock, plain=not run.options.dashboard, resumed_from=shown_before)
     with view:
@@ -304,21 +314,26 @@ def _report(run: Replay, state: NightState, console: Console) -> None:
             console.print(agreement_report(live, revised, run.expert.path.name))
     except OSError as exc:
         raise MonitorError(
-            f"cannot print the summary: {exc.strerror}; the night itself is stored"
+            f"cannot print the summary: {exc.strerror}"
+            + ("; the night itself is stored" if run.options.is_kept else "")
         ) from exc
 
 
 @contextmanager
 def _open_store(run: Replay) -> Iterator[NightStore]:
     """Yield the night's store. Raises `InputError` if it holds another night."""
-    path = run.store_path
-    check_store(path, run.inputs)
-    if run.options.output is not None:
-        check_writable(run.options.output, [*store_files(path), *run.inputs])
-    # At --speed max, waiting for the disk would take longer than staging. A replay that loses its
-    # last epochs in a power cut stages them again.
-    store = NightStore.open(path, durable=run.options.speed is not None)
-    try:
+    with ExitStack() as stack:
+        if run.options.is_kept:
+            path = run.store_path
+        else:
+            path = stack.enter_context(_temporary_folder()) / "night.sqlite"
+        check_store(path, run.inputs)
+        if run.options.output is not None:
+            check_writable(run.options.output, [*store_files(path), *run.inputs])
+        # At --speed max, waiting for the disk would take longer than staging. A replay that loses
+        # its last epochs in a power cut stages them again.
+        durable = run.options.is_kept and run.options.speed is not None
+        store = stack.enter_context(closing(NightStore.open(path, durable=durable)))
         stored = store.session()
         if stored is not None and stored.id != run.session.id:
             raise InputError(
@@ -326,5 +341,23 @@ def _open_store(run: Replay) -> Iterator[NightStore]:
                 f"{stored.gain}, {stored.model}); choose another --store"
             )
         yield store
-    finally:
-        store.close()
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """Yield a folder that is removed at the end, with the night in it."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="sleep-monitor-", ignore_cleanup_errors=True)
+    except OSError as exc:
+        raise InputError(
+            f"cannot make a temporary folder for the night: {exc.strerror}; set TMPDIR, or name a "
+            "file with --store"
+        ) from exc
+    with folder as name:
+        try:
+            yield Path(name)
+        except StoreError as exc:
+            raise MonitorError(
+                f"the temporary file of the night in {name} failed ({exc.trouble}): make room "
+                "there, or name a file elsewhere with --store"
+            ) from exc

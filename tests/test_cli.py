@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
@@ -20,7 +21,6 @@ from rich.console import Console
 from models.card import default_weights
 from models.contract import Gain
 from monitor import cli
-from monitor.cli.stopping import STOP_SIGNALS
 from monitor.clock import ManualClock
 from monitor.config import ReplayOptions
 from monitor.errors import InputError, MonitorError
@@ -32,27 +32,12 @@ from monitor.sinks.redis_client import connect
 from monitor.sinks.redis_server import RedisServer
 from monitor.types import Track
 from tests import lsl_peer
+from tests.commands import run
 from tests.edf_files import Signal, make_discontinuous, patch_header, patch_signal, write_edf
 from tests.nights import EXCERPT, events_of, probabilities_of
 from tests.signals import pink_noise_uv
 
 DATA = Path(__file__).parent / "data"
-
-
-def run(*arguments: str | Path, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Run ``sleep-monitor ARGUMENTS`` in this process; return its exit status.
-
-    The command installs signal handlers, so the test's own are put back.
-    """
-    monkeypatch.setattr(sys, "argv", ["sleep-monitor", *map(str, arguments)])
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    try:
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return int(stop.value.code or 0)
 
 
 def noise_edf(path: Path, duration_s: int = 95, label: str = "EEG Fpz-Cz", hz: int = 100) -> Path:
@@ -137,6 +122,46 @@ def test_the_same_command_later_sends_the_events_that_found_no_server(
         assert [next(follower)[0] for _ in expected] == expected
     finally:
         server.stop()
+
+
+def test_a_replay_keeps_its_night_only_if_asked(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    temporary, replays = tmp_path / "tmp", tmp_path / "sleep-monitor" / "nights" / "replays"
+    temporary.mkdir()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    edf = noise_edf(tmp_path / "n.edf")
+    assert run("replay", edf, "--no-redis", monkeypatch=monkeypatch) == 0
+    assert "not kept. To keep it, run the same command with --keep" in caplog.text
+    assert not replays.parent.exists() and not any(temporary.iterdir())
+
+    caplog.clear()
+    assert run("replay", edf, "--no-redis", "--keep", monkeypatch=monkeypatch) == 0
+    assert "not kept" not in caplog.text
+    (stored,) = replays.iterdir()
+    assert stored.name.startswith("n-") and not any(temporary.iterdir())
+    assert run("replay", edf, "--no-redis", "--keep", monkeypatch=monkeypatch) == 0
+    assert "holds this whole night: nothing is staged again" in caplog.text
+
+
+def test_an_interrupted_replay_says_if_it_can_be_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edf = noise_edf(tmp_path / "n.edf")
+    monkeypatch.setattr("monitor.cli.stopping.stop", stop := Event())
+    monkeypatch.setattr("monitor.cli.program.stop", stop)
+    stop.set()
+    for option, words in (
+        (["--store", tmp_path / "n.sqlite"], "the same command continues"),
+        ([], "not kept. A replay with --keep continues"),
+    ):
+        command = ("replay", edf, "--no-redis", *option)
+        assert run(*command, monkeypatch=monkeypatch) == cli.INTERRUPTED
+        assert words in capsys.readouterr().err
 
 
 def test_a_store_with_another_night_is_refused(
@@ -230,6 +255,7 @@ BAD_INPUT = {
     "output is no file": (noise_edf, ["--output", "/dev/null"], "it is not a file"),
     "one value": (one_value, [], "another --channel"),
     "bad weights": (noise_edf, ["--weights", "/no/such.safetensors"], "cannot use the weights"),
+    "kept or stored": (noise_edf, ["--keep", "--store", "n"], "give --keep or --store, not both"),
     "redis or not": (noise_edf, ["--redis", "redis://x", "--no-redis"], "not both"),
 }
 
@@ -478,7 +504,10 @@ def test_options_before_the_kind_of_source_are_refused(
 
 @pytest.mark.parametrize(
     "command",
-    ["demo", "replay", "live", "live lsl", "live brainflow", "streams", "watch", "mark", "doctor"],
+    [
+        *("demo", "replay", "live", "live lsl", "live brainflow", "streams", "watch", "mark"),
+        *("doctor", "nights", "nights show", "nights delete"),
+    ],
 )
 def test_every_command_has_help_with_an_example(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -61,7 +61,10 @@ class RunFlags(ServerFlags):
     ] = None
     store: Annotated[
         Path | None,
-        typer.Option(help="The night's SQLite file. Default: one in the user's data folder."),
+        typer.Option(
+            help="The night's SQLite file. Default: live, one in the user's data folder; a replay, "
+            "a temporary one."
+        ),
     ] = None
     output: Annotated[
         Path | None,
@@ -91,6 +94,17 @@ class RunFlags(ServerFlags):
             "backend": self.backend,
             "dashboard": self.dashboard,
         }
+
+
+Keep = Annotated[
+    bool,
+    typer.Option(
+        "--keep",
+        help="Keep the night, in the user's folder of replays. Default: it is gone at the end, "
+        "unless --store names a file.",
+    ),
+]
+"""The option of commands that replay a recording."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.resources import as_file, files
@@ -18,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from monitor.cli.flags import LiveFlags, RunFlags, ServerFlags, takes
+from monitor.cli.flags import Keep, LiveFlags, RunFlags, ServerFlags, takes
 from monitor.cli.nights import nights_app
 from monitor.cli.stopping import INTERRUPTED, let_interrupt, note_stop, stop
 from monitor.errors import InputError, MonitorError
@@ -69,7 +68,7 @@ def program(
 
 
 @app.command()
-def demo() -> None:
+def demo(keep: Keep = False) -> None:
     """Replay 84 minutes of real sleep EEG fast, with everything on.
 
     Example: sleep-monitor demo
@@ -77,16 +76,9 @@ def demo() -> None:
     from monitor.config import ReplayOptions
 
     excerpt = files("monitor") / "demo" / "excerpt.edf"
-    logging.getLogger(__name__).info("The demo's night is kept only while it runs.")
-    with as_file(excerpt) as recording, tempfile.TemporaryDirectory() as folder:
-        _replay(
-            ReplayOptions(
-                recording=recording,
-                speed=DEMO_SPEED if sys.stdout.isatty() else None,
-                store=Path(folder) / "demo.sqlite",
-            ),
-            interrupted="the demo's night is gone",
-        )
+    with as_file(excerpt) as recording:
+        speed = DEMO_SPEED if sys.stdout.isatty() else None
+        _replay(ReplayOptions(recording=recording, speed=speed, keep=keep))
 
 
 @app.command()
@@ -110,11 +102,12 @@ def replay(
         str,
         typer.Option(help="Where epochs start: auto (the expert's grid), start, or seconds."),
     ] = "auto",
+    keep: Keep = False,
 ) -> None:
     """Stage a recorded night as if it came in live.
 
-    Without --redis, events go to a server inside the monitor that ends with it. The same command
-    continues a replay that was interrupted.
+    Without --redis, events go to a server inside the monitor that ends with it. With --keep or
+    --store, the same command continues a replay that was interrupted.
 
     Example: sleep-monitor replay night.edf --channel "EEG Fpz-Cz" --speed 60
     """
@@ -125,9 +118,10 @@ def replay(
         grid=grid,
         speed=speed,
         store=flags.store,
+        keep=keep,
         output=flags.output,
     )
-    _replay(options, interrupted="what was staged is stored, and the same command continues")
+    _replay(options)
 
 
 @live_app.callback()
@@ -359,7 +353,7 @@ def _live(flags: LiveFlags, sleepers: list[Any] | None) -> None:
     run_live(options, Console(), SystemClock(), stop)
 
 
-def _replay(options: ReplayOptions, interrupted: str) -> None:
+def _replay(options: ReplayOptions) -> None:
     try:
         from monitor.clock import SystemClock
         from monitor.replay import run_replay
@@ -367,8 +361,13 @@ def _replay(options: ReplayOptions, interrupted: str) -> None:
         let_interrupt()
         run_replay(options, Console(), SystemClock(), stop)
     except KeyboardInterrupt:
+        night = (
+            "what was staged is stored, and the same command continues"
+            if options.is_kept
+            else "its night is not kept. A replay with --keep continues after an interruption"
+        )
         with suppress(OSError):  # the terminal itself may be gone
-            print(f"sleep-monitor: interrupted; {interrupted}", file=sys.stderr)
+            print(f"sleep-monitor: interrupted; {night}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
 
 

@@ -6,9 +6,11 @@ key and the place where it was set.
 """
 
 from monitor.config.folders import (
+    REPLAYS,
     default_config,
     default_exported_folder,
     default_nights_folder,
+    default_replays_folder,
     private_folder,
 )
 from monitor.config.options import (
@@ -27,6 +29,7 @@ from monitor.config.version import monitor_version
 
 __all__ = [
     "NO_REDIS",
+    "REPLAYS",
     "BrainflowConfig",
     "Grid",
     "LiveOptions",
@@ -39,6 +42,7 @@ __all__ = [
     "default_config",
     "default_exported_folder",
     "default_nights_folder",
+    "default_replays_folder",
     "monitor_version",
     "parse_grid",
     "parse_speed",

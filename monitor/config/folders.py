@@ -6,6 +6,9 @@ from pathlib import Path
 
 from platformdirs import user_config_path, user_data_path
 
+REPLAYS = "replays"
+"""Name of the folder of replays, inside the folder of nights: a replay is no night of its own."""
+
 
 def default_config() -> Path:
     """Return the file that is read if it exists and no other is named."""
@@ -15,6 +18,11 @@ def default_config() -> Path:
 def default_nights_folder() -> Path:
     """Return the folder for nights without a ``store``. It need not exist."""
     return user_data_path("sleep-monitor", appauthor=False) / "nights"
+
+
+def default_replays_folder() -> Path:
+    """Return the folder for replays that the user keeps. It need not exist."""
+    return default_nights_folder() / REPLAYS
 
 
 def default_exported_folder() -> Path:

@@ -47,7 +47,8 @@ class ReplayOptions(RunOptions):
     """The options of `sleep-monitor replay`.
 
     - ``channel``, ``hypnogram`` None: the recording decides.
-    - ``store`` None: a file in the user's folder of nights. ``output`` None: no CSV file.
+    - ``store`` None: the night is stored in the user's folder of replays if ``keep``; else in a
+      temporary file, which is gone at the end. ``output`` None: no CSV file.
     - ``speed``: recorded seconds per second; None: as fast as possible.
     """
 
@@ -57,7 +58,13 @@ class ReplayOptions(RunOptions):
     grid: Grid = "auto"
     speed: float | None = None
     store: Path | None = None
+    keep: bool = False
     output: Path | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """True if the night's file is still there after the replay."""
+        return self.keep or self.store is not None
 
     @property
     def inputs(self) -> list[Path]:

@@ -120,12 +120,16 @@ class Settings(BaseSettings):
         grid: str = "auto",
         speed: str = "max",
         store: Path | None = None,
+        keep: bool = False,
         output: Path | None = None,
     ) -> ReplayOptions:
         """Return the options of a replay; the arguments are those of the command line.
 
-        Raises InputError for a ``grid`` or a ``speed`` that is not valid.
+        Raises InputError for a ``grid`` or a ``speed`` that is not valid, and for ``keep`` with a
+        ``store``.
         """
+        if keep and store is not None:
+            raise InputError("give --keep or --store, not both: each keeps the night in a file")
         return ReplayOptions(
             recording,
             channel=channel,
@@ -133,6 +137,7 @@ class Settings(BaseSettings):
             grid=parse_grid(grid),
             speed=parse_speed(speed),
             store=store,
+            keep=keep,
             output=output,
             **self._run_options(),
         )

@@ -156,10 +156,7 @@ def read_night(path: Path) -> NightRecord:
     """
     with opened(path) as (file, version), translated(path):
         if version != SCHEMA_VERSION:
-            raise InputError(
-                f"{path} has night-store format {version}, this version reads format "
-                f"{SCHEMA_VERSION}; use the version that wrote it"
-            )
+            raise other_format(path, version)
         file.execute("BEGIN")  # one moment of a night that goes on
         wrong = structure(file)
         sessions = [session_from_row(row) for row in sound_rows(file, "session")]
@@ -206,6 +203,14 @@ def read_night(path: Path) -> NightRecord:
         published=published,
         damaged=tuple(lost),
         wrong=wrong or ("" if sessions else "its session was changed"),
+    )
+
+
+def other_format(path: Path, version: int) -> InputError:
+    """Return the error of a night of another format."""
+    return InputError(
+        f"{path} has night-store format {version}, this version reads format {SCHEMA_VERSION}; use "
+        "the version that wrote it"
     )
 
 

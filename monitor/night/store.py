@@ -64,7 +64,46 @@ PRIVATE = 0o600
 LOCKED_S = 5.0
 """Time to wait while another program locks the file. A live night must end within 10 s."""
 
+LOCK_S = 0.5
+"""Time to wait for the lock of a file that another monitor writes: `is_being_written` may hold it
+for a moment."""
+
 _log = logging.getLogger(__name__)
+
+
+def is_being_written(path: Path) -> bool:
+    """Return True if a monitor writes the night ``path`` now. It changes nothing."""
+    writer = FileLock(_lock_file(path.resolve()), mode=PRIVATE)
+    # While a night goes on its lock file is there. Without one, none is made.
+    if not os.path.lexists(writer.lock_file):
+        return False
+    try:
+        writer.acquire(timeout=LOCK_S / 10)
+    except Timeout:
+        return True
+    except OSError:  # the file of another user, who may or may not write it
+        return False
+    _release(writer)  # and removes what a monitor that was killed left
+    return False
+
+
+def delete_night(path: Path) -> None:
+    """Delete the night ``path`` with its journal and lock.
+
+    Raises `InputError` if a monitor writes it now, and `StoreError` if a file cannot be deleted.
+    """
+    writer = FileLock(_lock_file(path), mode=PRIVATE)
+    with translated(path):
+        try:
+            writer.acquire(timeout=LOCK_S)
+        except Timeout as exc:
+            raise InputError(
+                f"{path} goes on now: end the monitor that writes it, then delete the night"
+            ) from exc
+        try:
+            _remove(path)
+        finally:
+            _release(writer)
 
 
 class NightWriter(Protocol):
@@ -139,9 +178,9 @@ class NightStore:
                 f"cannot use {path} as the night store: there is no folder {path.parent}; "
                 "make it, or choose another with --store"
             )
-        writer = FileLock(path.with_name(path.name + ".lock"), mode=PRIVATE)
+        writer = FileLock(_lock_file(path), mode=PRIVATE)
         try:
-            writer.acquire(timeout=0)
+            writer.acquire(timeout=LOCK_S)
         except Timeout as exc:
             raise InputError(
                 f"another monitor is writing {path}; let it finish, or choose another --store"
@@ -440,6 +479,10 @@ def _free_name(path: Path) -> Path:
     raise AssertionError("numbers do not end")
 
 
+def _lock_file(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
+
+
 def _release(writer: FileLock) -> None:
     # The lock file is removed while the lock is held: a process that waits for it notices, and
     # makes a new one. Windows does not remove an open file; there it stays, empty.
@@ -449,6 +492,7 @@ def _release(writer: FileLock) -> None:
 
 
 def _remove(path: Path) -> None:
-    for each in store_files(path):
+    # The file is last: SQLite would apply a journal that is left to another file of this name.
+    for each in reversed(store_files(path)):
         if each.suffix != ".lock":  # `_release` removes it
             each.unlink(missing_ok=True)

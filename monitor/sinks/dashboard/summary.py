@@ -84,12 +84,13 @@ def _closing_lines(state: NightState, look: Look) -> list[str]:
     reasons = Counter(p.reason for p in state.revised if p.stage is None)
     unscored = [f"{why} {n * EPOCH_S / 60:.1f} min" for why, n in sorted(reasons.items(), key=str)]
     delivery = state.delivery
-    events = f"{delivery.published:,} published, {delivery.waiting:,} waiting"
+    waiting = "waiting" if delivery.url else "not published"
+    events = f"{delivery.published:,} published, {delivery.waiting:,} {waiting}"
     return [
         *_worn_lines(state, look),
         f" unscored  {', '.join(unscored) or 'nothing'}",
         f" samples   {panels.sample_line(state)}",
-        f" events    {events if delivery.url else 'not sent anywhere, kept in the store'}",
+        f" events    {events if delivery.url or delivery.published else 'not sent anywhere'}",
     ]
 
 

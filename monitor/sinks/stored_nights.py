@@ -1,0 +1,212 @@
+"""`sleep-monitor nights`: lists, shows and deletes the files of stored nights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+from rich.text import Text
+
+from models.contract import EPOCH_S
+from monitor.errors import InputError
+from monitor.night.catalogue import NOON, Condition, ListedNight, glance, listed_nights, named_night
+from monitor.night.file_watch import store_files
+from monitor.night.record import NightRecord, read_night
+from monitor.night.store import delete_night, is_being_written
+from monitor.night.stored import RESUME_WITHIN
+from monitor.sinks.dashboard import Look, summary
+from monitor.sinks.marks import MAX_TEXT
+from monitor.sinks.words import local_time
+from monitor.text import clean
+from monitor.types import Mark
+
+WIDE = 160
+"""Width of the list in a file or a pipe, where no terminal cuts the lines."""
+
+
+def list_nights(console: Console, folder: Path) -> None:
+    """Print every night in ``folder``, the newest last, and the room that they take."""
+    nights = listed_nights(folder)
+    if not nights:
+        console.print(
+            Text(
+                f"No night is stored in {folder} yet.\n"
+                "Begin one: sleep-monitor live lsl, or sleep-monitor live brainflow --board "
+                "muse_s\n"
+                "Try it without a headband: sleep-monitor demo --keep"
+            ),
+            soft_wrap=True,
+        )
+        return
+    if not console.is_terminal:
+        console = Console(file=console.file, width=WIDE, color_system=None)
+    live = [night for night in nights if night.is_live]
+    replays = [night for night in nights if not night.is_live]
+    for title, group in (("Replays", replays), ("Nights", live)):
+        if group:
+            console.print(Text(title, "bold"))
+            console.print(_table(group, live))
+    for night in nights:
+        if night.why:
+            console.print(Text(night.why), soft_wrap=True)
+    size = decimal(sum(night.size_bytes for night in nights))
+    console.print(Text(f"{_counts(nights)}, {size} in {folder}"), soft_wrap=True)
+
+
+def _table(nights: Sequence[ListedNight], live: Sequence[ListedNight]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for header in ("night", "began", "length", "asleep", "scored", "state", "size"):
+        right = header in ("length", "asleep", "scored", "size")
+        table.add_column(header, justify="right" if right else "left", no_wrap=True)
+    has_sleepers = any(night.sleeper for night in nights)
+    for header in ("sleeper", "source", "file")[not has_sleepers :]:
+        table.add_column(header, overflow="fold")
+    days = [night.evening() for night in live if not night.was_a_test]
+    for night in nights:
+        day = night.evening()
+        # A date names a night if no other has it. All others are named by their file.
+        is_named = night.is_live and night.session is not None and days.count(day) == 1
+        file = "" if is_named and not night.was_a_test else night.path.stem
+        numbers = night.statistics
+        cells = [
+            "" if day is None else f"{day}",
+            "" if night.start_utc is None else f"{night.local(night.start_utc):%H:%M}",
+            "" if night.session is None else duration_text(night.n_epochs * EPOCH_S),
+            "" if numbers is None else duration_text(60.0 * numbers.tst_min),
+            "" if night.scored is None else f"{night.scored:.0%}",
+            f"{night.condition} (test)" if night.was_a_test else f"{night.condition}",
+            decimal(night.size_bytes),
+            *[night.sleeper] * has_sleepers,
+            "" if night.session is None else night.session.source,
+            file,
+        ]
+        table.add_row(*(Text(clean(cell)) for cell in cells))
+    return table
+
+
+def show_night(console: Console, folder: Path, name: str, now_utc: datetime) -> None:
+    """Print the night that a person calls ``name``: its summary, its marks, and what is wrong.
+
+    Raises `InputError` if there is no such night, and `StoreError` if nothing of it can be read.
+    """
+    path = named_night(name, folder)
+    night = read_night(path)
+    console.print(Text(_heading(night), "bold"), soft_wrap=True)
+    for line in _remarks(night, now_utc):
+        console.print(Text(line, "bold"), soft_wrap=True)
+    console.print(summary(night.state, Look.of(console)))
+    for label, mark in zip(
+        (" marks    ", *[" " * 10] * len(night.marks)), night.marks, strict=False
+    ):
+        console.print(Text(f"{label} {_mark_text(mark, night)}"), soft_wrap=True)
+    console.print(Text(f" file      {night.path}"), soft_wrap=True)
+
+
+def _heading(night: NightRecord) -> str:
+    """Return "Night of Thursday 26 November 2026, 23:10 to 07:02, anna"."""
+    start = local_time(night.session.start_utc, night.state)
+    end = local_time(night.end_utc, night.state)
+    who = f", {clean(night.session.sleeper)}" if night.session.sleeper else ""
+    title = f"Night of {start - NOON:%A %d %B %Y}"
+    if not night.is_live:
+        title = f"Replay of {clean(night.session.source)}: {start:%A %d %B %Y}"
+    return f"{title}, {start:%H:%M} to {end:%H:%M}{who}"
+
+
+def _remarks(night: NightRecord, now_utc: datetime) -> list[str]:
+    """Return what a reader of the summary must know about the night's file, a sentence each."""
+    remarks = []
+    end = f"{local_time(night.end_utc, night.state):%H:%M}"
+    if is_being_written(night.path):
+        remarks.append(f"It goes on now: these are the numbers of its epochs up to {end}.")
+    elif night.stored.ended_utc is None and not night.wrong:
+        until = ""
+        if night.is_live and now_utc < (last_utc := night.end_utc + RESUME_WITHIN):
+            until = f" The command that began it continues it until {last_utc.astimezone():%H:%M}."
+        elif not night.is_live:
+            until = " The command that began it continues it."
+        remarks.append(f"It broke off at {end}, and was not ended in order.{until}")
+    if night.damaged:
+        count = f"{len(night.damaged)} of {night.n_epochs}"
+        remarks.append(f"Its file is damaged: {count} epochs are lost, and count as unscored.")
+    if night.wrong:
+        remarks.append(f"Its file is damaged ({night.wrong}): later epochs may be missing.")
+    return remarks
+
+
+def _mark_text(mark: Mark, night: NightRecord) -> str:
+    words = f'"{clean(mark.text, MAX_TEXT)}"' if mark.text else mark.kind.value.replace("_", " ")
+    return f"{local_time(mark.time_utc, night.state):%H:%M:%S}  {words}"
+
+
+def delete_nights(
+    console: Console, folder: Path, names: Sequence[str], confirmed: Callable[[str], bool]
+) -> None:
+    """Print which files the nights ``names`` have, and delete them if the user ``confirmed`` it.
+
+    ``confirmed`` asks the question that it receives. Raises `InputError` before anything is deleted
+    if a name is no night, or a night goes on now; `MonitorError` if a file cannot be deleted.
+    """
+    nights = [_to_delete(named_night(name, folder)) for name in names]
+    nights = list({night.path: night for night in nights}.values())
+    for night in nights:
+        console.print(Text(_night_line(night), "bold"), soft_wrap=True)
+        for each in store_files(night.path):
+            if each.is_file():
+                line = f"  {each}  {decimal(each.stat().st_size)}"
+                console.print(Text(line), soft_wrap=True)
+    size = decimal(sum(night.size_bytes for night in nights))
+    count = _counts(nights)
+    if not confirmed(f"Delete {count} ({size}) for ever?"):
+        console.print("Nothing was deleted.")
+        return
+    for night in nights:
+        delete_night(night.path)
+    console.print(f"Deleted {count}, {size}.")
+
+
+def _to_delete(path: Path) -> ListedNight:
+    """Return the night in ``path``, which may be damaged; refuse any other file, and a link."""
+    if path.is_symlink():
+        raise InputError(
+            f"{path} is a link to {path.resolve()}: name that file to delete the night"
+        )
+    night = glance(path.absolute())
+    if not night.is_night:
+        raise InputError(night.why)
+    if night.condition is Condition.GOES_ON:
+        raise InputError(
+            f"{path} goes on now: end the monitor that writes it, then delete the night"
+        )
+    return night
+
+
+def _night_line(night: ListedNight) -> str:
+    if night.session is None or night.start_utc is None:
+        return "A night that cannot be read"
+    kind = "Night" if night.is_live else "Replay"
+    parts = [
+        f"{kind} of {night.evening()}, began {night.local(night.start_utc):%H:%M}",
+        duration_text(night.n_epochs * EPOCH_S),
+        clean(night.sleeper),
+        clean(night.session.source),
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def duration_text(duration_s: float) -> str:
+    """Return ``6 h 52 min``, or ``42 min``."""
+    hours, minutes = divmod(round(duration_s / 60.0), 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+
+
+def _counts(nights: Sequence[ListedNight]) -> str:
+    """Return ``3 nights and 1 replay``."""
+    live = sum(night.is_live for night in nights)
+    counts = {"night": live, "replay": len(nights) - live}
+    return " and ".join(f"{n} {word}{'s' * (n != 1)}" for word, n in counts.items() if n)

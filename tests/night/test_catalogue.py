@@ -1,0 +1,116 @@
+"""Nights found by the names that people give them, and listed without reading their signals."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from monitor.errors import InputError
+from monitor.night.catalogue import Condition, listed_nights, named_night
+from monitor.night.record import read_night
+from monitor.night.store import NightStore, is_being_written
+from tests.night.stored import HOME, store_night
+
+NIGHT = "2026-11-26 23:10"
+
+
+def test_last_is_the_newest_live_night(tmp_path: Path) -> None:
+    replayed = store_night(tmp_path, "2026-11-28 23:00", live=False)
+    assert named_night("last", tmp_path) == replayed
+    newest = store_night(tmp_path, "2026-11-27 23:10")
+    store_night(tmp_path, "2026-11-26 23:00")
+    assert named_night("last", tmp_path) == newest
+
+
+def test_a_date_is_the_night_of_that_evening(tmp_path: Path) -> None:
+    evening = store_night(tmp_path, "2026-11-26 23:10", n_epochs=960)
+    after_midnight = store_night(tmp_path, "2026-11-28 00:40")
+    assert named_night("2026-11-26", tmp_path, HOME) == evening
+    assert named_night("2026-11-27", tmp_path, HOME) == after_midnight
+
+
+def test_a_date_is_the_night_slept_into_that_day_if_none_began_in_its_evening(
+    tmp_path: Path,
+) -> None:
+    night = store_night(tmp_path, "2026-11-26 23:10", n_epochs=960)
+    assert named_night("2026-11-27", tmp_path, HOME) == night
+    with pytest.raises(InputError, match="such as 2026-11-26"):
+        named_night("2026-11-28", tmp_path, HOME)
+
+
+def test_a_test_in_the_evening_and_a_replay_are_not_the_night(tmp_path: Path) -> None:
+    store_night(tmp_path, "2026-11-26 23:00", n_epochs=4)
+    store_night(tmp_path, "2026-11-26 23:05", live=False)
+    night = store_night(tmp_path, "2026-11-26 23:10")
+    assert named_night("2026-11-26", tmp_path, HOME) == night
+
+
+def test_several_nights_of_a_date_are_named(tmp_path: Path) -> None:
+    first, second = (
+        store_night(tmp_path, "2026-11-26 23:00", "anna"),
+        store_night(tmp_path, "2026-11-26 23:10", "ben"),
+    )
+    for name in ("2026-11-26", "last"):
+        with pytest.raises(InputError, match="is 2 nights") as caught:
+            named_night(name, tmp_path, HOME)
+        assert str(first) in str(caught.value)
+        assert f"{second} (23:10, 0.3 h, ben)" in str(caught.value)
+    assert named_night("anna", tmp_path, HOME) == first
+
+
+def test_a_file_is_named_by_its_path_or_in_the_folder(tmp_path: Path) -> None:
+    path = store_night(tmp_path, "2026-11-26 23:00", name="tuesday.sqlite")
+    for name in ("tuesday", "tuesday.sqlite", str(path)):
+        assert named_night(name, tmp_path) == path
+    assert named_night("elsewhere/other.sqlite", tmp_path) == Path("elsewhere/other.sqlite")
+
+
+def test_nothing_is_found_in_an_empty_folder(tmp_path: Path) -> None:
+    assert listed_nights(tmp_path / "no-such-folder") == []
+    with pytest.raises(InputError, match="no night is stored in"):
+        named_night("last", tmp_path)
+
+
+def test_the_list_has_the_numbers_of_the_record(tmp_path: Path) -> None:
+    paths = [
+        store_night(tmp_path, "2026-11-26 23:00"),
+        store_night(tmp_path, "2026-11-27 23:00", ended=False),
+    ]
+    listed = listed_nights(tmp_path)
+    assert [each.path for each in listed] == paths
+    assert [each.condition for each in listed] == [Condition.ENDED, Condition.BROKE_OFF]
+    for each in listed:
+        record = read_night(each.path)
+        assert each.statistics == record.state.statistics
+        assert (each.scored, each.n_epochs, each.session) == (1.0, 40, record.session)
+        assert each.size_bytes == each.path.stat().st_size
+
+
+def test_a_night_that_goes_on_is_listed_so(tmp_path: Path) -> None:
+    path = store_night(tmp_path, "2026-11-26 23:00", ended=False)
+    with closing(NightStore.open(path)):
+        assert listed_nights(tmp_path)[0].condition is Condition.GOES_ON
+    assert not is_being_written(path)
+
+
+def test_a_lock_that_a_killed_monitor_left_is_removed(tmp_path: Path) -> None:
+    lock = (path := store_night(tmp_path, "2026-11-26 23:00")).with_name(path.name + ".lock")
+    lock.touch()
+    assert not is_being_written(path)
+    assert not lock.exists()
+
+
+def test_damaged_and_foreign_files_are_listed_with_the_reason(tmp_path: Path) -> None:
+    changed = store_night(tmp_path, "2026-11-26 23:00", ended=False)
+    with closing(sqlite3.connect(changed)) as other, other:
+        other.execute("UPDATE prediction SET stage = 'W' WHERE epoch_index = 2")
+    (tmp_path / "2026-11-25-230000-muse.sqlite").write_bytes(b"not a database" * 100)
+    foreign, damaged = listed_nights(tmp_path)
+    assert foreign.condition is Condition.UNREADABLE
+    assert "is not the file of a night" in foreign.why
+    assert foreign.start_utc is not None
+    assert (damaged.condition, damaged.session) == (Condition.DAMAGED, read_night(changed).session)
+    assert damaged.why == f"{changed} is damaged: 1 of its 40 epochs"
