@@ -154,7 +154,7 @@ def _mean_probabilities(night: ReportedNight) -> tuple[F64, list[int]]:
     return means, edges
 
 
-def spectrogram_lane(night: ReportedNight, axis: TimeAxis, hatch: str) -> Lane:
+def spectrogram_lane(night: ReportedNight, axis: TimeAxis, hatch: str, short: bool) -> Lane:
     """Return the spectrogram of the night with its scale of frequencies."""
     spectrum, height = night.spectrogram, SPECTROGRAM_HEIGHT
     steps = 255
@@ -177,7 +177,8 @@ def spectrogram_lane(night: ReportedNight, axis: TimeAxis, hatch: str) -> Lane:
     drawn = (back, image, *_scale(axis, [(max(y, 4.0), label) for y, label in marks]))
     names = list(night.derivations) or [night.record.session.derivation]
     more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-    return Lane(f"Brain waves: power of each frequency, {', '.join(names[:2])}{more}", height, drawn)
+    title = "Brain waves" if short else "Brain waves: power of each frequency"
+    return Lane(f"{title}, {', '.join(names[:2])}{more}", height, drawn)
 
 
 def _palette(steps: int) -> list[tuple[int, int, int]]:

@@ -46,8 +46,8 @@ def night_page(night: ReportedNight, network: KnownNetwork | None) -> str:
         ),
         details,
         happenings_section(night),
-        statistics_section(night),
         unscored_section(night),
+        statistics_section(night),
         certainty_section(night, network),
         expert_section(night),
         origin_section(night, network),
@@ -75,10 +75,10 @@ def _facts(night: ReportedNight) -> Markup:
     return element(
         "dl",
         fact("Asleep", minutes_text(None if none else s.tst_min)),
-        fact("Fell asleep in", minutes_text(s.sol_min)),
+        fact("Falling asleep", "at once" if s.sol_min == 0 else minutes_text(s.sol_min)),
         fact("Deep sleep", minutes_text(s.n3_min), stage_colour(Stage.N3)),
         fact("Dream sleep", minutes_text(s.r_min), stage_colour(Stage.R)),
-        fact("Awake in between", minutes_text(s.waso_last_sleep_min), stage_colour(Stage.W)),
+        fact("Lay awake", minutes_text(s.waso_last_sleep_min), stage_colour(Stage.W)),
         fact("Share asleep", number_text(s.se_percent, " %", 0)),
         class_="facts",
     )

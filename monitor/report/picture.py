@@ -43,17 +43,18 @@ def night_picture(night: ReportedNight, width: float = WIDE, name: str = "night"
     record = night.record
     axis = TimeAxis(record.session.start_utc, night.n_epochs, left, width - left - 8, night.clock)
     hatch = f"{name}-hatch"
+    title = "Stages of sleep" if night.expert is None else "Stages of the monitor"
     lanes = [
-        hypnogram_lane("Stages of sleep", night.hypnogram, axis, hatch, narrow),
+        hypnogram_lane(title, night.hypnogram, axis, hatch, narrow),
         hypnodensity_lane(night, axis, hatch),
-        spectrogram_lane(night, axis, hatch),
+        spectrogram_lane(night, axis, hatch, narrow),
         *contact_lanes(night, axis, hatch),
         *derivation_lanes(night, axis),
         *lost_lane(night, axis),
     ]
     if night.expert is not None:
-        title = "Stages of the expert"
-        lanes.insert(1, hypnogram_lane(title, night.expert.stages, axis, hatch, narrow))
+        expert = night.expert.stages
+        lanes.insert(1, hypnogram_lane("Stages of the expert", expert, axis, hatch, narrow))
     top = 60.0 if night.happenings or axis.clock_changes() else 44.0
     drawn, bottom = _stacked(lanes, top)
     lines, numbers = _flags(night, axis, top, bottom)

@@ -22,8 +22,8 @@ from monitor.report.words import (
 )
 from monitor.types import Contact
 
-MOST_HAPPENINGS = 30
-"""Marks and events in the table; the night's file has all of them."""
+MOST_HAPPENINGS = 12
+"""Marks and events in the first table, which is printed; the others are in one that opens."""
 
 _MIN = EPOCH_S / 60.0
 
@@ -136,13 +136,16 @@ def happenings_section(night: ReportedNight) -> Markup | None:
         return None
     rows: list[list[object]] = [
         [str(number), f"{night.clock(each.when):%H:%M:%S}", each.text]
-        for number, each in enumerate(found[:MOST_HAPPENINGS], start=1)
+        for number, each in enumerate(found, start=1)
     ]
-    left = len(found) - len(rows)
-    more = element("p", f"{count_text(left, 'more')} in the night's file.") if left else None
-    caption = "Numbered as in the picture"
-    made = table(caption, ["Number", "Time", "What happened"], rows, numbers=False)
-    return section("Marks and events", made, more)
+    columns = ["Number", "Time", "What happened"]
+    first, rest = rows[:MOST_HAPPENINGS], rows[MOST_HAPPENINGS:]
+    made = [table("Numbered as in the picture", columns, first, numbers=False)]
+    if rest:
+        more = table("The other marks and events", columns, rest, numbers=False)
+        summary = element("summary", f"{len(rest):,} more")
+        made.append(element("details", summary, more))
+    return section("Marks and events", *made)
 
 
 def unscored_section(night: ReportedNight) -> Markup:
@@ -312,5 +315,7 @@ def origin_section(night: ReportedNight, network: KnownNetwork | None) -> Markup
         ["File", str(record.path)],
         ["Report made", f"{night.made:%Y-%m-%d %H:%M}"],
     ]
-    made = table("Where these numbers come from", ["What", "Value"], rows, numbers=False)
+    cells = [element("tr", element("th", a, scope="row"), element("td", b)) for a, b in rows]
+    caption = element("caption", "Where these numbers come from")
+    made = element("table", caption, element("tbody", cells), class_="origin")
     return section("How this was made", made)

@@ -33,7 +33,10 @@ caption{text-align:left;padding:.2rem 0}
 th,td{text-align:left;vertical-align:top;padding:.25rem .6rem .25rem 0;
 border-bottom:1px solid var(--line)}
 th{font-weight:600}
+.pair table,.pair .wide{margin-bottom:.8rem}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+td.v,.wide th{white-space:nowrap}
+.origin td{overflow-wrap:anywhere}
 .wide{overflow-x:auto}
 .wide:focus-visible,summary:focus-visible{outline:2px solid var(--link);outline-offset:2px}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr));gap:0 2rem;
@@ -55,7 +58,8 @@ h1{font-size:1.35rem}.lead{font-size:1.05rem}
 body{font-size:8.6pt;line-height:1.32;padding:0;max-width:none}
 h1{font-size:15pt;margin-top:0}h2{font-size:10.5pt;margin:2.6mm 0 .8mm}h3{font-size:9pt;margin:1.6mm 0 .6mm}
 h2,h3,caption{break-after:avoid}
-tr,figure{break-inside:avoid}
+tr,figure,table{break-inside:avoid}
+.pair table,.pair .wide{margin-bottom:1.6mm}
 p{margin:.6mm 0;max-width:none}
 .lead{font-size:11pt;margin:1.4mm 0}
 .notice{border:1px solid var(--poor);border-left-width:4px;padding:1mm 2mm}
@@ -67,6 +71,8 @@ figure{margin:1.6mm 0}
 .pair{grid-template-columns:1fr 1fr;gap:0 7mm}
 table{font-size:7.8pt}th,td{padding:.32mm 1.8mm .32mm 0}
 .wide{overflow:visible}
+.origin tbody{display:grid;grid-template-columns:1fr 1fr;gap:0 7mm}
+.origin tr{display:grid;grid-template-columns:26mm 1fr}
 .quiet,caption,figcaption{font-size:7.8pt}
 details{display:none}
 footer{margin-top:2mm;padding-top:1mm}
@@ -99,21 +105,27 @@ def table(
 ) -> Markup:
     """Return a table whose first column names the rows.
 
-    ``numbers``: the other columns are aligned at the right. ``wide``: it may be wider than a phone,
-    and is scrolled there.
+    ``numbers``: the other columns are aligned at the right; else the second column is kept in one
+    line. ``wide``: it may be wider than a phone, and is scrolled there.
     """
-    aligned = "n" if numbers else None
+    classes = ["n"] * len(columns) if numbers else ["v", *[None] * len(columns)]
     first, *others = columns
     head = element(
         "tr",
         element("th", first, scope="col"),
-        [element("th", name, scope="col", class_=aligned) for name in others],
+        [
+            element("th", name, scope="col", class_=class_)
+            for name, class_ in zip(others, classes, strict=False)
+        ],
     )
     body = [
         element(
             "tr",
             element("th", row[0], scope="row"),
-            [element("td", cell, class_=aligned) for cell in row[1:]],
+            [
+                element("td", cell, class_=class_)
+                for cell, class_ in zip(row[1:], classes, strict=False)
+            ],
         )
         for row in rows
     ]

@@ -68,7 +68,7 @@ def _numbers(nights: Sequence[TrendNight]) -> Markup:
         who = f", {night.sleeper}" if night.sleeper else ""
         rows.append(
             [
-                f"{day:%a} {day.day} {day:%b} {day.year}{who}",
+                f"{day:%a} {day.day} {day:%b}{who}",
                 f"{night.bed:%H:%M}",
                 f"{night.up:%H:%M}",
                 minutes_text(s.tst_min) if s.tst_min else "none",
@@ -78,12 +78,11 @@ def _numbers(nights: Sequence[TrendNight]) -> Markup:
                 minutes_text(s.waso_last_sleep_min),
                 number_text(s.se_percent, " %", 0),
                 minutes_text(s.unscored_min),
-                bounds_text(s.bounds),
-                night.remark,
+                "; ".join(filter(None, (bounds_text(s.bounds), night.remark))),
             ]
         )
-    columns = ["Evening", "From", "To", "Asleep", "Fell asleep in", "Deep", "Dream", "Awake between"]
-    columns += ["Share asleep", "Not scored", "From and to are", "Remark"]
+    columns = ["Evening", "From", "To", "Asleep", "Falling asleep", "Deep", "Dream", "Lay awake"]
+    columns += ["Share asleep", "Not scored", "Bounds, remarks"]
     return table("A row for each night", columns, rows, wide=True)
 
 

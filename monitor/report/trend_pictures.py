@@ -32,8 +32,8 @@ def times_picture(nights: Sequence[TrendNight], width: float, name: str) -> Mark
         x = left + (at - low) * scale
         parts.append(element("path", d=f"M{x:.1f} {_TOP:g}V{bottom:g}", class_="grid"))
         clock = int(at + 720) // 60 % 24
-        anchor = "end" if at == high else "middle"
-        parts.append(text(x, 14, f"{clock:02d}:00", anchor=anchor, class_="label"))
+        if x <= width - 14:
+            parts.append(text(x, 14, f"{clock:02d}:00", anchor="middle", class_="label"))
         at += hour
     for row, night in enumerate(nights):
         y = _TOP + _ROW * row + (_ROW - _BAR) / 2
@@ -52,7 +52,7 @@ def times_picture(nights: Sequence[TrendNight], width: float, name: str) -> Mark
 def stages_picture(nights: Sequence[TrendNight], width: float, name: str) -> Markup:
     """Return the time in each stage of sleep, a bar for each night."""
     left, right = _margins(width)
-    right += 54.0
+    right += 60.0
     longest = max(60.0, *(night.statistics.tst_min for night in nights))
     scale = (width - left - right) / longest
     bottom = _TOP + _ROW * len(nights)
