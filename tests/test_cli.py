@@ -463,6 +463,7 @@ def test_a_stopped_replay_ends_in_order_and_reports_that_the_night_is_stored(
 
 USAGE_MISTAKES = {
     "nothing to monitor": (["live"], "no source is given: name it (sleep-monitor live lsl"),
+    "nothing to check": (["check"], "no source is given: name it (sleep-monitor check lsl"),
     "unknown key": (["live", "--source", "lsl:nam=x"], "nam: unknown key; did you mean 'name'?"),
     "empty": (["live", "lsl", "--unit", ""], "--unit: must have at least 1 character"),
     "whose store": (
@@ -507,6 +508,7 @@ def test_options_before_the_kind_of_source_are_refused(
     [
         *("demo", "replay", "live", "live lsl", "live brainflow", "streams", "watch", "mark"),
         *("doctor", "nights", "nights show", "nights delete"),
+        *("check", "check lsl", "check brainflow"),
     ],
 )
 def test_every_command_has_help_with_an_example(

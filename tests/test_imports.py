@@ -45,7 +45,12 @@ ALLOWED = {
         "monitor.pipeline",
     ],
     "monitor.replay": [*SESSION_PARTS, "monitor.pipeline", "monitor.composition"],
-    "monitor.live": [*SESSION_PARTS, "monitor.pipeline", "monitor.composition"],
+    "monitor.live": [
+        *SESSION_PARTS,
+        "monitor.conditioning",
+        "monitor.pipeline",
+        "monitor.composition",
+    ],
     "monitor.doctor": ["monitor.sources", "monitor.staging", "monitor.sinks"],
     "monitor.cli": [
         "monitor.sources",

@@ -278,7 +278,7 @@ def test_a_night_continues_after_its_file_was_damaged(
 
 
 def test_a_night_ended_by_mistake_continues_and_new_night_begins_another(
-    name: str, home: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(stored, "TEST_MAX", timedelta(0))
 
@@ -291,6 +291,8 @@ def test_a_night_ended_by_mistake_continues_and_new_night_begins_another(
     with peer(name=name):
         monitor(options_for(lsl(name)), lambda: n_starts() == [1])
         monitor(options_for(lsl(name)), lambda: n_starts() == [2])
+        assert "which was ended at " in caplog.text
+        assert "; --new-night begins another" in caplog.text
         monitor(options_for(lsl(name), new_night=True), lambda: n_starts() == [2, 1])
     assert n_starts() == [2, 1]
 
@@ -298,6 +300,7 @@ def test_a_night_ended_by_mistake_continues_and_new_night_begins_another(
 def test_a_test_in_the_evening_is_not_a_part_of_the_night(
     name: str, home: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     csv = tmp_path / "epochs.csv"
     with peer(name=name, ago=33):
         monitor(options_for(lsl(name, output=csv)), csv.exists)  # written during the night
@@ -311,6 +314,8 @@ def test_a_test_in_the_evening_is_not_a_part_of_the_night(
     assert len([*home.glob("*.sqlite")]) == 2
     assert f"Begins a new night: the last one was a test of 0 min, kept in {test}" in caplog.text
     assert "is kept as" in caplog.text
+    assert f"Kept in {test}. See it again with: sleep-monitor nights show" in caplog.text
+    assert "a test of 0 min: the next start begins a night of its own" in caplog.text
     assert len((tmp_path / "epochs-1.csv").read_text().splitlines()) == 2
 
 

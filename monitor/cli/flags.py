@@ -20,21 +20,74 @@ import typer
 
 from models.contract import Gain
 
+Sources = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KIND:KEY=VALUE,...",
+        help="A sleeper's source, as lsl:source_id=abc,sleeper=anna. Repeat it for others.",
+    ),
+]
+StreamName = Annotated[str | None, typer.Option(help="The stream's name.")]
+StreamType = Annotated[str | None, typer.Option("--type", help="The stream's type, such as EEG.")]
+SourceId = Annotated[str | None, typer.Option(help="The stream's id, which outlives a restart.")]
+Unit = Annotated[
+    str | None,
+    typer.Option(help="nV, uV, mV or V, if the stream names no unit or a wrong one."),
+]
+Board = Annotated[str, typer.Option(help="muse_s, cyton, synthetic, ...: BrainFlow's names.")]
+Port = Annotated[str | None, typer.Option(help="Serial port of the dongle.")]
+Mac = Annotated[str | None, typer.Option(help="Bluetooth address.")]
+Serial = Annotated[str | None, typer.Option(help="Serial number or Bluetooth name.")]
+Playback = Annotated[Path | None, typer.Option(help="Recording, for the playback board.")]
+
+Keep = Annotated[
+    bool,
+    typer.Option(
+        "--keep",
+        help="Keep the night, in the user's folder of replays. Default: it is gone at the end, "
+        "unless --store names a file.",
+    ),
+]
+"""The option of commands that replay a recording."""
+
+
+GivenGain = Annotated[
+    Gain | None,
+    typer.Option(help="unknown: stages that do not depend on the amplitude. Default: known."),
+]
+Channels = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Channel (AF7) or derivation (AF7-TP9) to stage. Repeated: the best first; the "
+        "others are used while its electrodes are off. Default: chosen for the device."
+    ),
+]
+
 
 @dataclass(frozen=True, kw_only=True)
-class ServerFlags:
-    """The options of commands that connect to a running monitor's event server."""
+class ConfigFlags:
+    """The option of commands that read the configuration."""
 
-    redis: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Event server: redis://... or rediss://... (TLS)."),
-    ] = None
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="TOML file. Default: the user's, if any.")
     ] = None
 
     def settings(self) -> dict[str, Any]:
         """Return the given values under the keys of `monitor.config.Settings`; None: not given."""
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerFlags(ConfigFlags):
+    """The options of commands that connect to a running monitor's event server."""
+
+    redis: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Event server: redis://... or rediss://... (TLS)."),
+    ] = None
+
+    def settings(self) -> dict[str, Any]:
+        """See `ConfigFlags.settings`."""
         return {"redis": self.redis}
 
 
@@ -43,10 +96,7 @@ class RunFlags(ServerFlags):
     """The options of commands that stage a night."""
 
     no_redis: Annotated[bool, typer.Option("--no-redis", help="Publish no events.")] = False
-    gain: Annotated[
-        Gain | None,
-        typer.Option(help="unknown: stages that do not depend on the amplitude. Default: known."),
-    ] = None
+    gain: GivenGain = None
     weights: Annotated[
         Path | None,
         typer.Option(help="Other weights (.safetensors; card and export beside the file)."),
@@ -82,7 +132,7 @@ class RunFlags(ServerFlags):
     ] = None
 
     def settings(self) -> dict[str, Any]:
-        """See `ServerFlags.settings`. Raises typer.BadParameter for --redis with --no-redis."""
+        """See `ConfigFlags.settings`. Raises typer.BadParameter for --redis with --no-redis."""
         from monitor.config import NO_REDIS
 
         if self.no_redis and self.redis is not None:
@@ -96,28 +146,11 @@ class RunFlags(ServerFlags):
         }
 
 
-Keep = Annotated[
-    bool,
-    typer.Option(
-        "--keep",
-        help="Keep the night, in the user's folder of replays. Default: it is gone at the end, "
-        "unless --store names a file.",
-    ),
-]
-"""The option of commands that replay a recording."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class LiveFlags(RunFlags):
     """The options of commands that stage a night live."""
 
-    channel: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Channel (AF7) or derivation (AF7-TP9) to stage. Repeated: the best first; the "
-            "others are used while its electrodes are off. Default: chosen for the device."
-        ),
-    ] = None
+    channel: Channels = None
     wait: Annotated[
         float | None,
         typer.Option(
@@ -130,11 +163,34 @@ class LiveFlags(RunFlags):
     ] = False
 
     def settings(self) -> dict[str, Any]:
-        """See `ServerFlags.settings`."""
+        """See `ConfigFlags.settings`."""
         return super().settings() | {"wait": self.wait}
 
 
-Flags = TypeVar("Flags", bound=ServerFlags)
+@dataclass(frozen=True, kw_only=True)
+class CheckFlags(ConfigFlags):
+    """The options of commands that check headbands."""
+
+    seconds: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=30.0, max=600.0, help="How long to check."),
+    ] = 60.0
+    channel: Channels = None
+    gain: GivenGain = None
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Give up if no source appears within this time. Default: 60.",
+        ),
+    ] = None
+
+    def settings(self) -> dict[str, Any]:
+        """See `ConfigFlags.settings`."""
+        return {"gain": self.gain, "wait": self.wait}
+
+
+Flags = TypeVar("Flags", bound=ConfigFlags)
 
 
 def takes(group: type[Flags]) -> Callable[[Callable[..., None]], Callable[..., None]]:

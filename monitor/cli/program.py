@@ -17,15 +17,33 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from monitor.cli.flags import Keep, LiveFlags, RunFlags, ServerFlags, takes
+from monitor.cli.check import check_app
+from monitor.cli.flags import (
+    Board,
+    Keep,
+    LiveFlags,
+    Mac,
+    Playback,
+    Port,
+    RunFlags,
+    Serial,
+    ServerFlags,
+    SourceId,
+    Sources,
+    StreamName,
+    StreamType,
+    Unit,
+    takes,
+)
 from monitor.cli.nights import nights_app
+from monitor.cli.sources import brainflow_table, lsl_table, refuse_options, settings_of
 from monitor.cli.stopping import INTERRUPTED, let_interrupt, note_stop, stop
 from monitor.errors import InputError, MonitorError
 
 if TYPE_CHECKING:
     # Modules that take long to import are imported where they are used: --help needs none of them,
     # and until `main` runs, Ctrl-C is not handled.
-    from monitor.config import ReplayOptions, Settings
+    from monitor.config import ReplayOptions
     from monitor.sources.lsl import LslStream
 
 app = typer.Typer(
@@ -39,6 +57,7 @@ DEMO_SPEED = 300.0
 """On a terminal the demo's 84 minutes take 17 s: slow enough to watch."""
 
 live_app = typer.Typer(invoke_without_command=True)
+app.add_typer(check_app, name="check")
 app.add_typer(live_app, name="live")
 app.add_typer(nights_app, name="nights")
 
@@ -111,7 +130,7 @@ def replay(
 
     Example: sleep-monitor replay night.edf --channel "EEG Fpz-Cz" --speed 60
     """
-    options = _settings(flags).replay(
+    options = settings_of(flags).replay(
         recording,
         channel=channel,
         hypnogram=hypnogram,
@@ -129,13 +148,7 @@ def replay(
 def live(
     context: typer.Context,
     flags: LiveFlags,
-    source: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KIND:KEY=VALUE,...",
-            help="A sleeper's source, as lsl:source_id=abc,sleeper=anna. Repeat it for others.",
-        ),
-    ] = None,
+    source: Sources = None,
 ) -> None:
     """Stage a night live, from the given sources or for the sleepers of the configuration file.
 
@@ -148,51 +161,40 @@ def live(
     if context.invoked_subcommand is None:
         _live(flags, source or None)
         return
-    sources = [context.get_parameter_source(name) for name in context.params]
-    if any(source is not None and source.name == "COMMANDLINE" for source in sources):
-        raise typer.BadParameter(f"give options after `{context.invoked_subcommand}`, not before")
+    refuse_options(context)
 
 
 @live_app.command()
 @takes(LiveFlags)
 def lsl(
     flags: LiveFlags,
-    name: Annotated[str | None, typer.Option(help="The stream's name.")] = None,
-    type_: Annotated[
-        str | None, typer.Option("--type", help="The stream's type, such as EEG.")
-    ] = None,
-    source_id: Annotated[
-        str | None, typer.Option(help="The stream's id, which outlives a restart.")
-    ] = None,
-    unit: Annotated[
-        str | None,
-        typer.Option(help="nV, uV, mV or V, if the stream names no unit or a wrong one."),
-    ] = None,
+    name: StreamName = None,
+    type_: StreamType = None,
+    source_id: SourceId = None,
+    unit: Unit = None,
 ) -> None:
     """Stage a night from an LSL stream: the only EEG stream, or the one that the options name.
 
     Example: sleep-monitor live lsl --name Muse-1A2B --channel AF7-TP9 --channel AF8-TP10
     """
-    keys = {"name": name, "type": type_, "source_id": source_id, "unit": unit}
-    _live(flags, [_table("lsl", keys)])
+    _live(flags, [lsl_table(name, type_, source_id, unit)])
 
 
 @live_app.command()
 @takes(LiveFlags)
 def brainflow(
     flags: LiveFlags,
-    board: Annotated[str, typer.Option(help="muse_s, cyton, synthetic, ...: BrainFlow's names.")],
-    port: Annotated[str | None, typer.Option(help="Serial port of the dongle.")] = None,
-    mac: Annotated[str | None, typer.Option(help="Bluetooth address.")] = None,
-    serial: Annotated[str | None, typer.Option(help="Serial number or Bluetooth name.")] = None,
-    file: Annotated[Path | None, typer.Option(help="Recording, for the playback board.")] = None,
+    board: Board,
+    port: Port = None,
+    mac: Mac = None,
+    serial: Serial = None,
+    file: Playback = None,
 ) -> None:
     """Stage a night from a headband or amplifier that BrainFlow knows.
 
     Example: sleep-monitor live brainflow --board muse_s
     """
-    keys = {"board": board, "port": port, "mac": mac, "serial": serial, "file": file}
-    _live(flags, [_table("brainflow", keys)])
+    _live(flags, [brainflow_table(board, port, mac, serial, file)])
 
 
 @app.command()
@@ -317,18 +319,11 @@ def _live_command(stream: LslStream) -> str:
     return shlex.join(["sleep-monitor", "live", "lsl", *given])
 
 
-def _settings(flags: ServerFlags, **more: Any) -> Settings:
-    """Read the settings of a command from its flags, the environment and the TOML file."""
-    from monitor.config import read_settings
-
-    return read_settings(flags.config, **flags.settings(), **more)
-
-
 def _server(flags: ServerFlags) -> str:
     """Return the URL of the server that holds a running monitor's events."""
     from monitor.sinks.redis_server import DEFAULT_URL
 
-    settings = _settings(flags)
+    settings = settings_of(flags)
     if settings.no_redis:
         raise InputError(
             "the configuration says to publish no events (redis = 'none'): name a server with "
@@ -337,13 +332,8 @@ def _server(flags: ServerFlags) -> str:
     return settings.redis_url or DEFAULT_URL
 
 
-def _table(kind: str, keys: dict[str, Any]) -> dict[str, Any]:
-    """Return the [[sleeper]] table of the configuration file that describes this source."""
-    return {"source": kind} | {key: value for key, value in keys.items() if value is not None}
-
-
 def _live(flags: LiveFlags, sleepers: list[Any] | None) -> None:
-    options = _settings(flags, sleeper=sleepers).live(
+    options = settings_of(flags, sleeper=sleepers).live(
         flags.channel or (), flags.store, flags.output, flags.new_night
     )
     from monitor.clock import SystemClock

@@ -11,6 +11,7 @@ from monitor.composition import nights_folder
 from monitor.config import SleeperOptions
 from monitor.errors import InputError
 from monitor.night.live_night import LiveNight
+from monitor.night.state import NightState
 from monitor.night.stored import StoredNight, night_to_continue, stored_night
 from monitor.sources.channel_names import name_key
 from monitor.sources.live import Device
@@ -65,6 +66,16 @@ def why_another_night(
         return f"the last one was a test of {minutes:.0f} min"
     if not set(map(name_key, options.channels)) <= set(map(name_key, stored.derivations)):
         return f"the last one has the channels {', '.join(stored.derivations)}"
+    return ""
+
+
+def why_over(night: NightState) -> str:
+    """Return why a night that was ended in order was over, or never a night; "" if neither."""
+    off, on = night.lights_off_utc, night.lights_on_utc
+    if on is not None and (off is None or off < on):
+        return f"lights on was marked at {on.astimezone():%H:%M} in the last one"
+    if night.live and night.worn is None:
+        return "the band was not worn in the last one"
     return ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import shlex
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,15 +13,19 @@ from pathlib import Path
 
 from rich.console import Console
 
+from models.contract import EPOCH_S
 from monitor.clock import Clock
 from monitor.composition import EventServer, check_event_server, event_server, load_backend
-from monitor.config import BrainflowConfig, LiveOptions
+from monitor.config import BrainflowConfig, LiveOptions, default_nights_folder
 from monitor.errors import InputError, MonitorError
 from monitor.live.shared import SharedServices
 from monitor.live.sleeper import Sleeper
 from monitor.live.watchdog import Watchdog, notify
+from monitor.night.catalogue import LAST
 from monitor.night.file_watch import store_files
+from monitor.night.state import NightState
 from monitor.night.store import NightStore
+from monitor.night.stored import REOPEN_WITHIN, TEST_MAX
 from monitor.sinks.dashboard import LiveView, Look, live_view, summary
 from monitor.sinks.epochs_csv import check_store, check_writable
 from monitor.sinks.marks import MarkAnswer, MarkReader
@@ -154,6 +159,26 @@ def _report(sleepers: Sequence[Sleeper], console: Console) -> None:
             if sleeper.name:
                 console.rule(sleeper.name)
             console.print(summary(sleeper.state.night, Look.of(console)))
+            if sleeper.file is not None:
+                _log.info(_farewell(sleeper.state.night, sleeper.file))
+
+
+def _farewell(night: NightState, file: Path) -> str:
+    """Return where the night is, how to see it again, and what the next start does."""
+    duration = timedelta(seconds=EPOCH_S * len(night.live))
+    here = file.parent == default_nights_folder().resolve()
+    name = (night.session.sleeper if here else str(file)) or LAST
+    kept = f"Kept in {file}. See it again with: sleep-monitor nights show {shlex.quote(name)}"
+    if duration < TEST_MAX:
+        return (
+            f"{kept}. This was a test of {duration.total_seconds() / 60:.0f} min: the next start "
+            "begins a night of its own"
+        )
+    minutes = REOPEN_WITHIN.total_seconds() / 60
+    return (
+        f"{kept}. Within {minutes:.0f} min the same command goes on with this night, and "
+        "--new-night begins another"
+    )
 
 
 def _raise_first_error(sleepers: Sequence[Sleeper]) -> None:

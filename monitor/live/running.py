@@ -150,6 +150,11 @@ class RunningNight:
         return self.state(timeline, ended=True)
 
     @property
+    def path(self) -> Path:
+        """The night's file."""
+        return self._store.path
+
+    @property
     def losses(self) -> list[str]:
         """Accidents of the night's file during the night, a sentence each."""
         return self._store.losses

@@ -22,11 +22,13 @@ from monitor.live.continuing import (
     find_night,
     why_another_night,
     why_not_its_device,
+    why_over,
 )
 from monitor.live.marking import WaitingMarks
 from monitor.live.running import RunningNight
 from monitor.live.shared import SharedServices
 from monitor.night.live_night import LiveNight
+from monitor.night.record import read_night
 from monitor.night.state import SleeperState
 from monitor.night.store import NightStore
 from monitor.night.stored import StoredNight
@@ -73,6 +75,8 @@ class Sleeper:
         """Marks of people, put here from any thread."""
         self.error: MonitorError | None = None
         """Why this sleeper's monitor gave up."""
+        self.file: Path | None = None
+        """The file of the night, once it was ended in order."""
         self.state = SleeperState(self.name, "starting", None, kind=options.source.kind)
         """The newest snapshot for the screen."""
         self._turn_s = shared.clock.monotonic_s()
@@ -145,6 +149,7 @@ class Sleeper:
             # On the stack, so that the CSV file is written even if `finish` raises.
             stack.callback(night.write_table)
             self.state = SleeperState(self.name, "", night.finish(timeline))
+            self.file = night.path
             if night.losses:
                 raise MonitorError("; ".join(night.losses))
             return True
@@ -163,6 +168,8 @@ class Sleeper:
             return None
         shared = self._shared
         why = why_another_night(stored, self._options, shared.options.gain, shared.backend.contract)
+        if not why and stored.ended_utc is not None and self._options.store is None:
+            why = why_over(read_night(stored.path).state)
         if why:
             self._begin_another(stored, why)
             return None
@@ -229,10 +236,14 @@ class Sleeper:
             store, live, shared, resumed_s=timeline.now_s(), table=self._options.output
         )
         stack.callback(night.close)
-        _log.info(
-            "%sContinues the night of %s, in %s; --new-night begins another",
+        # A night that was ended may not be the one that is meant. The screen shows warnings only.
+        ended = stored.ended_utc
+        _log.log(
+            logging.INFO if ended is None else logging.WARNING,
+            "%sContinues the night of %s%s, in %s; --new-night begins another",
             self._prefix,
             f"{session.start_utc.astimezone():%H:%M}",
+            "" if ended is None else f", which was ended at {ended.astimezone():%H:%M}",
             store.path,
         )
         return timeline, source, night, chunks

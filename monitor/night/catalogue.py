@@ -138,14 +138,15 @@ def named_night(name: str, folder: Path, timezone: tzinfo | None = None) -> Path
     nights = sorted((glance(path) for path in _files(folder)), key=_order)
     nights = [night for night in nights if night.start_utc is not None]
     if not nights:
-        raise InputError(f"there is no night '{clean(name)}': no night is stored in {folder} yet")
+        raise InputError(f"there is no night '{clean(name)}': no night is stored in {folder}")
     if name == LAST:
         found = _of_the_same_time(_preferred(nights))
     elif (day := _day(name)) is not None:
         found = _preferred([night for night in nights if night.evening(timezone) == day])
         found = found or _preferred([night for night in nights if night.morning(timezone) == day])
     else:
-        found = [night for night in nights if night.sleeper and night.sleeper == name][-1:]
+        who = name.casefold()
+        found = [each for each in nights if each.sleeper and each.sleeper.casefold() == who][-1:]
     if not found:
         raise InputError(
             f"there is no night '{clean(name)}': name {LAST}, a date such as "
@@ -153,7 +154,8 @@ def named_night(name: str, folder: Path, timezone: tzinfo | None = None) -> Path
         )
     if len(found) > 1:
         files = ", ".join(_choice(night, timezone) for night in found)
-        raise InputError(f"'{clean(name)}' is {len(found)} nights: name the file of one: {files}")
+        one = "a sleeper, or the file of one" if name == LAST else "the file of one"
+        raise InputError(f"'{clean(name)}' is {len(found)} nights: name {one}: {files}")
     return found[0].path
 
 

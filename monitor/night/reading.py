@@ -35,7 +35,7 @@ def opened(path: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
         mode = "mode=ro" if path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
         with closing(sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True)) as file:
             try:
-                (application_id,) = file.execute("PRAGMA application_id").fetchone()
+                application_id = _application_id(file)
             except sqlite3.DatabaseError as exc:
                 if trouble_of(exc) is not Trouble.DAMAGED:
                     raise
@@ -46,6 +46,19 @@ def opened(path: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
             if application_id != APPLICATION_ID:
                 raise InputError(f"{path} is not the file of a night: it is of another program")
             yield file, version
+
+
+def _application_id(file: sqlite3.Connection) -> int:
+    query = "PRAGMA application_id"
+    try:
+        (application_id,) = file.execute(query).fetchone()
+    except sqlite3.DatabaseError as exc:
+        if trouble_of(exc) is not Trouble.DAMAGED:
+            raise
+        # SQLite opens a file that was cut short only for those who would mend its schema.
+        file.execute("PRAGMA writable_schema = ON")
+        (application_id,) = file.execute(query).fetchone()
+    return int(application_id)
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:

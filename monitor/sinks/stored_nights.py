@@ -25,7 +25,7 @@ from monitor.sinks.words import local_time
 from monitor.text import clean
 from monitor.types import Mark
 
-WIDE = 160
+WIDE = 240
 """Width of the list in a file or a pipe, where no terminal cuts the lines."""
 
 

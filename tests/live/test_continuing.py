@@ -10,10 +10,12 @@ import pytest
 
 from models.contract import Gain
 from monitor.config import LslConfig, SleeperOptions
-from monitor.live.continuing import why_another_night, why_not_its_device
+from monitor.live.continuing import why_another_night, why_not_its_device, why_over
 from monitor.night.live_night import LiveNight
+from monitor.night.record import read_night
 from monitor.night.stored import StoredNight
 from monitor.sources.live import Device
+from tests.night.stored import store_night
 from tests.nights import ELECTRODES, backend, night_session
 from tests.signals import START
 
@@ -54,6 +56,17 @@ def test_a_night_goes_on_if_nothing_speaks_against_it(
     sleeper = SleeperOptions(LslConfig(), **options)  # type: ignore[arg-type]
     found = why_another_night(stored, sleeper, gain, CONTRACT)
     assert why in found and bool(found) == bool(why)
+
+
+def test_a_night_that_was_ended_on_purpose_is_over(tmp_path: Path) -> None:
+    night = read_night(store_night(tmp_path, "2026-11-26 23:10")).state
+    assert why_over(night) == ""
+    assert why_over(replace(night, lights_off_utc=START)) == ""
+    assert "lights on was marked at " in why_over(replace(night, lights_on_utc=START))
+    in_bed_again = replace(night, lights_on_utc=START, lights_off_utc=START + timedelta(minutes=9))
+    assert why_over(in_bed_again) == ""
+    assert "the band was not worn" in why_over(replace(night, worn=None))
+    assert why_over(replace(night, live=(), revised=(), worn=None)) == ""
 
 
 def test_only_its_own_device_goes_on_with_a_night() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def test_several_nights_of_a_date_are_named(tmp_path: Path) -> None:
             named_night(name, tmp_path, HOME)
         assert str(first) in str(caught.value)
         assert f"{second} (23:10, 0.3 h, ben)" in str(caught.value)
-    assert named_night("anna", tmp_path, HOME) == first
+    assert named_night("Anna", tmp_path, HOME) == first
 
 
 def test_a_file_is_named_by_its_path_or_in_the_folder(tmp_path: Path) -> None:
@@ -96,11 +97,38 @@ def test_a_night_that_goes_on_is_listed_so(tmp_path: Path) -> None:
     assert not is_being_written(path)
 
 
+def test_a_look_at_the_lock_never_hinders_a_monitor(tmp_path: Path) -> None:
+    path, over = store_night(tmp_path, "2026-11-26 23:00", ended=False), threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            is_being_written(path)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(20):
+            NightStore.open(path).close()
+    finally:
+        over.set()
+        looking.join()
+    assert not path.with_name(path.name + ".lock").exists()
+
+
 def test_a_lock_that_a_killed_monitor_left_is_removed(tmp_path: Path) -> None:
     lock = (path := store_night(tmp_path, "2026-11-26 23:00")).with_name(path.name + ".lock")
     lock.touch()
     assert not is_being_written(path)
     assert not lock.exists()
+
+
+def test_what_is_left_of_a_file_that_was_cut_is_listed(tmp_path: Path) -> None:
+    path = store_night(tmp_path, "2026-11-26 23:10")
+    path.write_bytes(path.read_bytes()[:300_000])
+    (cut,) = listed_nights(tmp_path)
+    assert (cut.condition, cut.session) == (Condition.DAMAGED, read_night(path).session)
+    assert 10 < cut.n_epochs < 40
+    assert cut.why.startswith(f"{path} is damaged: ")
 
 
 def test_damaged_and_foreign_files_are_listed_with_the_reason(tmp_path: Path) -> None:
