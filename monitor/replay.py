@@ -98,9 +98,7 @@ class Replay:
         backend = load_backend(options)
         contract = backend.contract
         session = Session(
-            id=replay_id(
-                recording.fingerprint, derivation.name, origin_s, contract.weights_sha256
-            ),
+            id=replay_id(recording.fingerprint, derivation.name, origin_s, contract.weights_sha256),
             source=options.recording.name,
             derivation=derivation.name,
             channels=(derivation.name,),

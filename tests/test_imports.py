@@ -22,6 +22,7 @@ ROOMS = [
     "monitor.staging",
     "monitor.night",
     "monitor.sinks",
+    "monitor.report",
     "monitor.pipeline",
     "monitor.composition",
     "monitor.replay",
@@ -36,6 +37,7 @@ ALLOWED = {
     "monitor.staging": ["monitor.sources", "monitor.conditioning"],
     "monitor.night": [],
     "monitor.sinks": ["monitor.night"],
+    "monitor.report": ["monitor.sources", "monitor.night", "monitor.sinks"],
     "monitor.pipeline": ["monitor.conditioning", "monitor.staging", "monitor.night"],
     "monitor.composition": [
         "monitor.conditioning",
@@ -47,6 +49,7 @@ ALLOWED = {
     "monitor.replay": [*SESSION_PARTS, "monitor.pipeline", "monitor.composition"],
     "monitor.live": [
         *SESSION_PARTS,
+        "monitor.report",
         "monitor.conditioning",
         "monitor.pipeline",
         "monitor.composition",
@@ -55,6 +58,7 @@ ALLOWED = {
     "monitor.cli": [
         "monitor.sources",
         "monitor.sinks",
+        "monitor.report",
         "monitor.replay",
         "monitor.live",
         "monitor.doctor",

@@ -100,4 +100,3 @@ def found_expert(
 def _on_grid(hypnogram: Hypnogram, record: NightRecord) -> ExpertStages:
     stages = stages_on_grid(hypnogram, record.session.start_s, record.n_epochs)
     return ExpertStages(hypnogram.path.name, tuple(stages))
-

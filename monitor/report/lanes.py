@@ -110,12 +110,12 @@ def hypnodensity_lane(night: ReportedNight, axis: TimeAxis, hatch: str) -> Lane:
     height = DENSITY_HEIGHT
     shares, edges = _mean_probabilities(night)
     parts = [rect(axis.left, 0.0, axis.width, height, f"url(#{hatch})")]
-    # Each stage is drawn from its upper edge down to the bottom; the next one covers its lower part.
+    # Each stage is drawn from its upper edge to the bottom; the next one covers its lower part.
     top = np.zeros(len(shares))
-    known = np.isfinite(shares).all(axis=1)
+    known: list[bool] = np.isfinite(shares).all(axis=1).tolist()
     for stage in STAGE_ROWS:
         strokes = []
-        for is_known, first, stop in runs(known.tolist()):
+        for is_known, first, stop in runs(known):
             if is_known:
                 levels = height * np.clip(top[first:stop], 0.0, 1.0)
                 strokes.append(_area(levels, edges[first : stop + 1], axis, height))

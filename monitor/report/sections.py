@@ -16,7 +16,6 @@ from monitor.report.words import (
     NOTHING,
     PLAIN_STAGES,
     REASONS,
-    count_text,
     minutes_text,
     number_text,
 )
@@ -35,11 +34,19 @@ def statistics_section(night: ReportedNight) -> Markup:
         ("TRT", s.trt_min, f"total recording time: {bounds_text(s.bounds)}"),
         ("TST", s.tst_min, "total sleep time: N1, N2, N3 and R"),
         ("SOL", s.sol_min, "sleep onset latency: start of TRT to the first epoch of sleep"),
-        ("SOL to 5 min", structure.sol_5min_min, "start of TRT to the first 5 min of unbroken sleep"),
+        (
+            "SOL to 5 min",
+            structure.sol_5min_min,
+            "start of TRT to the first 5 min of unbroken sleep",
+        ),
         ("LPS", s.lps_min, "latency to persistent sleep: the first 10 min of unbroken sleep"),
         ("REM latency", s.rem_latency_min, "sleep onset to the first epoch of R"),
         ("WASO (AASM)", s.waso_aasm_min, "W from sleep onset to the end of TRT"),
-        ("WASO (last sleep)", s.waso_last_sleep_min, "W from sleep onset to the last epoch of sleep"),
+        (
+            "WASO (last sleep)",
+            s.waso_last_sleep_min,
+            "W from sleep onset to the last epoch of sleep",
+        ),
         ("SPT", structure.spt_min, "sleep period time: sleep onset to the last epoch of sleep"),
         ("Unscored", s.unscored_min, "part of TRT, neither sleep nor wake"),
     ]
@@ -266,7 +273,10 @@ def hours_table(night: ReportedNight) -> Markup:
         stages = night.hypnogram[first:stop]
         sure = night.confidences[first:stop]
         sure = sure[np.isfinite(sure)]
-        waves = [night.spectrogram.band_db(*band, first, stop) for band in ((0.5, 4), (12, 15))]
+        waves = [
+            night.spectrogram.band_db(low_hz, high_hz, first, stop)
+            for low_hz, high_hz in ((0.5, 4.0), (12.0, 15.0))
+        ]
         rows.append(
             [
                 f"{start:%H:%M}",

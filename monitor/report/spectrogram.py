@@ -89,7 +89,8 @@ def _multitaper_db(signals_uv: F32) -> F32:
     rows = power[:, first : first + n_rows * per_row].reshape(len(power), n_rows, per_row)
     db = 10.0 * np.log10(rows.mean(axis=2) + 1e-9)
     db[share > MOST_LOST] = np.nan
-    return db.astype(np.float32)
+    result: F32 = db.astype(np.float32)
+    return result
 
 
 @cache

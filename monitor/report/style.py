@@ -56,7 +56,8 @@ h1{font-size:1.35rem}.lead{font-size:1.05rem}
 @page{size:A4;margin:11mm 12mm}
 @media print{
 body{font-size:8.6pt;line-height:1.32;padding:0;max-width:none}
-h1{font-size:15pt;margin-top:0}h2{font-size:10.5pt;margin:2.6mm 0 .8mm}h3{font-size:9pt;margin:1.6mm 0 .6mm}
+h1{font-size:15pt;margin-top:0}
+h2{font-size:10.5pt;margin:2.6mm 0 .8mm}h3{font-size:9pt;margin:1.6mm 0 .6mm}
 h2,h3,caption{break-after:avoid}
 tr,figure,table{break-inside:avoid}
 .pair table,.pair .wide{margin-bottom:1.6mm}
@@ -157,5 +158,3 @@ def fact(name: str, value: str, colour: str | None = None) -> Markup:
     """Return a fact for a list of the class ``facts``; ``colour`` is its key in the pictures."""
     dot = None if colour is None else element("span", class_="dot", style=f"background:{colour}")
     return element("div", element("dt", dot, name), element("dd", value))
-
-

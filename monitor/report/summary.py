@@ -107,6 +107,6 @@ def notices(night: ReportedNight) -> list[str]:
         )
     if record.wrong:
         found.append(
-            f"The night's file is damaged ({record.wrong}): later parts of the night may be missing."
+            f"The night's file is damaged ({record.wrong}): later parts of it may be missing."
         )
     return found

@@ -40,13 +40,17 @@ def trend_page(nights: Sequence[TrendNight], left_out: Sequence[str], made: date
         _regularity(nights),
         element(
             "footer",
-            element("p", f"Made on {made:%Y-%m-%d} at {made:%H:%M} by sleep-monitor.", " ", NO_DEVICE),
+            element(
+                "p", f"Made on {made:%Y-%m-%d} at {made:%H:%M} by sleep-monitor.", " ", NO_DEVICE
+            ),
         ),
     )
 
 
 def _dates(nights: Sequence[TrendNight]) -> str:
-    first, last = (datetime.combine(n.evening, datetime.min.time()) for n in (nights[0], nights[-1]))
+    first, last = (
+        datetime.combine(n.evening, datetime.min.time()) for n in (nights[0], nights[-1])
+    )
     return dates_text(first, last)
 
 
