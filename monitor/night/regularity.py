@@ -1,4 +1,4 @@
-"""How regular the sleep of several nights is. Undefined is None, never 0."""
+"""The regularity of the sleep of several nights. Undefined is None, never 0."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def hypnodensity_lane(night: ReportedNight, axis: TimeAxis, hatch: str) -> Lane:
     parts = [rect(axis.left, 0.0, axis.width, height, f"url(#{hatch})")]
     # Each stage is drawn from its upper edge to the bottom; the next one covers its lower part.
     top = np.zeros(len(shares))
-    known: list[bool] = np.isfinite(shares).all(axis=1).tolist()
+    known = [not np.isnan(row).any() for row in shares]
     for stage in STAGE_ROWS:
         strokes = []
         for is_known, first, stop in runs(known):

@@ -54,4 +54,6 @@ def _text(value: object) -> str:
 
 def _escaped(text: str) -> str:
     # XML has no control characters, not even escaped ones.
-    return escape("".join(c if c.isprintable() or c in "\n\t" else "?" for c in text))
+    return escape(
+        "".join(c if c.isprintable() or c in "\n\t\N{NO-BREAK SPACE}" else "?" for c in text)
+    )

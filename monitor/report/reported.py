@@ -1,4 +1,4 @@
-"""One night as its report needs it: the record, with everything that is derived from it."""
+"""A night as its report needs it: the record, with everything that is derived from it."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from models.contract import EPOCH_S, STAGES, Stage
+from monitor.config import monitor_version
 from monitor.night.agreement import Agreement
 from monitor.report.axis import TimeAxis
 from monitor.report.markup import Markup, element
@@ -93,7 +94,7 @@ def statistics_section(night: ReportedNight) -> Markup:
                 _cycles(night),
                 _transitions(night),
             ),
-            class_="pair",
+            class_="pair uneven",
         ),
     )
 
@@ -246,10 +247,13 @@ def expert_section(night: ReportedNight) -> Markup | None:
     ]
     return section(
         f"Agreement with the expert ({night.expert.name})",
-        table("Over the epochs that both scored", columns, scores, wide=True),
         element(
             "div",
-            table("F1 score of each stage", ["Stage", "Live", "Revised"], per_stage),
+            element(
+                "div",
+                table("Over the epochs that both scored", columns, scores, wide=True),
+                table("F1 score of each stage", ["Stage", "Live", "Revised"], per_stage),
+            ),
             _confusion(revised),
             class_="pair",
         ),
@@ -323,7 +327,10 @@ def origin_section(night: ReportedNight, network: KnownNetwork | None) -> Markup
         ],
         ["Session", session.id],
         ["File", str(record.path)],
-        ["Report made", f"{night.made:%Y-%m-%d %H:%M}"],
+        [
+            "Report made",
+            f"{night.made:%Y-%m-%d %H:%M} by sleep-monitor {monitor_version()}".rstrip(),
+        ],
     ]
     cells = [element("tr", element("th", a, scope="row"), element("td", b)) for a, b in rows]
     caption = element("caption", "Where these numbers come from")

@@ -35,7 +35,7 @@ border-bottom:1px solid var(--line)}
 th{font-weight:600}
 .pair table,.pair .wide{margin-bottom:.8rem}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-td.v,.wide th{white-space:nowrap}
+td.v,.wide th[scope=row]{white-space:nowrap}
 .origin td{overflow-wrap:anywhere}
 .wide{overflow-x:auto}
 .wide:focus-visible,summary:focus-visible{outline:2px solid var(--link);outline-offset:2px}
@@ -70,6 +70,7 @@ p{margin:.6mm 0;max-width:none}
 .dot{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 figure{margin:1.6mm 0}
 .pair{grid-template-columns:1fr 1fr;gap:0 7mm}
+.uneven{grid-template-columns:3fr 2fr}
 table{font-size:7.8pt}th,td{padding:.32mm 1.8mm .32mm 0}
 .wide{overflow:visible}
 .origin tbody{display:grid;grid-template-columns:1fr 1fr;gap:0 7mm}

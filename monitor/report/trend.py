@@ -28,7 +28,7 @@ from monitor.report.words import count_text, minutes_text, spoken_list
 
 @dataclass(frozen=True, slots=True)
 class TrendNight:
-    """What a trend needs of a night: no signals, so that many nights fit into memory.
+    """A night as a trend needs it: without signals, so that many nights fit into memory.
 
     ``start`` and the other times are on the reader's clock. ``bed`` and ``up`` bound the time that
     the statistics cover. ``remark``: what is wrong with the night; "" if nothing is.
@@ -48,7 +48,7 @@ class TrendNight:
 
     @classmethod
     def of(cls, record: NightRecord, clock: LocalClock) -> TrendNight:
-        """Return what a trend needs of ``record``."""
+        """Return the night of ``record``."""
         night = record.night
         first, stop = night.recording_time
         asleep = [

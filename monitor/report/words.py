@@ -28,15 +28,19 @@ REASONS = {
 
 NOTHING = "not defined"
 
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+
 
 def minutes_text(minutes: float | None) -> str:
-    """Return ``6 h 52 min``, ``11 min`` or ``30 s``; `NOTHING` for None."""
+    """Return ``6 h 52 min``, ``11 min`` or ``30 s``, never broken; `NOTHING` for None."""
     if minutes is None:
         return NOTHING
     if 0 < minutes < 1:
-        return f"{round(60 * minutes)} s"
-    whole = int(minutes + 0.5)
-    return f"{whole // 60} h {whole % 60:02d} min" if whole >= 60 else f"{whole} min"
+        text = f"{round(60 * minutes)} s"
+    else:
+        whole = int(minutes + 0.5)
+        text = f"{whole // 60} h {whole % 60:02d} min" if whole >= 60 else f"{whole} min"
+    return text.replace(" ", _NO_BREAK)
 
 
 def number_text(value: float | None, unit: str = "", digits: int = 1) -> str:
