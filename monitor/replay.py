@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import logging
 import math
 import shlex
@@ -34,6 +33,7 @@ from monitor.config import ReplayOptions, default_replays_folder
 from monitor.errors import InputError, MonitorError
 from monitor.night.agreement import agreement
 from monitor.night.file_watch import store_files
+from monitor.night.identity import replay_id
 from monitor.night.state import NightState
 from monitor.night.store import NightStore
 from monitor.night.trouble import StoreError
@@ -98,16 +98,8 @@ class Replay:
             )
         backend = load_backend(options)
         contract = backend.contract
-        # The id depends only on the things that decide the stages. So the same command continues
-        # its night, whenever the user runs it.
-        identity = (
-            recording.fingerprint,
-            derivation.name,
-            f"{origin_s:.6f}",
-            contract.weights_sha256,
-        )
         session = Session(
-            id=hashlib.sha256("\n".join(identity).encode()).hexdigest()[:32],
+            id=replay_id(recording.fingerprint, derivation.name, origin_s, contract.weights_sha256),
             source=printed(options.recording.name),
             derivation=derivation.name,
             channels=(derivation.name,),

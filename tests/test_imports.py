@@ -23,6 +23,7 @@ ROOMS = [
     "monitor.night",
     "monitor.sinks",
     "monitor.exports",
+    "monitor.report",
     "monitor.pipeline",
     "monitor.composition",
     "monitor.replay",
@@ -38,6 +39,7 @@ ALLOWED = {
     "monitor.night": [],
     "monitor.sinks": ["monitor.night"],
     "monitor.exports": ["monitor.sources", "monitor.night", "monitor.sinks"],
+    "monitor.report": ["monitor.sources", "monitor.night", "monitor.sinks"],
     "monitor.pipeline": ["monitor.conditioning", "monitor.staging", "monitor.night"],
     "monitor.composition": [
         "monitor.conditioning",
@@ -49,6 +51,7 @@ ALLOWED = {
     "monitor.replay": [*SESSION_PARTS, "monitor.pipeline", "monitor.composition"],
     "monitor.live": [
         *SESSION_PARTS,
+        "monitor.report",
         "monitor.conditioning",
         "monitor.pipeline",
         "monitor.composition",
@@ -59,6 +62,7 @@ ALLOWED = {
         "monitor.night",
         "monitor.sinks",
         "monitor.exports",
+        "monitor.report",
         "monitor.replay",
         "monitor.live",
         "monitor.doctor",

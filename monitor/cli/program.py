@@ -37,6 +37,7 @@ from monitor.cli.flags import (
     takes,
 )
 from monitor.cli.nights import nights_app
+from monitor.cli.report import report
 from monitor.cli.sources import brainflow_table, lsl_table, refuse_options, settings_of
 from monitor.cli.stopping import INTERRUPTED, let_interrupt, note_stop, stop
 from monitor.errors import InputError, MonitorError
@@ -64,6 +65,7 @@ live_app = typer.Typer(invoke_without_command=True)
 app.add_typer(check_app, name="check")
 app.add_typer(live_app, name="live")
 app.add_typer(nights_app, name="nights")
+app.command()(report)
 
 
 def _print_version(wanted: bool) -> None:

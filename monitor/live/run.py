@@ -26,6 +26,7 @@ from monitor.night.file_watch import store_files
 from monitor.night.state import NightState
 from monitor.night.store import NightStore
 from monitor.night.stored import REOPEN_WITHIN, TEST_MAX
+from monitor.report import make_in_time
 from monitor.sinks.dashboard import LiveView, Look, live_view, summary
 from monitor.sinks.epochs_csv import check_store, check_writable
 from monitor.sinks.marks import MarkAnswer, MarkReader
@@ -37,6 +38,10 @@ SCREEN_S = 0.2
 END_S = 10.0
 """Time limit for the sleepers to end. A publisher needs up to 7 s if its server hangs. A source
 that needs longer hangs, in a driver or in the network."""
+
+REPORTS_S = 6.0
+"""Time limit for the reports of all sleepers. The report of 8 h takes 2 s on a laptop; a machine
+that is slower than the limit prints the command instead."""
 
 MARKS_BEFORE_RUN = timedelta(days=1)
 """Marks that were sent this long before the run are read: a continued night may need them."""
@@ -84,6 +89,7 @@ def run_live(
             _end(sleepers, shared)
         view.update([sleeper.state for sleeper in sleepers])
     _report(sleepers, console)
+    _make_reports(sleepers, clock)
     _raise_first_error(sleepers)
 
 
@@ -161,6 +167,27 @@ def _report(sleepers: Sequence[Sleeper], console: Console) -> None:
             console.print(summary(sleeper.state.night, Look.of(console)))
             if sleeper.file is not None:
                 _log.info(_farewell(sleeper.state.night, sleeper.file))
+
+
+def _make_reports(sleepers: Sequence[Sleeper], clock: Clock) -> None:
+    """Make the page of each night that was no test, for a few seconds, and name it."""
+    files = [
+        sleeper.file
+        for sleeper in sleepers
+        if sleeper.file is not None
+        and sleeper.state.night is not None
+        and timedelta(seconds=EPOCH_S * len(sleeper.state.night.live)) >= TEST_MAX
+    ]
+    made = make_in_time(files, clock, REPORTS_S)
+    for file in files:
+        if file in made:
+            _log.info("The report of the night: %s", made[file])
+        else:
+            _log.info("Make the night's report with: %s", _report_command(file))
+
+
+def _report_command(file: Path) -> str:
+    return shlex.join(["sleep-monitor", "report", str(file)])
 
 
 def _farewell(night: NightState, file: Path) -> str:

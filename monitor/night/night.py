@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from models.contract import EPOCH_S
 from monitor.night.events import mark_id
 from monitor.night.state import NightState
-from monitor.night.statistics import SleepStatistics, sleep_statistics
+from monitor.night.statistics import SleepStatistics, recording_time, sleep_statistics
 from monitor.night.store import NightStore
+from monitor.night.structure import SleepStructure, sleep_structure
 from monitor.night.trouble import Trouble
 from monitor.night.worn import worn_window
 from monitor.types import (
@@ -190,13 +191,28 @@ class Night:
         self._revised = tuple(revised)
         self._statistics = self._worn = None
 
+    @property
+    def structure(self) -> SleepStructure:
+        """The structure of the sleep so far, within the bounds of `statistics`."""
+        first, stop = self.recording_time
+        return sleep_structure([each.stage for each in self._revised], first, stop)
+
+    @property
+    def recording_time(self) -> tuple[int, int]:
+        """The first epoch within the bounds of `statistics`, and the one after the last."""
+        return recording_time(self.n_epochs, *self._lights_epochs(), self.worn)
+
     def _statistics_now(self) -> SleepStatistics:
+        stages = [prediction.stage for prediction in self._revised]
+        return sleep_statistics(stages, *self._lights_epochs(), self.worn)
+
+    def _lights_epochs(self) -> tuple[int | None, int | None]:
+        """Return the epochs at which lights went off and on, None where they were not marked."""
         off = self._epoch_at(self.lights(MarkKind.LIGHTS_OFF))
         on = self._epoch_at(self.lights(MarkKind.LIGHTS_ON))
         if off is not None and on is not None and on < off:
             on = None  # a lights-on mark before lights off belongs to the evening
-        stages = [prediction.stage for prediction in self._revised]
-        return sleep_statistics(stages, off, on, self.worn)
+        return off, on
 
     def _epoch_at(self, time: datetime | None) -> int | None:
         """Return the epoch boundary nearest to ``time``, within the night."""

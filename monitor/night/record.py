@@ -117,19 +117,23 @@ class NightRecord:
         return self.session.epoch_start_utc(self.n_epochs)
 
     @cached_property
-    def state(self) -> NightState:
-        """The night as it was at its end: the value that the dashboard and the summary draw."""
+    def night(self) -> Night:
+        """The night in memory, as it was at its end."""
         names = (each.derivation.name if each else self.session.derivation for each in self.epochs)
         ledgers = (each.ledger for each in self.epochs if each)
-        night = Night.of(
+        return Night.of(
             self.session,
             self.marks,
             sum(ledgers, SampleLedger()),
             (*self.live, *(each for each in self.revised if each.track is Track.REVISED)),
             tuple(names),
         )
+
+    @cached_property
+    def state(self) -> NightState:
+        """The night as it was at its end: the value that the dashboard and the summary draw."""
         waiting = len(self.events) - self.published
-        return night.state(
+        return self.night.state(
             clock_utc=self.end_utc,
             signal=SignalState.WAITING,
             recent_uv=np.full(0, np.nan, np.float32),

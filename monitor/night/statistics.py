@@ -66,7 +66,7 @@ def sleep_statistics(
     window the bound of the recording. Raises ValueError if the two are out of order.
     """
     band_on, band_off = worn or (0, len(hypnogram))
-    first, stop = _recording_time(len(hypnogram), lights_off, lights_on, band_on, band_off)
+    first, stop = recording_time(len(hypnogram), lights_off, lights_on, worn)
     night = list(hypnogram[first:stop])
     asleep = [stage is not None and stage is not Stage.W for stage in night]
     onset = asleep.index(True) if any(asleep) else None
@@ -100,7 +100,7 @@ def sleep_statistics(
         r_min=minutes[Stage.R],
         unscored_min=night.count(None) * EPOCH_MIN,
         sol_min=None if onset is None else onset * EPOCH_MIN,
-        lps_min=_persistent_sleep_latency_min(asleep),
+        lps_min=unbroken_sleep_latency_min(asleep, PERSISTENT_SLEEP_EPOCHS),
         rem_latency_min=rem_latency_min,
         waso_aasm_min=waso_aasm_min,
         waso_last_sleep_min=waso_last_sleep_min,
@@ -112,10 +112,17 @@ def sleep_statistics(
     )
 
 
-def _recording_time(
-    n_epochs: int, lights_off: int | None, lights_on: int | None, band_on: int, band_off: int
+def recording_time(
+    n_epochs: int,
+    lights_off: int | None,
+    lights_on: int | None,
+    worn: tuple[int, int] | None,
 ) -> tuple[int, int]:
-    """Return the first epoch of the total recording time, and the one after its last."""
+    """Return the first epoch of the total recording time, and the one after its last.
+
+    See `sleep_statistics`, also for what it raises.
+    """
+    band_on, band_off = worn or (0, n_epochs)
     first = band_on if lights_off is None else lights_off
     stop = band_off if lights_on is None else lights_on
     # A mark outside the worn window wins over the window: the time is then empty, not reversed.
@@ -143,10 +150,11 @@ def _bounds(start: str, end: str) -> str:
     return f"{starts[start]} to {ends[end]}"
 
 
-def _persistent_sleep_latency_min(asleep: Sequence[bool]) -> float | None:
+def unbroken_sleep_latency_min(asleep: Sequence[bool], n_epochs: int) -> float | None:
+    """Return the minutes to the first ``n_epochs`` of unbroken sleep; None if there are none."""
     run = 0
     for index, is_asleep in enumerate(asleep):
         run = run + 1 if is_asleep else 0
-        if run == PERSISTENT_SLEEP_EPOCHS:
+        if run == n_epochs:
             return (index + 1 - run) * EPOCH_MIN
     return None
