@@ -77,6 +77,14 @@ class RunFlags(ServerFlags):
             help="The dashboard, or plain log lines instead. Default: the dashboard.",
         ),
     ] = None
+    theme: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The dashboard's colours: dark or light. Default: auto, as the terminal's "
+            "background is.",
+        ),
+    ] = None
 
     def settings(self) -> dict[str, Any]:
         """See `ServerFlags.settings`. Raises typer.BadParameter for --redis with --no-redis."""
@@ -90,6 +98,7 @@ class RunFlags(ServerFlags):
             "weights": self.weights,
             "backend": self.backend,
             "dashboard": self.dashboard,
+            "theme": self.theme,
         }
 
 

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from monitor.cli.flags import LiveFlags, RunFlags, ServerFlags, takes
 from monitor.cli.nights import nights_app
-from monitor.cli.stopping import INTERRUPTED, let_interrupt, note_stop, stop
+from monitor.cli.stopping import INTERRUPTED, let_interrupt, note_stop, restore_at_once, stop
 from monitor.errors import InputError, MonitorError
 
 if TYPE_CHECKING:
@@ -354,7 +354,9 @@ def _live(flags: LiveFlags, sleepers: list[Any] | None) -> None:
     )
     from monitor.clock import SystemClock
     from monitor.live import run_live
+    from monitor.sinks.dashboard import restore_terminals
 
+    restore_at_once(restore_terminals)
     # Without `let_interrupt`, Ctrl-C only sets `stop`, so that the night ends in order.
     run_live(options, Console(), SystemClock(), stop)
 
@@ -363,7 +365,9 @@ def _replay(options: ReplayOptions, interrupted: str) -> None:
     try:
         from monitor.clock import SystemClock
         from monitor.replay import run_replay
+        from monitor.sinks.dashboard import restore_terminals
 
+        restore_at_once(restore_terminals)
         let_interrupt()
         run_replay(options, Console(), SystemClock(), stop)
     except KeyboardInterrupt:

@@ -17,6 +17,7 @@ from monitor.config.options import (
     ReplayOptions,
     RunOptions,
     SleeperOptions,
+    Theme,
     parse_grid,
     parse_speed,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "RunOptions",
     "Settings",
     "SleeperOptions",
+    "Theme",
     "config_file",
     "default_config",
     "default_exported_folder",
