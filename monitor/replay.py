@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import math
+import os
 import shlex
 import tempfile
 import threading
@@ -39,7 +40,8 @@ from monitor.night.store import NightStore
 from monitor.night.trouble import StoreError
 from monitor.pipeline import BATCH_EPOCHS, Pipeline, begin
 from monitor.sinks.agreement_report import agreement_report
-from monitor.sinks.dashboard import Look, night_view, summary
+from monitor.sinks.dashboard import Background, Look, night_view, summary
+from monitor.sinks.dashboard.palette import Palette
 from monitor.sinks.epochs_csv import check_store, check_writable, write_epochs
 from monitor.sources.channel_names import name_key
 from monitor.sources.derivation import RecordedDerivation, choose_derivation
@@ -236,6 +238,7 @@ def run_replay(
     gc.freeze()
     for note in run.notes():
         _log.info(note)
+    background = Background(options.theme, os.environ)
     with ExitStack() as stack:
         # Closed in reverse: first the delivery, which sends the last events to the server; then
         # the server; last the store, from which the delivery reads.
@@ -255,9 +258,10 @@ def run_replay(
             )
             delivery.finish()
         else:
-            _stream(run, store, pipeline, server, delivery, console, clock, stop)
+            _stream(run, store, pipeline, server, delivery, console, background, clock, stop)
         store.keep()
-        _report(run, run.state(pipeline, run.end_utc, delivery.state(), ended=True), console)
+        state = run.state(pipeline, run.end_utc, delivery.state(), ended=True)
+        _report(run, state, console, background.palette)
         if store.losses and options.is_kept:
             raise MonitorError("; ".join(store.losses))
     if not options.is_kept:
@@ -271,6 +275,7 @@ def _stream(
     server: EventServer,
     delivery: EventDelivery,
     console: Console,
+    background: Background,
     clock: Clock,
     stop: threading.Event,
 ) -> None:
@@ -282,7 +287,14 @@ def _stream(
         shown_before = run.state(pipeline, run.session.start_utc, delivery.state())
     elif run.options.is_kept:
         _log.info("The night is stored in %s", store.path)
-    view = night_view(console, clock, plain=not run.options.dashboard, resumed_from=shown_before)
+    view = night_view(
+        console,
+        clock,
+        plain=not run.options.dashboard,
+        resumed_from=shown_before,
+        background=background,
+        end=stop.set,
+    )
     with view:
         for chunk in run.chunks(clock, from_s=run.session.start_s + EPOCH_S * n_done):
             if stop.is_set():
@@ -299,13 +311,13 @@ def _stream(
         view.update(run.state(pipeline, run.end_utc, delivery.state(), ended=True))
 
 
-def _report(run: Replay, state: NightState, console: Console) -> None:
+def _report(run: Replay, state: NightState, console: Console, palette: Palette) -> None:
     """Write the CSV file, and print the summary and the agreement with the expert."""
     if run.options.output is not None:
         write_epochs(run.options.output, run.session, state.live, state.revised, is_live=False)
         _log.info("Epochs written to %s", run.options.output)
     try:
-        console.print(summary(state, Look.of(console)))
+        console.print(summary(state, Look.of(console, palette=palette)))
         if run.expert is not None:
             expert = stages_on_grid(run.expert, run.session.start_s, len(state.live))
             live = agreement(expert, [prediction.stage for prediction in state.live])

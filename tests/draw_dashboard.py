@@ -3,6 +3,8 @@
 python -m tests.draw_dashboard monitor/dashboard.svg
 python -m tests.draw_dashboard --live FILE.svg [WIDTH HEIGHT]
 python -m tests.draw_dashboard --several FILE.svg [WIDTH HEIGHT]
+
+With --plain the plain view, with --light the colours of a light terminal.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from monitor.night.state import NightState, SleeperState
 from monitor.night.store import NightStore
 from monitor.replay import Replay
 from monitor.sinks.dashboard import Look, canvas_svg, to_svg
+from monitor.sinks.dashboard.palette import DARK, LIGHT
 from monitor.sinks.dashboard.screen import Moment
 from monitor.sinks.dashboard.sleepers import SleepersPage, seen_sleepers
 from monitor.sinks.redis_server import DEFAULT_URL
@@ -48,25 +51,29 @@ def demo_state(n_epochs: int = N_EPOCHS) -> NightState:
             return run.state(pipeline, clock_utc, delivery)
 
 
-def draw_live(path: Path, sleepers: Sequence[SleeperState], width: int, height: int) -> None:
+def draw_live(
+    path: Path, sleepers: Sequence[SleeperState], width: int, height: int, look: Look
+) -> None:
     """Write the dashboard of these invented ``sleepers`` to ``path``."""
     night = next(state.night for state in sleepers if state.night is not None)
     page = SleepersPage(seen_sleepers(sleepers, (), 0.0))
-    canvas = page.draw(width, height, Look(timezone=UTC), Moment(0.0, night.clock_utc), None)
-    path.write_text(canvas_svg(canvas), encoding="utf-8")
+    canvas = page.draw(width, height, look, Moment(0.0, night.clock_utc), None)
+    path.write_text(canvas_svg(canvas, look.palette), encoding="utf-8")
 
 
 def main(arguments: Sequence[str]) -> None:
     """Draw the picture that the command line names."""
     picture, *rest = [each for each in arguments if not each.startswith("--")]
     width, height = map(int, rest or (120, 36))
+    palette = LIGHT if "--light" in arguments else DARK
+    look = Look(timezone=UTC, palette=palette, plain="--plain" in arguments, keys=True)
     if "--live" in arguments:
         night = live_state(830, derivations=("AF7-TP10",) * 830, channels=muse_channels())
-        draw_live(Path(picture), [SleeperState("", "streaming", night)], width, height)
+        draw_live(Path(picture), [SleeperState("", "streaming", night)], width, height, look)
     elif "--several" in arguments:
-        draw_live(Path(picture), four_sleepers(), width, height)
+        draw_live(Path(picture), four_sleepers(), width, height, look)
     else:
-        to_svg(demo_state(), Path(picture), width, height)
+        to_svg(demo_state(), Path(picture), width, height, look)
 
 
 if __name__ == "__main__":

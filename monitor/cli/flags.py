@@ -130,6 +130,14 @@ class RunFlags(ServerFlags):
             help="The dashboard, or plain log lines instead. Default: the dashboard.",
         ),
     ] = None
+    theme: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The dashboard's colours: dark or light. Default: auto, as the terminal's "
+            "background is.",
+        ),
+    ] = None
 
     def settings(self) -> dict[str, Any]:
         """See `ConfigFlags.settings`. Raises typer.BadParameter for --redis with --no-redis."""
@@ -143,6 +151,7 @@ class RunFlags(ServerFlags):
             "weights": self.weights,
             "backend": self.backend,
             "dashboard": self.dashboard,
+            "theme": self.theme,
         }
 
 

@@ -39,7 +39,7 @@ from monitor.cli.flags import (
 from monitor.cli.nights import nights_app
 from monitor.cli.report import report
 from monitor.cli.sources import brainflow_table, lsl_table, refuse_options, settings_of
-from monitor.cli.stopping import INTERRUPTED, let_interrupt, note_stop, stop
+from monitor.cli.stopping import INTERRUPTED, let_interrupt, note_stop, restore_at_once, stop
 from monitor.errors import InputError, MonitorError
 from monitor.text import clean
 
@@ -343,7 +343,9 @@ def _live(flags: LiveFlags, sleepers: list[Any] | None) -> None:
     )
     from monitor.clock import SystemClock
     from monitor.live import run_live
+    from monitor.sinks.dashboard import restore_terminals
 
+    restore_at_once(restore_terminals)
     # Without `let_interrupt`, Ctrl-C only sets `stop`, so that the night ends in order.
     run_live(replace(options, command=command_line()), Console(), SystemClock(), stop)
 
@@ -357,7 +359,9 @@ def _replay(options: ReplayOptions) -> None:
     try:
         from monitor.clock import SystemClock
         from monitor.replay import run_replay
+        from monitor.sinks.dashboard import restore_terminals
 
+        restore_at_once(restore_terminals)
         let_interrupt()
         run_replay(replace(options, command=command_line()), Console(), SystemClock(), stop)
     except KeyboardInterrupt:

@@ -22,6 +22,13 @@ STOP_SIGNALS = [
 stop = threading.Event()
 """Set by the first signal."""
 
+_at_the_end: list[Callable[[], None]] = []
+
+
+def restore_at_once(restore: Callable[[], None]) -> None:
+    """Let a second Ctrl-C call ``restore``, which must not wait, before the process ends."""
+    _at_the_end.append(restore)
+
 
 def note_stop() -> None:
     """Let the signals set `stop` and raise nothing.
@@ -70,6 +77,8 @@ def _end_at_once(signum: int) -> None:
     Other signals do not count as a second one: a terminal that closes sends several by itself.
     """
     if signum == signal.SIGINT:
+        for restore in _at_the_end:
+            restore()
         # No lock and no buffer: the signal may have interrupted a print or a log line.
         with suppress(OSError):
             os.write(2, b"sleep-monitor: ended at once; what is stored stays stored\n")

@@ -19,6 +19,7 @@ from monitor.config.options import (
     ReplayOptions,
     RunOptions,
     SleeperOptions,
+    Theme,
     parse_grid,
     parse_speed,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "RunOptions",
     "Settings",
     "SleeperOptions",
+    "Theme",
     "config_file",
     "default_config",
     "default_exported_folder",

@@ -15,6 +15,9 @@ Grid = Literal["auto", "start"] | float
 """The grid of a replay's epochs: "auto" (the expert's grid if there is one), "start" (from the
 first sample on), or the 30-s grid that passes through this time of the recording, in seconds."""
 
+Theme = Literal["auto", "dark", "light"]
+"""The dashboard's colours. "auto": those that suit the terminal's background."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
@@ -33,6 +36,7 @@ class RunOptions:
     redis: str | None = None
     no_redis: bool = False
     dashboard: bool = True
+    theme: Theme = "auto"
     command: str = ""
 
     @property

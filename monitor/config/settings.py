@@ -18,6 +18,7 @@ from monitor.config.options import (
     LiveOptions,
     ReplayOptions,
     SleeperOptions,
+    Theme,
     parse_grid,
     parse_speed,
 )
@@ -61,6 +62,7 @@ class Settings(BaseSettings):
     exported: File | None = None
     wait: Annotated[FiniteFloat, Field(ge=0)] | None = None
     dashboard: bool = True
+    theme: Theme = "auto"
     sleeper: tuple[Sleeper, ...] = ()
 
     @property
@@ -151,6 +153,7 @@ class Settings(BaseSettings):
             "redis": self.redis_url,
             "no_redis": self.no_redis,
             "dashboard": self.dashboard,
+            "theme": self.theme,
         }
 
 

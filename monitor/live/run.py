@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import shlex
 import threading
 from collections.abc import Sequence
@@ -27,7 +28,8 @@ from monitor.night.state import NightState
 from monitor.night.store import NightStore
 from monitor.night.stored import REOPEN_WITHIN, TEST_MAX
 from monitor.report import make_in_time
-from monitor.sinks.dashboard import LiveView, Look, live_view, summary
+from monitor.sinks.dashboard import Background, LiveView, Look, live_view, summary
+from monitor.sinks.dashboard.palette import Palette
 from monitor.sinks.epochs_csv import check_store, check_writable
 from monitor.sinks.marks import MarkAnswer, MarkReader
 from monitor.sources.opening import OpenSource, check_source, open_source
@@ -64,6 +66,7 @@ def run_live(
     _check(options)
     backend = load_backend(options)
     _log.info(backend.note)
+    background = Background(options.theme, os.environ)
     with ExitStack() as stack:
         # Closed in reverse: first the screen, then the reader of marks, last the server, which both
         # the reader and the sleepers' last events need. The sleepers end before, in `_end`.
@@ -81,14 +84,18 @@ def run_live(
             answer_mark=marks.answer if marks is not None else lambda answer: None,
         )
         sleepers = [Sleeper(each, shared, open_source) for each in options.sleepers]
-        view = stack.enter_context(live_view(console, clock, plain=not options.dashboard))
+        view = stack.enter_context(
+            live_view(
+                console, clock, plain=not options.dashboard, background=background, end=stop.set
+            )
+        )
         try:
             _start(sleepers)
             _watch_over(sleepers, server, marks, view, clock, stop)
         finally:
             _end(sleepers, shared)
         view.update([sleeper.state for sleeper in sleepers])
-    _report(sleepers, console)
+    _report(sleepers, console, background.palette)
     _make_reports(sleepers, clock)
     _raise_first_error(sleepers)
 
@@ -159,12 +166,12 @@ def _end(sleepers: Sequence[Sleeper], shared: SharedServices) -> None:
             )
 
 
-def _report(sleepers: Sequence[Sleeper], console: Console) -> None:
+def _report(sleepers: Sequence[Sleeper], console: Console, palette: Palette) -> None:
     for sleeper in sleepers:
         if sleeper.state.night is not None:
             if sleeper.name:
                 console.rule(sleeper.name)
-            console.print(summary(sleeper.state.night, Look.of(console)))
+            console.print(summary(sleeper.state.night, Look.of(console, palette=palette)))
             if sleeper.file is not None:
                 _log.info(_farewell(sleeper.state.night, sleeper.file))
 

@@ -178,6 +178,7 @@ class Night:
             speed=speed,
             ended=ended,
             trouble=trouble,
+            marks=tuple(self.marks),
         )
 
     def _update(self, predictions: Sequence[StagePrediction]) -> None:

@@ -12,6 +12,7 @@ from monitor.types import (
     F32,
     ChannelState,
     Delivery,
+    Mark,
     Quality,
     SampleLedger,
     Session,
@@ -36,6 +37,7 @@ class NightState:
       band was not worn so far.
     - ``unstored``: the number of epochs that wait to be stored; ``trouble``: the reason.
     - ``n_epochs_total``: the number of epochs of the whole recording; None for a live night.
+    - ``marks``: the marks of people, in the order in which they came.
     - ``is_live``: True for a live night, False for a replay.
     - ``speed``: recorded seconds per second of a replay; None: as fast as possible, or live.
     """
@@ -62,6 +64,7 @@ class NightState:
     speed: float | None
     ended: bool
     trouble: Trouble | None = None
+    marks: tuple[Mark, ...] = ()
 
     @property
     def derivation(self) -> str:

@@ -30,6 +30,12 @@ def epoch_end(state: NightState, index: int) -> datetime:
     return state.session.start_utc + timedelta(seconds=EPOCH_S * (index + 1))
 
 
+def time_in_bed(state: NightState, now: datetime) -> timedelta:
+    """Return the time from lights off (or the recording's start) to lights on (or now)."""
+    start = state.lights_off_utc or state.session.start_utc
+    return max(timedelta(0), (state.lights_on_utc or now) - start)
+
+
 def age_text(duration: timedelta) -> str:
     """Return ``42 s``, ``3 min 20 s`` or ``1 h 04 min``."""
     seconds = max(0, int(duration.total_seconds()))

@@ -15,6 +15,7 @@ from monitor.sinks.dashboard.health import alarm, draw_contacts
 from monitor.types import ChannelState, Contact, Reason, SignalState
 from tests.sinks.frames import ASCII, PLAIN, SIZES, lines_on, printed
 from tests.sinks.night_example import (
+    MUSE,
     channel,
     live_state,
     muse_channels,
@@ -126,8 +127,11 @@ def test_the_header_shows_when_the_band_was_worn(width: int, height: int) -> Non
         return lines_of(state, width, height)[0]
 
     assert "worn since 22:36" in header(live_state(830))
-    assert "worn 22:36 to 05:21" in header(live_state(830, worn=(10, 820)))
-    assert "not worn so far" in header(live_state(8))
+    off = tuple(channel(name, Contact.OFF, Reason.FLAT) for name in MUSE)
+    assert "worn since 22:36, unscored since 05:21" in header(live_state(830, worn=(10, 820)))
+    assert "worn 22:36 to 05:21" in header(live_state(830, worn=(10, 820), channels=off))
+    assert "on, not yet 5 min scored" in header(live_state(8))
+    assert "not worn so far" in header(live_state(8, channels=off))
     assert "worn" not in header(night_state(830))
 
 

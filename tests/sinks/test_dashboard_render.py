@@ -25,7 +25,7 @@ from monitor.sinks.dashboard.hypnogram import (
     draw_hypnogram,
     epochs_per_column,
 )
-from monitor.sinks.dashboard.look import STAGE_COLOURS
+from monitor.sinks.dashboard.palette import PALETTES, Palette
 from monitor.types import Delivery, Reason, SignalState
 from tests.sinks.frames import ASCII, PLAIN, SIZES, lines_on, printed, without_codes
 from tests.sinks.night_example import (
@@ -201,9 +201,10 @@ def test_no_colour_means_no_colour_and_stages_still_differ() -> None:
     assert set("WR123░") <= set(density)
 
 
-def test_stage_colours_stay_apart_on_terminals_of_few_colours() -> None:
+@pytest.mark.parametrize("palette", PALETTES.values(), ids=PALETTES)
+def test_stage_colours_stay_apart_on_terminals_of_few_colours(palette: Palette) -> None:
     for system in (ColorSystem.STANDARD, ColorSystem.EIGHT_BIT):
-        shown = {Color.parse(c).downgrade(system).number for c in STAGE_COLOURS.values()}
+        shown = {Color.parse(c).downgrade(system).number for c in palette.stages.values()}
         assert len(shown) == len(STAGES) + 1
 
 

@@ -13,7 +13,7 @@ from rich.style import Style
 
 PLAIN = Style.null()
 
-_ASCII = str.maketrans("━┃┓┗┛┏╷─█▀▄░·—…µ±●◐○", "-|++++'-###..-.u~+~x")
+_ASCII = str.maketrans("━┃┓┗┛┏╷─█▀▄░·—…µ±●◐○▼▲◆", "-|++++'-###..-.u~+~xv^*")
 
 
 class Canvas:

@@ -68,14 +68,14 @@ def draw_trace(
     if not look.unicode:
         for row in range(height):
             line = "".join(np.where(gap, ".", np.where(dots[row], "|", " ")))
-            canvas.put(x, y + row, line, look.style("#7ee0c3"))
+            canvas.put(x, y + row, line, look.trace)
         return
     n_cells = n_columns // 2
     cells = dots[:, : n_cells * 2].reshape(height, 4, n_cells, 2)
     codes = _BRAILLE + np.einsum("hrcd,rd->hc", cells, _DOTS)  # (height, n_cells)
     empty = gap[: n_cells * 2].reshape(n_cells, 2).any(axis=1)
     for row in range(height):
-        canvas.put(x, y + row, "".join(map(chr, codes[row])), look.style("#7ee0c3"))
+        canvas.put(x, y + row, "".join(map(chr, codes[row])), look.trace)
     for column in np.flatnonzero(empty):
         canvas.fill(x + int(column), y, 1, height, "░", look.stage(None))
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from enum import Enum
 
 from rich.style import Style
 
 from models.contract import EPOCH_S
 from monitor.night.state import NightState
 from monitor.sinks.dashboard.canvas import Canvas
-from monitor.sinks.dashboard.look import Look
+from monitor.sinks.dashboard.look import CONTACT_DOTS, Look
 from monitor.sinks.dashboard.text import cut, number
 from monitor.sinks.words import age_text, local_time, unstored_text
-from monitor.types import ChannelState, Contact, SignalState
+from monitor.types import ChannelState, Contact, Reason, SignalState
 
 MAX_CHANNELS = 8
 
-_DOTS = {Contact.GOOD: "●", Contact.POOR: "◐", Contact.OFF: "○"}
+_WAS_OFF = (Reason.FLAT, Reason.RAILED, Reason.MAINS)
+"""Reasons why an epoch is unscored that show an electrode off the head."""
+
 _WORST_FIRST = (Contact.OFF, Contact.POOR, Contact.GOOD)
 _GAP = 2
 
@@ -85,7 +88,7 @@ def _draw_entries(
 ) -> None:
     for channel, words in entries:
         style = _contact_style(channel.contact, look)
-        x = canvas.put(x, y, _DOTS[channel.contact], style) + 1
+        x = canvas.put(x, y, CONTACT_DOTS[channel.contact], style) + 1
         x = canvas.put(x, y, channel.name) + 1
         x = canvas.put(x, y, words, style) + (_GAP if words else _GAP - 1)
     canvas.put(x, y, more, look.quiet)
@@ -117,14 +120,87 @@ def is_second_choice(state: NightState) -> bool:
     return state.derivation != state.session.derivation
 
 
+class Band(Enum):
+    """The band now, by its electrodes.
+
+    - UNKNOWN: a replay, or a night that has ended: nothing is known but its epochs.
+    - ON: an electrode touches the head. OFF: none does. SILENT: no samples come.
+    """
+
+    UNKNOWN = "unknown"
+    ON = "on"
+    OFF = "off"
+    SILENT = "silent"
+
+
+def band(state: NightState) -> Band:
+    """Return where the band is now. Every line about the health of a night follows it."""
+    if state.ended or not state.is_live:
+        return Band.UNKNOWN
+    if is_silent(state):
+        return Band.SILENT
+    if not state.channels:
+        return Band.UNKNOWN
+    off = all(channel.contact is Contact.OFF for channel in state.channels)
+    return Band.OFF if off else Band.ON
+
+
+def electrodes(state: NightState) -> tuple[ChannelState, ...]:
+    """Return the electrodes as they are now.
+
+    They are judged every two seconds, so the snapshot may be older than the loss of the signal.
+    """
+    if band(state) is not Band.SILENT:
+        return state.channels
+    return tuple(
+        ChannelState(channel.name, Contact.OFF, Reason.MISSING, None) for channel in state.channels
+    )
+
+
+def recovers(state: NightState) -> bool:
+    """Return True if an electrode was off in the newest epoch, and all are good now."""
+    newest = state.live[-1] if state.live else None
+    good = all(channel.contact is Contact.GOOD for channel in state.channels)
+    return newest is not None and newest.reason in _WAS_OFF and band(state) is Band.ON and good
+
+
+def signal_word(state: NightState) -> tuple[str, bool]:
+    """Return the state of the signal in a word of nine letters at most, and True if it is well.
+
+    `SignalState` is about the newest epoch, which may be 30 s old. Where the electrodes know
+    better, their word counts.
+    """
+    now = band(state)
+    if state.signal is SignalState.WAITING and state.last_sample_utc is not None:
+        return ("OFF", False) if now is Band.OFF else ("MEASURING", True)
+    if state.signal is SignalState.GOOD and now is Band.OFF:
+        return "OFF", False
+    if state.signal is SignalState.POOR and recovers(state):
+        return "RECOVERS", True
+    return state.signal.value.upper(), state.signal is SignalState.GOOD
+
+
 def worn_text(state: NightState, look: Look) -> str | None:
-    """Return "worn since 22:41" while the band is worn, "worn 22:41 to 05:20" afterwards."""
+    """Return since when the band is worn, or from when to when it was; None before any epoch.
+
+    | band | never worn | worn until now | worn before |
+    |---|---|---|---|
+    | on | on, not yet 5 min scored | worn since 22:41 | worn since 22:41, unscored since 05:20 |
+    | off, silent | not worn so far | worn 22:41 to 05:26 | worn 22:41 to 05:20 |
+    | unknown | not worn so far | worn since 22:41 | worn 22:41 to 05:20 |
+    """
+    now = band(state)
     if state.worn is None:
-        return "not worn so far" if state.live else None
-    first, end = state.worn
-    if end >= len(state.live) and not state.ended:
-        return f"worn since {_epoch_start(first, state, look)}"
-    return f"worn {_epoch_start(first, state, look)} to {_epoch_start(end, state, look)}"
+        if not state.live:
+            return None
+        return "on, not yet 5 min scored" if now is Band.ON else "not worn so far"
+    first, end = (_epoch_start(index, state, look) for index in state.worn)
+    scored = state.worn[1] >= len(state.live)
+    if now is Band.ON and not scored:
+        return f"worn since {first}, unscored since {end}"
+    if scored and not state.ended and now in (Band.ON, Band.UNKNOWN):
+        return f"worn since {first}"
+    return f"worn {first} to {end}"
 
 
 def _epoch_start(index: int, state: NightState, look: Look) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from models.contract import EPOCH_S, STAGES, Stage
 from monitor.night.state import NightState
 from monitor.sinks.dashboard.canvas import Canvas
-from monitor.sinks.dashboard.look import STAGE_COLOURS, STAGE_LETTERS, STAGE_ROWS, Look
+from monitor.sinks.dashboard.look import STAGE_LETTERS, STAGE_ROWS, Look
 from monitor.sinks.words import local_time
 from monitor.types import F64, StagePrediction
 
@@ -65,11 +65,20 @@ def column_shares(predictions: Sequence[StagePrediction], per_column: int) -> F6
 
 
 def draw_hypnogram(
-    canvas: Canvas, x: int, y: int, step: int, stages: Sequence[Stage | None], look: Look
+    canvas: Canvas,
+    x: int,
+    y: int,
+    step: int,
+    stages: Sequence[Stage | None],
+    look: Look,
+    rows: Sequence[Stage] = STAGE_ROWS,
 ) -> None:
-    """Draw ``stages`` as a line from (``x``, ``y``) on, ``step`` rows a stage; unscored shaded."""
-    level: dict[Stage | None, int] = {s: y + row * step for row, s in enumerate(STAGE_ROWS)}
-    height = step * (len(STAGE_ROWS) - 1) + 1
+    """Draw ``stages`` as a line from (``x``, ``y``) on, ``step`` rows a stage; unscored shaded.
+
+    ``rows``: the stages that have a row, top to bottom.
+    """
+    level: dict[Stage | None, int] = {s: y + row * step for row, s in enumerate(rows)}
+    height = step * (len(rows) - 1) + 1
     previous: Stage | None = None
     for column, stage in enumerate(stages, start=x):
         if stage is None:
@@ -80,7 +89,7 @@ def draw_hypnogram(
             before, after = level[previous], level[stage]
             down = after > before
             for row in range(min(before, after) + 1, max(before, after)):
-                canvas.put(column, row, "┃", look.style("#586069"))
+                canvas.put(column, row, "┃", look.rule)
             canvas.put(column, before, "┓" if down else "┛", look.stage(previous))
             canvas.put(column, after, "┗" if down else "┏", look.stage(stage))
         previous = stage
@@ -112,7 +121,7 @@ def _draw_cell(canvas: Canvas, x: int, y: int, cell: tuple[Stage | None, ...], l
     if eighths == 8:
         canvas.put(x, y, "░" if below is None else "█", look.stage(below))
     else:
-        style = look.style(STAGE_COLOURS[below], on=STAGE_COLOURS[above])
+        style = look.style(look.palette.stages[below], on=look.palette.stages[above])
         canvas.put(x, y, EIGHTHS[eighths], style)
 
 

@@ -6,8 +6,15 @@ from datetime import datetime
 
 from monitor.night.state import NightState
 from monitor.sinks.dashboard import panels
+from monitor.sinks.dashboard.bedside import draw_bedside
 from monitor.sinks.dashboard.canvas import Canvas
-from monitor.sinks.dashboard.health import alarm, draw_contacts, is_streaming
+from monitor.sinks.dashboard.health import (
+    alarm,
+    draw_contacts,
+    electrodes,
+    is_streaming,
+    signal_word,
+)
 from monitor.sinks.dashboard.look import Look
 from monitor.sinks.dashboard.plots import (
     MARGIN,
@@ -44,6 +51,8 @@ def render(
     - ``now``: the time to show; the snapshot's if None.
     - ``notice``: the newest log message. ``status``: what a live source does, in a few words.
 
+    `Look.plain` chooses the plain view.
+
     Below `FULL_WIDTH` x `FULL_HEIGHT` parts are left out, the current stage last.
     """
     look = look or Look()
@@ -51,7 +60,9 @@ def render(
     canvas = Canvas(width, height, look.unicode)
     if not is_streaming(status):
         notice = notice or status
-    if width >= WIDE_WIDTH and height >= WIDE_HEIGHT:
+    if look.plain:
+        draw_bedside(canvas, state, now, notice, look)
+    elif width >= WIDE_WIDTH and height >= WIDE_HEIGHT:
         _wide(canvas, state, now, notice, status, look)
     elif width >= FULL_WIDTH and height >= FULL_HEIGHT:
         _full(canvas, state, now, notice, status, look)
@@ -83,7 +94,7 @@ def _full(
     if state.channels:  # their row is one row less for the trace and the spectrogram
         eeg -= 1
         canvas.put(1, y, "contact", look.quiet)
-        draw_contacts(canvas, 10, y, width - 11, state.channels, look)
+        draw_contacts(canvas, 10, y, width - 11, electrodes(state), look)
         y += 1
     y = draw_night(canvas, 1, y, width - 2, 1, density, state, look)
 
@@ -133,7 +144,7 @@ def _wide(
     y += top + 1
     if state.channels:
         canvas.put(1, y, "contact", look.quiet)
-        draw_contacts(canvas, 10, y, main - 11, state.channels, look)
+        draw_contacts(canvas, 10, y, main - 11, electrodes(state), look)
         y += 2
 
     # Titles, axis and hypnogram have a fixed height. Hypnodensity, trace and spectrogram share
@@ -147,7 +158,7 @@ def _wide(
     draw_labelled_spectrogram(canvas, 1, y, main - 1 - MARGIN, height - y - 2, state, look)
 
     for row in range(1, height):
-        canvas.put(width - _SIDE - 1, row, "│" if look.unicode else "|", look.style("#3d444d"))
+        canvas.put(width - _SIDE - 1, row, "│" if look.unicode else "|", look.rule)
     _side(canvas, width - _SIDE + 1, state, look)
     if notice is not None:
         canvas.put(1, height - 1, cut(notice, main - 2), look.alarm)
@@ -187,14 +198,14 @@ def _small(
         current = f"{newest.stage} {'old' if stale else f'{100 * newest.confidence:.0f} %'}"
         style = look.alarm if stale else look.stage(newest.stage, bold=True)
     end = canvas.put(0, 0, current[:width], style)
-    rest = [clock_text(now, state, look.timezone), f"signal {state.signal.value}"]
+    rest = [clock_text(now, state, look.timezone), f"signal {signal_word(state)[0].lower()}"]
     canvas.put(end + 2, 0, fitting(rest, width - end - 2), look.quiet)
     y = 1
     if (wrong := alarm(state, now, width)) is not None:
         canvas.put(0, y, wrong, look.alarm)
         y += 1
     if state.channels and height >= 4:
-        draw_contacts(canvas, 0, y, width, state.channels, look)
+        draw_contacts(canvas, 0, y, width, electrodes(state), look)
         y += 1
     if width >= MARGIN + 8 and height - y >= 7:
         y = draw_night(canvas, 0, y, width, 1, 0, state, look)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from rich.style import Style
+
 from models.contract import Stage
 from monitor.sinks.dashboard.canvas import Canvas
 from monitor.sinks.dashboard.look import Look
@@ -16,7 +20,37 @@ _GLYPHS = {
     "?": ".#####. ##...## .....## ...###. ...##.. ....... ...##..",
     "-": "....... ....... ....... .#####. ....... ....... .......",
 }
-_PIXEL_ROWS = 7
+_WORDS = {
+    "A": ".###. #...# #...# ##### #...# #...# #...#",
+    "D": "####. #...# #...# #...# #...# #...# ####.",
+    "E": "##### #.... #.... ####. #.... #.... #####",
+    "G": ".###. #...# #.... #.### #...# #...# .###.",
+    "H": "#...# #...# #...# ##### #...# #...# #...#",
+    "I": "### .#. .#. .#. .#. .#. ###",
+    "K": "#...# #..#. #.#.. ##... #.#.. #..#. #...#",
+    "L": "#.... #.... #.... #.... #.... #.... #####",
+    "M": "#...# ##.## #.#.# #.#.# #...# #...# #...#",
+    "N": "#...# ##..# #.#.# #.#.# #..## #...# #...#",
+    "O": ".###. #...# #...# #...# #...# #...# .###.",
+    "P": "####. #...# #...# ####. #.... #.... #....",
+    "R": "####. #...# #...# ####. #.#.. #..#. #...#",
+    "T": "##### ..#.. ..#.. ..#.. ..#.. ..#.. ..#..",
+    "W": "#...# #...# #...# #.#.# #.#.# ##.## #...#",
+    "0": ".###. #...# #...# #...# #...# #...# .###.",
+    "1": "..#.. .##.. ..#.. ..#.. ..#.. ..#.. .###.",
+    "2": ".###. #...# ....# ..##. .#... #.... #####",
+    "3": ".###. #...# ....# ..##. ....# #...# .###.",
+    "4": "...#. ..##. .#.#. #..#. ##### ...#. ...#.",
+    "5": "##### #.... ####. ....# ....# #...# .###.",
+    "6": "..##. .#... #.... ####. #...# #...# .###.",
+    "7": "##### ....# ...#. ..#.. .#... .#... .#...",
+    "8": ".###. #...# #...# .###. #...# #...# .###.",
+    "9": ".###. #...# #...# .#### ....# ...#. .##..",
+    ":": ". # # . # # .",
+    " ": ".. .. .. .. .. .. ..",
+}
+"""Narrower letters, for the words and the clock of the plain view."""
+
 _HALVES = {(0, 0): " ", (1, 0): "▀", (0, 1): "▄", (1, 1): "█"}
 
 HEIGHT = 4
@@ -41,10 +75,28 @@ def draw_letters(
     if not look.unicode:
         canvas.put(x, y + 1, f"[[ {text} ]]", look.alarm if stage is None else look.strong)
         return
-    pixels = [""] * _PIXEL_ROWS
-    for char in text:
-        for row, bits in enumerate(_GLYPHS[char].split()):
-            pixels[row] += ("." if pixels[row] else "") + bits
+    _draw_pixels(canvas, x, y, [_GLYPHS[char] for char in text], style, scale)
+
+
+def word_width(word: str, scale: int) -> int:
+    """Return the columns of ``word`` in large letters."""
+    return scale * sum(_WORDS[char].index(" ") + 1 for char in word) - scale
+
+
+def draw_word(
+    canvas: Canvas, x: int, y: int, word: str, style: Style, look: Look, scale: int
+) -> None:
+    """Draw ``word`` in `HEIGHT` * ``scale`` rows."""
+    if not look.unicode:
+        canvas.put(x, y + 1, f"[[ {word} ]]", style)
+        return
+    _draw_pixels(canvas, x, y, [_WORDS[char] for char in word], style, scale)
+
+
+def _draw_pixels(
+    canvas: Canvas, x: int, y: int, glyphs: Sequence[str], style: Style, scale: int
+) -> None:
+    pixels = [".".join(rows) for rows in zip(*(glyph.split() for glyph in glyphs), strict=True)]
     grid = [[int(c == "#") for c in bits for _ in range(scale)] for bits in pixels]
     grid = [row for row in grid for _ in range(scale)]
     # Two rows of pixels make a row of cells: an odd number of them needs an empty one more.

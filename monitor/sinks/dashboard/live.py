@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
@@ -9,7 +11,10 @@ from rich.console import Console
 
 from monitor.clock import Clock
 from monitor.night.state import NightState
+from monitor.sinks.dashboard.background import Background
 from monitor.sinks.dashboard.canvas import Canvas
+from monitor.sinks.dashboard.desk import Desk
+from monitor.sinks.dashboard.keys import Keyboard
 from monitor.sinks.dashboard.layout import render
 from monitor.sinks.dashboard.look import Look
 from monitor.sinks.dashboard.screen import Moment, Screen
@@ -58,8 +63,9 @@ class Dashboard(Screen[NightPage]):
         *,
         timezone: tzinfo | None = None,
         resumed_from: NightState | None = None,
+        desk: Desk | None = None,
     ) -> None:
-        super().__init__(console, clock, timezone)
+        super().__init__(console, clock, timezone, desk or Desk(Background("dark", {})))
         self._plain = PlainLog(console.file, timezone=timezone, resumed_from=resumed_from)
 
     def update(self, state: NightState) -> None:
@@ -79,6 +85,13 @@ def can_draw(console: Console, plain: bool) -> bool:
     return not plain and console.is_terminal and not console.is_dumb_terminal
 
 
+def keyboard_of(console: Console) -> Keyboard | None:
+    """Return the keys of the terminal that ``console`` draws on; None if there are none."""
+    # Two terminals would be confusing, and a test's console is none.
+    real = console.file is sys.stdout
+    return Keyboard.of(sys.stdin) if real else None
+
+
 def night_view(
     console: Console,
     clock: Clock,
@@ -86,8 +99,14 @@ def night_view(
     plain: bool = False,
     timezone: tzinfo | None = None,
     resumed_from: NightState | None = None,
+    background: Background | None = None,
+    end: Callable[[], None] = lambda: None,
 ) -> NightView:
-    """Return a `Dashboard`; a `PlainLog` if ``console`` cannot show one, or if ``plain``."""
+    """Return a `Dashboard`; a `PlainLog` if ``console`` cannot show one, or if ``plain``.
+
+    ``background``: the terminal's; None: a dark one. ``end`` ends the replay: the key q calls it.
+    """
     if not can_draw(console, plain):
         return PlainLog(console.file, timezone=timezone, resumed_from=resumed_from)
-    return Dashboard(console, clock, timezone=timezone, resumed_from=resumed_from)
+    desk = Desk(background or Background("dark", {}), keyboard_of(console), run="replay", end=end)
+    return Dashboard(console, clock, timezone=timezone, resumed_from=resumed_from, desk=desk)

@@ -10,23 +10,16 @@ from rich.console import Console
 from rich.style import Style
 
 from models.contract import Stage
+from monitor.sinks.dashboard.palette import DARK, Palette
+from monitor.types import Contact
 
 STAGE_ROWS: tuple[Stage, ...] = (Stage.W, Stage.R, Stage.N1, Stage.N2, Stage.N3)
 """Top to bottom, as the AASM Manual draws a hypnogram."""
 
 STAGE_LETTERS = {Stage.W: "W", Stage.R: "R", Stage.N1: "1", Stage.N2: "2", Stage.N3: "3", None: "?"}
 """A character for each stage, for terminals without colour."""
-
-# People with the common forms of colour blindness can tell these apart, and so can a grey screen:
-# yellow, vermilion, and three blues that darken with the depth of sleep.
-STAGE_COLOURS: dict[Stage | None, str] = {
-    Stage.W: "#f2c80f",
-    Stage.R: "#e8601c",
-    Stage.N1: "#9ad6f7",
-    Stage.N2: "#3d9be0",
-    Stage.N3: "#4c5cf0",
-    None: "#6e7681",
-}
+CONTACT_DOTS = {Contact.GOOD: "●", Contact.POOR: "◐", Contact.OFF: "○"}
+"""A character for the contact of an electrode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +29,26 @@ class Look:
     - ``colour`` False: stages differ by place, letter and shade alone (NO_COLOR).
     - ``unicode`` False: ASCII only.
     - ``timezone`` None: a replay shows the recording's clock, a live night shows local time.
+    - ``palette``: the colours, for a dark or a light background.
+    - ``plain``: the plain view, in a sleeper's words; else the expert's.
+    - ``keys``: keys can be pressed, so the screen names them.
     """
 
     colour: bool = True
     unicode: bool = True
     timezone: tzinfo | None = None
+    palette: Palette = DARK
+    plain: bool = False
+    keys: bool = False
 
     @classmethod
-    def of(cls, console: Console, timezone: tzinfo | None = None) -> Look:
+    def of(cls, console: Console, timezone: tzinfo | None = None, palette: Palette = DARK) -> Look:
         """Return the look for what ``console`` can show."""
         return cls(
             colour=console.color_system is not None and not console.no_color,
             unicode=console.encoding.lower().startswith("utf"),
             timezone=timezone,
+            palette=palette,
         )
 
     def style(self, colour: str | None = None, on: str | None = None, bold: bool = False) -> Style:
@@ -57,12 +57,12 @@ class Look:
 
     def stage(self, stage: Stage | None, bold: bool = False) -> Style:
         """Return the colour of ``stage``; None is unscored."""
-        return self.style(STAGE_COLOURS[stage], bold=bold)
+        return self.style(self.palette.stages[stage], bold=bold)
 
     @property
     def quiet(self) -> Style:
         """Labels and axes."""
-        return self.style("#8b949e")
+        return self.style(self.palette.quiet)
 
     @property
     def strong(self) -> Style:
@@ -72,30 +72,42 @@ class Look:
     @property
     def alarm(self) -> Style:
         """Text that a person should look at; reversed on a terminal without colour."""
-        return self.style("#ff9e3d", bold=True) if self.colour else _style(None, None, True, True)
+        return self._or_reversed(self.palette.alarm)
 
     @property
     def good(self) -> Style:
         """Text about something that works."""
-        return self.style("#56d4a0", bold=True)
+        return self.style(self.palette.good, bold=True)
 
     @property
     def bad(self) -> Style:
         """Text about something that does not work: an electrode that is off, a failed monitor."""
-        return self.style("#ff6b6b", bold=True) if self.colour else _style(None, None, True, True)
+        return self._or_reversed(self.palette.bad)
+
+    @property
+    def trace(self) -> Style:
+        """The EEG, and commands to type."""
+        return self.style(self.palette.trace)
+
+    @property
+    def rule(self) -> Style:
+        """Lines that only guide the eye."""
+        return self.style(self.palette.rule)
 
     @property
     def alarm_bar(self) -> Style:
         """The bar at the top while a person has to do something."""
-        colours = self.style("#1b1200", on="#ff9e3d", bold=True)
-        return colours if self.colour else _style(None, None, True, True)
+        ink, paper = self.palette.alarm_bar
+        return _style(ink, paper, True, False) if self.colour else _style(None, None, True, True)
 
     @property
     def bar(self) -> Style:
         """The bar at the top."""
-        return (
-            self.style("#e6edf3", on="#22303f") if self.colour else _style(None, None, False, True)
-        )
+        ink, paper = self.palette.bar
+        return _style(ink, paper, False, False) if self.colour else _style(None, None, False, True)
+
+    def _or_reversed(self, colour: str) -> Style:
+        return self.style(colour, bold=True) if self.colour else _style(None, None, True, True)
 
 
 @lru_cache(maxsize=4096)

@@ -1,4 +1,4 @@
-"""Several sleepers on one screen, each in a block of rows that is as high as fits."""
+"""Several sleepers on one screen, each in a block of rows. Together they fill the screen."""
 
 from __future__ import annotations
 
@@ -10,26 +10,37 @@ from rich.style import Style
 
 from models.contract import Stage
 from monitor.night.state import NightState, SleeperState
+from monitor.sinks.dashboard.bedside import asleep_words, draw_person, electrode_words, hints
 from monitor.sinks.dashboard.canvas import Canvas
 from monitor.sinks.dashboard.health import (
+    Band,
     alarm,
+    band,
     draw_contacts,
+    electrodes,
     is_silent,
     is_streaming,
+    signal_word,
     worn_text,
 )
 from monitor.sinks.dashboard.hypnogram import EIGHTHS, column_stages, epochs_per_column
-from monitor.sinks.dashboard.look import STAGE_LETTERS, Look
-from monitor.sinks.dashboard.plots import draw_night
+from monitor.sinks.dashboard.look import STAGE_LETTERS, STAGE_ROWS, Look
+from monitor.sinks.dashboard.plots import MARGIN, draw_labelled_trace, draw_night
 from monitor.sinks.dashboard.stage import is_stale
 from monitor.sinks.dashboard.text import cut, fitting, number, shorten
 from monitor.sinks.dashboard.waiting import draw_top_bar
+from monitor.sinks.plain_words import PLAIN_ROWS, plain_stage
 from monitor.sinks.words import age_text
 from monitor.types import Contact, SignalState
 
-_MAX_ROWS = 10
 _FULL_ROWS = 9
-"""Rows of a sleeper. A block of `_FULL_ROWS` or more has a hypnogram, a smaller one a strip."""
+"""A block of this many rows or more has a hypnogram, a smaller one a strip."""
+
+_PLAIN_ROWS = 7
+"""The same in the plain view, whose hypnogram is lower."""
+
+_DENSITY_ROWS = 6
+"""Rows of the hypnodensity in a high block. The trace of the EEG gets the others."""
 
 _STRIP = {Stage.W: 8, Stage.R: 6, Stage.N1: 4, Stage.N2: 3, Stage.N3: 1}
 """Height of a stage on the strip, in eighths: the deeper the sleep, the lower."""
@@ -69,14 +80,17 @@ class Row:
         troubles = [text] if (text := alarm(night, self.now)) else []
         if not is_streaming(status):
             troubles.append(status)
+        all_off = band(night) is Band.OFF
+        troubles += ["every electrode off"] * all_off
         troubles += [
             f"{c.name} off{f' {c.reason}' if c.reason else ''}"
             for c in night.channels
-            if c.contact is Contact.OFF and not is_silent(night)
+            if c.contact is Contact.OFF and not is_silent(night) and not all_off
         ]
         # Before its first epoch ends, a night whose samples come waits for nothing but that.
         begins = night.signal is SignalState.WAITING and night.last_sample_utc is not None
-        if night.signal in (SignalState.POOR, SignalState.WAITING) and not begins:
+        poor = night.signal is SignalState.POOR and not signal_word(night)[1]
+        if poor or (night.signal is SignalState.WAITING and not begins):
             reason = night.quality.reason if night.quality else None
             troubles.append(f"signal {night.signal}{f': {reason}' if reason else ''}")
         if night.delivery.url is not None and not night.delivery.connected:
@@ -116,7 +130,10 @@ def draw_overview(
     items = [f"{len(rows)} sleepers", need if troubled else well]
     draw_top_bar(canvas, items, "live", look, utc)
     room = max(0, height - 2)
-    block = max(1, min(_MAX_ROWS, room // max(1, len(rows))))
+    block, spare = divmod(room, max(1, len(rows)))
+    # Rows that are left over make a high block higher; low blocks stay equal, as in a table.
+    spare = spare if block >= _PLAIN_ROWS else 0
+    heights = [max(1, block + (index < spare)) for index in range(len(rows))]
     shown = list(rows)
     if len(rows) > room:
         shown = sorted(rows, key=lambda row: -row.severity)[:room]
@@ -125,8 +142,12 @@ def draw_overview(
         note = f"+{rest} more, {f'{hidden} of them need a look' if hidden else 'all well'}"
         canvas.put(1, height - 1, note[: max(0, width - 2)], look.alarm if hidden else look.quiet)
     name_width = min(_MAX_NAME, max((len(row.state.sleeper) for row in shown), default=0))
-    for index, row in enumerate(shown):
-        _draw_block(canvas, 1 + index * block, block, name_width, row, look)
+    y = 1
+    for row, rows_high in zip(shown, heights, strict=False):
+        _draw_block(canvas, y, rows_high, name_width, row, look)
+        y += rows_high
+    if look.plain and len(rows) <= room:
+        canvas.put(1, height - 1, hints(None, look, width - 2), look.quiet)
     if notice is not None:
         canvas.fill(0, height - 1, width, 1, " ", look.style())
         canvas.put(1, height - 1, cut(notice, width - 2), look.alarm)
@@ -135,6 +156,15 @@ def draw_overview(
 
 def _draw_block(canvas: Canvas, y: int, block: int, name_width: int, row: Row, look: Look) -> None:
     night = row.state.night
+    is_well = night is not None and row.now is not None and not row.state.failed
+    if look.plain and is_well and block >= _PLAIN_ROWS:
+        assert night is not None and row.now is not None
+        name, wide = row.state.sleeper, canvas.width - 2
+        wrong = row.severity == 2 and block > _PLAIN_ROWS
+        draw_person(canvas, 1, y, wide, block - 1 - wrong, name, night, row.now, look)
+        if wrong:
+            _draw_words(canvas, 1, y + block - 2, wide, row, look)
+        return
     name_style = look.bad if row.state.failed else look.strong
     canvas.put(1, y, shorten(row.state.sleeper, name_width), name_style)
     x = 1 + name_width + 2
@@ -156,13 +186,29 @@ def _draw_block(canvas: Canvas, y: int, block: int, name_width: int, row: Row, l
         _draw_strip(canvas, x, y, room, height, night, look)
         _draw_words(canvas, x, y + height, room, row, look)
         if block > 2 and not row.state.failed:
-            draw_contacts(canvas, x, y + height + 1, room, night.channels, look)
+            draw_contacts(canvas, x, y + height + 1, room, electrodes(night), look)
     else:
         _draw_words(canvas, x, y, room, row, look)
-        y = draw_night(canvas, 1, y + 1, canvas.width - 2, 1, 0, night, look)
-        canvas.put(6, y, _counts(night, canvas.width - 7), look.quiet)
-        if not row.state.failed:
-            draw_contacts(canvas, 6, y + 1, canvas.width - 7, night.channels, look)
+        _draw_full(canvas, y + 1, block - 1, row, night, look)
+
+
+def _draw_full(canvas: Canvas, y: int, rows: int, row: Row, night: NightState, look: Look) -> None:
+    """Draw hypnogram, counts and electrodes in ``rows`` rows; in many, also density and trace."""
+    width = canvas.width
+    step = 2 if rows >= 16 else 1
+    spare = rows - (2 + step * (len(STAGE_ROWS) - 1)) - 3
+    trace = spare - _DENSITY_ROWS - 1
+    density = max(0, spare if trace < 3 else _DENSITY_ROWS)
+    counts = rows >= _FULL_ROWS or not night.marks
+    y = draw_night(canvas, 1, y, width - 2, step, density, night, look)
+    if trace >= 3:
+        draw_labelled_trace(canvas, 1, y, width - 2 - MARGIN, trace, night, look)
+        y += trace + 1
+    if counts:
+        canvas.put(6, y, _counts(night, width - 7), look.quiet)
+        y += 1
+    if not row.state.failed:
+        draw_contacts(canvas, 6, y, width - 7, electrodes(night), look)
 
 
 def _draw_now(canvas: Canvas, x: int, y: int, row: Row, look: Look) -> None:
@@ -175,6 +221,12 @@ def _draw_now(canvas: Canvas, x: int, y: int, row: Row, look: Look) -> None:
         canvas.put(x, y, "?", look.alarm)
     else:
         stale = row.state.failed or is_stale(night)
+        if look.plain:
+            shown = plain_stage(newest.stage)
+            assert shown is not None
+            label = "old" if stale else PLAIN_ROWS[shown]
+            canvas.put(x, y, label, look.stage(None if stale else shown, bold=True))
+            return
         style = look.stage(None if stale else newest.stage, bold=True)
         sure = "old" if stale else f"{100 * newest.confidence:.0f} %"
         canvas.put(x, y, f"{newest.stage or '?':<2} {sure}", style)
@@ -214,6 +266,9 @@ def _draw_words(canvas: Canvas, x: int, y: int, width: int, row: Row, look: Look
 
 def _facts(row: Row, night: NightState, look: Look) -> list[str]:
     statistics = night.statistics
+    if look.plain:
+        words, _ = electrode_words(night, row.now or night.clock_utc, look)
+        return ["ended"] * night.ended + [asleep_words(night)] + [words] * bool(words)
     facts = ["ended"] if night.ended else []
     facts += [f"TST {number(statistics.tst_min)}", f"SE {number(statistics.se_percent, ' %')}"]
     facts += [name] if (name := night.derivation) else []

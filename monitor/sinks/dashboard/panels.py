@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from rich.style import Style
 
@@ -12,12 +12,13 @@ from monitor.sinks.dashboard.health import (
     alarm,
     is_second_choice,
     is_streaming,
+    signal_word,
     worn_text,
 )
 from monitor.sinks.dashboard.look import Look
 from monitor.sinks.dashboard.text import fitting, number, shorten, span
 from monitor.sinks.redis_client import safe_url
-from monitor.sinks.words import clock_text
+from monitor.sinks.words import clock_text, time_in_bed
 from monitor.types import SignalState
 
 Item = tuple[str, str, Style]
@@ -37,7 +38,7 @@ def draw_header(
     x = canvas.put(1, 0, clock, bar + Style(bold=True))
     since = "lights off" if state.lights_off_utc else "recording"
     done, total = len(state.live), state.n_epochs_total
-    items = [f"in bed {span(_time_in_bed(state, now))} ({since})"]
+    items = [f"in bed {span(time_in_bed(state, now))} ({since})"]
     if state.signal is SignalState.RESTORED:
         items.insert(0, "samples are back")
     if state.session.sleeper:
@@ -50,12 +51,6 @@ def draw_header(
     canvas.put(x + 2, 0, fitting(items, room), bar)
     if room >= 0:
         canvas.put(canvas.width - len(right) - 1, 0, right, bar)
-
-
-def _time_in_bed(state: NightState, now: datetime) -> timedelta:
-    """Return the time from lights off (or the recording's start) to lights on (or now)."""
-    start = state.lights_off_utc or state.session.start_utc
-    return max(timedelta(0), (state.lights_on_utc or now) - start)
 
 
 def _progress(state: NightState, bar_width: int, status: str) -> str:
@@ -75,9 +70,8 @@ def signal_items(state: NightState, look: Look) -> list[Item]:
     """Return the state of the signal and its quality."""
     quality = state.quality
     plain = look.style()
-    good = state.signal is SignalState.GOOD
-    name = state.signal.value.upper()
-    items: list[Item] = [("signal", name, look.good if good else look.alarm)]
+    name, well = signal_word(state)
+    items: list[Item] = [("signal", name, look.good if well else look.alarm)]
     if quality is None:
         return [*items, *((label, "—", plain) for label in ("missing", "std", "p-p", "mains"))]
     mains = None if quality.mains_fraction is None else 100 * quality.mains_fraction

@@ -21,10 +21,15 @@ from monitor.sinks.dashboard.hypnogram import (
     epochs_per_column,
 )
 from monitor.sinks.dashboard.look import STAGE_ROWS, Look
+from monitor.sinks.dashboard.marks import draw_marks
 from monitor.sinks.dashboard.text import fitting, shorten
+from monitor.sinks.plain_words import PLAIN_ROWS, plain_stage
 
 MARGIN = 5
 """Columns to the left of a plot, for its labels."""
+
+PLAIN_MARGIN = 9
+"""The same in the plain view, whose labels are words."""
 
 
 def draw_night(
@@ -37,25 +42,37 @@ def draw_night(
     state: NightState,
     look: Look,
 ) -> int:
-    """Draw time axis, hypnogram and hypnodensity; return the row after them.
+    """Draw time axis, marks, hypnogram and hypnodensity; return the row after them.
 
     ``step`` is the rows of the hypnogram from one stage to the next, ``density`` the rows of the
-    hypnodensity (0: none).
+    hypnodensity (0: none). Marks take a row, of the hypnodensity if it has several.
+
+    The plain view has a row for each kind of sleep that it knows, and no hypnodensity.
     """
-    columns = width - MARGIN
-    plot = x + MARGIN
+    rows = PLAIN_ROWS if look.plain else {stage: stage.value for stage in STAGE_ROWS}
+    margin = PLAIN_MARGIN if look.plain else MARGIN
+    columns = width - margin
+    plot = x + margin
     per_column = epochs_per_column(len(state.revised), columns)
     canvas.put(x, y, "time", look.quiet)
     draw_time_axis(canvas, plot, y, columns, per_column, state, look)
-    for row, stage in enumerate(STAGE_ROWS):
-        canvas.put(x, y + 1 + row * step, stage.value, look.stage(stage, bold=True))
-    draw_hypnogram(canvas, plot, y + 1, step, column_stages(state.hypnogram, per_column), look)
-    y += 2 + step * (len(STAGE_ROWS) - 1)
-    if density:
+    if state.marks:
+        y += 1
+        density -= density > 1
+        canvas.put(x, y, "marks" if look.plain else "mark", look.quiet)
+        draw_marks(canvas, plot, y, columns, per_column, state, look)
+    for row, (stage, label) in enumerate(rows.items()):
+        canvas.put(x, y + 1 + row * step, label, look.stage(stage, bold=True))
+    stages = [plain_stage(s) if look.plain else s for s in state.hypnogram]
+    columns_shown = column_stages(stages, per_column)
+    draw_hypnogram(canvas, plot, y + 1, step, columns_shown, look, tuple(rows))
+    y += 2 + step * (len(rows) - 1)
+    if density and not look.plain:
         canvas.put(x, y, "p 1", look.quiet)
         canvas.put(x, y + density - 1, "  0", look.quiet)
         draw_hypnodensity(canvas, plot, y, density, column_shares(state.revised, per_column), look)
-    return y + density
+        y += density
+    return y
 
 
 def draw_labelled_trace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
@@ -10,9 +10,11 @@ from rich.console import Console
 
 from monitor.clock import Clock
 from monitor.night.state import SleeperState
+from monitor.sinks.dashboard.background import Background
 from monitor.sinks.dashboard.canvas import Canvas
+from monitor.sinks.dashboard.desk import Desk
 from monitor.sinks.dashboard.layout import render
-from monitor.sinks.dashboard.live import can_draw, clock_of
+from monitor.sinks.dashboard.live import can_draw, clock_of, keyboard_of
 from monitor.sinks.dashboard.look import Look
 from monitor.sinks.dashboard.overview import Row, draw_overview
 from monitor.sinks.dashboard.plain import SleepersLog
@@ -89,8 +91,16 @@ def _row(seen: SeenSleeper, now_s: float) -> Row:
 class SleepersDashboard(Screen[SleepersPage]):
     """A view of all sleepers on the terminal's second screen; see `Screen`."""
 
-    def __init__(self, console: Console, clock: Clock, *, timezone: tzinfo | None = None) -> None:
-        super().__init__(console, clock, timezone, _SHARE_OF_CPU)
+    def __init__(
+        self,
+        console: Console,
+        clock: Clock,
+        *,
+        timezone: tzinfo | None = None,
+        desk: Desk | None = None,
+    ) -> None:
+        desk = desk or Desk(Background("dark", {}))
+        super().__init__(console, clock, timezone, desk, _SHARE_OF_CPU)
         self._plain = SleepersLog(console.file, clock, timezone=timezone)
 
     def update(self, sleepers: Sequence[SleeperState]) -> None:
@@ -104,12 +114,22 @@ class SleepersDashboard(Screen[SleepersPage]):
 
 
 def live_view(
-    console: Console, clock: Clock, *, plain: bool = False, timezone: tzinfo | None = None
+    console: Console,
+    clock: Clock,
+    *,
+    plain: bool = False,
+    timezone: tzinfo | None = None,
+    background: Background | None = None,
+    end: Callable[[], None] = lambda: None,
 ) -> LiveView:
     """Return a `SleepersDashboard`; a `SleepersLog` if ``console`` cannot show one or if ``plain``.
 
-    ``timezone`` None: local time.
+    - ``timezone`` None: local time. ``background``: the terminal's; None: a dark one.
+    - ``end`` ends the night: the key q calls it.
+
+    The dashboard begins with the plain view: the person in front of it wants to sleep.
     """
     if not can_draw(console, plain):
         return SleepersLog(console.file, clock, timezone=timezone)
-    return SleepersDashboard(console, clock, timezone=timezone)
+    desk = Desk(background or Background("dark", {}), keyboard_of(console), plain=True, end=end)
+    return SleepersDashboard(console, clock, timezone=timezone, desk=desk)

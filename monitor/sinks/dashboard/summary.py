@@ -19,7 +19,7 @@ from monitor.sinks.dashboard.stage import stage_totals
 from monitor.sinks.dashboard.text import fitting, number
 from monitor.sinks.words import clock_text
 
-_MEANINGS = {
+MEANINGS = {
     "TRT": "total recording time: {bounds}",
     "TST": "total sleep time: N1, N2, N3 and R",
     "SE": "sleep efficiency: TST / TRT",
@@ -72,7 +72,7 @@ def _statistics(state: NightState, look: Look) -> Table:
     bounds = state.statistics.bounds
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 1))
     for label, value, style in panels.statistic_items(state, look):
-        meaning = _MEANINGS[label].format(bounds=_BOUNDS.get(bounds, bounds))
+        meaning = MEANINGS[label].format(bounds=_BOUNDS.get(bounds, bounds))
         table.add_row(label, Text(_plain(value, look), style, justify="right"), meaning)
     for stage, (minutes, percent) in stage_totals(state).items():
         share = "" if stage is Stage.W else _plain(number(percent, " % of TST"), look)

@@ -12,9 +12,9 @@ from monitor.night.state import NightState
 from monitor.sinks.dashboard.canvas import Canvas
 from monitor.sinks.dashboard.layout import render
 from monitor.sinks.dashboard.look import Look
+from monitor.sinks.dashboard.palette import DARK, Palette
 
 _W, _H = 9.0, 18.0
-_INK, _PAPER = "#c9d1d9", "#0d1117"
 _LOWER = {c: (0.0, 1 - n / 8, 1.0, n / 8) for n, c in enumerate("▁▂▃▄▅▆▇█", start=1)}
 _LEFT = {c: (0.0, 0.0, n / 8, 1.0) for n, c in enumerate("▏▎▍▌▋▊▉", start=1)}
 _BOXES = {**_LOWER, **_LEFT, "▀": (0.0, 0.0, 1.0, 0.5)}
@@ -44,33 +44,35 @@ def to_svg(
     state: NightState, path: Path, width: int, height: int, look: Look | None = None
 ) -> None:
     """Write the frame of ``state``, ``width`` x ``height`` cells, to the file ``path``."""
-    path.write_text(canvas_svg(render(state, width, height, look)), encoding="utf-8")
+    look = look or Look()
+    picture = canvas_svg(render(state, width, height, look), look.palette)
+    path.write_text(picture, encoding="utf-8")
 
 
-def canvas_svg(canvas: Canvas) -> str:
-    """Return ``canvas`` as an SVG document with a dark background."""
+def canvas_svg(canvas: Canvas, palette: Palette = DARK) -> str:
+    """Return ``canvas`` as an SVG document on the paper of ``palette``."""
     pad = 12.0
     wide, high = canvas.width * _W + 2 * pad, canvas.height * _H + 2 * pad
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide:g} {high:g}" '
         f'width="{wide:g}" height="{high:g}" font-size="15" '
         'font-family="DejaVu Sans Mono, Menlo, Consolas, monospace">',
-        f'<rect width="100%" height="100%" rx="8" fill="{_PAPER}"/>',
+        f'<rect width="100%" height="100%" rx="8" fill="{palette.paper}"/>',
         f'<g transform="translate({pad:g} {pad:g})">',
     ]
     for row, runs in enumerate(canvas.rows()):
         column = 0
         for text, style in runs:
-            parts.extend(_run(column, row, text, style))
+            parts.extend(_run(column, row, text, style, palette))
             column += len(text)
     return "\n".join([*parts, "</g>", "</svg>", ""])
 
 
-def _run(column: int, row: int, text: str, style: Style) -> list[str]:
-    ink, paper = _colours(style)
+def _run(column: int, row: int, text: str, style: Style, palette: Palette) -> list[str]:
+    ink, paper = _colours(style, palette)
     x, y = column * _W, row * _H
     parts = []
-    if paper != _PAPER:
+    if paper != palette.paper:
         # Slightly larger than the cells: no gaps between neighbours when the picture is scaled.
         parts.append(_rect(x, y, len(text) * _W + 0.3, _H + 0.3, paper))
     words = ""
@@ -91,9 +93,9 @@ def _run(column: int, row: int, text: str, style: Style) -> list[str]:
     return parts
 
 
-def _colours(style: Style) -> tuple[str, str]:
-    ink = style.color.get_truecolor(SVG_EXPORT_THEME).hex if style.color else _INK
-    paper = style.bgcolor.get_truecolor(SVG_EXPORT_THEME).hex if style.bgcolor else _PAPER
+def _colours(style: Style, palette: Palette) -> tuple[str, str]:
+    ink = style.color.get_truecolor(SVG_EXPORT_THEME).hex if style.color else palette.ink
+    paper = style.bgcolor.get_truecolor(SVG_EXPORT_THEME).hex if style.bgcolor else palette.paper
     return (paper, ink) if style.reverse else (ink, paper)
 
 

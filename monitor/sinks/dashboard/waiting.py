@@ -39,7 +39,7 @@ def draw_waiting(
     canvas = Canvas(width, height, look.unicode)
     draw_top_bar(canvas, [state.sleeper, "no night yet"], "live", look, utc)
     lines = _wrapped(state.status or "starting", max(10, width - 8))
-    hints = (KIND_HINTS[state.kind], *HINTS)
+    hints = (KIND_HINTS[state.kind], *HINTS, *([("q", "asks, then ends it")] * look.keys))
     widest = max(*map(len, lines), *(_HINT_COLUMN + len(meaning) for _, meaning in hints))
     x = max(0, (width - widest) // 2)
     y = max(1, (height - len(lines) - 2 - len(hints)) // 2 - 1)
@@ -50,7 +50,7 @@ def draw_waiting(
         canvas.put(x, y, f"for {age_text(timedelta(seconds=waited_s))}", look.quiet)
     y += 2
     for command, meaning in hints:
-        canvas.put(x, y, command, look.style("#7ee0c3"))
+        canvas.put(x, y, command, look.trace)
         canvas.put(x + _HINT_COLUMN, y, meaning, look.quiet)
         y += 1
     if notice is not None:

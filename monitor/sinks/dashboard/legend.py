@@ -1,0 +1,110 @@
+"""The legend: the keys, the colours and symbols, and every abbreviation with its meaning."""
+
+from __future__ import annotations
+
+from rich.style import Style
+
+from models.contract import Stage
+from monitor.sinks.dashboard.canvas import Canvas
+from monitor.sinks.dashboard.look import CONTACT_DOTS, STAGE_ROWS, Look
+from monitor.sinks.dashboard.marks import MARK_SYMBOLS, MARK_WORDS
+from monitor.sinks.dashboard.text import cut
+from monitor.types import Contact
+
+Entry = tuple[str, str, str, Style]
+"""Symbol, name and meaning, and the style of symbol and name. An empty meaning makes a title."""
+
+_STAGES = {
+    Stage.W: "awake",
+    Stage.R: "dreaming (REM sleep)",
+    Stage.N1: "light sleep, falling asleep",
+    Stage.N2: "light sleep",
+    Stage.N3: "deep sleep",
+}
+
+_CONTACTS = {
+    Contact.GOOD: "electrode good",
+    Contact.POOR: "electrode poor: press it on",
+    Contact.OFF: "electrode off the head",
+}
+
+ABBREVIATIONS = {
+    "TRT": "time between the bounds of the night",
+    "TST": "time asleep in all: N1, N2, N3, R",
+    "SE": "sleep efficiency: TST / TRT",
+    "SOL": "time until the first sleep",
+    "LPS": "time until 10 min of sleep",
+    "WASO": "awake after falling asleep",
+    "AASM": "... until lights on",
+    "last sleep": "... until the last sleep",
+    "p": "probability of each stage",
+    "std, p-p": "strength of the signal, uV",
+    "mains": "hum of the power line",
+    "dup": "samples that came twice",
+}
+
+_COLUMN = 40
+"""Columns of a list of entries; a screen of 80 columns has two lists."""
+
+
+def draw_legend(width: int, height: int, look: Look, run: str) -> Canvas:
+    """Draw the legend on the whole screen; ``run`` is the name of what q ends.
+
+    On a small screen the last entries are left out; the keys stay.
+    """
+    canvas = Canvas(width, height, look.unicode)
+    canvas.fill(0, 0, width, 1, " ", look.bar)
+    canvas.put(1, 0, cut("Legend (any key closes it)", max(0, width - 2)), look.bar + look.strong)
+    rows = max(1, height - 1)
+    entries = [*_keys(look, run), *_pictures(look)]
+    others = _abbreviations(look)
+    lists = [entries, others] if len(entries) <= rows else [[*entries, *others]]
+    x = 1
+    for listed in lists:
+        for start in range(0, len(listed), rows):
+            if x + _COLUMN <= width or x == 1:
+                _draw_list(canvas, x, min(_COLUMN, width - x), listed[start : start + rows], look)
+                x += _COLUMN
+    return canvas
+
+
+def _draw_list(canvas: Canvas, x: int, width: int, entries: list[Entry], look: Look) -> None:
+    for y, (symbol, name, meaning, style) in enumerate(entries, start=1):
+        if not meaning:
+            canvas.put(x, y, name, look.strong)
+            continue
+        canvas.put(x, y, symbol, style)
+        canvas.put(x + 2, y, name, style)
+        canvas.put(x + 13, y, cut(meaning, width - 14), look.style())
+
+
+def _keys(look: Look, run: str) -> list[Entry]:
+    plain, title = look.style(), ("", "Keys", "", look.strong)
+    if not look.keys:
+        return [title, ("", "Ctrl-C", f"ends the {run}", plain)]
+    other = "expert's view" if look.plain else "plain view"
+    return [
+        title,
+        ("v", "", f"the {other}", plain),
+        ("?", "", "this legend", plain),
+        ("q", "", f"asks, then ends the {run}", plain),
+        ("", "Ctrl-C", f"ends the {run} without asking", plain),
+    ]
+
+
+def _pictures(look: Look) -> list[Entry]:
+    styles = {Contact.GOOD: look.good, Contact.POOR: look.alarm, Contact.OFF: look.bad}
+    block = "█" if look.colour and look.unicode else " "
+    return [
+        ("", "Stages", "", look.strong),
+        *((block, s.value, _STAGES[s], look.stage(s, bold=True)) for s in STAGE_ROWS),
+        ("░", "?", "unscored: no reading", look.stage(None, bold=True)),
+        ("", "Symbols", "", look.strong),
+        *((MARK_SYMBOLS[kind], "", MARK_WORDS[kind], look.strong) for kind in MARK_SYMBOLS),
+        *((CONTACT_DOTS[c], "", _CONTACTS[c], styles[c]) for c in CONTACT_DOTS),
+    ]
+
+
+def _abbreviations(look: Look) -> list[Entry]:
+    title = ("", "Words (numbers are minutes)", "", look.strong)
+    return [title, *(("", name, text, look.quiet) for name, text in ABBREVIATIONS.items())]
