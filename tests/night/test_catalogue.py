@@ -132,7 +132,7 @@ def test_what_is_left_of_a_file_that_was_cut_is_listed(tmp_path: Path) -> None:
     assert cut.why.startswith(f"{path} is damaged: ")
 
 
-def test_a_file_that_makes_no_sense_is_listed_as_unreadable(tmp_path: Path) -> None:
+def test_a_session_that_makes_no_sense_is_listed_as_damage(tmp_path: Path) -> None:
     """Somebody wrote it on purpose: the checksum of its session is right."""
     path = store_night(tmp_path, "2026-11-26 23:10")
     with closing(sqlite3.connect(path)) as other, other:
@@ -140,8 +140,8 @@ def test_a_file_that_makes_no_sense_is_listed_as_unreadable(tmp_path: Path) -> N
         other.execute("DELETE FROM session")
         insert(other.cursor(), "session", (*row[:3], "5", *row[4:-1]))
     (night,) = listed_nights(tmp_path)
-    assert (night.condition, night.is_night) == (Condition.UNREADABLE, True)
-    assert night.why.startswith(f"{path} is damaged: TypeError")
+    assert (night.condition, night.is_night) == (Condition.DAMAGED, True)
+    assert night.why == f"{path} is damaged: its session was changed"
 
 
 def test_damaged_and_foreign_files_are_listed_with_the_reason(tmp_path: Path) -> None:
