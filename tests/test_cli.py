@@ -35,6 +35,8 @@ from monitor.types import Track
 from tests import lsl_peer
 from tests.commands import run
 from tests.edf_files import Signal, make_discontinuous, patch_header, patch_signal, write_edf
+from tests.full_disk import disk_of
+from tests.night.stored import store_night
 from tests.nights import EXCERPT, events_of, night_session, probabilities_of
 from tests.signals import pink_noise_uv
 
@@ -150,6 +152,26 @@ def test_a_replay_keeps_its_night_only_if_asked(
     assert stored.name.startswith("n-") and not any(temporary.iterdir())
     assert run("replay", edf, "--no-redis", "--keep", monkeypatch=monkeypatch) == 0
     assert "holds this whole night: nothing is staged again" in caplog.text
+
+
+def test_a_full_disk_under_a_temporary_night_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    edf = noise_edf(tmp_path / "n.edf", duration_s=1000)
+    options = ReplayOptions(edf, no_redis=True, dashboard=False)
+    advice = r"temporary file of the night in .* failed \(\w+\): make room there, or name a file"
+    with disk_of(200_000), pytest.raises(MonitorError, match=advice):
+        run_replay(options, Console(quiet=True), ManualClock(), Event())
+    assert list(tmp_path.iterdir()) == [edf]
+
+
+def test_a_replay_of_a_night_s_file_says_what_shows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    night = store_night(tmp_path, "2026-11-26 23:10", n_epochs=1)
+    assert run("replay", night, monkeypatch=monkeypatch) == 2
+    assert f"is shown by: sleep-monitor nights show {night}" in capsys.readouterr().err
 
 
 def test_an_interrupted_replay_says_if_it_can_be_continued(

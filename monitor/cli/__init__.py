@@ -1,4 +1,4 @@
-"""The command line: `sleep-monitor demo | replay | live | nights | streams | watch | mark ...`."""
+"""The command line: `sleep-monitor demo | replay | live | check | nights | streams | ...`."""
 
 import os
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import typer
@@ -90,5 +91,8 @@ def _check(flags: CheckFlags, sleepers: list[Any] | None) -> None:
 
     # Without `let_interrupt`, Ctrl-C only sets `stop`, so that the sources are closed in order.
     is_ready = run_check(options, Console(), SystemClock(), stop, flags.seconds)
+    if stop.is_set():
+        print("sleep-monitor: interrupted; there is no verdict", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED)
     if not is_ready:
-        raise typer.Exit(INTERRUPTED if stop.is_set() else 1)
+        raise typer.Exit(1)

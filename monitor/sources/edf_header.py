@@ -7,6 +7,7 @@ A field that cannot be read refuses the file only if nobody can do without it.
 from __future__ import annotations
 
 import math
+import shlex
 import stat
 from collections import Counter
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ LARGEST_RECORD_BYTES = 512 * 1024 * 1024
 whole night as one record."""
 
 _BDF_VERSION = b"\xffBIOSEMI"
+_SQLITE = b"SQLite f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,11 @@ def _parse(path: Path, file: BinaryIO, size: int) -> EdfHeader:
     if size == 0:
         raise InputError(f"{path} is empty (0 bytes): copy or export it again")
     version = file.read(8)
+    if version == _SQLITE:
+        raise InputError(
+            f"{path} is no recording but an SQLite file; a night of the monitor is shown by: "
+            f"sleep-monitor nights show {shlex.quote(str(path))}"
+        )
     is_bdf = version == _BDF_VERSION
     if not is_bdf and version.strip(b" \0") != b"0":
         raise InputError(f"{path} is not an EDF or BDF file: give one, or convert it to EDF first")

@@ -153,6 +153,14 @@ def test_a_source_that_fails_is_not_ready_and_a_mistake_is_an_error() -> None:
         check(worn_uv(), channels=("Cz",))
 
 
+def test_a_check_that_is_interrupted_has_no_verdict() -> None:
+    (stop := Event()).set()
+    console = Console(file=io.StringIO())
+    options = LiveOptions((SleeperOptions(BrainflowConfig(board="synthetic")),))
+    assert not run_check(options, console, ManualClock(), stop, 60.0)
+    assert isinstance(console.file, io.StringIO) and console.file.getvalue() == ""
+
+
 def test_on_a_terminal_the_electrodes_are_drawn_in_one_place() -> None:
     is_ready, lines = check(worn_uv(), terminal=True)
     assert is_ready
