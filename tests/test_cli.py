@@ -35,6 +35,7 @@ from tests import lsl_peer
 from tests.commands import run
 from tests.edf_files import Signal, make_discontinuous, patch_header, patch_signal, write_edf
 from tests.nights import EXCERPT, events_of, probabilities_of
+from tests.report.stored_night import store_night
 from tests.signals import pink_noise_uv
 
 DATA = Path(__file__).parent / "data"
@@ -503,11 +504,24 @@ def test_options_before_the_kind_of_source_are_refused(
     assert "give options after `lsl`" in capsys.readouterr().err
 
 
+def test_a_report_is_written_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store_night(tmp_path / "night.sqlite", "W22R")
+    page, picture = tmp_path / "page.html", tmp_path / "night.svg"
+    command = ("report", tmp_path / "night.sqlite", "--out", page, "--picture", picture)
+    assert run(*command, monkeypatch=monkeypatch) == 0
+    assert capsys.readouterr().out.splitlines() == [str(page), str(picture)]
+    assert "The sleeper" not in page.read_text()
+    assert run("report", "last", "--since", "2026-11-01", monkeypatch=monkeypatch) == 2
+    assert "--since chooses the nights" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "command",
     [
         *("demo", "replay", "live", "live lsl", "live brainflow", "streams", "watch", "mark"),
-        *("doctor", "nights", "nights show", "nights delete"),
+        *("doctor", "nights", "nights show", "nights delete", "report"),
         *("check", "check lsl", "check brainflow"),
     ],
 )
