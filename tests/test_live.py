@@ -316,7 +316,7 @@ def test_a_test_in_the_evening_is_not_a_part_of_the_night(
     assert f"Begins a new night: the last one was a test of 0 min, kept in {test}" in caplog.text
     assert "is kept as" in caplog.text
     assert f"Kept in {test}. See it again with: sleep-monitor nights show" in caplog.text
-    assert "a test of 0 min: the next start begins a night of its own" in caplog.text
+    assert "It is so short that it was a test: the next start begins another night" in caplog.text
     assert len((tmp_path / "epochs-1.csv").read_text().splitlines()) == 2
 
 

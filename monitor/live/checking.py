@@ -148,8 +148,8 @@ class HeadbandCheck:
         if now_s - self._waits_since_s > self._appear_s:
             program = "streams" if self._options.source.kind == "lsl" else "doctor"
             self._problem = (
-                f"nothing came within {self._appear_s:g} s ({self._source.status}); check with "
-                f"sleep-monitor {program}"
+                f"nothing came within {self._appear_s:g} s: {self._source.status}. Look for it "
+                f"with sleep-monitor {program}"
             )
 
     def _begin(self, device: Device, first_s: float) -> None:

@@ -197,10 +197,7 @@ def _farewell(night: NightState, file: Path) -> str:
     name = (night.session.sleeper if here else str(file)) or LAST
     kept = f"Kept in {file}. See it again with: sleep-monitor nights show {shlex.quote(name)}"
     if duration < TEST_MAX:
-        return (
-            f"{kept}. This was a test of {duration.total_seconds() / 60:.0f} min: the next start "
-            "begins a night of its own"
-        )
+        return f"{kept}. It is so short that it was a test: the next start begins another night"
     minutes = REOPEN_WITHIN.total_seconds() / 60
     return (
         f"{kept}. Within {minutes:.0f} min the same command goes on with this night, and "

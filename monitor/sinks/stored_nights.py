@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from models.contract import EPOCH_S
 from monitor.errors import InputError
-from monitor.night.catalogue import NOON, Condition, ListedNight, glance, listed_nights, named_night
+from monitor.night.catalogue import (
+    Condition,
+    ListedNight,
+    glance,
+    listed_nights,
+    named_night,
+    nights_of_evening,
+)
 from monitor.night.file_watch import store_files
+from monitor.night.listed import NOON
 from monitor.night.record import NightRecord, read_night
+from monitor.night.statistics import EPOCH_MIN
 from monitor.night.store import delete_night, is_being_written
 from monitor.night.stored import RESUME_WITHIN
 from monitor.sinks.dashboard import Look, summary
 from monitor.sinks.marks import MAX_TEXT
-from monitor.sinks.words import local_time
+from monitor.sinks.words import age_text, local_time
 from monitor.text import clean
 from monitor.types import Mark
 
 WIDE = 240
-"""Width of the list in a file or a pipe, where no terminal cuts the lines."""
+"""Width of the list. A narrow terminal breaks its lines, and loses nothing of them."""
+
+_ALWAYS = ("night", "began", "hours", "asleep", "scored", "state", "size")
 
 
 def list_nights(console: Console, folder: Path) -> None:
@@ -43,14 +52,14 @@ def list_nights(console: Console, folder: Path) -> None:
             soft_wrap=True,
         )
         return
-    if not console.is_terminal:
-        console = Console(file=console.file, width=WIDE, color_system=None)
+    console = Console(file=console.file, width=WIDE, force_terminal=console.is_terminal)
     live = [night for night in nights if night.is_live]
     replays = [night for night in nights if not night.is_live]
     for title, group in (("Replays", replays), ("Nights", live)):
         if group:
             console.print(Text(title, "bold"))
-            console.print(_table(group, live))
+            console.print(_table(group, nights))
+            console.print()
     for night in nights:
         if night.why:
             console.print(Text(night.why), soft_wrap=True)
@@ -58,35 +67,36 @@ def list_nights(console: Console, folder: Path) -> None:
     console.print(Text(f"{_counts(nights)}, {size} in {folder}"), soft_wrap=True)
 
 
-def _table(nights: Sequence[ListedNight], live: Sequence[ListedNight]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for header in ("night", "began", "length", "asleep", "scored", "state", "size"):
-        right = header in ("length", "asleep", "scored", "size")
-        table.add_column(header, justify="right" if right else "left", no_wrap=True)
-    has_sleepers = any(night.sleeper for night in nights)
-    for header in ("sleeper", "source", "file")[not has_sleepers :]:
-        table.add_column(header, overflow="fold")
-    days = [night.evening() for night in live if not night.was_a_test]
-    for night in nights:
-        day = night.evening()
-        # A date names a night if no other has it. All others are named by their file.
-        is_named = night.is_live and night.session is not None and days.count(day) == 1
-        file = "" if is_named and not night.was_a_test else night.path.stem
-        numbers = night.statistics
-        cells = [
-            "" if day is None else f"{day}",
-            "" if night.start_utc is None else f"{night.local(night.start_utc):%H:%M}",
-            "" if night.session is None else duration_text(night.n_epochs * EPOCH_S),
-            "" if numbers is None else duration_text(60.0 * numbers.tst_min),
-            "" if night.scored is None else f"{night.scored:.0%}",
-            f"{night.condition} (test)" if night.was_a_test else f"{night.condition}",
-            decimal(night.size_bytes),
-            *[night.sleeper] * has_sleepers,
-            "" if night.session is None else night.session.source,
-            file,
-        ]
-        table.add_row(*(Text(clean(cell)) for cell in cells))
+def _table(nights: Sequence[ListedNight], every: Sequence[ListedNight]) -> Table:
+    """Return the rows of ``nights``. A column that none of them needs is left out."""
+    rows = [_row(night, every) for night in nights]
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    used = [name for name in rows[0] if name in _ALWAYS or any(row[name] for row in rows)]
+    for name in used:
+        right = name in ("hours", "asleep", "scored", "size")
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(clean(row[name])) for name in used))
     return table
+
+
+def _row(night: ListedNight, every: Sequence[ListedNight]) -> dict[str, str]:
+    """Return the cells of a night by the names of their columns."""
+    day, start, numbers = night.evening(), night.start_utc, night.statistics
+    # A night whose date may also mean another, and a replay, are named by their file.
+    is_named = day is not None and night.is_live and nights_of_evening(every, day) == [night]
+    return {
+        "night": "" if day is None else f"{day}",
+        "began": "" if start is None else f"{night.local(start):%H:%M}",
+        "hours": "" if night.session is None else f"{night.n_epochs * EPOCH_MIN / 60:.1f} h",
+        "asleep": "" if numbers is None else _minutes(numbers.tst_min),
+        "scored": "" if night.scored is None else f"{night.scored:.0%}",
+        "state": f"{night.condition}" + (" (test)" if night.was_a_test else ""),
+        "size": decimal(night.size_bytes),
+        "sleeper": night.sleeper,
+        "source": "" if night.session is None else night.session.source,
+        "file": "" if is_named else night.path.stem,
+    }
 
 
 def show_night(console: Console, folder: Path, name: str, now_utc: datetime) -> None:
@@ -192,17 +202,15 @@ def _night_line(night: ListedNight) -> str:
     kind = "Night" if night.is_live else "Replay"
     parts = [
         f"{kind} of {night.evening()}, began {night.local(night.start_utc):%H:%M}",
-        duration_text(night.n_epochs * EPOCH_S),
+        _minutes(night.n_epochs * EPOCH_MIN),
         clean(night.sleeper),
         clean(night.session.source),
     ]
     return ", ".join(filter(None, parts))
 
 
-def duration_text(duration_s: float) -> str:
-    """Return ``6 h 52 min``, or ``42 min``."""
-    hours, minutes = divmod(round(duration_s / 60.0), 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+def _minutes(duration_min: float) -> str:
+    return age_text(timedelta(minutes=duration_min))
 
 
 def _counts(nights: Sequence[ListedNight]) -> str:

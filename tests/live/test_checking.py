@@ -140,7 +140,7 @@ def test_a_headband_that_does_not_come_is_not_ready() -> None:
     assert not is_ready
     assert lines == [
         "waiting for the scripted headband",
-        "not ready: nothing came within 5 s (waiting for the scripted headband); check with "
+        "not ready: nothing came within 5 s: waiting for the scripted headband. Look for it with "
         "sleep-monitor streams",
     ]
 

@@ -12,6 +12,7 @@ import pytest
 from monitor.errors import InputError
 from monitor.night.catalogue import Condition, listed_nights, named_night
 from monitor.night.record import read_night
+from monitor.night.schema import insert, selection
 from monitor.night.store import NightStore, is_being_written
 from tests.night.stored import HOME, store_night
 
@@ -129,6 +130,18 @@ def test_what_is_left_of_a_file_that_was_cut_is_listed(tmp_path: Path) -> None:
     assert (cut.condition, cut.session) == (Condition.DAMAGED, read_night(path).session)
     assert 10 < cut.n_epochs < 40
     assert cut.why.startswith(f"{path} is damaged: ")
+
+
+def test_a_file_that_makes_no_sense_is_listed_as_unreadable(tmp_path: Path) -> None:
+    """Somebody wrote it on purpose: the checksum of its session is right."""
+    path = store_night(tmp_path, "2026-11-26 23:10")
+    with closing(sqlite3.connect(path)) as other, other:
+        (row,) = other.execute(selection("session"))
+        other.execute("DELETE FROM session")
+        insert(other.cursor(), "session", (*row[:3], "5", *row[4:-1]))
+    (night,) = listed_nights(tmp_path)
+    assert (night.condition, night.is_night) == (Condition.UNREADABLE, True)
+    assert night.why.startswith(f"{path} is damaged: TypeError")
 
 
 def test_damaged_and_foreign_files_are_listed_with_the_reason(tmp_path: Path) -> None:

@@ -58,13 +58,13 @@ def test_the_list_has_a_row_for_each_night_and_the_room_they_take(tmp_path: Path
     found = listed(tmp_path)
     rows = [" ".join(line.split()) for line in found.splitlines()]
     replays, nights = rows.index("Replays"), rows.index("Nights")
-    assert rows[replays + 4].startswith("1999-05-01 23:00 20 min 20 min 100% ended ")
-    assert rows[replays + 4].endswith(f"test {replayed.stem}")
-    assert rows[nights + 4].startswith("2026-11-25 22:00 2 min 2 min 100% ended (test)")
-    assert rows[nights + 5].startswith("2026-11-26 23:10 1 h 00 min 1 h 00 min 100% ended ")
-    assert rows[nights + 6].startswith("2026-11-26 00:40 20 min 20 min 100% broke off ")
+    assert rows[replays + 2].startswith("1999-05-01 23:00 0.3 h 20 min 00 s 100% ended ")
+    assert rows[replays + 2].endswith(f"test {replayed.stem}")
+    assert rows[nights + 2].startswith("2026-11-25 22:00 0.0 h 2 min 00 s 100% ended (test)")
+    assert rows[nights + 3].startswith("2026-11-26 23:10 1.0 h 1 h 00 min 100% ended ")
+    assert rows[nights + 4].startswith("2026-11-26 00:40 0.3 h 20 min 00 s 100% broke off ")
     # Two nights have one date: their files name them.
-    assert "2026-11-27-004000-muse" in rows[nights + 6]
+    assert "2026-11-27-004000-muse" in rows[nights + 4]
     assert rows[-1].startswith("3 nights and 1 replay, ")
     assert rows[-1].endswith(f"MB in {tmp_path}")
 
@@ -153,7 +153,7 @@ def test_delete_says_what_goes_and_asks(tmp_path: Path) -> None:
         return yes
 
     delete_nights(console := paper(), tmp_path, ["2026-11-26"], lambda q: answer(False, q))
-    assert "Night of 2026-11-26, began 23:10, 20 min, anna, test\n" in text(console)
+    assert "Night of 2026-11-26, began 23:10, 20 min 00 s, anna, test\n" in text(console)
     assert f"  {path}  " in text(console)
     assert text(console).endswith("Nothing was deleted.\n")
     assert path.exists()
