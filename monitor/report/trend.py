@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from models.contract import EPOCH_S, Stage
-from monitor.night.catalogue import NOON
+from monitor.night.listed import NOON
 from monitor.night.record import NightRecord
 from monitor.night.regularity import (
     ASLEEP,
