@@ -38,6 +38,7 @@ from tests.edf_files import Signal, make_discontinuous, patch_header, patch_sign
 from tests.full_disk import disk_of
 from tests.night.stored import store_night
 from tests.nights import EXCERPT, events_of, night_session, probabilities_of
+from tests.report.stored_night import store_night as store_stages
 from tests.signals import pink_noise_uv
 
 DATA = Path(__file__).parent / "data"
@@ -549,11 +550,24 @@ def test_the_demo_refuses_a_recording_that_was_changed(
     assert "excerpt.edf is damaged, its sha256 is wrong: reinstall" in capsys.readouterr().err
 
 
+def test_a_report_is_written_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store_stages(tmp_path / "night.sqlite", "W22R")
+    page, picture = tmp_path / "page.html", tmp_path / "night.svg"
+    command = ("report", tmp_path / "night.sqlite", "--out", page, "--picture", picture)
+    assert run(*command, monkeypatch=monkeypatch) == 0
+    assert capsys.readouterr().out.splitlines() == [str(page), str(picture)]
+    assert "The sleeper" not in page.read_text()
+    assert run("report", "last", "--since", "2026-11-01", monkeypatch=monkeypatch) == 2
+    assert "--since chooses the nights" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "command",
     [
         *("demo", "replay", "live", "live lsl", "live brainflow", "streams", "watch", "mark"),
-        *("doctor", "nights", "nights show", "nights delete"),
+        *("doctor", "nights", "nights show", "nights delete", "report"),
         *("check", "check lsl", "check brainflow"),
     ],
 )

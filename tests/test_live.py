@@ -22,6 +22,7 @@ from rich.console import Console
 from monitor.clock import SystemClock, boot_id
 from monitor.config import BrainflowConfig, LiveOptions, LslConfig, SleeperOptions
 from monitor.errors import InputError, MonitorError
+from monitor.live import run as live_run
 from monitor.live import run_live
 from monitor.night import stored
 from monitor.night.events import EventType
@@ -337,6 +338,24 @@ def test_a_test_in_the_evening_is_not_a_part_of_the_night(
     assert f"Kept in {test}. See it again with: sleep-monitor nights show" in caplog.text
     assert "It is so short that it was a test: the next start begins another night" in caplog.text
     assert len((tmp_path / "epochs-1.csv").read_text().splitlines()) == 2
+
+
+def test_a_night_ends_with_its_report(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If there is no time for it, the end names the command that makes it."""
+    caplog.set_level("INFO")
+    monkeypatch.setattr(live_run, "TEST_MAX", timedelta(0))
+    night, another = tmp_path / "night.sqlite", tmp_path / "another.sqlite"
+    with peer(name=name, ago=33):
+        options = options_for(lsl(name, store=night))
+        monitor(options, lambda: bool(rows(night, "SELECT 1 FROM epoch")))
+        page = night.with_suffix(".html")
+        assert f"The report of the night: {page}" in caplog.text
+        assert page.read_text().startswith("<!DOCTYPE html>")
+        monkeypatch.setattr(live_run, "REPORTS_S", 0.0)
+        monitor(options_for(lsl(name, store=another)), begun(another))
+    assert f"Make the night's report with: sleep-monitor report {another}" in caplog.text
 
 
 def test_a_stream_that_does_not_come_within_the_wait_is_an_error(name: str, home: Path) -> None:

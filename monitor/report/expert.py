@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC
 from pathlib import Path
 
 from models.contract import Stage
@@ -23,10 +23,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ExpertStages:
-    """The expert's stage of each epoch of a night, None for unscored, and the file's name."""
+    """The expert's stage of each epoch of a night, None for unscored, and the file's name.
+
+    ``placing``: how the stages were laid on the night, in a sentence; "" if nothing had to be
+    decided.
+    """
 
     name: str
     stages: tuple[Stage | None, ...]
+    placing: str = ""
 
     def agreement(self, stages: Sequence[Stage | None]) -> Agreement:
         """Return the agreement of ``stages`` with the expert's."""
@@ -36,23 +41,37 @@ class ExpertStages:
 def named_expert(path: Path, record: NightRecord, clock: LocalClock) -> ExpertStages:
     """Return the stages of the hypnogram ``path`` on the epochs of ``record``.
 
-    The times in the hypnogram are those of a replayed recording, or of the wall clock of a live
-    night, or UTC; a hypnogram without a time begins with the night. Raises `InputError` if it
-    cannot be read, or has no stage within the night.
+    EDF names no time zone. The hypnogram's clock counts as that of a replayed recording, and in a
+    live night as local time or UTC, whichever puts more of its stages into the night; if no date
+    fits, its time of day counts. A hypnogram without a time begins with the night. Raises
+    `InputError` if it cannot be read, or has no stage within the night.
     """
     hypnogram = read_hypnogram(path)
+    for note in hypnogram.notes:
+        _log.info("%s", note)
     session = record.session
     if hypnogram.start is None:
-        origins_s = [0.0 if record.is_live else session.start_s]
+        places = {"it begins with the night": 0.0 if record.is_live else session.start_s}
     else:
         given = hypnogram.start.utc
         local = clock(session.start_utc).replace(tzinfo=UTC)
-        origins_s = [_seconds(local - given), _seconds(session.start_utc - given)]
-        origins_s += [(each + _DAY_S / 2) % _DAY_S - _DAY_S / 2 for each in origins_s]
-    for origin_s in origins_s:
-        stages = stages_on_grid(hypnogram, origin_s, record.n_epochs)
-        if any(stage is not None for stage in stages):
-            return ExpertStages(path.name, tuple(stages))
+        places = {
+            "its clock is read as local time": (local - given).total_seconds(),
+            "its clock is read as UTC": (session.start_utc - given).total_seconds(),
+        }
+        places |= {
+            f"{how}, and its date is not used": (origin_s + _DAY_S / 2) % _DAY_S - _DAY_S / 2
+            for how, origin_s in places.items()
+        }
+    laid = {
+        how: stages_on_grid(hypnogram, origin_s, record.n_epochs)
+        for how, origin_s in places.items()
+    }
+    # Of places that fit equally well, the first counts.
+    how, stages = max(laid.items(), key=lambda each: sum(stage is not None for stage in each[1]))
+    if any(stage is not None for stage in stages):
+        placing = f"How the expert's stages were laid on the night: {how}."
+        return ExpertStages(path.name, tuple(stages), placing if record.is_live else "")
     raise InputError(
         f"{path} has no stage within the night, which began at "
         f"{clock(session.start_utc):%Y-%m-%d %H:%M}: give the hypnogram of this night"
@@ -60,10 +79,6 @@ def named_expert(path: Path, record: NightRecord, clock: LocalClock) -> ExpertSt
 
 
 _DAY_S = 86400.0
-
-
-def _seconds(duration: timedelta) -> float:
-    return duration.total_seconds()
 
 
 def found_expert(
@@ -93,6 +108,8 @@ def found_expert(
             return None
         if hypnogram is None:
             return None
+        for note in hypnogram.notes:
+            _log.info("%s", note)
         return _on_grid(hypnogram, record)
     return None
 

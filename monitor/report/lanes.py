@@ -208,7 +208,9 @@ def contact_lanes(night: ReportedNight, axis: TimeAxis, hatch: str) -> list[Lane
                 parts.append(rect(x, 0.0, width, BAR_HEIGHT, f"url(#{hatch})"))
         label = text(axis.left - 6, BAR_HEIGHT - 1, _fitting(name, axis), anchor="end")
         lanes.append(Lane("", BAR_HEIGHT, (label, *parts)))
-    return _titled("Contact of the electrodes", lanes)
+    n_all = len(night.contacts)
+    some = f", {MOST_CHANNELS} of {n_all}" if n_all > MOST_CHANNELS else ""
+    return _titled(f"Contact of the electrodes{some}", lanes)
 
 
 def derivation_lanes(night: ReportedNight, axis: TimeAxis) -> list[Lane]:

@@ -247,6 +247,7 @@ def expert_section(night: ReportedNight) -> Markup | None:
     ]
     return section(
         f"Agreement with the expert ({night.expert.name})",
+        element("p", night.expert.placing) if night.expert.placing else None,
         element(
             "div",
             element(
@@ -318,7 +319,10 @@ def origin_section(night: ReportedNight, network: KnownNetwork | None) -> Markup
         ["Rate of the source", f"{session.sfreq_hz:g} Hz"],
         ["Gain", session.gain],
         ["Network", session.model],
-        ["Weights (SHA-256)", network.weights_sha256 if network else "not those that ship"],
+        [
+            "Weights of this name (SHA-256)",
+            network.weights_sha256 if network else "none of this name ships with the monitor",
+        ],
         ["Staged by", f"sleep-monitor {stored.version or '(version unknown)'}"],
         [
             "Samples at 100 Hz",

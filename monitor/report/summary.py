@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.contract import EPOCH_S, Stage
-from monitor.report.reported import ReportedNight
+from monitor.report.reported import ReportedNight, runs
 from monitor.report.words import (
     count_text,
     dates_text,
@@ -40,7 +40,7 @@ def title(night: ReportedNight) -> str:
 
 def sentences(night: ReportedNight) -> list[str]:
     """Return the night in a few plain sentences."""
-    s, structure = night.statistics, night.structure
+    s = night.statistics
     live = night.record.is_live
     you = "You" if live else "The sleeper"
     if not s.tst_min:
@@ -61,7 +61,7 @@ def sentences(night: ReportedNight) -> list[str]:
     lines.append(f"Of the sleep, {spoken_list(had)}.")
     awake = s.waso_last_sleep_min or 0.0
     if awake:
-        times = count_text(structure.awakenings - _final_awakening(night), "time")
+        times = count_text(_awakenings(night), "time")
         lines.append(f"{you} woke up {times} in between, and lay awake for {minutes_text(awake)}.")
     else:
         lines.append(f"{you} did not wake up in between.")
@@ -72,12 +72,13 @@ def sentences(night: ReportedNight) -> list[str]:
     return lines
 
 
-def _final_awakening(night: ReportedNight) -> int:
-    """Return 1 if the last sleep ends in W, which is no waking in between; else 0."""
+def _awakenings(night: ReportedNight) -> int:
+    """Return how often the sleeper lay awake between the first and the last sleep."""
     first, stop = night.record.night.recording_time
-    stages = night.hypnogram[first:stop]
-    last = max(i for i, stage in enumerate(stages) if stage not in (None, Stage.W))
-    return int(stages[last + 1 : last + 2] == (Stage.W,))
+    # What is not scored in between may hide when exactly the sleep ended.
+    stages = [stage for stage in night.hypnogram[first:stop] if stage is not None]
+    spells = [is_awake for is_awake, _, _ in runs([stage is Stage.W for stage in stages])]
+    return spells[spells.index(False) : len(spells) - spells[::-1].index(False)].count(True)
 
 
 def bounds_text(bounds: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -77,3 +78,13 @@ def test_a_hypnogram_of_another_night_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no stage within the night, which began at"):
         make_report([str(live)], tmp_path, MADE, hypnogram=tmp_path / "sleep.edf", timezone=UTC)
     assert not live.with_suffix(".html").exists()
+
+
+def test_the_clock_that_fits_better_lays_a_hypnogram(tmp_path: Path) -> None:
+    """It was written in UTC; in local time most of it would lie outside of the night."""
+    stored_replay(tmp_path, "W" + "2" * 79)
+    start = datetime(2024, 3, 9, 22, 30, tzinfo=UTC)
+    live = store_night(tmp_path / "live.sqlite", "W" + "2" * 79, start=start)
+    page = report_of(live, timezone=ZoneInfo("Asia/Kathmandu"), hypnogram=tmp_path / "sleep.edf")
+    assert rows(page, "Over the epochs that both scored")["Live"][0] == "1.000"
+    assert "its clock is read as UTC." in words(page)

@@ -188,7 +188,7 @@ def test_the_network_is_named_with_what_is_known_of_it(tmp_path: Path) -> None:
     model = "mc2sleepnet-bandpower-absolute-2"
     page = report_of(store_night(tmp_path / "known.sqlite", NIGHT, model=model))
     origin = rows(page, "Where these numbers")
-    assert origin["Weights (SHA-256)"][0].startswith("f8888085")
+    assert origin["Weights of this name (SHA-256)"][0].startswith("f8888085")
     assert (origin["Network"], origin["Gain"]) == ([model], ["known"])
     assert "81 of 100 epochs had the stage that an expert gave" in words(page)
     assert "On other signals, a headband's among them, it does worse" in words(page)
@@ -237,3 +237,8 @@ def test_the_end_of_a_night_never_fails_for_its_report(
     assert made == {night: night.with_suffix(".html")}
     assert f"The report of {other} was not made" in caplog.text
     assert make_in_time([night], MADE, limit_s=0.0) == {}
+
+
+def test_waking_up_beside_a_gap_counts(tmp_path: Path) -> None:
+    page = report_of(store_night(tmp_path / "gap.sqlite", "2" * 9 + "??WW?" + "2" * 9 + "W"))
+    assert "You woke up 1 time in between, and lay awake for 1 min." in words(page)
