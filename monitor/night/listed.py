@@ -17,6 +17,7 @@ from monitor.errors import InputError, MonitorError, one_line
 from monitor.night.checksums import checksum
 from monitor.night.events import EventType
 from monitor.night.file_watch import store_files
+from monitor.night.journal import journal_damage
 from monitor.night.night import Night
 from monitor.night.reading import opened
 from monitor.night.record import other_format, read_night
@@ -143,6 +144,8 @@ def listed(path: Path) -> ListedNight:
     if night.session is None:
         return _what_is_left(night)
     try:
+        if night.condition is Condition.BROKE_OFF and journal_damage(path):
+            return _what_is_left(night)
         with opened(path) as (file, _), translated(path):
             file.execute("BEGIN")  # one moment of a night that goes on
             # The event of the end has the night in numbers. To compute them takes 20 times longer.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 from contextlib import closing
@@ -14,7 +15,7 @@ from monitor.night.catalogue import Condition, listed_nights, named_night
 from monitor.night.record import read_night
 from monitor.night.schema import insert, selection
 from monitor.night.store import NightStore, is_being_written
-from tests.night.stored import HOME, store_night
+from tests.night.stored import HOME, store_night, write_epoch
 
 NIGHT = "2026-11-26 23:10"
 
@@ -132,16 +133,35 @@ def test_what_is_left_of_a_file_that_was_cut_is_listed(tmp_path: Path) -> None:
     assert cut.why.startswith(f"{path} is damaged: ")
 
 
-def test_a_session_that_makes_no_sense_is_listed_as_damage(tmp_path: Path) -> None:
-    """Somebody wrote it on purpose: the checksum of its session is right."""
+def test_a_session_that_makes_no_sense_is_damage(tmp_path: Path) -> None:
+    """Somebody wrote it on purpose: its checksum is right."""
     path = store_night(tmp_path, "2026-11-26 23:10")
     with closing(sqlite3.connect(path)) as other, other:
         (row,) = other.execute(selection("session"))
         other.execute("DELETE FROM session")
         insert(other.cursor(), "session", (*row[:3], "5", *row[4:-1]))
     (night,) = listed_nights(tmp_path)
-    assert (night.condition, night.is_night) == (Condition.DAMAGED, True)
+    assert (night.condition, night.n_epochs) == (Condition.DAMAGED, 40)
     assert night.why == f"{path} is damaged: its session was changed"
+
+
+def test_damage_in_the_journal_of_a_killed_night_is_listed(tmp_path: Path) -> None:
+    folder = tmp_path / "killed"
+    path = store_night(tmp_path, "2026-11-26 23:10", n_epochs=0, ended=False)
+    with closing(NightStore.open(path)) as store:
+        for index in range(9):
+            write_epoch(store, index)
+        folder.mkdir()
+        for suffix in ("", "-wal"):
+            shutil.copy(path.with_name(path.name + suffix), folder)
+    assert listed_nights(folder)[0].condition is Condition.BROKE_OFF
+    journal = folder / (path.name + "-wal")
+    content = bytearray(journal.read_bytes())
+    content[len(content) // 2] ^= 1
+    journal.write_bytes(content)
+    (night,) = listed_nights(folder)
+    assert night.condition is Condition.DAMAGED
+    assert "its journal is damaged" in night.why
 
 
 def test_damaged_and_foreign_files_are_listed_with_the_reason(tmp_path: Path) -> None:
