@@ -16,7 +16,7 @@ LocalClock = Callable[[datetime], datetime]
 """Returns a time on the reader's clock."""
 
 _STEPS_MIN = (1, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1440, 2880)
-_LABEL_WIDTH = 42.0
+_LABEL_WIDTH = 46.0
 """Least distance of two labels such as 02:00, in user units."""
 
 _LOOK = timedelta(minutes=1)

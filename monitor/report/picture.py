@@ -39,7 +39,7 @@ def night_picture(night: ReportedNight, width: float = WIDE, name: str = "night"
     ``name`` is unique on its page: names of the parts inside begin with it.
     """
     narrow = width < WIDE
-    left = 58.0 if narrow else 84.0
+    left = 62.0 if narrow else 84.0
     record = night.record
     axis = TimeAxis(record.session.start_utc, night.n_epochs, left, width - left - 8, night.clock)
     hatch = f"{name}-hatch"
