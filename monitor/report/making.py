@@ -14,6 +14,8 @@ from models.files import whole_file
 from monitor.clock import Clock
 from monitor.errors import InputError, MonitorError, one_line
 from monitor.night.catalogue import listed_nights, named_night
+from monitor.night.page import SUFFIX as PAGE
+from monitor.night.page import page_of
 from monitor.night.record import NightRecord, read_night
 from monitor.night.store import is_being_written
 from monitor.report.expert import ExpertStages, found_expert, named_expert
@@ -28,7 +30,7 @@ from monitor.sinks.words import local_time
 ALL = "all"
 """Name of every live night that was no test."""
 
-PAGE, PICTURE = ".html", ".svg"
+PICTURE = ".svg"
 _BEGINNINGS = {PAGE: b"<!DOCTYPE html>", PICTURE: b"<?xml"}
 """First bytes of the files that a report may replace."""
 
@@ -66,7 +68,7 @@ def make_report(
             )
         return [_write_trend(paths, out, clock, timezone)]
     (path,) = paths
-    page = _page_path(out, path.with_suffix(PAGE))
+    page = _page_path(out, page_of(path))
     _check(page, PAGE)
     if picture is not None:
         _check(picture, PICTURE)

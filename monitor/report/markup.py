@@ -24,14 +24,13 @@ def element(name: str, /, *children: object, **attributes: object) -> Markup:
         for key, value in attributes.items()
         if value is not None
     )
-    content = join(children)
-    if not content and name not in _NEVER_EMPTY:
+    if name in _VOID:
         return Markup(f"<{name}{given}/>")
-    return Markup(f"<{name}{given}>{content}</{name}>")
+    return Markup(f"<{name}{given}>{join(children)}</{name}>")
 
 
-_NEVER_EMPTY = {"td", "th", "p", "div", "span", "section", "figure", "g", "style", "title", "text"}
-"""Elements of HTML that need an end tag even if nothing is in them."""
+_VOID = {"meta", "path", "rect", "image"}
+"""Elements without content. HTML needs an end tag for all others, even if they are empty."""
 
 
 def join(children: object) -> Markup:

@@ -14,12 +14,12 @@ import numpy as np
 from models.contract import Stage
 from monitor.night.events import EventType
 from monitor.night.record import NightRecord
-from monitor.night.statistics import SleepStatistics
+from monitor.night.statistics import EPOCH_MIN, SleepStatistics
 from monitor.night.structure import SleepStructure
 from monitor.report.axis import LocalClock
 from monitor.report.expert import ExpertStages
 from monitor.report.spectrogram import Spectrogram, spectrogram
-from monitor.report.words import count_text
+from monitor.report.words import minutes_text
 from monitor.types import (
     F32,
     ChannelState,
@@ -198,9 +198,9 @@ class ReportedNight:
 
     @property
     def staged_text(self) -> str:
-        """The derivations that were staged, with the number of epochs of each."""
+        """The derivations that were staged, and how long each was."""
         parts = [
-            f"{name} in {count_text(sum(epochs), 'epoch')}"
+            f"{name} for {minutes_text(sum(epochs) * EPOCH_MIN)}"
             for name, epochs in self.derivations.items()
         ]
         return ", ".join(parts) or "nothing"

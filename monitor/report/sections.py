@@ -178,7 +178,7 @@ def unscored_section(night: ReportedNight) -> Markup:
         if known:
             shares = [100 * known.count(each) / len(known) for each in Contact]
             contact.append([name, *(f"{share:.0f} %" for share in shares)])
-    staged = element("p", f"Staged: {night.staged_text}.")
+    staged = element("p", f"The stages were made from {night.staged_text}.")
     caption = "Contact of the electrodes, share of the recording"
     electrodes = table(caption, ["Channel", "Good", "Poor", "Off"], contact) if contact else None
     return section(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from monitor.night.page import GENERATOR
 from monitor.report.colours import variables
 from monitor.report.markup import Markup, element
 from monitor.report.picture import TEXT_STYLE
@@ -88,7 +89,7 @@ def page(title: str, *content: object) -> str:
         "head",
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="generator", content="sleep-monitor"),
+        element("meta", name="generator", content=GENERATOR),
         element("title", title),
         element("style", Markup(variables() + TEXT_STYLE + _RULES.replace("\n", ""))),
     )

@@ -22,6 +22,7 @@ from monitor.night.catalogue import (
 )
 from monitor.night.file_watch import store_files
 from monitor.night.listed import NOON
+from monitor.night.page import made_page_of
 from monitor.night.record import NightRecord, read_night
 from monitor.night.statistics import EPOCH_MIN
 from monitor.night.store import delete_night, is_being_written
@@ -166,7 +167,8 @@ def delete_nights(
     nights = list({night.path: night for night in nights}.values())
     for night in nights:
         console.print(Text(_night_line(night), "bold"), soft_wrap=True)
-        for each in store_files(night.path):
+        page = made_page_of(night.path)
+        for each in (*store_files(night.path), *([page] if page else [])):
             if each.is_file():
                 line = f"  {each}  {decimal(each.stat().st_size)}"
                 console.print(Text(line), soft_wrap=True)
@@ -177,6 +179,8 @@ def delete_nights(
         return
     for night in nights:
         delete_night(night.path)
+        if (page := made_page_of(night.path)) is not None:
+            page.unlink(missing_ok=True)
     console.print(f"Deleted {count}, {size}.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sqlite3
 import stat
 from contextlib import closing
@@ -12,10 +13,12 @@ from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
 
 import pytest
+from rich.console import Console
 
 from monitor.errors import InputError
 from monitor.night.store import NightStore
 from monitor.report import make_in_time, make_report
+from monitor.sinks.stored_nights import delete_nights
 from monitor.types import Mark, MarkKind
 from tests.report.stored_night import (
     MADE,
@@ -242,3 +245,14 @@ def test_the_end_of_a_night_never_fails_for_its_report(
 def test_waking_up_beside_a_gap_counts(tmp_path: Path) -> None:
     page = report_of(store_night(tmp_path / "gap.sqlite", "2" * 9 + "??WW?" + "2" * 9 + "W"))
     assert "You woke up 1 time in between, and lay awake for 1 min." in words(page)
+
+
+def test_a_night_is_deleted_with_its_page(night: Path) -> None:
+    (page,) = make_report([str(night)], night.parent, MADE)
+    other = night.with_name("other.html")
+    other.write_text("<!DOCTYPE html> of somebody else")
+    store_night(night.with_name("other.sqlite"), "W2")
+    out = Console(file=io.StringIO(), width=200)
+    names = [str(night), str(night.with_name("other.sqlite"))]
+    delete_nights(out, night.parent, names, lambda question: True)
+    assert (page.exists(), other.exists()) == (False, True)
