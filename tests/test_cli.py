@@ -38,7 +38,7 @@ from tests.edf_files import Signal, make_discontinuous, patch_header, patch_sign
 from tests.full_disk import disk_of
 from tests.night.stored import store_night
 from tests.nights import EXCERPT, events_of, night_session, probabilities_of
-from tests.report.stored_night import store_night as store_stages
+from tests.report.stored_night import store_stages
 from tests.signals import pink_noise_uv
 
 DATA = Path(__file__).parent / "data"

@@ -27,7 +27,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 MADE = ManualClock(datetime(2026, 11, 27, 8, 0, tzinfo=UTC))
 
 
-def store_night(
+def store_stages(
     path: Path,
     stages: str,
     *,

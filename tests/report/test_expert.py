@@ -16,7 +16,7 @@ from monitor.night.identity import replay_id
 from monitor.report import make_report
 from monitor.sources.edf import EdfRecording
 from tests.edf_files import Signal, write_edf
-from tests.report.stored_night import MADE, report_of, rows, store_night, words
+from tests.report.stored_night import MADE, report_of, rows, store_stages, words
 
 STAGES = "W2223R"
 EXPERT = "WW22?R"
@@ -33,7 +33,7 @@ def stored_replay(folder: Path, expert: str = EXPERT) -> Path:
     )
     contract = read_contract(default_weights(Gain.KNOWN))
     id_ = replay_id(recording.fingerprint, "EEG", 0.0, contract.weights_sha256)
-    return store_night(
+    return store_stages(
         folder / "replay.sqlite",
         STAGES,
         start=recording.start_utc,
@@ -66,7 +66,7 @@ def test_a_named_hypnogram_is_laid_by_its_clock(tmp_path: Path) -> None:
     """It begins a minute after the live night."""
     stored_replay(tmp_path, "222R")
     start = datetime(2024, 3, 9, 22, 29, tzinfo=UTC)
-    live = store_night(tmp_path / "live.sqlite", "WW222R", start=start)
+    live = store_stages(tmp_path / "live.sqlite", "WW222R", start=start)
     page = report_of(live, hypnogram=tmp_path / "sleep.edf")
     assert rows(page, "Over the epochs that both scored")["Live"][0] == "1.000"
 
@@ -74,7 +74,7 @@ def test_a_named_hypnogram_is_laid_by_its_clock(tmp_path: Path) -> None:
 def test_a_hypnogram_of_another_night_is_refused(tmp_path: Path) -> None:
     stored_replay(tmp_path)
     start = datetime(2024, 3, 10, 3, 0, tzinfo=UTC)
-    live = store_night(tmp_path / "live.sqlite", "WW222R", start=start)
+    live = store_stages(tmp_path / "live.sqlite", "WW222R", start=start)
     with pytest.raises(InputError, match="has no stage within the night, which began at"):
         make_report([str(live)], tmp_path, MADE, hypnogram=tmp_path / "sleep.edf", timezone=UTC)
     assert not live.with_suffix(".html").exists()
@@ -84,7 +84,7 @@ def test_the_clock_that_fits_better_lays_a_hypnogram(tmp_path: Path) -> None:
     """It was written in UTC; in local time most of it would lie outside of the night."""
     stored_replay(tmp_path, "W" + "2" * 79)
     start = datetime(2024, 3, 9, 22, 30, tzinfo=UTC)
-    live = store_night(tmp_path / "live.sqlite", "W" + "2" * 79, start=start)
+    live = store_stages(tmp_path / "live.sqlite", "W" + "2" * 79, start=start)
     page = report_of(live, timezone=ZoneInfo("Asia/Kathmandu"), hypnogram=tmp_path / "sleep.edf")
     assert rows(page, "Over the epochs that both scored")["Live"][0] == "1.000"
     assert "its clock is read as UTC." in words(page)

@@ -27,7 +27,7 @@ from tests.report.stored_night import (
     elements,
     report_of,
     rows,
-    store_night,
+    store_stages,
     words,
 )
 
@@ -37,7 +37,7 @@ NIGHT = "WWWW" + "1" * 2 + "2" * 40 + "3" * 20 + "WW" + "2" * 20 + "R" * 12 + "W
 
 @pytest.fixture
 def night(tmp_path: Path) -> Path:
-    return store_night(tmp_path / "night.sqlite", NIGHT)
+    return store_stages(tmp_path / "night.sqlite", NIGHT)
 
 
 def test_the_page_begins_in_plain_words(night: Path) -> None:
@@ -64,14 +64,14 @@ def test_every_statistic_has_its_name_value_and_meaning(night: Path) -> None:
 
 
 def test_undefined_numbers_are_called_so(tmp_path: Path) -> None:
-    page = report_of(store_night(tmp_path / "awake.sqlite", "W" * 30))
+    page = report_of(store_stages(tmp_path / "awake.sqlite", "W" * 30))
     assert "No sleep was found in this night." in words(page)
     assert rows(page, "Sleep statistics")["SOL"][0] == "not defined"
 
 
 @pytest.mark.parametrize("stages", ["?", "2", "?" * 30, "W?"])
 def test_the_shortest_nights_have_a_page(tmp_path: Path, stages: str) -> None:
-    page = report_of(store_night(tmp_path / "short.sqlite", stages))
+    page = report_of(store_stages(tmp_path / "short.sqlite", stages))
     assert "not a medical device" in words(page)
 
 
@@ -110,7 +110,7 @@ def test_everybody_can_read_the_page(night: Path) -> None:
 
 def test_names_from_outside_are_no_markup(tmp_path: Path) -> None:
     evil = '</svg><script>alert("1")</script>&'
-    path = store_night(
+    path = store_stages(
         tmp_path / "evil.sqlite",
         NIGHT,
         marks=[Mark(MarkKind.NOTE, START + timedelta(minutes=9), f"note {evil}\x07")],
@@ -130,7 +130,7 @@ def test_marks_and_events_are_numbered_and_listed(tmp_path: Path) -> None:
         Mark(MarkKind.LIGHTS_OFF, START + timedelta(seconds=60)),
         Mark(MarkKind.NOTE, START + timedelta(minutes=20), "thunder"),
     ]
-    page = report_of(store_night(tmp_path / "marks.sqlite", NIGHT, marks=marks))
+    page = report_of(store_stages(tmp_path / "marks.sqlite", NIGHT, marks=marks))
     assert rows(page, "Numbered") == {
         "1": ["22:01:00", "Lights off"],
         "2": ["22:20:00", "Note: thunder"],
@@ -140,7 +140,7 @@ def test_marks_and_events_are_numbered_and_listed(tmp_path: Path) -> None:
 
 
 def test_what_was_not_scored_has_its_reason(tmp_path: Path) -> None:
-    page = report_of(store_night(tmp_path / "flat.sqlite", "2" * 30 + "?" * 10))
+    page = report_of(store_stages(tmp_path / "flat.sqlite", "2" * 30 + "?" * 10))
     found = rows(page, "Time without a stage")
     assert list(found.values()) == [["5 min", "25.0 %"]]
     assert next(iter(found)).startswith("the signal was flat")
@@ -148,12 +148,12 @@ def test_what_was_not_scored_has_its_reason(tmp_path: Path) -> None:
 
 
 def test_a_night_that_was_not_ended_is_called_so(tmp_path: Path) -> None:
-    page = report_of(store_night(tmp_path / "broken.sqlite", NIGHT, ended=False))
+    page = report_of(store_stages(tmp_path / "broken.sqlite", NIGHT, ended=False))
     assert "not ended in order: it broke off at 22:51" in words(page)
 
 
 def test_a_night_that_goes_on_has_a_report(tmp_path: Path) -> None:
-    path = store_night(tmp_path / "now.sqlite", NIGHT, ended=False)
+    path = store_stages(tmp_path / "now.sqlite", NIGHT, ended=False)
     with closing(NightStore.open(path)):
         page = report_of(path)
     assert "This night goes on. The report was made at 08:00" in words(page)
@@ -172,7 +172,7 @@ def test_a_damaged_night_is_called_so(night: Path) -> None:
 def test_hours_are_those_of_the_wall_clock(tmp_path: Path) -> None:
     """The clocks of Berlin went back at 03:00 of that night: 02:30 comes twice."""
     start = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
-    path = store_night(tmp_path / "autumn.sqlite", "2" * 120, start=start)
+    path = store_stages(tmp_path / "autumn.sqlite", "2" * 120, start=start)
     page = report_of(path, timezone=ZoneInfo("Europe/Berlin"))
     assert "02:30 to 02:30" in words(page)  # an hour later
     assert "CEST and then CET" in words(page)
@@ -180,7 +180,7 @@ def test_hours_are_those_of_the_wall_clock(tmp_path: Path) -> None:
 
 
 def test_a_replay_has_the_clock_of_its_recording(tmp_path: Path) -> None:
-    path = store_night(tmp_path / "replay.sqlite", NIGHT, is_live=False)
+    path = store_stages(tmp_path / "replay.sqlite", NIGHT, is_live=False)
     page = report_of(path, timezone=None)
     assert "22:00 to 22:51" in words(page)
     assert "recording's own clock" in words(page)
@@ -189,7 +189,7 @@ def test_a_replay_has_the_clock_of_its_recording(tmp_path: Path) -> None:
 
 def test_the_network_is_named_with_what_is_known_of_it(tmp_path: Path) -> None:
     model = "mc2sleepnet-bandpower-absolute-2"
-    page = report_of(store_night(tmp_path / "known.sqlite", NIGHT, model=model))
+    page = report_of(store_stages(tmp_path / "known.sqlite", NIGHT, model=model))
     origin = rows(page, "Where these numbers")
     assert origin["Weights of this name (SHA-256)"][0].startswith("f8888085")
     assert (origin["Network"], origin["Gain"]) == ([model], ["known"])
@@ -226,7 +226,7 @@ def test_a_report_replaces_reports_only(night: Path, tmp_path: Path) -> None:
 
 
 def test_a_night_without_an_epoch_has_nothing_to_report(tmp_path: Path) -> None:
-    path = store_night(tmp_path / "empty.sqlite", "")
+    path = store_stages(tmp_path / "empty.sqlite", "")
     with pytest.raises(InputError, match="has no epoch yet"):
         make_report([str(path)], tmp_path, MADE)
 
@@ -243,7 +243,7 @@ def test_the_end_of_a_night_never_fails_for_its_report(
 
 
 def test_waking_up_beside_a_gap_counts(tmp_path: Path) -> None:
-    page = report_of(store_night(tmp_path / "gap.sqlite", "2" * 9 + "??WW?" + "2" * 9 + "W"))
+    page = report_of(store_stages(tmp_path / "gap.sqlite", "2" * 9 + "??WW?" + "2" * 9 + "W"))
     assert "You woke up 1 time in between, and lay awake for 1 min." in words(page)
 
 
@@ -251,7 +251,7 @@ def test_a_night_is_deleted_with_its_page(night: Path) -> None:
     (page,) = make_report([str(night)], night.parent, MADE)
     other = night.with_name("other.html")
     other.write_text("<!DOCTYPE html> of somebody else")
-    store_night(night.with_name("other.sqlite"), "W2")
+    store_stages(night.with_name("other.sqlite"), "W2")
     out = Console(file=io.StringIO(), width=200)
     names = [str(night), str(night.with_name("other.sqlite"))]
     delete_nights(out, night.parent, names, lambda question: True)

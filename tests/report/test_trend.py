@@ -10,7 +10,7 @@ import pytest
 
 from monitor.errors import InputError
 from monitor.report import make_report
-from tests.report.stored_night import MADE, SVG, read_page, rows, store_night, words
+from tests.report.stored_night import MADE, SVG, read_page, rows, store_stages, words
 
 NIGHT = "WW" + "2" * 20 + "3" * 10 + "R" * 8 + "WW"
 
@@ -19,7 +19,7 @@ def store_nights(folder: Path, n_nights: int) -> None:
     """Store nights that begin at 23:00, each two minutes later than the one before."""
     for number in range(n_nights):
         start = datetime(2026, 11, 13, 23, 2 * number, tzinfo=UTC) + timedelta(days=number)
-        store_night(folder / f"{number:02d}.sqlite", NIGHT, start=start)
+        store_stages(folder / f"{number:02d}.sqlite", NIGHT, start=start)
 
 
 def test_fourteen_nights_are_compared(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_nights_of_two_people_are_not_averaged_without_a_word(tmp_path: Path) ->
     store_nights(tmp_path, 1)
     start = datetime(2026, 11, 14, 23, tzinfo=UTC)
     for name in ("anna", "ben"):
-        store_night(tmp_path / f"{name}.sqlite", NIGHT, start=start, sleeper=name)
+        store_stages(tmp_path / f"{name}.sqlite", NIGHT, start=start, sleeper=name)
     (path,) = make_report(["anna", "ben"], tmp_path, MADE, timezone=UTC)
     assert "the nights of 2 people (anna, ben)" in words(read_page(path))
 
@@ -71,7 +71,7 @@ def test_the_clock_of_each_night_counts(tmp_path: Path) -> None:
     """Between these nights the clocks of Berlin went back: the same UTC is an hour earlier."""
     for day in (24, 25):
         start = datetime(2026, 10, day, 20 + day - 24, 0, tzinfo=UTC)
-        store_night(tmp_path / f"{day}.sqlite", NIGHT, start=start)
+        store_stages(tmp_path / f"{day}.sqlite", NIGHT, start=start)
     names = [str(tmp_path / "24.sqlite"), str(tmp_path / "25.sqlite")]
     (path,) = make_report(names, tmp_path, MADE, timezone=ZoneInfo("Europe/Berlin"))
     regularity = rows(read_page(path), "Regularity")
