@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from monitor.errors import MonitorError
+from monitor.exports.table import export_epochs
 from monitor.night import events
 from monitor.night.journal import journal_damage
 from monitor.night.live_night import LiveNight
 from monitor.night.store import NightStore
-from monitor.sinks.export import export_epochs
 from monitor.types import Montage, Track
 from tests.night.stored import SESSION, write_epoch
 from tests.signals import START

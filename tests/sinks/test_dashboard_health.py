@@ -128,7 +128,7 @@ def test_the_header_shows_when_the_band_was_worn(width: int, height: int) -> Non
 
     assert "worn since 22:36" in header(live_state(830))
     off = tuple(channel(name, Contact.OFF, Reason.FLAT) for name in MUSE)
-    assert "worn since 22:36, unscored since 05:21" in header(live_state(830, worn=(10, 820)))
+    assert "worn from 22:36, scored to 05:21" in header(live_state(830, worn=(10, 820)))
     assert "worn 22:36 to 05:21" in header(live_state(830, worn=(10, 820), channels=off))
     assert "on, not yet 5 min scored" in header(live_state(8))
     assert "not worn so far" in header(live_state(8, channels=off))

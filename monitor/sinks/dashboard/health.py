@@ -185,7 +185,7 @@ def worn_text(state: NightState, look: Look) -> str | None:
 
     | band | never worn | worn until now | worn before |
     |---|---|---|---|
-    | on | on, not yet 5 min scored | worn since 22:41 | worn since 22:41, unscored since 05:20 |
+    | on | on, not yet 5 min scored | worn since 22:41 | worn from 22:41, scored to 05:20 |
     | off, silent | not worn so far | worn 22:41 to 05:26 | worn 22:41 to 05:20 |
     | unknown | not worn so far | worn since 22:41 | worn 22:41 to 05:20 |
     """
@@ -197,7 +197,7 @@ def worn_text(state: NightState, look: Look) -> str | None:
     first, end = (_epoch_start(index, state, look) for index in state.worn)
     scored = state.worn[1] >= len(state.live)
     if now is Band.ON and not scored:
-        return f"worn since {first}, unscored since {end}"
+        return f"worn from {first}, scored to {end}"
     if scored and not state.ended and now in (Band.ON, Band.UNKNOWN):
         return f"worn since {first}"
     return f"worn {first} to {end}"
