@@ -238,9 +238,14 @@ def _titled(title: str, lanes: list[Lane]) -> list[Lane]:
 
 
 def _fitting(name: str, axis: TimeAxis) -> str:
-    """Return ``name``, cut to the room at the left of the axis."""
-    letters = int((axis.left - 6) / 6.2)
-    return name if len(name) <= letters else f"{name[: letters - 1]}…"
+    """Return ``name``, shortened in its middle to the room at the left of the axis."""
+    letters = int((axis.left - 6) / 7.0)
+    if len(name) > letters:
+        name = name.removeprefix("EEG ")
+    if len(name) <= letters:
+        return name
+    half = (letters - 1) // 2
+    return f"{name[: letters - 1 - half]}…{name[-half:]}"
 
 
 def lost_lane(night: ReportedNight, axis: TimeAxis) -> list[Lane]:

@@ -8,6 +8,7 @@ from models.contract import EPOCH_S, STAGES, Stage
 from monitor.config import monitor_version
 from monitor.night.agreement import Agreement
 from monitor.report.axis import TimeAxis
+from monitor.report.lanes import MOST_CHANNELS
 from monitor.report.markup import Markup, element
 from monitor.report.network import KnownNetwork
 from monitor.report.reported import UNSURE, ReportedNight
@@ -132,8 +133,8 @@ def _transitions(night: ReportedNight) -> Markup:
         ]
         for n, stage in enumerate(STAGES)
     ]
-    columns = ["From", *(f"to {stage.value}" for stage in STAGES), "epochs"]
-    caption = "The stage of the next epoch. From a stage to itself: its persistence"
+    columns = ["From", *(stage.value for stage in STAGES), "Epochs"]
+    caption = "The next stage. From a stage to itself: its persistence"
     return table(caption, columns, rows, wide=True)
 
 
@@ -180,10 +181,15 @@ def unscored_section(night: ReportedNight) -> Markup:
             contact.append([name, *(f"{share:.0f} %" for share in shares)])
     staged = element("p", f"The stages were made from {night.staged_text}.")
     caption = "Contact of the electrodes, share of the recording"
-    electrodes = table(caption, ["Channel", "Good", "Poor", "Off"], contact) if contact else None
+    columns = ["Channel", "Good", "Poor", "Off"]
+    shown, rest = contact[:MOST_CHANNELS], contact[MOST_CHANNELS:]
+    electrodes = [table(caption, columns, shown)] if shown else []
+    if rest:
+        more = table("The other channels", columns, rest)
+        electrodes.append(element("details", element("summary", f"{len(rest)} more"), more))
     return section(
         "What could not be scored",
-        element("div", element("div", why, staged), electrodes, class_="pair"),
+        element("div", element("div", why, staged), element("div", electrodes), class_="pair"),
     )
 
 
@@ -294,13 +300,13 @@ def hours_table(night: ReportedNight) -> Markup:
         )
     columns = ["From", *(f"{name}, min" for name in PLAIN_STAGES.values()), "Not scored, min"]
     columns += ["Mean certainty", "Slow waves (0.5 to 4 Hz)", "Spindle waves (12 to 15 Hz)"]
-    columns += [f"{name} good" for name in night.contacts]
+    columns += [f"{name} good" for name in list(night.contacts)[:MOST_CHANNELS]]
     return table("The picture in numbers, by the clock", columns, rows, wide=True)
 
 
 def _good_contact(night: ReportedNight, first: int, stop: int) -> list[str]:
     shares = []
-    for contacts in night.contacts.values():
+    for contacts in list(night.contacts.values())[:MOST_CHANNELS]:
         known = [each for each in contacts[first:stop] if each is not None]
         shares.append(f"{100 * known.count(Contact.GOOD) / len(known):.0f} %" if known else "")
     return shares
@@ -314,20 +320,22 @@ def origin_section(night: ReportedNight, network: KnownNetwork | None) -> Markup
     rows: list[list[object]] = [
         ["Source", session.source or NOTHING],
         ["Kind", "live night" if record.is_live else "replay of a recording"],
-        ["Preferred signal", session.derivation],
+        ["Best signal", session.derivation],
         ["Channels", ", ".join(session.channels)],
-        ["Rate of the source", f"{session.sfreq_hz:g} Hz"],
+        ["Source rate", f"{session.sfreq_hz:g} Hz"],
         ["Gain", session.gain],
         ["Network", session.model],
         [
-            "Weights of this name (SHA-256)",
-            network.weights_sha256 if network else "none of this name ships with the monitor",
+            "Its weights",
+            f"of this name: SHA-256 {network.weights_sha256}"
+            if network
+            else "none of this name ship with the monitor",
         ],
         ["Staged by", f"sleep-monitor {stored.version or '(version unknown)'}"],
         [
-            "Samples at 100 Hz",
-            f"{ledger.expected:,} expected, {ledger.received:,} received, {ledger.filled:,} "
-            f"filled, {ledger.lost:,} lost",
+            "Samples",
+            f"{ledger.expected:,} expected at 100 Hz, {ledger.received:,} received, "
+            f"{ledger.filled:,} filled, {ledger.lost:,} lost",
         ],
         ["Session", session.id],
         ["File", str(record.path)],

@@ -22,9 +22,9 @@ a{color:var(--link)}
 max-width:none;border-radius:4px}
 .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.2rem,1fr));gap:.6rem;
 margin:1rem 0;padding:0}
-.facts div{background:var(--panel);border-radius:8px;padding:.6rem .8rem}
+.facts div{background:var(--panel);border-radius:8px;padding:.6rem .7rem}
 .facts dt{color:var(--quiet);font-size:.9rem;display:flex;align-items:center;gap:.4rem}
-.facts dd{margin:0;font-size:1.25rem;font-weight:600}
+.facts dd{margin:0;font-size:1.15rem;font-weight:600}
 .dot{width:.8rem;height:.8rem;border-radius:2px;flex:none}
 figure{margin:1rem 0}
 figure svg{display:block;width:100%;height:auto}
@@ -35,7 +35,8 @@ th,td{text-align:left;vertical-align:top;padding:.25rem .6rem .25rem 0;
 border-bottom:1px solid var(--line)}
 th{font-weight:600}
 .pair table,.pair .wide{margin-bottom:.8rem}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
+td.n{white-space:nowrap}
 td.v,.wide th[scope=row]{white-space:nowrap}
 .origin td{overflow-wrap:anywhere}
 .wide{overflow-x:auto}
@@ -54,11 +55,11 @@ h1{font-size:1.35rem}.lead{font-size:1.05rem}
 .facts{grid-template-columns:1fr 1fr}
 .facts dd{font-size:1.1rem}
 }
-@page{size:A4;margin:11mm 12mm}
+@page{size:A4;margin:9mm 12mm}
 @media print{
 body{font-size:8.6pt;line-height:1.32;padding:0;max-width:none}
 h1{font-size:15pt;margin-top:0}
-h2{font-size:10.5pt;margin:2.6mm 0 .8mm}h3{font-size:9pt;margin:1.6mm 0 .6mm}
+h2{font-size:10.5pt;margin:2.2mm 0 .6mm}h3{font-size:9pt;margin:1.6mm 0 .6mm}
 h2,h3,caption{break-after:avoid}
 tr,figure,table{break-inside:avoid}
 .pair table,.pair .wide{margin-bottom:1.6mm}
@@ -75,7 +76,7 @@ figure{margin:1.6mm 0}
 table{font-size:7.8pt}th,td{padding:.32mm 1.8mm .32mm 0}
 .wide{overflow:visible}
 .origin tbody{display:grid;grid-template-columns:1fr 1fr;gap:0 7mm}
-.origin tr{display:grid;grid-template-columns:26mm 1fr}
+.origin tr{display:grid;grid-template-columns:20mm 1fr}
 .quiet,caption,figcaption{font-size:7.8pt}
 details{display:none}
 footer{margin-top:2mm;padding-top:1mm}

@@ -60,7 +60,7 @@ def test_every_statistic_has_its_name_value_and_meaning(night: Path) -> None:
     assert statistics["SME"][0] == "97.9 %"
     assert rows(page, "Stages")["R (dream sleep)"] == ["6.0 min", "12.8 %"]
     assert rows(page, "Sleep cycles") == {"1": ["22:02", "48 min", "6 min"]}
-    assert rows(page, "The stage of the next")["N3"] == ["5 %", "0 %", "0 %", "95 %", "0 %", "20"]
+    assert rows(page, "The next stage")["N3"] == ["5 %", "0 %", "0 %", "95 %", "0 %", "20"]
 
 
 def test_undefined_numbers_are_called_so(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_the_network_is_named_with_what_is_known_of_it(tmp_path: Path) -> None:
     model = "mc2sleepnet-bandpower-absolute-2"
     page = report_of(store_stages(tmp_path / "known.sqlite", NIGHT, model=model))
     origin = rows(page, "Where these numbers")
-    assert origin["Weights of this name (SHA-256)"][0].startswith("f8888085")
+    assert origin["Its weights"][0].startswith("of this name: SHA-256 f8888085")
     assert (origin["Network"], origin["Gain"]) == ([model], ["known"])
     assert "81 of 100 epochs had the stage that an expert gave" in words(page)
     assert "On other signals, a headband's among them, it does worse" in words(page)
