@@ -353,6 +353,7 @@ def test_a_night_ends_with_its_report(
         page = night.with_suffix(".html")
         assert f"The report of the night: {page}" in caplog.text
         assert page.read_text().startswith("<!DOCTYPE html>")
+        assert "This night goes on" not in page.read_text()
         monkeypatch.setattr(live_run, "REPORTS_S", 0.0)
         monitor(options_for(lsl(name, store=another)), begun(another))
     assert f"Make the night's report with: sleep-monitor report {another}" in caplog.text

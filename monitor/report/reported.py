@@ -193,7 +193,8 @@ class ReportedNight:
             if event.type == EventType.SESSION_RESUMED:
                 found.append(Happening(event.time, "The monitor was started again"))
             elif event.type == EventType.BACKEND:
-                found.append(Happening(event.time, f"Staged by {event.data.get('backend')} now"))
+                text = f"The stages were computed by {event.data.get('backend')} from here on"
+                found.append(Happening(event.time, text))
         return sorted(found, key=lambda each: each.when)
 
     @property
