@@ -8,13 +8,12 @@ from monitor.report.markup import Markup, element
 from monitor.report.network import KnownNetwork
 from monitor.report.picture import NARROW, WIDE, night_picture
 from monitor.report.reported import ReportedNight
+from monitor.report.research import expert_section, statistics_section
 from monitor.report.sections import (
     certainty_section,
-    expert_section,
     happenings_section,
     hours_table,
     origin_section,
-    statistics_section,
     unscored_section,
 )
 from monitor.report.style import both_widths, fact, page
