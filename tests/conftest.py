@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+from tests.lsl_peer import confine
 
 # The suite runs in as many processes as there are cores, so each process, and each program that it
 # starts, computes with one thread. PyTorch reads the variable when it is imported, and pytest
@@ -36,6 +39,22 @@ def user_without_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         for name in [name for name in os.environ if name.startswith("SLEEP_MONITOR_")]:
             patch.delenv(name)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lsl_on_this_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep LSL to this machine, before any test: liblsl reads its configuration once."""
+    confine(tmp_path_factory.mktemp("lsl"))
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the machine's clock show the time of Berlin for the test."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 # A busy machine must not fail a test: time belongs in benchmarks.

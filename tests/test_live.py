@@ -34,16 +34,11 @@ from monitor.sinks.mark_sender import send_mark
 from monitor.sinks.redis_server import RedisServer
 from monitor.types import Mark, MarkKind, Montage, Reason, Track
 from tests.full_disk import disk_of
-from tests.lsl_peer import confine, peer
+from tests.lsl_peer import peer
 from tests.nights import Nights, events_of, excerpt_uv, night_session, whole_chunks
 from tests.signals import START
 
 names = itertools.count()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def on_this_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
-    confine(tmp_path_factory.mktemp("lsl"))
 
 
 def names_of_threads() -> list[str]:

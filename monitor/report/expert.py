@@ -81,9 +81,7 @@ def named_expert(path: Path, record: NightRecord, clock: LocalClock) -> ExpertSt
 _DAY_S = 86400.0
 
 
-def found_expert(
-    record: NightRecord, folders: Sequence[Path], weights_sha256: str
-) -> ExpertStages | None:
+def found_expert(record: NightRecord, folders: Sequence[Path]) -> ExpertStages | None:
     """Return the expert's stages of the recording that ``record`` replays; None if not found.
 
     The recording is looked for by its name in ``folders``, and must be the very one: the id of the
@@ -99,7 +97,7 @@ def found_expert(
             if not path.is_file():
                 continue
             recording = open_recording(path)
-            identity = (session.derivation, session.start_s, weights_sha256)
+            identity = (session.derivation, session.start_s, record.stored.weights_sha256)
             if replay_id(recording.fingerprint, *identity) != session.id:
                 continue
             hypnogram = expert_hypnogram(recording)

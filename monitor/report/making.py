@@ -109,12 +109,12 @@ def _reported(
     if not record.n_epochs:
         raise InputError(f"{path} has no epoch yet: there is nothing to report")
     reader = partial(local_time, state=record.state, timezone=timezone)
-    network = known_network(record.session.model)
+    network = known_network(record.stored.weights_sha256)
     expert: ExpertStages | None = None
     if hypnogram is not None:
         expert = named_expert(hypnogram, record, reader)
-    elif network is not None:
-        expert = found_expert(record, _recordings(record), network.weights_sha256)
+    else:
+        expert = found_expert(record, _recordings(record))
     made = clock.utc().astimezone(timezone)
     return ReportedNight(record, reader, made, goes_on, expert), network
 

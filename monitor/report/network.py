@@ -21,7 +21,6 @@ class KnownNetwork:
       on; None if the card has none.
     """
 
-    weights_sha256: str
     channel: str
     figures: KnownFigures | None
 
@@ -37,19 +36,14 @@ class KnownFigures:
     command: str
 
 
-def known_network(model: str) -> KnownNetwork | None:
-    """Return the card's facts on ``model`` (name and version); None for weights that do not ship.
-
-    A night names its network, not its file, so weights of the user's own cannot be looked up.
-    """
+def known_network(weights_sha256: str) -> KnownNetwork | None:
+    """Return the card's facts on these weights; None for weights that do not ship."""
     for gain in Gain:
         try:
             card = read_card(default_weights(gain))
             contract = card["contract"]
-            if f"{contract['name']}-{contract['version']}" == model:
-                return KnownNetwork(
-                    contract["weights_sha256"], contract["channel"], _figures(card.get("figures"))
-                )
+            if contract["weights_sha256"] == weights_sha256:
+                return KnownNetwork(contract["channel"], _figures(card.get("figures")))
         except (WeightsError, KeyError, TypeError):
             continue
     return None

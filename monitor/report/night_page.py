@@ -49,7 +49,7 @@ def night_page(night: ReportedNight, network: KnownNetwork | None) -> str:
         statistics_section(night),
         certainty_section(night, network),
         expert_section(night),
-        origin_section(night, network),
+        origin_section(night),
         element("footer", element("p", NO_DEVICE)),
     )
 

@@ -152,7 +152,7 @@ def _good_contact(night: ReportedNight, first: int, stop: int) -> list[str]:
     return shares
 
 
-def origin_section(night: ReportedNight, network: KnownNetwork | None) -> Markup:
+def origin_section(night: ReportedNight) -> Markup:
     """Return how the night and this page were made."""
     record = night.record
     session, stored = record.session, record.stored
@@ -165,18 +165,14 @@ def origin_section(night: ReportedNight, network: KnownNetwork | None) -> Markup
         ["Source rate", f"{session.sfreq_hz:g} Hz"],
         ["Gain", session.gain],
         ["Network", session.model],
-        [
-            "Its weights",
-            f"of this name: SHA-256 {network.weights_sha256}"
-            if network
-            else "none of this name ship with the monitor",
-        ],
+        ["Its weights", f"SHA-256 {stored.weights_sha256 or '(unknown)'}"],
         ["Staged by", f"sleep-monitor {stored.version or '(version unknown)'}"],
         [
             "Samples",
             f"{ledger.expected:,} expected at 100 Hz, {ledger.received:,} received, "
             f"{ledger.filled:,} filled, {ledger.lost:,} lost",
         ],
+        ["Command", stored.command or NOTHING],
         ["Session", session.id],
         ["File", str(record.path)],
         [

@@ -19,16 +19,11 @@ from monitor.sources.live import KnownDevice, LiveSource
 from monitor.sources.scripted import Failure, ScriptedSource, ScriptStep, Stall, Stop
 from monitor.types import F32
 from tests.commands import run
-from tests.lsl_peer import confine, peer
+from tests.lsl_peer import peer
 from tests.signals import pink_noise_uv
 
 RATE_HZ = 128.0
 ELECTRODES = ("TP9", "AF7", "AF8", "TP10")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def on_this_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
-    confine(tmp_path_factory.mktemp("lsl"))
 
 
 def worn_uv(**electrodes: float) -> F32:

@@ -18,7 +18,6 @@ from monitor.clock import ManualClock, SystemClock
 from monitor.config import LiveOptions, LslConfig, SleeperOptions
 from monitor.live import run_live
 from monitor.live.watchdog import EVERY_S, Watchdog, notify
-from tests.lsl_peer import confine
 
 ALIVE = "WATCHDOG=1"
 
@@ -147,7 +146,6 @@ def test_alive_is_not_sent_while_one_sleeper_hangs(
     manager: Manager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both sleepers look for streams that do not exist, until the thread of one hangs."""
-    confine(tmp_path)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     sleepers = [
         SleeperOptions(LslConfig(source_id=f"nobody-{name}"), name) for name in ("anna", "ben")

@@ -35,6 +35,7 @@ def store_stages(
     is_live: bool = True,
     ended: bool = True,
     marks: Sequence[Mark] = (),
+    weights_sha256: str = "",
     **session: Any,
 ) -> Path:
     """Store a night: a letter for each epoch, W 1 2 3 R, or ? for one that is flat."""
@@ -42,7 +43,13 @@ def store_stages(
     live_night = LiveNight("lsl:test", Montage.of_one("EEG"), "boot", 0.0, None)
     with closing(NightStore.open(path, durable=False)) as store:
         begun = events.session_started(named, 1)
-        store.begin(named, start, begun, live_night if is_live else None)
+        store.begin(
+            named,
+            start,
+            begun,
+            live_night if is_live else None,
+            weights_sha256=weights_sha256,
+        )
         for index, letter in enumerate(stages):
             quality = GOOD if letter in LETTERS else FLAT
             made = epoch(index, quality)

@@ -39,6 +39,7 @@ def stored_replay(folder: Path, expert: str = EXPERT) -> Path:
         start=recording.start_utc,
         is_live=False,
         id=id_,
+        weights_sha256=contract.weights_sha256,
         source="sleep.edf",
         model=contract.full_name,
         start_s=0.0,

@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from rich.console import Console
 
+from models.card import default_weights, read_contract
+from models.contract import Gain
 from monitor.errors import InputError
 from monitor.night.store import NightStore
 from monitor.report import make_in_time, make_report
@@ -188,10 +190,13 @@ def test_a_replay_has_the_clock_of_its_recording(tmp_path: Path) -> None:
 
 
 def test_the_network_is_named_with_what_is_known_of_it(tmp_path: Path) -> None:
-    model = "mc2sleepnet-bandpower-absolute-2"
-    page = report_of(store_stages(tmp_path / "known.sqlite", NIGHT, model=model))
+    contract = read_contract(default_weights(Gain.KNOWN))
+    model, sha256 = contract.full_name, contract.weights_sha256
+    page = report_of(
+        store_stages(tmp_path / "known.sqlite", NIGHT, model=model, weights_sha256=sha256)
+    )
     origin = rows(page, "Where these numbers")
-    assert origin["Its weights"][0].startswith("of this name: SHA-256 f8888085")
+    assert origin["Its weights"] == [f"SHA-256 {sha256}"]
     assert (origin["Network"], origin["Gain"]) == ([model], ["known"])
     assert "81 of 100 epochs had the stage that an expert gave" in words(page)
     assert "On other signals, a headband's among them, it does worse" in words(page)

@@ -22,13 +22,7 @@ EVENING = datetime(2026, 11, 26, 22, 10, tzinfo=UTC)
 NOON = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 
 
-@pytest.fixture(autouse=True)
-def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the machine's clock show the time of `tests.night.stored.HOME`."""
-    import time
-
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    time.tzset()
+pytestmark = pytest.mark.usefixtures("berlin")  # the time of `tests.night.stored.HOME`
 
 
 def paper() -> Console:

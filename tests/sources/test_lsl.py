@@ -26,13 +26,7 @@ from monitor.sources.lsl.library import load_pylsl
 from monitor.sources.lsl.stream_clock import StreamClock
 from monitor.sources.rate import settled_rate_hz
 from monitor.types import EegChunk
-from tests.lsl_peer import confine, peer
-
-
-@pytest.fixture(scope="module", autouse=True)
-def on_this_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
-    confine(tmp_path_factory.mktemp("lsl"))
-
+from tests.lsl_peer import peer
 
 names = itertools.count()
 

@@ -20,14 +20,9 @@ from monitor.config import LslConfig
 from monitor.doctor import devices
 from monitor.sources.lsl import LslSource, list_streams
 from monitor.sources.lsl.metadata import UnreadableStreamError, layout_of
-from tests.lsl_peer import confine, peer
+from tests.lsl_peer import peer
 
 numbers = itertools.count()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def on_this_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
-    confine(tmp_path_factory.mktemp("lsl"))
 
 
 @pytest.fixture

@@ -16,14 +16,9 @@ from monitor.sources.lsl import LslSource
 from monitor.sources.rate import RateWatch, comparable_stamps, settled_rate_hz
 from monitor.sources.sample_clock import SampleClock
 from monitor.types import EegChunk
-from tests.lsl_peer import confine, peer
+from tests.lsl_peer import peer
 
 numbers = itertools.count()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def on_this_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
-    confine(tmp_path_factory.mktemp("lsl"))
 
 
 @pytest.fixture
