@@ -6,7 +6,7 @@ All of them are frozen, and no code writes to the arrays in them.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -25,6 +25,10 @@ MIN_SFREQ_HZ = 80.0
 MAX_SFREQ_HZ = 50_000.0
 """Highest rate of a source. No EEG amplifier is faster: a higher rate is damage, and would allocate
 gigabytes."""
+
+
+UNDATED = date(1985, 1, 1)
+"""The date of a recording without one: EDF+ asks anonymised files for it (section 2.1.3.4)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,6 +248,11 @@ class Session:
     gain: str
     model: str
     sleeper: str = ""
+
+    @property
+    def has_date(self) -> bool:
+        """False for the replay of a recording that states no date, see `UNDATED`."""
+        return self.start_utc.date() != UNDATED
 
     def utc(self, time_s: float) -> datetime:
         """Return ``time_s`` of the source's clock in UTC."""

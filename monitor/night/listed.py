@@ -91,13 +91,13 @@ class ListedNight:
         return self.is_live and self.condition is Condition.ENDED and short
 
     def evening(self, timezone: tzinfo | None = None) -> date | None:
-        """Return the day of the evening of this night, see `NOON`; None if it is unknown.
+        """Return the day of the evening of this night, see `NOON`; None if no date is known.
 
         ``timezone`` None: local time. A replay has the recording's clock, which is UTC here.
         """
-        return (
-            None if self.start_utc is None else (self.local(self.start_utc, timezone) - NOON).date()
-        )
+        if self.start_utc is None or not (self.session is None or self.session.has_date):
+            return None
+        return (self.local(self.start_utc, timezone) - NOON).date()
 
     def morning(self, timezone: tzinfo | None = None) -> date | None:
         """Return the day on which the night ended; None if it is unknown."""

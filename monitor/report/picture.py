@@ -16,7 +16,8 @@ from monitor.report.lanes import (
 )
 from monitor.report.markup import Markup, element, join
 from monitor.report.reported import ReportedNight
-from monitor.report.words import clock_change_text, date_text, dates_text
+from monitor.report.summary import title as title_of
+from monitor.report.words import clock_change_text, date_text
 
 WIDE, NARROW = 760.0, 330.0
 """Widths for a desktop or paper, and for a phone, in user units."""
@@ -62,7 +63,7 @@ def night_picture(night: ReportedNight, width: float = WIDE, name: str = "night"
     described = f"{name}-title {name}-description"
     return element(
         "svg",
-        element("title", f"The night of {dates_text(night.start, night.end)}", id=f"{name}-title"),
+        element("title", title_of(night), id=f"{name}-title"),
         element("desc", description(night), id=f"{name}-description"),
         element("defs", _hatch(hatch)),
         _grid(axis, top, bottom),
@@ -70,7 +71,7 @@ def night_picture(night: ReportedNight, width: float = WIDE, name: str = "night"
         drawn,
         _hours(axis, 30.0),
         _hours(axis, bottom + 14.0),
-        _days(axis, narrow),
+        _days(axis, narrow) if night.record.session.has_date else "",
         numbers,
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 0 {width:g} {height:g}",

@@ -35,7 +35,8 @@ def title(night: ReportedNight) -> str:
     sleeper = night.record.session.sleeper
     whose = f" of {sleeper}" if sleeper else ""
     kind = "night" if night.record.is_live else "recorded night"
-    return f"The {kind}{whose}, {dates_text(night.start, night.end)}"
+    dates = dates_text(night.start, night.end)
+    return f"The {kind}{whose}, {dates if night.record.session.has_date else 'date unknown'}"
 
 
 def sentences(night: ReportedNight) -> list[str]:

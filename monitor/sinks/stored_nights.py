@@ -125,7 +125,8 @@ def _heading(night: NightRecord) -> str:
     who = f", {clean(night.session.sleeper)}" if night.session.sleeper else ""
     title = f"Night of {start - NOON:%A %d %B %Y}"
     if not night.is_live:
-        title = f"Replay of {clean(night.session.source)}: {start:%A %d %B %Y}"
+        day = f"{start:%A %d %B %Y}" if night.session.has_date else "no date known"
+        title = f"Replay of {clean(night.session.source)}: {day}"
     return f"{title}, {start:%H:%M} to {end:%H:%M}{who}"
 
 
@@ -204,8 +205,10 @@ def _night_line(night: ListedNight) -> str:
     if night.session is None or night.start_utc is None:
         return "A night that cannot be read"
     kind = "Night" if night.is_live else "Replay"
+    day = night.evening()
     parts = [
-        f"{kind} of {night.evening()}, began {night.local(night.start_utc):%H:%M}",
+        kind if day is None else f"{kind} of {day}",
+        f"began {night.local(night.start_utc):%H:%M}",
         _minutes(night.n_epochs * EPOCH_MIN),
         clean(night.sleeper),
         clean(night.session.source),

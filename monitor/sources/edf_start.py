@@ -10,9 +10,7 @@ import re
 from datetime import UTC, date, datetime, time
 
 from monitor.sources.recording import Start, StartDate
-
-UNDATED = date(1985, 1, 1)
-"""The date of a file without one: EDF+ prescribes it for anonymised files (section 2.1.3.4)."""
+from monitor.types import UNDATED
 
 YEARS = range(1800, 2400)
 """Years that count. BIDS shifts dates of anonymised recordings to years before 1925; a year beyond

@@ -177,3 +177,9 @@ def test_delete_refuses_before_anything_is_deleted(tmp_path: Path) -> None:
             with pytest.raises(InputError, match=words):
                 delete_nights(paper(), tmp_path, ["2026-11-25", name], lambda question: True)
     assert old.exists() and other.exists() and link.is_symlink() and path.exists()
+
+
+def test_a_recording_without_a_date_has_none_in_the_list(tmp_path: Path) -> None:
+    store_night(tmp_path, "1985-01-01 00:10", live=False)
+    assert "1984" not in listed(tmp_path) and "1985" not in listed(tmp_path).partition(" file ")[0]
+    assert "no date known, 00:10 to 00:30" in shown(tmp_path)
