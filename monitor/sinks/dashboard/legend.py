@@ -44,7 +44,10 @@ ABBREVIATIONS = {
 }
 
 _COLUMN = 40
-"""Columns of a list of entries; a screen of 80 columns has two lists."""
+"""Letters in a line of a list at the least; a screen of 80 has two lists."""
+
+_WIDEST = 60
+"""Letters in a line at the most: the longest meaning fits."""
 
 
 def draw_legend(width: int, height: int, look: Look, run: str) -> Canvas:
@@ -59,12 +62,13 @@ def draw_legend(width: int, height: int, look: Look, run: str) -> Canvas:
     entries = [*_keys(look, run), *_pictures(look)]
     others = _abbreviations(look)
     lists = [entries, others] if len(entries) <= rows else [[*entries, *others]]
-    x = 1
-    for listed in lists:
-        for start in range(0, len(listed), rows):
-            if x + _COLUMN <= width or x == 1:
-                _draw_list(canvas, x, min(_COLUMN, width - x), listed[start : start + rows], look)
-                x += _COLUMN
+    columns = [
+        listed[start : start + rows] for listed in lists for start in range(0, len(listed), rows)
+    ]
+    del columns[max(1, (width - 1) // _COLUMN) :]
+    each = min((width - 1) // len(columns), _WIDEST)
+    for n, listed in enumerate(columns):
+        _draw_list(canvas, 1 + n * each, each, listed, look)
     return canvas
 
 
