@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -116,6 +117,8 @@ def show_night(console: Console, folder: Path, name: str, now_utc: datetime) -> 
     ):
         console.print(Text(f"{label} {_mark_text(mark, night)}"), soft_wrap=True)
     console.print(Text(f" file      {night.path}"), soft_wrap=True)
+    page = shlex.join(["sleep-monitor", "report", name])
+    console.print(Text(f" pictures  {page}"), soft_wrap=True)
 
 
 def _heading(night: NightRecord) -> str:
