@@ -14,7 +14,7 @@ from pathlib import Path
 from monitor.errors import InputError
 from monitor.night.checksums import Row, checksum
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Version of the file format. A store refuses files of another version."""
 
 APPLICATION_ID = 0x534C4D31  # "SLM1": marks an SQLite file as a night store

@@ -86,5 +86,5 @@ def test_a_night_of_another_format_is_refused(store: NightStore) -> None:
     store.close()
     with closing(sqlite3.connect(store.path)) as other:
         other.execute("PRAGMA user_version = 1")
-    with pytest.raises(InputError, match="night-store format 1, this version reads format 4"):
+    with pytest.raises(InputError, match="night-store format 1, this version reads format 5"):
         read_night(store.path)

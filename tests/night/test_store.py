@@ -149,7 +149,7 @@ def test_a_store_of_another_format_is_refused(store: NightStore) -> None:
     store.close()
     with closing(sqlite3.connect(store.path)) as other:
         other.execute("PRAGMA user_version = 99")
-    with pytest.raises(InputError, match="night-store format 99, this version writes 4"):
+    with pytest.raises(InputError, match="night-store format 99, this version writes 5"):
         NightStore.open(store.path)
 
 
