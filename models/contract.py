@@ -109,7 +109,8 @@ class SpectrogramSpec:
     def __post_init__(self) -> None:
         for key in ("window_s", "hop_s", "epsilon_uv"):
             check_positive(key, getattr(self, key))
-        if not 1 / SFREQ_HZ <= min(self.window_s, self.hop_s) <= EPOCH_S >= self.window_s:
+        lengths_s = (self.window_s, self.hop_s)
+        if min(lengths_s) < 1 / SFREQ_HZ or max(lengths_s) > EPOCH_S:
             raise ValueError(
                 f"window_s and hop_s must be at most {EPOCH_S:g} s and at least one sample, got "
                 f"{self.window_s:g} and {self.hop_s:g}"

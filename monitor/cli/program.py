@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import re
 import shlex
 import sys
@@ -385,4 +387,11 @@ def main() -> NoReturn:
     except MonitorError as exc:
         print(f"sleep-monitor: {exc}", file=sys.stderr)
         sys.exit(exc.exit_code)
+    except OSError as exc:
+        # Every look at a path can fail so. Elsewhere an OSError is a bug.
+        if exc.errno != errno.ENAMETOOLONG:
+            raise
+        name = clean(os.fsdecode(exc.filename or ""), 60)
+        print(f"sleep-monitor: the name of a file is too long: {name}", file=sys.stderr)
+        sys.exit(2)
     raise AssertionError("typer always exits")

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,10 @@ def config_file(config: Path | None = None) -> Path | None:
     return default_config() if default_config().is_file() else None
 
 
+def _has_password(values: Mapping[str, Any]) -> bool:
+    return re.search("@|password=", str(values.get("redis", ""))) is not None
+
+
 def read_settings(config: Path | None = None, **command_line: Any) -> Settings:
     """Read the settings of a run.
 
@@ -53,7 +57,13 @@ def read_settings(config: Path | None = None, **command_line: Any) -> Settings:
         known = [f for f in Settings.model_fields if f != "sleeper"]
         raise InputError(f"environment variable {variable}: {unknown_key(key, [*known, 'config'])}")
     environment = EnvSettingsSource(Settings)()
-    if re.search("@|password=", str(given.get("redis", ""))):
+    # Windows has other permissions, which the mode does not show.
+    private = os.name != "posix" or path is None or not path.stat().st_mode & 0o077
+    if _has_password(table) and not private:
+        _log.warning(
+            "Other users of this machine may read the password of redis in %s: chmod 600 it", path
+        )
+    if _has_password(given):
         _log.warning(
             "Every user of this machine can see the password in --redis (ps): set %sREDIS instead, "
             'or redis = "..." in a configuration file that only you can read',

@@ -7,6 +7,7 @@ A field that cannot be read refuses the file only if nobody can do without it.
 from __future__ import annotations
 
 import math
+import re
 import shlex
 import stat
 from collections import Counter
@@ -22,7 +23,10 @@ from monitor.sources.edf_start import read_start
 from monitor.sources.recording import Start
 from monitor.text import clean
 
-ANNOTATION_LABELS = ("EDF Annotations", "BDF Annotations")
+_ANNOTATION_LABEL = re.compile(r"(?:edf|bdf) ?annotations ?\d*")
+"""'EDF Annotations' and 'BDF Annotations', as EDF+ and BDF+ prescribe, in spellings of careless
+writers, who also number them."""
+
 _LIMITS = ("physical minimum", "physical maximum", "digital minimum", "digital maximum")
 _TRIGGER_LABELS = ("status", "trigger")
 SHORTEST_RECORD_S, LONGEST_RECORD_S = 1e-5, 1e6
@@ -58,7 +62,7 @@ class SignalHeader:
     @property
     def is_annotation(self) -> bool:
         """True if the signal holds texts with times instead of samples (EDF+)."""
-        return self.label in ANNOTATION_LABELS
+        return _ANNOTATION_LABEL.fullmatch(self.label.casefold()) is not None
 
     @property
     def is_trigger(self) -> bool:

@@ -16,7 +16,7 @@ from monitor.errors import InputError
 from monitor.sources.durations import spoken_duration
 from monitor.sources.edf_header import read_header
 from monitor.sources.edf_records import scan_records
-from monitor.sources.hypnogram import Hypnogram, StageSpan
+from monitor.sources.hypnogram import Hypnogram, StageSpan, contradiction_note
 from monitor.sources.hypnogram_files import find_hypnogram
 from monitor.sources.recording import Recording, Start, StartDate
 from monitor.sources.stage_annotations import StageAnnotations, pick_stages
@@ -72,7 +72,7 @@ def read_hypnogram(path: Path | str) -> Hypnogram:
             f"{path} holds no sleep stages: give an EDF+ hypnogram, whose annotations read "
             "'Sleep stage W', 'Sleep stage N2' and so on"
         )
-    notes = (*_unknown_note(path, picked), *(f"{path.name}: {note}" for note in records.notes))
+    notes = (*_notes(path, picked), *(f"{path.name}: {note}" for note in records.notes))
     return Hypnogram(path, picked.spans, header.start, notes)
 
 
@@ -81,14 +81,16 @@ def _own(recording: Recording) -> Hypnogram | None:
     picked = pick_stages(recording.path, recording.annotations)
     if not picked.spans:
         return None
-    notes = _unknown_note(recording.path, picked)
+    notes = _notes(recording.path, picked)
     return Hypnogram(recording.path, picked.spans, recording.start, notes)
 
 
-def _unknown_note(path: Path, picked: StageAnnotations) -> tuple[str, ...]:
+def _notes(path: Path, picked: StageAnnotations) -> tuple[str, ...]:
+    contradictions = contradiction_note(path, picked.spans)
     if not picked.unknown:
-        return ()
+        return contradictions
     return (
+        *contradictions,
         f"{path.name} has stages in words that are not known, {picked.unknown_words}: these epochs "
         "count as unscored.",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -51,6 +51,22 @@ class Hypnogram:
     def start_utc(self) -> datetime | None:
         """The start if it is a real moment, else None."""
         return self.start.utc if self.start is not None and self.start.known else None
+
+
+def contradiction_note(path: Path, spans: Sequence[StageSpan]) -> tuple[str, ...]:
+    """Return a note if stages of ``spans``, in time order, lie on others that differ; else ()."""
+    reached_s, reached, number = -math.inf, None, 0
+    for span in spans:
+        if span.stage is None:
+            continue
+        if span.onset_s < reached_s - _TICK_S and span.stage is not reached:
+            number += 1
+        if span.end_s > reached_s:
+            reached_s, reached = span.end_s, span.stage
+    if not number:
+        return ()
+    verb = "stage lies" if number == 1 else "stages lie"
+    return (f"{path.name}: {number} {verb} on others that differ; of each two the first counts.",)
 
 
 def grid_origin_s(grid: Grid, hypnogram: Hypnogram | None, first_sample_s: float = 0.0) -> float:

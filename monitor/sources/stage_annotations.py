@@ -13,7 +13,7 @@ from models.contract import EPOCH_S
 from monitor.errors import InputError
 from monitor.sources.hypnogram import StageSpan, majority_phase_s
 from monitor.sources.recording import Annotation
-from monitor.sources.stage_words import StageWord, stage_word
+from monitor.sources.stage_words import StageWord, looks_like_a_stage, stage_word
 
 _Stage = tuple[Annotation, StageWord]
 
@@ -57,6 +57,7 @@ def pick_stages(path: Path, annotations: Iterable[Annotation]) -> StageAnnotatio
         else:
             words.append((annotation, word))
     words = _without_events(words)
+    words = _with_strangers(words, events)
     _check_numbers(path, [word for _, word in words])
     spans = _with_durations([StageSpan(a.onset_s, a.duration_s, word.stage) for a, word in words])
     unknown = Counter(a.text for a, word in words if not word.known)
@@ -89,10 +90,26 @@ def _without_events(words: list[_Stage]) -> list[_Stage]:
     ]
 
 
+def _with_strangers(words: list[_Stage], events: Sequence[Annotation]) -> list[_Stage]:
+    """Add the events that look like stages to ``words``, if stages last until the next one.
+
+    Such a stage would otherwise count as the one before it. It is one that is not known.
+    """
+    if not any(a.duration_s == 0 and w.certain for a, w in words):
+        return words
+    strangers = [
+        (a, StageWord(a.text, prefixed=False))
+        for a in events
+        if a.duration_s == 0 and looks_like_a_stage(a.text)
+    ]
+    return sorted([*words, *strangers], key=lambda each: each[0].onset_s)
+
+
 def _check_numbers(path: Path, words: Sequence[StageWord]) -> None:
     """Raise `InputError` if nothing tells R&K numbers (4 is N3) from those of AASM (4 is REM)."""
-    codes = {word.code for word in words}
-    if "4" in codes and "5" not in codes and all(word.is_number for word in words):
+    scored = [word for word in words if word.stage is not None]
+    codes = {word.code for word in scored}
+    if "4" in codes and "5" not in codes and all(word.is_number for word in scored):
         raise InputError(
             f"{path} has stages in numbers up to 4, which is N3 in some programs and REM in "
             "others: write them as words, such as 'Sleep stage N3'"

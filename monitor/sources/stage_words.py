@@ -49,6 +49,15 @@ _UNCLEAR = {"", "n", "s", "nrem", "nonrem", "light", "leicht", "asleep", "n5", "
 
 _PREFIX = re.compile("sleepstages?|stages?|schlafstadium|stadium")
 _SLEEP = re.compile("^(?:sleep|schlaf)|(?:sleep|schlaf)$")
+_NEGATIVE = re.compile(r"(?:^|\s)[-\u2212](\d+)\b")
+"""A number below 0. YASA and Visbrain write -1 and -2 for epochs without a stage; others are not
+known, and must not count as their positive neighbours."""
+
+_LOOKS_LIKE = re.compile(
+    r"\b(?:(?:non-?|n)?rem|a?wake\w*|wach\w*|eveil\w*|veille|vigil\w*|n[1-3]|s[0-4]|stages?|stade|"
+    r"stadium|schlafstadium)\b"
+)
+_EVENT = re.compile("onset|offset|density|arousal|latency|spindle|complex|burst")
 _SEPARATORS = re.compile(r"[\s_.:,;/\\*\"'()\[\]\u2010-\u2015-]+")
 
 
@@ -86,6 +95,16 @@ class StageWord:
         return self.code in NUMBERS
 
 
+def looks_like_a_stage(text: str) -> bool:
+    """Return True for a text that is no word of the table and may be a stage all the same.
+
+    'Wake (eyes open)', 'N1?', 'Éveil' and 'NREM stage 2' are such texts; 'REM density' is not.
+    """
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
+    return _LOOKS_LIKE.search(plain) is not None and _EVENT.search(plain) is None
+
+
 def stage_word(text: str) -> StageWord | None:
     """Return the stage that ``text`` stands for, known or not; None if it is no stage.
 
@@ -94,6 +113,11 @@ def stage_word(text: str) -> StageWord | None:
     """
     # '@@' precedes the channel of an annotation (EDF+ section 2.2.4), '|' the code of NSRR.
     text = text.partition("@@")[0].partition("|")[0]
+    if negative := _NEGATIVE.search(text):
+        rest = _SEPARATORS.sub("", text[: negative.start()].casefold())
+        if not rest or _PREFIX.fullmatch(rest):
+            code = "uns" if negative[1] in ("1", "2") else negative[0].strip()
+            return StageWord(code, prefixed=bool(rest))
     key = _SEPARATORS.sub("", unicodedata.normalize("NFKC", text).casefold())
     if found := _PREFIX.match(key):
         rest = key[found.end() :]

@@ -20,7 +20,7 @@ from xml.parsers import expat
 from models.contract import EPOCH_S, Stage
 from monitor.errors import InputError
 from monitor.sources.annotation_lists import LATEST_S
-from monitor.sources.hypnogram import Hypnogram, StageSpan
+from monitor.sources.hypnogram import Hypnogram, StageSpan, contradiction_note
 from monitor.sources.stage_words import NUMBERS, stage_word
 from monitor.text import clean
 
@@ -69,7 +69,8 @@ def read_xml_stages(path: Path) -> Hypnogram:
     length_s = _number(path, root.findtext("EpochLength"), "EpochLength")
     if length_s != EPOCH_S:
         raise InputError(f"{path} has epochs of {length_s:g} s: stages must be of 30-s epochs")
-    return Hypnogram(path, tuple(sorted(spans, key=lambda span: span.onset_s)), None)
+    ordered = tuple(sorted(spans, key=lambda span: span.onset_s))
+    return Hypnogram(path, ordered, None, contradiction_note(path, ordered))
 
 
 def _parse(path: Path) -> ElementTree.Element:
@@ -150,6 +151,8 @@ def _stage_events(root: ElementTree.Element) -> Iterator[ElementTree.Element]:
 
 def _epochs(path: Path, root: ElementTree.Element) -> list[StageSpan]:
     """Read the stages of a Profusion file."""
+    if len(root.findall("SleepStages")) > 1:
+        raise InputError(f"{path} holds the stages of several scorers: give a file with one")
     return [
         StageSpan(EPOCH_S * i, EPOCH_S, _stage(path, (element.text or "").strip()))
         for i, element in enumerate(root.iterfind("SleepStages/SleepStage"))

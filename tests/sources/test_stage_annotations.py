@@ -8,7 +8,7 @@ import pytest
 
 from models.contract import Stage
 from monitor.errors import InputError
-from monitor.sources.hypnogram import StageSpan
+from monitor.sources.hypnogram import StageSpan, contradiction_note
 from monitor.sources.recording import Annotation
 from monitor.sources.stage_annotations import StageAnnotations, pick_stages
 
@@ -58,6 +58,48 @@ def test_numbers_up_to_4_are_refused() -> None:
         pick(*each_epoch("0", "1", "2", "3", "4"))
     assert [s.stage for s in pick(*each_epoch("0", "1", "2", "3", "4", "5")).spans][-2:] == [N3, R]
     assert [s.stage for s in pick(*each_epoch("0", "1", "2", "3")).spans] == [W, N1, N2, N3]
+
+
+def test_epochs_without_a_stage_do_not_tell_what_4_is() -> None:
+    with pytest.raises(InputError, match="4, which is N3 in some programs and REM in others"):
+        pick(*each_epoch("0", "1", "2", "3", "4", "?", "unscored", "-1"))
+
+
+def test_numbers_below_0_are_no_stages() -> None:
+    """YASA writes -1 for an artefact and -2 for an epoch that is not scored."""
+    picked = pick(*each_epoch("W", "-1", "-2", "Sleep stage -1", "Sleep stage 2"))
+    assert [span.stage for span in picked.spans] == [W, None, None, None, N2]
+    assert not picked.unknown
+    assert pick(*each_epoch("Sleep stage W", "Sleep stage -3")).unknown == {"Sleep stage -3": 1}
+
+
+@pytest.mark.parametrize(
+    "word", ["Wake (eyes open)", "\u00c9veil", "Veille", "NREM stage 2 ?", "N1?", "N1? (light)"]
+)
+def test_a_word_that_looks_like_a_stage_ends_the_one_before(word: str) -> None:
+    picked = pick((0, 0, "Sleep stage N2"), (300, 0, word), (600, 0, "Sleep stage N3"))
+    assert [(s.onset_s, s.end_s, s.stage) for s in picked.spans] == [
+        (0, 300, N2),
+        (300, 600, picked.spans[1].stage),
+        (600, 630, N3),
+    ]
+    assert picked.spans[1].stage is not N2 and picked.spans[1].stage is not N3
+    assert picked.unknown == {word: 1} or picked.spans[1].stage is N1
+
+
+def test_an_event_ends_no_stage() -> None:
+    events = [(90, 0, "Arousal (REM)"), (120, 0, "REM density"), (150, 0, "Sleep onset")]
+    picked = pick((0, 0, "Sleep stage N2"), *events, (600, 0, "Sleep stage N3"))
+    assert picked.spans[0] == StageSpan(0, 600, N2)
+    assert not picked.unknown
+
+
+def test_stages_that_contradict_each_other_are_noted() -> None:
+    spans = (StageSpan(0, 1200, W), StageSpan(300, 300, N2), StageSpan(1200, 30, N2))
+    assert contradiction_note(Path("h.edf"), spans) == (
+        "h.edf: 1 stage lies on others that differ; of each two the first counts.",
+    )
+    assert contradiction_note(Path("h.edf"), spans[::2]) == ()
 
 
 def test_unknown_words_are_counted() -> None:
