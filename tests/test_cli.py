@@ -675,3 +675,20 @@ def test_a_replay_whose_file_is_deleted_is_whole_in_another_file_and_exits_with_
     export = ("nights", "export", edf, "--output", again)
     assert run(*export, monkeypatch=monkeypatch) != 0
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("nights", "show"),
+        ("report",),
+        ("replay", EXCERPT, "--store"),
+        ("nights", "export", "last", "--output"),
+    ],
+)
+def test_a_name_that_is_too_long_is_one_line(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*command, "a" * 300, monkeypatch=monkeypatch) == 2
+    error = capsys.readouterr().err
+    assert "too long: aaaa" in error and error.count("\n") == 1
