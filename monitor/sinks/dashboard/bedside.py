@@ -63,7 +63,7 @@ def hints(state: NightState | None, look: Look, width: int) -> str:
     run = "replay" if state is not None and not state.is_live else "night"
     keys = [f"q end the {run}", "? legend", "v expert's view"]
     items = keys if look.keys else [f"Ctrl-C ends the {run}"]
-    if run == "night":
+    if run == "night" and (state is None or state.delivery.url is not None):
         items.append("mark: sleep-monitor mark lights-off")
     return fitting(items, width)
 

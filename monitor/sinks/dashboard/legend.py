@@ -92,7 +92,7 @@ def _keys(look: Look, run: str) -> list[Entry]:
         ("v", "", f"the {other}", plain),
         ("?", "", "this legend", plain),
         ("q", "", f"asks, then ends the {run}", plain),
-        ("", "Ctrl-C", f"ends the {run} at once", plain),
+        ("", "Ctrl-C", "ends it without a question", plain),
     ]
 
 
