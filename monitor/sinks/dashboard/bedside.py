@@ -61,10 +61,10 @@ def draw_bedside(
 def hints(state: NightState | None, look: Look, width: int) -> str:
     """Return how to change the view, to mark and to end, as far as it fits."""
     run = "replay" if state is not None and not state.is_live else "night"
-    keys = [f"q ends the {run}", "? legend", "v expert's view"]
+    keys = [f"q end the {run}", "? legend", "v expert's view"]
     items = keys if look.keys else [f"Ctrl-C ends the {run}"]
-    if run == "night":
-        items.append("to mark: sleep-monitor mark lights-off")
+    if run == "night" and (state is None or state.delivery.url is not None):
+        items.append("mark: sleep-monitor mark lights-off")
     return fitting(items, width)
 
 

@@ -17,33 +17,33 @@ Entry = tuple[str, str, str, Style]
 _STAGES = {
     Stage.W: "awake",
     Stage.R: "dreaming (REM sleep)",
-    Stage.N1: "light sleep, falling asleep",
+    Stage.N1: "light sleep, at its start",
     Stage.N2: "light sleep",
     Stage.N3: "deep sleep",
 }
 
 _CONTACTS = {
     Contact.GOOD: "electrode good",
-    Contact.POOR: "electrode poor: press it on",
+    Contact.POOR: "electrode poor, press it on",
     Contact.OFF: "electrode off the head",
 }
 
 ABBREVIATIONS = {
-    "TRT": "time between the bounds of the night",
-    "TST": "time asleep in all: N1, N2, N3, R",
+    "TRT": "time from lights off to on",
+    "TST": "asleep: N1, N2, N3 and R",
     "SE": "sleep efficiency: TST / TRT",
     "SOL": "time until the first sleep",
     "LPS": "time until 10 min of sleep",
-    "WASO": "awake after falling asleep",
-    "AASM": "... until lights on",
-    "last sleep": "... until the last sleep",
-    "p": "probability of each stage",
+    "WASO": "awake after sleep onset:",
+    "(AASM)": "to the end of TRT",
+    "(last)": "to the last sleep",
+    "p": "probability of the stages",
     "std, p-p": "strength of the signal, uV",
     "mains": "hum of the power line",
     "dup": "samples that came twice",
 }
 
-_COLUMN = 40
+_COLUMN = 39
 """Letters in a line of a list at the least; a screen of 80 has two lists."""
 
 _WIDEST = 60
@@ -79,7 +79,7 @@ def _draw_list(canvas: Canvas, x: int, width: int, entries: list[Entry], look: L
             continue
         canvas.put(x, y, symbol, style)
         canvas.put(x + 2, y, name, style)
-        canvas.put(x + 13, y, cut(meaning, width - 14), look.style())
+        canvas.put(x + 11, y, cut(meaning, width - 12), look.style())
 
 
 def _keys(look: Look, run: str) -> list[Entry]:
@@ -92,7 +92,7 @@ def _keys(look: Look, run: str) -> list[Entry]:
         ("v", "", f"the {other}", plain),
         ("?", "", "this legend", plain),
         ("q", "", f"asks, then ends the {run}", plain),
-        ("", "Ctrl-C", f"ends the {run} without asking", plain),
+        ("", "Ctrl-C", "ends it without a question", plain),
     ]
 
 

@@ -128,7 +128,7 @@ def draw_overview(
     begins = any(row.state.night is None for row in rows)
     well = "beginning" if begins else "all well"
     items = [f"{len(rows)} sleepers", need if troubled else well]
-    draw_top_bar(canvas, items, "live", look, utc)
+    draw_top_bar(canvas, items, "live  ? keys" if look.keys else "live", look, utc)
     room = max(0, height - 2)
     block, spare = divmod(room, max(1, len(rows)))
     # Rows that are left over make a high block higher; low blocks stay equal, as in a table.
@@ -163,7 +163,7 @@ def _draw_block(canvas: Canvas, y: int, block: int, name_width: int, row: Row, l
         wrong = row.severity == 2 and block > _PLAIN_ROWS
         draw_person(canvas, 1, y, wide, block - 1 - wrong, name, night, row.now, look)
         if wrong:
-            _draw_words(canvas, 1, y + block - 2, wide, row, look)
+            canvas.put(1, y + block - 2, fitting(row.troubles, wide), look.alarm)
         return
     name_style = look.bad if row.state.failed else look.strong
     canvas.put(1, y, shorten(row.state.sleeper, name_width), name_style)

@@ -30,6 +30,7 @@ def draw_header(
 ) -> None:
     """Draw the top bar: clock, alarm, time in bed, progress of the night or the replay."""
     right = _progress(state, 12 if canvas.width >= 100 else 0, status)
+    right += "  ? keys" if look.keys else ""
     clock = clock_text(now, state, look.timezone)
     room = canvas.width - len(clock) - len(right) - 5
     wrong = alarm(state, now, room)
