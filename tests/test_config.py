@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any, get_args
@@ -378,3 +379,18 @@ def test_a_file_of_dots_is_refused_in_a_second_or_two(tmp_path: Path) -> None:
     path = tmp_path / "night.toml"
     path.write_text("".join(f"{letter}{'.a' * 2400} = 1\n" for letter in "abcdefghijklm"))
     assert "nested" in mistake(path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other permissions")
+def test_a_password_in_a_file_that_others_can_read_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = toml(tmp_path, 'redis = "redis://:secret@host"')
+    file.chmod(0o644)
+    read_settings(file)
+    assert f"may read the password of redis in {file}: chmod 600 it" in caplog.text
+    assert "secret" not in caplog.text
+    caplog.clear()
+    file.chmod(0o600)
+    read_settings(file)
+    assert caplog.text == ""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from models.contract import Gain, ModelContract
+from models.contract import Gain, ModelContract, SpectrogramSpec
 
 FIELDS: dict[str, Any] = {
     "name": "test",
@@ -38,3 +38,10 @@ def test_a_field_that_a_card_lost_is_never_replaced_by_its_default(key: str) -> 
 def test_a_contract_that_no_stager_could_keep_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):
         ModelContract(**{**FIELDS, **change})
+
+
+@pytest.mark.parametrize("key", ["window_s", "hop_s"])
+@pytest.mark.parametrize("length_s", [0.001, 31.0, 1e18])
+def test_a_spectrogram_of_impossible_lengths_is_refused(key: str, length_s: float) -> None:
+    with pytest.raises(ValueError, match="window_s and hop_s must be at most 30 s"):
+        SpectrogramSpec(**{key: length_s})

@@ -123,6 +123,15 @@ def test_the_onsets_decide_in_a_file_wrongly_marked_as_continuous(tmp_path: Path
     ]
 
 
+@pytest.mark.parametrize("label", ["EDF annotations", "EDF Annotations2", "EDFAnnotations"])
+def test_the_label_of_annotations_in_other_spellings(tmp_path: Path, label: str) -> None:
+    notes = [(1.0, None, "Lights off")]
+    path = write_edf(tmp_path / "n.edf", [Signal("EEG", ramp(300), 100)], annotations=notes)
+    recording = EdfRecording.open(patch_signal(path, 1, label=label))
+    assert [channel.name for channel in recording.channels] == ["EEG"]
+    assert [each.text for each in recording.annotations] == ["Lights off"]
+
+
 def test_a_continuous_file_may_lack_onsets(tmp_path: Path) -> None:
     path = write_edf(tmp_path / "night.edf", [Signal("EEG", ramp(300), 100)], annotations=ROOM)
     patch_header(make_discontinuous(path, [0.0, None, 2.0]), reserved="EDF+C")
