@@ -120,11 +120,8 @@ def _made_by(night: ExportedNight, **more: object) -> list[EdfEvent]:
     command = str(facts["command"])
     stated = {key: facts[key] for key in _SHORT if facts.get(key) not in ("", 0, 0.0, None)}
     short = {key: fact[:70] if isinstance(fact, str) else fact for key, fact in stated.items()}
-    pieces = [command[at : at + _LONGEST - 40] for at in range(0, len(command), _LONGEST - 40)]
-    names = ["Provenance, command: ", *["Provenance, command goes on: "] * len(pieces)]
-    texts = [
-        json.dumps(short, ensure_ascii=False),
-        *(name + piece for name, piece in zip(names, pieces, strict=False)),
-    ]
-    texts[0] = f"Provenance: {texts[0]}"
+    texts = [f"Provenance: {json.dumps(short, ensure_ascii=False)}"]
+    for at in range(0, len(command), _LONGEST - 40):
+        name = "command goes on" if at else "command"
+        texts.append(f"Provenance, {name}: {command[at : at + _LONGEST - 40]}")
     return [EdfEvent(0.0, 0.0, text) for text in texts]

@@ -15,15 +15,9 @@ from monitor.types import SampleLedger, Track
 def statistics_json(night: ExportedNight) -> Iterator[bytes]:
     """Yield `SleepStatistics` of the track, with what they rest on: bounds, losses, marks."""
     record, state = night.record, night.record.state
-    counted = Night.of(
-        record.session,
-        record.marks,
-        SampleLedger(),
-        record.live
-        if night.track is Track.LIVE
-        else (*record.live, *(each for each in record.revised if each.track is Track.REVISED)),
-        (),
-    )
+    counted = record.night
+    if night.track is Track.LIVE:
+        counted = Night.of(record.session, record.marks, SampleLedger(), record.live, ())
     reasons = Counter(each.reason for each in night.predictions if each.reason)
     yield json_file(
         {

@@ -43,8 +43,6 @@ def whole_signals(record: NightRecord) -> Iterator[F32]:
     damaged = frozenset(record.damaged)
     reached = 0
     for index, data_uv in record.signals():
-        if index >= record.n_epochs:  # of a night that goes on
-            break
         for _ in range(reached, index):
             yield lost
         yield lost if index in damaged or len(data_uv) != n_channels else data_uv

@@ -18,6 +18,7 @@ from monitor.night.checksums import checksum
 from monitor.night.events import EventType
 from monitor.night.file_watch import store_files
 from monitor.night.journal import journal_damage
+from monitor.night.lock import is_being_written
 from monitor.night.night import Night
 from monitor.night.reading import opened
 from monitor.night.record import other_format, read_night
@@ -29,7 +30,6 @@ from monitor.night.rows import (
 )
 from monitor.night.schema import N_EPOCHS, SCHEMA_VERSION, selection
 from monitor.night.statistics import SleepStatistics
-from monitor.night.store import is_being_written
 from monitor.night.stored import TEST_MAX
 from monitor.night.trouble import damaged, translated
 from monitor.types import Event, Mark, SampleLedger, Session, StagePrediction, Track

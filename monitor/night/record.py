@@ -150,6 +150,7 @@ class NightRecord:
     def signals(self) -> Iterator[tuple[int, F32]]:
         """Yield the index and the channels of each epoch that is sound, one by one from the file.
 
+        Epochs that a night which goes on has got since are left out.
         The channels are float32 (n_channels, 3000), microvolts at 100 Hz, NaN where lost, in the
         order of ``session.channels``. Raises `StoreError` if the file can no longer be read.
         """
@@ -157,7 +158,8 @@ class NightRecord:
             for row in sound_rows(file, "epoch"):
                 with suppress(RowError):
                     epoch = epoch_from_row(row)
-                    yield epoch.index, epoch.data_uv
+                    if epoch.index < self.n_epochs:
+                        yield epoch.index, epoch.data_uv
 
 
 def read_night(path: Path) -> NightRecord:
@@ -182,7 +184,7 @@ def read_night(path: Path) -> NightRecord:
         indices = (
             {each.epoch_index for each in stages}
             if wrong
-            else {index for (index,) in file.execute("SELECT epoch_index FROM epoch")}
+            else _stored_indices(file, {*epochs, *(each.epoch_index for each in stages)})
         )
         published = 0 if wrong else file.execute(_PUBLISHED).fetchone()[0]
         for table, found in (("live", live_nights), ("mark", marks), ("event", events)):
@@ -227,6 +229,16 @@ def _sound(file: sqlite3.Connection, table: str, from_row: Callable[[Row], T]) -
         with suppress(RowError):
             values.append(from_row(row))
     return values
+
+
+def _stored_indices(file: sqlite3.Connection, sound: set[int]) -> set[int]:
+    """Return the indices in the table of epochs, also those of damaged rows that can be right.
+
+    ``sound``: indices that are right. A changed bit can make an index of 10^18.
+    """
+    found = {index for (index,) in file.execute("SELECT epoch_index FROM epoch")}
+    end = 1 + max(sound, default=-1) + len(found - sound)
+    return {index for index in found if 0 <= index < end}
 
 
 def _changed(file: sqlite3.Connection, table: str, n_sound: int) -> str:

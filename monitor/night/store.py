@@ -26,6 +26,7 @@ from monitor.night.checksums import Row, checksum
 from monitor.night.file_watch import FileWatch, store_files
 from monitor.night.journal import journal_damage
 from monitor.night.live_night import LiveNight
+from monitor.night.lock import LOCK_S, PRIVATE, lock_of, release, remove_files
 from monitor.night.reading import check, opened
 from monitor.night.rows import (
     StoredSession,
@@ -67,56 +68,15 @@ from monitor.types import (
     Track,
 )
 
-PRIVATE = 0o600
-"""Mode of a new file: only its owner may read it."""
-
 LOCKED_S = 5.0
 """Time to wait while another program locks the file. A live night must end within 10 s."""
 
-LOCK_S = 0.5
-"""Time to wait for the lock of a file that another monitor writes: `is_being_written` may hold it
-for a moment."""
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Stored = tuple[Any, ...]
 """A row as SQLite returns it."""
-
-
-def is_being_written(path: Path) -> bool:
-    """Return True if a monitor writes the night ``path`` now. It changes nothing."""
-    writer = FileLock(_lock_file(path.resolve()), mode=PRIVATE)
-    # While a night goes on its lock file is there. Without one, none is made.
-    if not os.path.lexists(writer.lock_file):
-        return False
-    try:
-        writer.acquire(timeout=LOCK_S / 10)
-    except Timeout:
-        return True
-    except OSError:  # the file of another user, who may or may not write it
-        return False
-    _release(writer)  # and removes what a monitor that was killed left
-    return False
-
-
-def delete_night(path: Path) -> None:
-    """Delete the night ``path`` with its journal and lock.
-
-    Raises `InputError` if a monitor writes it now, and `StoreError` if a file cannot be deleted.
-    """
-    writer = FileLock(_lock_file(path), mode=PRIVATE)
-    with translated(path):
-        try:
-            writer.acquire(timeout=LOCK_S)
-        except Timeout as exc:
-            raise InputError(
-                f"{path} goes on now: end the monitor that writes it, then delete the night"
-            ) from exc
-        try:
-            _remove(path)
-        finally:
-            _release(writer)
 
 
 class NightWriter(Protocol):
@@ -191,7 +151,7 @@ class NightStore:
                 f"cannot use {path} as the night store: there is no folder {path.parent}; "
                 "make it, or choose another with --store"
             )
-        writer = FileLock(_lock_file(path), mode=PRIVATE)
+        writer = lock_of(path)
         try:
             writer.acquire(timeout=LOCK_S)
         except Timeout as exc:
@@ -221,8 +181,8 @@ class NightStore:
             if connection is not None:
                 connection.close()
             if created:
-                _remove(path)
-            _release(writer)
+                remove_files(path)
+            release(writer)
             if isinstance(exc, Failure):
                 raise unusable(path, exc) from exc
             if isinstance(exc, StoreError):
@@ -235,9 +195,9 @@ class NightStore:
             try:
                 self._connection.close()
                 if self._discard:
-                    _remove(self.path)
+                    remove_files(self.path)
             finally:
-                _release(self._writer)
+                release(self._writer)
 
     # --- keeping
 
@@ -296,7 +256,7 @@ class NightStore:
         with suppress(sqlite3.Error):
             old.close()
         old_watch.remove_journal()
-        _release(old_writer)
+        release(old_writer)
         loss = f"{why} during the night; what could be read is stored again in {self.path}"
         n_lost = self.n_epochs() - self._rows("SELECT count(*) FROM epoch")[0][0]
         if n_lost:
@@ -520,22 +480,3 @@ def _free_name(path: Path) -> Path:
         if not any(os.path.lexists(each) for each in store_files(free)):
             return free
     raise AssertionError("numbers do not end")
-
-
-def _lock_file(path: Path) -> Path:
-    return path.with_name(path.name + ".lock")
-
-
-def _release(writer: FileLock) -> None:
-    # The lock file is removed while the lock is held: a process that waits for it notices, and
-    # makes a new one. Windows does not remove an open file; there it stays, empty.
-    with suppress(OSError):
-        Path(writer.lock_file).unlink(missing_ok=True)
-    writer.release()
-
-
-def _remove(path: Path) -> None:
-    # The file is last: SQLite would apply a journal that is left to another file of this name.
-    for each in reversed(store_files(path)):
-        if each.suffix != ".lock":  # `_release` removes it
-            each.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from monitor.sources.expert import expert_hypnogram, read_hypnogram
 from monitor.sources.formats import open_recording
 from monitor.sources.hypnogram import Hypnogram, stages_on_grid
 
+_DAY_S = 86400.0
 _log = logging.getLogger(__name__)
 
 
@@ -76,9 +77,6 @@ def named_expert(path: Path, record: NightRecord, clock: LocalClock) -> ExpertSt
         f"{path} has no stage within the night, which began at "
         f"{clock(session.start_utc):%Y-%m-%d %H:%M}: give the hypnogram of this night"
     )
-
-
-_DAY_S = 86400.0
 
 
 def found_expert(record: NightRecord, folders: Sequence[Path]) -> ExpertStages | None:

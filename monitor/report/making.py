@@ -14,10 +14,10 @@ from models.files import whole_file
 from monitor.clock import Clock
 from monitor.errors import InputError, MonitorError, one_line
 from monitor.night.catalogue import listed_nights, named_night
+from monitor.night.lock import is_being_written
 from monitor.night.page import SUFFIX as PAGE
 from monitor.night.page import page_of
 from monitor.night.record import NightRecord, read_night
-from monitor.night.store import is_being_written
 from monitor.report.expert import ExpertStages, found_expert, named_expert
 from monitor.report.network import KnownNetwork, known_network
 from monitor.report.night_page import night_page

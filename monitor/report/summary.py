@@ -76,7 +76,7 @@ def sentences(night: ReportedNight) -> list[str]:
 def _awakenings(night: ReportedNight) -> int:
     """Return how often the sleeper lay awake between the first and the last sleep."""
     first, stop = night.record.night.recording_time
-    # What is not scored in between may hide when exactly the sleep ended.
+    # Unscored epochs are left out: sleep, a gap, then wake is one awakening.
     stages = [stage for stage in night.hypnogram[first:stop] if stage is not None]
     spells = [is_awake for is_awake, _, _ in runs([stage is Stage.W for stage in stages])]
     return spells[spells.index(False) : len(spells) - spells[::-1].index(False)].count(True)

@@ -23,10 +23,10 @@ from monitor.night.catalogue import (
 )
 from monitor.night.file_watch import store_files
 from monitor.night.listed import NOON
+from monitor.night.lock import delete_night, is_being_written
 from monitor.night.page import made_page_of
 from monitor.night.record import NightRecord, read_night
 from monitor.night.statistics import EPOCH_MIN
-from monitor.night.store import delete_night, is_being_written
 from monitor.night.stored import RESUME_WITHIN
 from monitor.sinks.dashboard import Look, summary
 from monitor.sinks.marks import MAX_TEXT
@@ -112,10 +112,9 @@ def show_night(console: Console, folder: Path, name: str, now_utc: datetime) -> 
     for line in _remarks(night, now_utc):
         console.print(Text(line, "bold"), soft_wrap=True)
     console.print(summary(night.state, Look.of(console)))
-    for label, mark in zip(
-        (" marks    ", *[" " * 10] * len(night.marks)), night.marks, strict=False
-    ):
-        console.print(Text(f"{label} {_mark_text(mark, night)}"), soft_wrap=True)
+    for number, mark in enumerate(night.marks):
+        label = "" if number else "marks"
+        console.print(Text(f" {label:9} {_mark_text(mark, night)}"), soft_wrap=True)
     console.print(Text(f" file      {night.path}"), soft_wrap=True)
     page = shlex.join(["sleep-monitor", "report", name])
     console.print(Text(f" pictures  {page}"), soft_wrap=True)

@@ -12,9 +12,10 @@ import pytest
 
 from monitor.errors import InputError
 from monitor.night.catalogue import Condition, listed_nights, named_night
+from monitor.night.lock import is_being_written
 from monitor.night.record import read_night
 from monitor.night.schema import insert, selection
-from monitor.night.store import NightStore, is_being_written
+from monitor.night.store import NightStore
 from tests.night.stored import HOME, store_night, write_epoch
 
 NIGHT = "2026-11-26 23:10"

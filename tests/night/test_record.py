@@ -88,3 +88,22 @@ def test_a_night_of_another_format_is_refused(store: NightStore) -> None:
         other.execute("PRAGMA user_version = 1")
     with pytest.raises(InputError, match="night-store format 1, this version reads format 5"):
         read_night(store.path)
+
+
+def test_the_signals_end_with_the_record_while_the_night_goes_on(store: NightStore) -> None:
+    record = read_night(store.path)
+    store.write([], epoch=epoch(N_EPOCHS))
+    assert [index for index, _ in record.signals()] == list(range(N_EPOCHS))
+
+
+@pytest.mark.parametrize("index", [10**15, -5])
+def test_an_index_that_a_changed_bit_made_does_not_lengthen_the_night(
+    store: NightStore, index: int
+) -> None:
+    store.close()
+    with closing(sqlite3.connect(store.path)) as other, other:
+        other.execute("PRAGMA foreign_keys = OFF")
+        other.execute("UPDATE epoch SET epoch_index = ? WHERE epoch_index = 29", (index,))
+    record = read_night(store.path)
+    assert record.n_epochs == N_EPOCHS
+    assert record.epochs[29] is None
