@@ -43,12 +43,22 @@ def export_night(file: Path, options: ExportOptions, timezone: tzinfo | None = N
     Raises `InputError` before anything is written, and `MonitorError` after it if a part of the
     night was damaged and so left out.
     """
-    names = chosen_formats(options.formats)
+    chosen_formats(options.formats)  # a wrong name is told before the night is read
     night = ExportedNight(read_night(file), options.track, timezone)
     if not night.record.n_epochs:
         raise InputError(f"{file} holds no epoch yet: there is nothing to export")
+    written = export_record(night, options)
+    raise_damage(night.record, options.folder)
+    return written
+
+
+def export_record(night: ExportedNight, options: ExportOptions) -> list[Path]:
+    """Write ``night`` in the formats of ``options``, and return the paths of what was written.
+
+    Raises `InputError` before anything is written, and `MonitorError` if that fails.
+    """
     try:
-        planned = _planned(names, night, options)
+        planned = planned_files(night, options)
         _check(planned, options)
     except OSError as exc:
         raise InputError(f"cannot write to --out {options.folder}: {exc.strerror}") from exc
@@ -57,12 +67,12 @@ def export_night(file: Path, options: ExportOptions, timezone: tzinfo | None = N
     for target, content in planned.items():
         _write(target, content, night)
         _log.info("%s", target)
-    raise_damage(night.record, options.folder)
     return list(planned)
 
 
-def _planned(names: list[str], night: ExportedNight, options: ExportOptions) -> dict[Path, Content]:
+def planned_files(night: ExportedNight, options: ExportOptions) -> dict[Path, Content]:
     """Return the files to write. Raises `InputError` for a format that cannot hold the night."""
+    names = chosen_formats(options.formats)
     planned: dict[Path, Content] = {}
     everything = ALL in ",".join(options.formats).lower().split(",")
     for name in names:

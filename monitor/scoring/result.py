@@ -99,7 +99,7 @@ class Score:
             path=run.options.recording,
             id=session.id,
             channel=session.derivation,
-            start=start if run.recording.start.time_known else None,
+            start=start if run.recording.start.has_time else None,
             first_sample_s=run.recording.first_sample_s,
             times_s=session.start_s + EPOCH_S * np.arange(n_epochs, dtype=np.float64),
             revised=ScoredTrack.of(record.revised, night.revised),

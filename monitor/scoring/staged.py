@@ -14,10 +14,6 @@ from monitor.night.record import NightRecord
 from monitor.recorded_night import Replay
 from monitor.staging.chain import BackendChain
 
-SCORED = "-scored"
-"""Every file that is written for `X.edf` begins with the name `X-scored`: it can replace neither
-the recording nor an expert's `X-Hypnogram.edf`."""
-
 
 @dataclass(frozen=True, slots=True)
 class StagedNight:
@@ -37,14 +33,14 @@ def stage_night(
     clock: Clock,
     backend: BackendChain | None = None,
     *,
-    output: Path | None = None,
+    name: str = "",
     keep_signals: bool = False,
     stop: threading.Event | None = None,
 ) -> StagedNight:
     """Stage a recording; nothing is written.
 
     - ``backend``: a network that is loaded already. None: load the one of ``options``.
-    - ``output``: the path that the files of the night get, without what follows its stem.
+    - ``name``: the beginning of the names of the files that are written for the night.
     - ``keep_signals``: keep the conditioned signals, which some formats need.
     - ``stop``: if it is set, KeyboardInterrupt is raised before the next samples.
 
@@ -58,15 +54,10 @@ def stage_night(
             raise KeyboardInterrupt
         pipeline.push(chunk)
     pipeline.finish(clock.utc())
-    record = store.record(output or Path(scored_name(options.recording)))
+    record = store.record(Path(name))
     live = revised = None
     if run.expert is not None:
         expert = run.expert_stages(record.n_epochs)
         live = agreement(expert, [each.stage for each in record.live])
         revised = agreement(expert, [each.stage for each in record.revised])
     return StagedNight(run, record, live, revised)
-
-
-def scored_name(recording: Path) -> str:
-    """Return the name that the files for ``recording`` begin with."""
-    return recording.stem + SCORED
