@@ -123,7 +123,7 @@ def _score_all(
     began_s = clock.monotonic_s()
     with SummaryTable(_table_folder(options, recordings)) as table:
         tasks = _tasks(options, recordings, table)
-        if n_before := len(recordings) - len(tasks):
+        if tasks and (n_before := len(recordings) - len(tasks)):
             _log.info("%d of %d recordings are done and unchanged", n_before, len(recordings))
         failures: list[tuple[Path, str]] = []
         jobs = min(options.jobs or _cores(), len(tasks))
@@ -139,7 +139,12 @@ def _score_all(
         raise KeyboardInterrupt
     took_s = clock.monotonic_s() - began_s
     n_done = len(tasks) - len(failures)
-    _print(console, f"{n_done} of {len(tasks)} recordings staged in {_duration(took_s)}")
+    _print(
+        console,
+        f"{n_done} of {len(tasks)} recordings staged in {_duration(took_s)}"
+        if tasks
+        else f"All {len(recordings)} recordings are done and unchanged: nothing is staged again",
+    )
     _print(console, f"Summary: {table.path}")
     for path, reason in failures:
         _print(console, f"failed: {path} {reason}")
