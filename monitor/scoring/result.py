@@ -30,7 +30,7 @@ F64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredTrack:
-    """One track of the stages of a night; entry i of each field belongs to epoch i.
+    """A track of the stages of a night; entry i of each field belongs to epoch i.
 
     - ``stages``: W, N1, N2, N3 or R; None is unscored, and ``reasons`` says why.
     - ``probabilities``: float64 (n, 5) in the order W, N1, N2, N3, R; NaN where unscored.
