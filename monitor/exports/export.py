@@ -14,6 +14,7 @@ from monitor.exports.exported import ExportedNight
 from monitor.exports.formats import ALL, Content, chosen_formats, files, refusal, shared_files
 from monitor.exports.table import raise_damage
 from monitor.night.record import read_night
+from monitor.text import printed
 from monitor.types import Track
 
 _log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ def export_record(night: ExportedNight, options: ExportOptions) -> list[Path]:
         _log.warning("Larger values are clipped in EDF: %s", night.survey.clipped)
     for target, content in planned.items():
         _write(target, content, night)
-        _log.info("%s", target)
+        _log.info("%s", printed(str(target)))
     return list(planned)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from monitor.text import printed
 
 _OWN = PROGRAM.encode()
 _TABLE = ",".join(COLUMNS).encode()
+_START_BYTES = 1 << 20
+"""Every file that names its program does so within these."""
+
+_OWN_STEMS = re.compile(rf".*{SCORED}.*|.*_task-sleep_eeg", re.IGNORECASE)
+"""Names of the monitor's own files: `score`'s, and BIDS recordings."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,15 +44,8 @@ def find_recordings(paths: Sequence[Path], *, recursive: bool = False) -> list[P
 def is_own(path: Path) -> bool:
     """Return True if the monitor wrote the file ``path``. Raises OSError."""
     with path.open("rb") as file:
-        if file.read(len(_TABLE)) == _TABLE:
-            return True
-        file.seek(0)
-        before = b""
-        while piece := file.read(1 << 20):
-            if _OWN in before + piece:
-                return True
-            before = piece[-len(_OWN) :]
-    return False
+        start = file.read(_START_BYTES)
+    return _OWN in start or start.startswith(_TABLE)
 
 
 def _files_of(path: Path, recursive: bool) -> Iterator[Path]:
@@ -55,7 +54,7 @@ def _files_of(path: Path, recursive: bool) -> Iterator[Path]:
             if not os.path.lexists(path):
                 raise InputError(f"{path} does not exist: check the name")
             if why := _not_recorded(path):
-                _log.info("Passed over: %s %s", path, why)
+                _log.info("Passed over: %s %s", printed(str(path)), why)
             else:
                 yield path
             return
@@ -92,8 +91,8 @@ def _not_recorded(path: Path) -> str:
     """Return why ``path`` is no recording but a file that belongs to one; "" if it is none."""
     if path.name.lower().endswith(HYPNOGRAM_ENDINGS) or _holds_annotations_only(path):
         return "holds stages, not signals"
-    if SCORED in path.stem.lower() and path.is_file() and is_own(path):
-        return "was written by sleep-monitor score"
+    if _OWN_STEMS.fullmatch(path.stem) and path.is_file() and is_own(path):
+        return "was written by sleep-monitor"
     if path.is_file() and not may_be_recording(path):
         return "is no recording of a format that is read"
     return ""

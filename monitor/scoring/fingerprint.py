@@ -24,6 +24,7 @@ class Fingerprints:
             monitor_version(),
             read_contract(weights).weights_sha256,
             each.gain.value,
+            each.backend,
             each.channel,
             each.expert,
             sorted(options.formats),

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -127,8 +128,11 @@ def _score_all(
             _log.info("%d of %d recordings are done and unchanged", n_before, len(recordings))
         failures: list[tuple[Path, str]] = []
         jobs = min(options.jobs or _cores(), len(tasks))
-        with progress(lines, len(tasks)) as show:
-            for task, row in staged_rows(tasks, jobs, options.each, stop):
+        with (
+            progress(lines, len(tasks)) as show,
+            closing(staged_rows(tasks, jobs, options.each, stop)) as done,
+        ):
+            for task, row in done:
                 table.add(task, row)
                 path = task.options.recording
                 if row["status"] == FAILED:

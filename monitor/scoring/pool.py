@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -33,7 +33,7 @@ class _Worker:
 
 def staged_rows(
     tasks: Iterable[Task], jobs: int, options: ReplayOptions, stop: threading.Event
-) -> Iterator[tuple[Task, Row]]:
+) -> Generator[tuple[Task, Row], None, None]:
     """Yield each task with its row, as they are done, by ``jobs`` processes.
 
     Ends early if ``stop`` is set; what is in work is then given up.
