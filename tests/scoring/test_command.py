@@ -11,13 +11,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
+import psutil
 import pytest
+from rich.console import Console
 
 from monitor.night.record import read_night
 from monitor.scoring.finding import find_recordings
+from monitor.scoring.progress import progress
 from monitor.scoring.row import COLUMNS
+from monitor.scoring.table import SummaryTable
 from monitor.sinks.epochs_csv import epochs_table
 from monitor.sources.hypnogram_files import find_hypnogram
 from tests.commands import run
@@ -270,3 +275,55 @@ def test_what_is_done_stays_after_an_interruption(
     written = {name: (tmp_path / name).stat().st_mtime for name in names(tmp_path)}
     kept = [name for row in done if written[name := row["output"] + ".csv"] < began_s]
     assert len(kept) == len(done)
+
+
+def test_a_process_that_is_killed_costs_one_recording(tmp_path: Path) -> None:
+    for n in range(3):
+        noise(tmp_path / f"n{n}.edf", n, minutes=120.0)
+    command = [sys.executable, "-m", "monitor.cli", "score", str(tmp_path), "--jobs", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("[1/3]"):
+            break
+    (worker,) = [
+        each
+        for each in psutil.Process(process.pid).children()
+        if "spawn_main" in " ".join(each.cmdline())
+    ]
+    worker.kill()
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "its process was killed; if memory is short, use fewer --jobs" in out
+    statuses = [row["status"] for row in table(tmp_path).values()]
+    assert sorted(statuses) == ["done", "done", "failed"]
+
+
+def test_a_terminal_shows_a_bar_and_a_line_for_each_recording() -> None:
+    console = Console(file=StringIO(), force_terminal=True, width=100)
+    with progress(console, 2) as show:
+        show("a.edf: 960 epochs", 0)
+        show("b.edf: failed: is empty", 1)
+    assert isinstance(console.file, StringIO)
+    text = console.file.getvalue()
+    assert "a.edf: 960 epochs" in text and "b.edf: failed: is empty" in text
+    assert "2/2" in text and "1 failed" in text and "left:" in text
+
+
+def test_one_run_at_a_time_writes_a_table(
+    tmp_path: Path, score: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise(tmp_path / "a.edf")
+    with SummaryTable(tmp_path):
+        assert score(tmp_path) == 2
+    assert "another sleep-monitor score writes" in capsys.readouterr().err
+
+
+def test_a_row_that_a_kill_left_unfinished_is_done_again(tmp_path: Path, score: Command) -> None:
+    noise(tmp_path / "a.edf")
+    noise(tmp_path / "b.edf", 2)
+    assert score(tmp_path) == 0
+    whole = (tmp_path / "summary.csv").read_bytes()
+    (tmp_path / "summary.csv").write_bytes(whole[:-40])
+    assert score(tmp_path) == 0
+    assert (tmp_path / "summary.csv").read_bytes() == whole
