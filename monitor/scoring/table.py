@@ -91,13 +91,13 @@ class SummaryTable:
         A recording keeps what it had before. Recordings of one name in different folders get
         numbers in ``out``.
         """
-        taken = {_spelling(row["output"]): key for key, row in self._rows.items()}
+        taken = {_spelling(row["output"]): key for key, row in self._rows.items() if row["output"]}
         chosen = {}
         for recording in recordings:
             key, folder = self.key(recording), recording.parent if out is None else out
-            before = self._folder / self._rows.get(key, {}).get("output", "")
-            output, number = before, 1
-            if before.parent != folder.resolve():
+            before = self._rows.get(key, {}).get("output", "")
+            output, number = self._folder / before, 1
+            if not before or output.parent != folder.resolve():
                 output = folder / (recording.stem + SCORED)
                 while taken.get(_spelling(self.key(output)), key) != key:
                     number += 1
@@ -111,7 +111,7 @@ class SummaryTable:
         key = self.key(task.options.recording)
         more = {
             "file": key,
-            "output": self.key(task.output),
+            "output": self.key(task.output) if row["status"] == DONE else "",
             "fingerprint": task.fingerprint,
         }
         self._rows[key] = {name: row.get(name, "") for name in COLUMNS} | more

@@ -153,6 +153,7 @@ def test_a_folder_is_done_but_for_the_broken_ones_and_what_is_left_later(
     assert list(rows) == ["a.edf", "broken.edf", "sub/a.edf", "sub/b-PSG.edf"]
     assert [row["status"] for row in rows.values()] == ["done", "failed", "done", "done"]
     assert rows["broken.edf"]["reason"].startswith("is damaged")
+    assert (rows["broken.edf"]["output"], rows["sub/a.edf"]["output"]) == ("", "sub/a-scored")
     compared = rows["sub/b-PSG.edf"]
     assert (compared["expert"], compared["epochs_compared"]) == ("b-Hypnogram.edf", "4")
     assert 0.0 <= float(compared["accuracy"]) <= 1.0
