@@ -64,6 +64,7 @@ def work(tasks: Connection, first: ReplayOptions) -> None:
     limit_threads(1)
     heard = _Heard()
     logging.basicConfig(handlers=[heard], level=logging.WARNING)
+    logging.captureWarnings(True)
     with suppress(EOFError, BrokenPipeError):  # the process that began this one was killed
         backend = load_backend(first)
         while True:

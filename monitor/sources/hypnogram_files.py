@@ -41,8 +41,15 @@ def find_hypnogram(recording: Path) -> Path | None:
 def visible_files(folder: Path) -> list[Path]:
     """Return the files in ``folder`` that are not hidden, by name. Raises OSError."""
     with os.scandir(folder) as found:  # thousands of files, looked at once for each of them
-        names = [each.name for each in found if each.name[0] != "." and each.is_file()]
+        names = [each.name for each in found if each.name[0] != "." and _is_file(each)]
     return [folder / name for name in sorted(names)]
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link to itself
+        return False
 
 
 def hypnogram_among(recording: Path, files: dict[str, Path]) -> Path | None:

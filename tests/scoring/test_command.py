@@ -230,6 +230,8 @@ def test_recordings_are_found_by_content_each_once(tmp_path: Path, score: Comman
     hypnogram(tmp_path / "stages.edf", ["W"])
     (tmp_path / ".hidden.edf").write_bytes(a.read_bytes())
     (tmp_path / "link.edf").symlink_to(a)
+    (tmp_path / "loop.edf").symlink_to("loop.edf")
+    (tmp_path / "gone.edf").symlink_to("nowhere.edf")
     noise(tmp_path / "deeper" / "c.edf", 4)
     here = [a, tmp_path / "SC4001E0-PSG.edf", unnamed]
     # The monitor's own recordings and hypnograms are neither recordings nor an expert's stages.
@@ -241,6 +243,21 @@ def test_recordings_are_found_by_content_each_once(tmp_path: Path, score: Comman
     assert sorted(everything) == sorted([*here, tmp_path / "deeper" / "c.edf"])
     assert find_hypnogram(here[1]) == tmp_path / "SC4001EC-Hypnogram.edf"
     assert find_hypnogram(a) is None
+
+
+def test_names_may_hold_anything(tmp_path: Path, score: Command) -> None:
+    odd = ['a,"b"\n.edf', os.fsdecode(b"\xff.edf"), "=1+1.edf", "X-PSG.EDF"]
+    for n, name in enumerate(odd):
+        noise(tmp_path / "whole.edf", n).rename(tmp_path / name)
+    (tmp_path / os.fsdecode(b"\xfe.edf")).touch()
+    assert score(tmp_path) == 1
+    with (tmp_path / "summary.csv").open(newline="", errors="surrogateescape") as file:
+        rows = {row["file"]: row["status"] for row in csv.DictReader(file)}
+    assert rows == dict.fromkeys(odd, "done") | {os.fsdecode(b"\xfe.edf"): "failed"}
+    done = (tmp_path / "summary.csv").read_bytes()
+    (tmp_path / os.fsdecode(b"\xfe.edf")).unlink()
+    assert score(tmp_path) == 0
+    assert (tmp_path / "summary.csv").read_bytes() == done
 
 
 # Interruption
