@@ -43,7 +43,7 @@ class Fingerprints:
         facts: list[object] = list(self._options)
         try:
             self._list(recording.parent)
-            paths = {recording, *self._by_stem.get(_stem(recording), ())}
+            paths = {recording, *self._by_stem.get(recording.stem, ())}
             if self._looks_for_expert and (found := hypnogram_among(recording, self._by_name)):
                 paths.add(found)
             for path in sorted(paths):
@@ -59,9 +59,5 @@ class Fingerprints:
         self._by_name, by_stem = {}, defaultdict(list)
         for path in visible_files(folder):
             self._by_name[path.name.lower()] = path
-            by_stem[_stem(path)].append(path)
+            by_stem[path.stem].append(path)
         self._folder, self._by_stem = folder, by_stem
-
-
-def _stem(path: Path) -> str:
-    return path.name.partition(".")[0]

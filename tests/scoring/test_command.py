@@ -245,8 +245,17 @@ def test_recordings_are_found_by_content_each_once(tmp_path: Path, score: Comman
     assert find_hypnogram(a) is None
 
 
-def test_names_may_hold_anything(tmp_path: Path, score: Command) -> None:
-    odd = ['a,"b"\n.edf', os.fsdecode(b"\xff.edf"), "=1+1.edf", "X-PSG.EDF"]
+def test_names_may_hold_anything(
+    tmp_path: Path, score: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = [
+        "sub.01.edf",
+        "sub.02.edf",
+        'a,"b"\n.edf',
+        os.fsdecode(b"\xff.edf"),
+        "=1+1.edf",
+        "X-PSG.EDF",
+    ]
     for n, name in enumerate(odd):
         noise(tmp_path / "whole.edf", n).rename(tmp_path / name)
     (tmp_path / os.fsdecode(b"\xfe.edf")).touch()
@@ -257,6 +266,7 @@ def test_names_may_hold_anything(tmp_path: Path, score: Command) -> None:
     done = (tmp_path / "summary.csv").read_bytes()
     (tmp_path / os.fsdecode(b"\xfe.edf")).unlink()
     assert score(tmp_path) == 0
+    assert "nothing is staged again" in capsys.readouterr().out
     assert (tmp_path / "summary.csv").read_bytes() == done
 
 
