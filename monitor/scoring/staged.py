@@ -54,7 +54,8 @@ def stage_night(
             raise KeyboardInterrupt
         pipeline.push(chunk)
     pipeline.finish(clock.utc())
-    record = store.record(Path(name))
+    # The names of files come from the stem, and a recording's own may hold a dot.
+    record = store.record(Path(f"{name}.sqlite"))
     live = revised = None
     if run.expert is not None:
         expert = run.expert_stages(record.n_epochs)

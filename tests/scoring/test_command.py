@@ -263,6 +263,7 @@ def test_names_may_hold_anything(
     with (tmp_path / "summary.csv").open(newline="", errors="surrogateescape") as file:
         rows = {row["file"]: row["status"] for row in csv.DictReader(file)}
     assert rows == dict.fromkeys(odd, "done") | {os.fsdecode(b"\xfe.edf"): "failed"}
+    assert all((tmp_path / f"{name[:-4]}-scored.csv").is_file() for name in odd)
     done = (tmp_path / "summary.csv").read_bytes()
     (tmp_path / os.fsdecode(b"\xfe.edf")).unlink()
     assert score(tmp_path) == 0
