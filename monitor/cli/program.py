@@ -44,6 +44,7 @@ from monitor.cli.score import score
 from monitor.cli.sources import brainflow_table, lsl_table, refuse_options, settings_of
 from monitor.cli.stopping import INTERRUPTED, let_interrupt, note_stop, restore_at_once, stop
 from monitor.errors import InputError, MonitorError
+from monitor.text import clean
 
 if TYPE_CHECKING:
     # Modules that take long to import are imported where they are used: --help needs none of them,
