@@ -23,7 +23,7 @@ from monitor.config import ReplayOptions, read_settings
 from monitor.errors import MonitorError
 from monitor.night.store import NightStore
 from monitor.programs import child_command
-from monitor.replay import Replay
+from monitor.recorded_night import Replay
 from monitor.sinks.follower import Follower
 from monitor.sinks.publisher import Publisher
 from monitor.sinks.redis_server import RedisServer

@@ -19,6 +19,7 @@ from monitor.config import (
 )
 from monitor.errors import InputError
 from monitor.night.backlog import Backlog
+from monitor.night.memory import AnyStore
 from monitor.night.store import NightStore
 from monitor.pipeline import Pipeline
 from monitor.sinks.publisher import Publisher
@@ -79,7 +80,7 @@ def check_event_server(options: RunOptions) -> None:
 def build_pipeline(
     session: Session,
     montage: Montage,
-    store: NightStore,
+    store: AnyStore,
     backend: Backend,
     clock: Clock,
     notify: Callable[[], None],

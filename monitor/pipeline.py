@@ -17,8 +17,9 @@ from monitor.night.announcer import Announcer
 from monitor.night.backlog import Backlog
 from monitor.night.events import EventType, session_started
 from monitor.night.live_night import LiveNight
+from monitor.night.memory import AnyStore
 from monitor.night.night import Night
-from monitor.night.store import NightStore, NightWriter
+from monitor.night.store import NightWriter
 from monitor.staging.stager import Stager
 from monitor.types import (
     F32,
@@ -38,7 +39,7 @@ BATCH_EPOCHS = 32
 
 
 def begin(
-    store: NightStore,
+    store: AnyStore,
     session: Session,
     created_utc: datetime,
     live: LiveNight | None = None,
@@ -74,7 +75,7 @@ class Pipeline:
         session: Session,
         conditioner: Conditioner,
         stager: Stager,
-        store: NightStore,
+        store: AnyStore,
         *,
         notify: Callable[[], None],
         marks: Sequence[Mark] = (),

@@ -61,8 +61,8 @@ def use_own_packages() -> None:
     # The children that multiprocessing starts do not look into the current folder either.
     os.environ["PYTHONSAFEPATH"] = "1"
     for name in PACKAGES:
-        # Another distribution may write its own __init__.py into the same folder. Ours are empty,
-        # so they need not run.
+        # Another distribution may write its own __init__.py into the same folder. Ours only offer
+        # `monitor.score` to other programs, so they need not run.
         folder = ROOT / name
         spec = importlib.util.spec_from_file_location(
             name, folder / "__init__.py", submodule_search_locations=[str(folder)]

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import gc
 import logging
-import math
 import os
 import shlex
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from rich.console import Console
@@ -21,201 +19,27 @@ from models.contract import EPOCH_S
 from monitor.clock import Clock
 from monitor.composition import (
     LATER,
-    NO_DELIVERY,
     EventDelivery,
     EventServer,
-    build_pipeline,
     check_event_server,
     event_server,
-    load_backend,
-    nights_folder,
 )
-from monitor.config import ReplayOptions, default_replays_folder
+from monitor.config import ReplayOptions
 from monitor.errors import InputError, MonitorError
 from monitor.night.agreement import agreement
 from monitor.night.file_watch import store_files
-from monitor.night.identity import replay_id
 from monitor.night.state import NightState
 from monitor.night.store import NightStore
 from monitor.night.trouble import StoreError
-from monitor.pipeline import BATCH_EPOCHS, Pipeline, begin
+from monitor.pipeline import Pipeline
+from monitor.recorded_night import Replay
 from monitor.sinks.agreement_report import agreement_report
 from monitor.sinks.dashboard import Background, Look, night_view, summary
 from monitor.sinks.dashboard.palette import Palette
 from monitor.sinks.epochs_csv import check_store, check_writable, write_epochs
-from monitor.sources.channel_names import name_key
-from monitor.sources.derivation import RecordedDerivation, choose_derivation
-from monitor.sources.expert import expert_hypnogram
 from monitor.sources.formats import OpenRecording, open_recording
-from monitor.sources.hypnogram import (
-    Hypnogram,
-    grid_origin_s,
-    stages_on_grid,
-    whole_epochs,
-)
-from monitor.sources.marks import recorded_marks
-from monitor.sources.pacing import replay
-from monitor.sources.recording import Recording
-from monitor.staging.chain import BackendChain
-from monitor.text import printed
-from monitor.types import Delivery, EegChunk, Montage, Session
-
-HANDOVER_S = 0.05
-"""A paced replay hands over samples this often, about as often as a headband does."""
-
-LONGEST_CHUNK_S = EPOCH_S * BATCH_EPOCHS
-"""A fast replay hands over as many samples at once as the pipeline stages together."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """A recording whose options are checked. Nothing is written or started for it yet."""
-
-    options: ReplayOptions
-    recording: Recording
-    derivation: RecordedDerivation
-    expert: Hypnogram | None
-    backend: BackendChain
-    session: Session
-    n_epochs: int
-
-    @classmethod
-    def prepare(
-        cls, options: ReplayOptions, open_recording: OpenRecording = open_recording
-    ) -> Replay:
-        """Open the recording and load the network. Raises `InputError` for every mistake."""
-        check_event_server(options)
-        recording = open_recording(options.recording)
-        derivation = choose_derivation(recording.channels, options.channel)
-        recording.chunks(derivation)  # raises InputError if it cannot be decoded
-        expert = expert_hypnogram(recording, options.hypnogram)
-        origin_s = grid_origin_s(options.grid, expert, recording.first_sample_s)
-        n_epochs = whole_epochs(recording.duration_s, origin_s)
-        if n_epochs < 1:
-            raise InputError(
-                f"{options.recording} has no whole epoch: it ends {recording.duration_s:.1f} s "
-                f"after its start, and the first 30-s epoch begins at {origin_s:g} s"
-            )
-        backend = load_backend(options)
-        contract = backend.contract
-        session = Session(
-            id=replay_id(recording.fingerprint, derivation.name, origin_s, contract.weights_sha256),
-            source=printed(options.recording.name),
-            derivation=derivation.name,
-            channels=(derivation.name,),
-            start_s=origin_s,
-            start_utc=recording.start_utc + timedelta(seconds=origin_s),
-            sfreq_hz=derivation.sfreq_hz,
-            gain=options.gain.value,
-            model=contract.full_name,
-        )
-        return cls(options, recording, derivation, expert, backend, session, n_epochs)
-
-    @property
-    def end_utc(self) -> datetime:
-        """The end of the last epoch, on the recording's clock."""
-        return self.session.epoch_start_utc(self.n_epochs)
-
-    def notes(self) -> list[str]:
-        """Return what the user should know before the night is staged, a sentence each."""
-        notes = [*self.recording.notes(self.derivation), self.derivation.why, self.backend.note]
-        notes += self._expert_notes()
-        trained = self.backend.contract.channel
-        if self.options.channel and name_key(self.derivation.name) != name_key(trained):
-            notes.append(f"The network learned from {trained}: expect less of other channels.")
-        return notes
-
-    def _expert_notes(self) -> list[str]:
-        if self.expert is None:
-            return []
-        notes = list(self.expert.notes)
-        if self.options.hypnogram is None and self.expert.path != self.recording.path:
-            notes.append(
-                f"The expert's stages are those of {self.expert.path.name}, beside the recording "
-                "(choose others with --hypnogram)."
-            )
-        return notes
-
-    @property
-    def inputs(self) -> list[Path]:
-        """The files that the replay reads; nothing may be written in their place."""
-        found = [] if self.expert is None else [self.expert.path]
-        return [*self.options.inputs, *found]
-
-    @property
-    def store_path(self) -> Path:
-        """The file of a night that is kept: the user's choice, or one in the folder of replays."""
-        if self.options.store is not None:
-            return self.options.store
-        name = f"{Path(self.session.source).stem}-{self.session.id[:8]}.sqlite"
-        return nights_folder(default_replays_folder()) / name
-
-    def chunks(self, clock: Clock, from_s: float) -> Iterator[EegChunk]:
-        """Yield the samples at the chosen speed; those before ``from_s`` without waiting."""
-        return replay(self._pieces(from_s), self.options.speed, clock, from_s)
-
-    def _pieces(self, from_s: float) -> Iterator[EegChunk]:
-        """Yield whole epochs up to ``from_s``, then chunks whose length suits the speed."""
-        read, start_s = self.recording.chunks, self.recording.first_sample_s
-        for chunk in read(self.derivation, EPOCH_S):
-            if chunk.times_s[-1] >= from_s:
-                break
-            yield chunk
-            # Half a period after the last sample: no rounding repeats it or skips the next one.
-            start_s = float(chunk.times_s[-1]) + 0.5 / chunk.sfreq_hz
-        speed = self.options.speed
-        handover_s = math.inf if speed is None else HANDOVER_S * speed
-        yield from read(self.derivation, min(handover_s, LONGEST_CHUNK_S), start_s)
-
-    def pipeline(
-        self, store: NightStore, clock: Clock, notify: Callable[[], None] = lambda: None
-    ) -> Pipeline:
-        """Begin the session in ``store``, unless it has begun, and build its pipeline.
-
-        ``notify`` is called whenever the store holds new events.
-        """
-        session = self.session
-        begin(
-            store,
-            session,
-            clock.utc(),
-            weights_sha256=self.backend.contract.weights_sha256,
-            command=self.options.command,
-        )
-        return build_pipeline(
-            session,
-            Montage.of_one(session.derivation),
-            store,
-            self.backend,
-            clock,
-            notify,
-            marks=recorded_marks(self.recording.annotations, self.recording.start_utc),
-        )
-
-    def state(
-        self,
-        pipeline: Pipeline,
-        clock_utc: datetime,
-        delivery: Delivery = NO_DELIVERY,
-        *,
-        ended: bool = False,
-    ) -> NightState:
-        """Return the night as it is now; ``clock_utc`` is on the recording's clock."""
-        return pipeline.night.state(
-            clock_utc=clock_utc,
-            signal=pipeline.signal,
-            recent_uv=pipeline.recent_uv,
-            channels=(),
-            last_sample_utc=pipeline.last_sample_utc,
-            unstored=0,
-            delivery=delivery,
-            n_epochs_total=self.n_epochs,
-            is_live=False,
-            speed=self.options.speed,
-            ended=ended,
-        )
 
 
 def run_replay(
@@ -232,6 +56,7 @@ def run_replay(
     however the replay ends, the epochs staged so far are stored, and the same command continues the
     night.
     """
+    check_event_server(options)
     run = Replay.prepare(options, open_recording)
     # The modules that are loaded now stay until the end: the garbage collector need not search all
     # of PyTorch again and again.
@@ -319,7 +144,7 @@ def _report(run: Replay, state: NightState, console: Console, palette: Palette) 
     try:
         console.print(summary(state, Look.of(console, palette=palette)))
         if run.expert is not None:
-            expert = stages_on_grid(run.expert, run.session.start_s, len(state.live))
+            expert = run.expert_stages(len(state.live))
             live = agreement(expert, [prediction.stage for prediction in state.live])
             revised = agreement(expert, state.hypnogram)
             console.print(agreement_report(live, revised, run.expert.path.name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from monitor.programs import COMMANDS, PACKAGES, child_command
-from tests.source_tree import ROOT
+from tests.source_tree import ROOT, imports, modules
 
 START = ROOT / "monitor" / "cli" / "start" / "sleep_monitor_start"
 
@@ -55,9 +56,23 @@ def test_the_installed_commands_begin_in_a_package_of_a_unique_name() -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     assert {each.partition(":")[0] for each in scripts.values()} == {START.name}
     assert scripts.keys() == COMMANDS.keys()
+    filled = [
+        each.parent.name
+        for each in ROOT.glob("*/__init__.py")
+        if each.parent.name in PACKAGES and each.stat().st_size
+    ]
+    assert filled == ["monitor"], "monitor/programs.py does not run these files"
+    # This one only offers `from monitor import score` to others: no program needs it.
+    offered = ast.parse((ROOT / "monitor" / "__init__.py").read_text(encoding="utf-8"))
+    assert [each.name for each in ast.walk(offered) if isinstance(each, ast.FunctionDef)] == [
+        "__getattr__"
+    ]
     assert not any(
-        each.stat().st_size for each in ROOT.glob("*/__init__.py") if each.parent.name in PACKAGES
-    ), "monitor/programs.py does not run these files"
+        name in ("monitor.score", "monitor.Score")
+        for package in PACKAGES
+        for _, path in modules(package)
+        for name in imports(path)
+    )
 
 
 @pytest.mark.parametrize("program", ["monitor", "train", "deploy"])

@@ -55,6 +55,18 @@ GivenGain = Annotated[
     Gain | None,
     typer.Option(help="unknown: stages that do not depend on the amplitude. Default: known."),
 ]
+Weights = Annotated[
+    Path | None,
+    typer.Option(help="Other weights (.safetensors; card and export beside the file)."),
+]
+BackendName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="What runs the network: tensorrt, cuda, onnx, torch. Default: auto, the first of "
+        "these that works.",
+    ),
+]
 Channels = Annotated[
     list[str] | None,
     typer.Option(
@@ -97,18 +109,8 @@ class RunFlags(ServerFlags):
 
     no_redis: Annotated[bool, typer.Option("--no-redis", help="Publish no events.")] = False
     gain: GivenGain = None
-    weights: Annotated[
-        Path | None,
-        typer.Option(help="Other weights (.safetensors; card and export beside the file)."),
-    ] = None
-    backend: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="What runs the network: tensorrt, cuda, onnx, torch. Default: auto, the first of "
-            "these that works.",
-        ),
-    ] = None
+    weights: Weights = None
+    backend: BackendName = None
     store: Annotated[
         Path | None,
         typer.Option(
@@ -152,6 +154,23 @@ class RunFlags(ServerFlags):
             "backend": self.backend,
             "dashboard": self.dashboard,
             "theme": self.theme,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkFlags(ConfigFlags):
+    """The options of commands that stage recordings and publish nothing."""
+
+    gain: GivenGain = None
+    weights: Weights = None
+    backend: BackendName = None
+
+    def settings(self) -> dict[str, Any]:
+        """See `ConfigFlags.settings`."""
+        return {
+            "gain": self.gain,
+            "weights": self.weights,
+            "backend": self.backend,
         }
 
 

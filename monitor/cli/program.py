@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from monitor.cli.check import check_app
+from monitor.cli.command_line import command_line
 from monitor.cli.flags import (
     Board,
     Keep,
@@ -40,6 +40,7 @@ from monitor.cli.flags import (
 )
 from monitor.cli.nights import nights_app
 from monitor.cli.report import report
+from monitor.cli.score import score
 from monitor.cli.sources import brainflow_table, lsl_table, refuse_options, settings_of
 from monitor.cli.stopping import INTERRUPTED, let_interrupt, note_stop, restore_at_once, stop
 from monitor.errors import InputError, MonitorError
@@ -58,8 +59,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_PASSWORD = re.compile("//[^/\\s]*@")
-
 DEMO_SPEED = 300.0
 """On a terminal the demo's 84 minutes take 17 s: slow enough to watch."""
 
@@ -68,6 +67,7 @@ app.add_typer(check_app, name="check")
 app.add_typer(live_app, name="live")
 app.add_typer(nights_app, name="nights")
 app.command()(report)
+app.command()(score)
 
 
 def _print_version(wanted: bool) -> None:
@@ -350,11 +350,6 @@ def _live(flags: LiveFlags, sleepers: list[Any] | None) -> None:
     restore_at_once(restore_terminals)
     # Without `let_interrupt`, Ctrl-C only sets `stop`, so that the night ends in order.
     run_live(replace(options, command=command_line()), Console(), SystemClock(), stop)
-
-
-def command_line() -> str:
-    """Return the command that is run, without passwords: the night's file keeps it."""
-    return clean(_PASSWORD.sub("//...@", shlex.join(["sleep-monitor", *sys.argv[1:]])), 1000)
 
 
 def _replay(options: ReplayOptions) -> None:

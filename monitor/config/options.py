@@ -52,7 +52,8 @@ class RunOptions:
 class ReplayOptions(RunOptions):
     """The options of `sleep-monitor replay`.
 
-    - ``channel``, ``hypnogram`` None: the recording decides.
+    - ``channel``, ``hypnogram`` None: the recording decides. ``expert`` False: no expert's stages
+      are looked for.
     - ``store`` None: the night is stored in the user's folder of replays if ``keep``; else in a
       temporary file, which is gone at the end. ``output`` None: no CSV file.
     - ``speed``: recorded seconds per second; None: as fast as possible.
@@ -66,6 +67,7 @@ class ReplayOptions(RunOptions):
     store: Path | None = None
     keep: bool = False
     output: Path | None = None
+    expert: bool = True
 
     @property
     def is_kept(self) -> bool:

@@ -14,6 +14,7 @@ from monitor.exports.exported import ExportedNight
 from monitor.exports.formats import ALL, Content, chosen_formats, files, refusal, shared_files
 from monitor.exports.table import raise_damage
 from monitor.night.record import read_night
+from monitor.text import printed
 from monitor.types import Track
 
 _log = logging.getLogger(__name__)
@@ -43,12 +44,22 @@ def export_night(file: Path, options: ExportOptions, timezone: tzinfo | None = N
     Raises `InputError` before anything is written, and `MonitorError` after it if a part of the
     night was damaged and so left out.
     """
-    names = chosen_formats(options.formats)
+    chosen_formats(options.formats)  # a wrong name is told before the night is read
     night = ExportedNight(read_night(file), options.track, timezone)
     if not night.record.n_epochs:
         raise InputError(f"{file} holds no epoch yet: there is nothing to export")
+    written = export_record(night, options)
+    raise_damage(night.record, options.folder)
+    return written
+
+
+def export_record(night: ExportedNight, options: ExportOptions) -> list[Path]:
+    """Write ``night`` in the formats of ``options``, and return the paths of what was written.
+
+    Raises `InputError` before anything is written, and `MonitorError` if that fails.
+    """
     try:
-        planned = _planned(names, night, options)
+        planned = planned_files(night, options)
         _check(planned, options)
     except OSError as exc:
         raise InputError(f"cannot write to --out {options.folder}: {exc.strerror}") from exc
@@ -56,13 +67,13 @@ def export_night(file: Path, options: ExportOptions, timezone: tzinfo | None = N
         _log.warning("Larger values are clipped in EDF: %s", night.survey.clipped)
     for target, content in planned.items():
         _write(target, content, night)
-        _log.info("%s", target)
-    raise_damage(night.record, options.folder)
+        _log.info("%s", printed(str(target)))
     return list(planned)
 
 
-def _planned(names: list[str], night: ExportedNight, options: ExportOptions) -> dict[Path, Content]:
+def planned_files(night: ExportedNight, options: ExportOptions) -> dict[Path, Content]:
     """Return the files to write. Raises `InputError` for a format that cannot hold the night."""
+    names = chosen_formats(options.formats)
     planned: dict[Path, Content] = {}
     everything = ALL in ",".join(options.formats).lower().split(",")
     for name in names:

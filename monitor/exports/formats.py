@@ -22,11 +22,13 @@ class Format:
 
     - ``files``: the endings of its files' names after the night's, and what fills them.
     - ``needs_whole``: True if every epoch must have a signal.
+    - ``needs_signals``: True if the files hold the signals, or where they are lost.
     """
 
     about: str
     files: dict[str, Content]
     needs_whole: bool = False
+    needs_signals: bool = False
 
 
 _BIDS: dict[str, Content] = {
@@ -43,7 +45,7 @@ _DATASET: dict[str, Content] = {
 _BIDS_FOLDER = "bids"
 
 FORMATS: dict[str, Format] = {
-    "edf": Format("EDF+: all channels, stages, marks", {".edf": night_edf}),
+    "edf": Format("EDF+: all channels, stages, marks", {".edf": night_edf}, needs_signals=True),
     "hypnogram-edf": Format("EDF+: stages, marks", {"-Hypnogram.edf": hypnogram_edf}),
     "csv": Format("the table of --output", {".csv": texts.csv_table, ".csv.json": provenance_json}),
     "yasa": Format("yasa.Hypnogram.from_json", {"-yasa.json": texts.yasa_json}),
@@ -55,7 +57,9 @@ FORMATS: dict[str, Format] = {
         },
     ),
     "luna-annot": Format(
-        "Luna's .annot", {".annot": texts.luna_annotations, ".annot.json": provenance_json}
+        "Luna's .annot",
+        {".annot": texts.luna_annotations, ".annot.json": provenance_json},
+        needs_signals=True,
     ),
     "luna-eannot": Format(
         "Luna's .eannot",
@@ -64,7 +68,7 @@ FORMATS: dict[str, Format] = {
     ),
     "nsrr-xml": Format("XML of the NSRR", {"-nsrr.xml": xml.nsrr_xml}),
     "profusion-xml": Format("XML of Profusion", {"-profusion.xml": xml.profusion_xml}),
-    "bids": Format("a BIDS dataset", _BIDS),
+    "bids": Format("a BIDS dataset", _BIDS, needs_signals=True),
     "json": Format("statistics", {"-statistics.json": statistics_json}),
 }
 

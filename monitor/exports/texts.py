@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from models.contract import EPOCH_S, STAGES
+from models.contract import EPOCH_S, STAGES, Stage
 from monitor.exports import stage_codes
 from monitor.exports.edf import loss_events
 from monitor.exports.exported import PROGRAM, ExportedNight, mark_text
@@ -32,28 +32,41 @@ def yasa_json(night: ExportedNight) -> Iterator[bytes]:
 
     YASA wants probabilities that sum to 1 in every epoch: an unscored one has 1 in its own column.
     """
-    words = stage_codes.YASA
-    rows = [
-        (*each.probabilities, 0.0) if each.probabilities else (0.0,) * len(STAGES) + (1.0,)
-        for each in night.predictions
-    ]
-    proba = {
-        words[stage]: [round(row[at], 6) for row in rows]
-        for at, stage in enumerate((*STAGES, None))
-    }
-    if None not in night.stages:
-        del proba[words[None]]
+    nothing = (0.0,) * len(STAGES)
+    values, columns = yasa_columns(
+        night.stages,
+        [[round(p, 6) for p in each.probabilities or nothing] for each in night.predictions],
+    )
     yield json_file(
         {
-            "values": [words[stage] for stage in night.stages],
+            "values": values,
             "n_stages": len(STAGES),
             "freq": f"{EPOCH_S:g}s",
             "start": night.start.isoformat(),
             "scorer": PROGRAM,
-            "proba": proba,
+            "proba": columns,
             "provenance": night.provenance,
         }
     )
+
+
+def yasa_columns(
+    stages: Sequence[Stage | None], probabilities: Sequence[Sequence[float]]
+) -> tuple[list[str], dict[str, list[float]]]:
+    """Return the stages in YASA's words, and a column of probabilities for each word.
+
+    ``probabilities``: five for each epoch. Those of an unscored epoch do not count: it has 1 in the
+    column of the unscored, which is there if one is.
+    """
+    words = stage_codes.YASA
+    rows = [
+        (*five, 0.0) if stage is not None else (0.0,) * len(STAGES) + (1.0,)
+        for stage, five in zip(stages, probabilities, strict=True)
+    ]
+    columns = {words[key]: [row[at] for row in rows] for at, key in enumerate((*STAGES, None))}
+    if None not in stages:
+        del columns[words[None]]
+    return [words[stage] for stage in stages], columns
 
 
 def visbrain_stages(night: ExportedNight) -> Iterator[bytes]:

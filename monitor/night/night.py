@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from models.contract import EPOCH_S
 from monitor.night.events import mark_id
 from monitor.night.state import NightState
 from monitor.night.statistics import SleepStatistics, recording_time, sleep_statistics
-from monitor.night.store import NightStore
 from monitor.night.structure import SleepStructure, sleep_structure
 from monitor.night.trouble import Trouble
 from monitor.night.worn import worn_window
@@ -27,6 +27,9 @@ from monitor.types import (
     StagePrediction,
     Track,
 )
+
+if TYPE_CHECKING:
+    from monitor.night.memory import AnyStore
 
 
 class Night:
@@ -46,7 +49,7 @@ class Night:
         self._worn: tuple[tuple[int, int] | None] | None = None
 
     @classmethod
-    def restore(cls, store: NightStore, session: Session) -> Night:
+    def restore(cls, store: AnyStore, session: Session) -> Night:
         """Return the night that ``store`` holds."""
         names = tuple(each.name for each in store.derivations())
         predictions = (*store.predictions(Track.LIVE), *store.predictions(Track.REVISED))

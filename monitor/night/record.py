@@ -42,6 +42,7 @@ from monitor.types import (
     F32,
     Delivery,
     Derivation,
+    Epoch,
     Event,
     Mark,
     Quality,
@@ -70,6 +71,20 @@ class StoredEpoch:
     channel_quality: tuple[Quality, ...]
     verdicts: tuple[Reason | None, ...]
     ledger: SampleLedger
+
+    @classmethod
+    def of(cls, epoch: Epoch) -> StoredEpoch:
+        """Return ``epoch`` without its signal."""
+        return cls(
+            epoch.index,
+            epoch.start_s,
+            epoch.start_utc,
+            epoch.derivation,
+            epoch.quality,
+            epoch.channel_quality,
+            epoch.verdicts,
+            epoch.ledger,
+        )
 
 
 @dataclass(frozen=True)
@@ -256,17 +271,7 @@ def other_format(path: Path, version: int) -> InputError:
 
 
 def _without_signal(row: Row) -> StoredEpoch:
-    epoch = epoch_from_row(row)
-    return StoredEpoch(
-        epoch.index,
-        epoch.start_s,
-        epoch.start_utc,
-        epoch.derivation,
-        epoch.quality,
-        epoch.channel_quality,
-        epoch.verdicts,
-        epoch.ledger,
-    )
+    return StoredEpoch.of(epoch_from_row(row))
 
 
 def _is_last(prediction: StagePrediction) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import time
 from pathlib import Path
 
 from models.contract import EPOCH_S
@@ -121,7 +120,7 @@ def _shifts_s(hypnogram: Start, recording: Start) -> tuple[list[float], list[str
     nearest_s = (difference_s + _DAY_S / 2) % _DAY_S - _DAY_S / 2
     if hypnogram.utc == recording.utc:
         return [0.0], []
-    if not (_has_time(hypnogram) and _has_time(recording)):
+    if not (hypnogram.has_time and recording.has_time):
         return [0.0], [
             "have no start times that compare: the hypnogram counts as beginning with the "
             "recording."
@@ -133,11 +132,6 @@ def _shifts_s(hypnogram: Start, recording: Start) -> tuple[list[float], list[str
     if hypnogram.date is recording.date is StartDate.DUMMY:
         return [nearest_s, difference_s], []
     return [nearest_s], [f"have no dates that compare: {_UNCLEAR}"]
-
-
-def _has_time(start: Start) -> bool:
-    """Return True if the time of day is known. Anonymised files often have midnight instead."""
-    return start.time_known and (start.date is StartDate.REAL or start.utc.time() != time())
 
 
 def _shifted(spans: tuple[StageSpan, ...], shift_s: float) -> tuple[StageSpan, ...]:

@@ -8,6 +8,9 @@ from pathlib import Path
 from monitor.sources.edf import EdfRecording
 from monitor.sources.recording import Recording
 
+_SUFFIXES = (".edf", ".bdf")
+_FIRST_BYTES = (b"0       ", b"\xffBIOSEMI")
+
 OpenRecording = Callable[[Path], Recording]
 """Opens a recording. Raises `InputError` for a file that nobody can stage."""
 
@@ -22,3 +25,14 @@ def open_recording(path: Path) -> Recording:
     Raises `InputError` if the file cannot be read, is damaged, or has another format.
     """
     return EdfRecording.open(path)
+
+
+def may_be_recording(path: Path) -> bool:
+    """Return True if the file ``path`` is a recording by its first bytes or its name.
+
+    It may still be damaged, or hold no signal. A folder is searched by this. Raises OSError.
+    """
+    if path.suffix.lower() in _SUFFIXES:
+        return True
+    with path.open("rb") as file:
+        return file.read(8) in _FIRST_BYTES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +12,10 @@ from monitor.errors import InputError
 HYPNOGRAM_ENDINGS = ("-hypnogram.edf", "-hypnogram.bdf", "-nsrr.xml", "-profusion.xml")
 """Endings of a hypnogram's name, after the recording's name. Case is ignored; the first match
 wins."""
+
+SCORED = "-scored"
+"""Every file that `sleep-monitor score` writes for ``X.edf`` begins with the name ``X-scored``: it
+replaces neither the recording nor an expert's hypnogram, and is never taken for one."""
 
 _PSG = "-psg"
 # After subject and night, a Sleep-EDF name has two letters for the recording and its scorer:
@@ -35,8 +40,16 @@ def find_hypnogram(recording: Path) -> Path | None:
 
 def visible_files(folder: Path) -> list[Path]:
     """Return the files in ``folder`` that are not hidden, by name. Raises OSError."""
-    paths = sorted(folder.iterdir())
-    return [path for path in paths if not path.name.startswith(".") and path.is_file()]
+    with os.scandir(folder) as found:  # thousands of files, looked at once for each of them
+        names = [each.name for each in found if each.name[0] != "." and _is_file(each)]
+    return [folder / name for name in sorted(names)]
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link to itself
+        return False
 
 
 def hypnogram_among(recording: Path, files: dict[str, Path]) -> Path | None:
@@ -63,7 +76,7 @@ def _hypnograms_of(night: str, files: dict[str, Path]) -> Iterable[Path]:
     return (
         path
         for name, path in files.items()
-        if name.startswith(night) and name.endswith(HYPNOGRAM_ENDINGS[:2])
+        if name.startswith(night) and name.endswith(HYPNOGRAM_ENDINGS[:2]) and SCORED not in name
     )
 
 

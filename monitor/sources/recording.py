@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -62,6 +62,11 @@ class Start:
     def known(self) -> bool:
         """True if ``utc`` is a real moment: its date and its time are stated."""
         return self.date is StartDate.REAL and self.time_known
+
+    @property
+    def has_time(self) -> bool:
+        """True if the time of day is known. Anonymised files often have midnight instead."""
+        return self.time_known and (self.date is StartDate.REAL or self.utc.time() != time())
 
 
 class Recording(Protocol):

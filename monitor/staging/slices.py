@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +14,18 @@ from monitor.types import F32
 WINDOWS = 8
 """Windows of context in a slice. Larger slices are no faster per epoch, because the values between
 the layers no longer fit the cache."""
+
+
+_most_threads: int | None = None
+
+
+def limit_threads(n_threads: int) -> None:
+    """Let each `Slices` that is made from now on use at most ``n_threads``.
+
+    For a process that is one of several: more threads than cores only take turns.
+    """
+    global _most_threads
+    _most_threads = n_threads
 
 
 class Slices:
@@ -27,7 +40,8 @@ class Slices:
         """Create the pool. ``prepare_thread`` is called once in each of its threads."""
         # The cores this process may use: in a container these can be fewer than the machine has.
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        self._pool = ThreadPoolExecutor(cores, "staging", prepare_thread)
+        n_threads = min(cores or 1, _most_threads or sys.maxsize)
+        self._pool = ThreadPoolExecutor(n_threads, "staging", prepare_thread)
 
     def run(
         self, function: Callable[..., tuple[F32, ...]], *arrays: np.ndarray, length: int
