@@ -1,0 +1,221 @@
+"""Even times for the samples of a file whose stamps jitter; gaps stay.
+
+A live source must time a sample when it comes (`sample_clock.SampleClock`). A file shows what came
+later, too: samples that come late after a stall are followed by samples that do not. So the times
+follow the earliest stamps, and only a delay that stays is a loss. Arrays compute it: a night takes
+a second instead of half a minute.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor.sources.rate import settled_rate_hz
+from monitor.types import F64
+
+I64 = npt.NDArray[np.int64]
+
+LATE_S = 60.0
+"""Samples may come this late after a stall of the link, and still get their own times."""
+
+SLOPE_S = 60.0
+"""Length of the pieces that the true rate is measured over: it is the median of their rates."""
+
+RATE_RANGE = 0.02
+"""The true rate stays this close to the rate of the recording, as in `FittedLine`."""
+
+STEP_S = 0.25
+"""A loss is a step of the earliest stamps within this time."""
+
+STEP_PERIODS, STEP_JITTERS = 2.5, 1.5
+"""The smallest loss: in periods, and in delays of the stamps. 95 % of the stamps come with a
+smaller delay."""
+
+KNOT_S = 10.0
+"""Between points this far apart the clock of the samples runs evenly."""
+
+CREEP = 0.1
+"""A correction shortens a period by this part at most, so that times always rise."""
+
+SET_S = 2.0
+"""If stamps go back by more, their clock was set. A single stamp that is off by more is damaged."""
+
+RATE_WINDOW_S, RATE_WINDOWS = 30.0, 9
+"""The rate of a recording is the one that most of these windows show."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EvenTimes:
+    """The times of ``n`` samples, in seconds after the first stamp; they rise.
+
+    - A sample's time is its place times the period, plus a correction that changes slowly. The
+      place counts lost samples, too.
+    - ``gap_starts`` (n_gaps,): the number of the first sample after each loss; ``lost`` (n_gaps,):
+      the samples that were lost until then.
+    - ``knots`` (n_knots,) are places, ``corrections_s`` (n_knots,) the corrections there.
+    """
+
+    n: int
+    period_s: float
+    gap_starts: I64
+    lost: I64
+    knots: F64
+    corrections_s: F64
+
+    @property
+    def gaps_s(self) -> F64:
+        """The length of each loss, (n_gaps,)."""
+        return np.diff(self.lost, prepend=0) * self.period_s
+
+    def at(self, start: int, stop: int) -> F64:
+        """Return the times of the samples from number ``start`` to before ``stop``."""
+        place = _places(np.arange(start, stop), self.gap_starts, self.lost)
+        times_s: F64 = place * self.period_s + np.interp(place, self.knots, self.corrections_s)
+        return times_s
+
+
+def recorded_rate_hz(stamps_s: F64, nominal_hz: float) -> float | None:
+    """Return the rate of samples with these rising stamps (n,), or None if they do not show it.
+
+    It is ``nominal_hz`` (0: unknown) if the stamps agree, see `rate.settled_rate_hz`.
+    """
+    if not stamps_s.size:
+        return None
+    last_s = max(stamps_s[0], stamps_s[-1] - RATE_WINDOW_S)
+    found: Counter[float] = Counter()
+    for begin_s in np.linspace(stamps_s[0], last_s, RATE_WINDOWS):
+        window = np.searchsorted(stamps_s, [begin_s, begin_s + RATE_WINDOW_S])
+        rate_hz = settled_rate_hz(spread(stamps_s[slice(*window)]), nominal_hz)
+        found.update([rate_hz] if rate_hz else [])
+    return found.most_common(1)[0][0] if found else None
+
+
+def even_times(stamps_s: F64, sfreq_hz: float, lost: I64 | None = None) -> EvenTimes:
+    """Place samples with these rising stamps (n,), whose rate is ``sfreq_hz`` within 2 %.
+
+    ``lost`` (n,): the samples lost before each one, as the device counted them.
+    """
+    n, period_s = stamps_s.size, 1.0 / sfreq_hz
+    places = np.arange(n)
+    gap_starts, gaps = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    if lost is not None:
+        gap_starts = np.flatnonzero(lost)
+        gaps = lost[gap_starts]
+        places = places + np.cumsum(lost)
+    off_s = spread(stamps_s) - stamps_s[0]
+    period_s = _true_period_s(off_s, places, period_s)
+    off_s -= places * period_s
+    earliest_s = _minimum_ahead(off_s, max(2, round(LATE_S / period_s)))
+    late_s = float(np.quantile(off_s - earliest_s, 0.95))
+    least_s = max(STEP_PERIODS * period_s, STEP_JITTERS * late_s)
+    step = max(2, round(STEP_S / period_s))
+    starts, steps_s = _steps(off_s, earliest_s, step, least_s)
+    gap_starts = np.concatenate([gap_starts, starts])
+    gaps = np.concatenate([gaps, np.rint(steps_s / period_s).astype(np.int64)])
+    order = np.argsort(gap_starts, kind="stable")
+    gap_starts, so_far = gap_starts[order], np.cumsum(gaps[order])
+    earliest_s -= (_places(np.arange(n), gap_starts, so_far) - places) * period_s
+    places = _places(np.arange(n), gap_starts, so_far)
+    knot_n = max(1, round(KNOT_S / period_s))
+    pieces = [slice(at, at + knot_n) for at in range(0, n, knot_n)]
+    knots = np.array([np.median(places[piece]) for piece in pieces])
+    corrections_s = np.array([np.median(earliest_s[piece]) for piece in pieces])
+    creep_s = CREEP * period_s * knots
+    corrections_s = np.maximum.accumulate(corrections_s + creep_s) - creep_s
+    return EvenTimes(n, period_s, gap_starts, so_far, knots, corrections_s)
+
+
+def mended(stamps_s: F64, period_s: float, summer_time: bool = False) -> tuple[F64, int]:
+    """Return stamps (n,) that rise, and how often their clock was set.
+
+    A stamp that is missing (NaN), or alone more than `SET_S` before or after both neighbours, lies
+    between these. After a step back, samples follow without a gap. With ``summer_time`` the stamps
+    are local times, and a step of an hour forward is no gap, either. Samples that overtook each
+    other share a time.
+    """
+    stamps_s = stamps_s.copy()
+    if stamps_s.size > 2:
+        before_s, self_s, after_s = stamps_s[:-2], stamps_s[1:-1], stamps_s[2:]
+        alone = (before_s <= after_s) & ((before_s - self_s > SET_S) | (self_s - after_s > SET_S))
+        stamps_s[1:-1][alone] = np.nan
+    known = np.flatnonzero(np.isfinite(stamps_s))
+    if known.size < stamps_s.size and known.size:
+        stamps_s = np.interp(np.arange(stamps_s.size), known, stamps_s[known])
+    steps_s = np.diff(stamps_s)
+    was_set = steps_s < -SET_S
+    if summer_time:
+        was_set |= np.abs(steps_s - 3600.0) < SET_S
+    stamps_s[1:] -= np.cumsum(np.where(was_set, steps_s - period_s, 0.0))
+    return np.maximum.accumulate(stamps_s), int(np.count_nonzero(was_set))
+
+
+def spread(stamps_s: F64) -> F64:
+    """Return rising stamps (n,) in which samples that shared a stamp lie between two stamps.
+
+    Packets share the time of their arrival, and some recorders round to a second.
+    """
+    starts = np.flatnonzero(np.diff(stamps_s, prepend=-np.inf))
+    if starts.size < 3:
+        return stamps_s.copy()
+    counts = np.diff(starts, append=stamps_s.size)
+    lengths_s = np.diff(stamps_s[starts])
+    usual_s = float(np.median(lengths_s))
+    lengths_s = np.minimum(np.append(lengths_s, usual_s), usual_s)
+    nth = np.arange(stamps_s.size) - np.repeat(starts, counts)
+    usual_n = int(np.median(counts))
+    # The first and the last stamp are shared by fewer samples: the file begins and ends between.
+    out_of = counts.copy()
+    out_of[-1] = max(counts[-1], usual_n)
+    out_of[0] = max(counts[0], usual_n)
+    nth[: counts[0]] += out_of[0] - counts[0]
+    return stamps_s + nth * np.repeat(lengths_s / out_of, counts)
+
+
+def _places(sample: I64, gap_starts: I64, lost: I64) -> I64:
+    """Return the places of samples by their numbers (n,): the lost ones count, too."""
+    so_far = np.concatenate([[0], lost])
+    return sample + so_far[np.searchsorted(gap_starts, sample, side="right")]
+
+
+def _true_period_s(stamps_s: F64, places: I64, period_s: float) -> float:
+    """Return the period that the stamps show over a minute, most of the time."""
+    step = max(1, min(round(SLOPE_S / period_s), stamps_s.size - 1))
+    periods_s = np.diff(stamps_s[::step]) / np.diff(places[::step])
+    if not periods_s.size:
+        return period_s
+    median_s = float(np.median(periods_s))
+    # Further away, samples were lost in most minutes.
+    return median_s if abs(median_s / period_s - 1.0) <= RATE_RANGE else period_s
+
+
+def _minimum_ahead(values: F64, n: int) -> F64:
+    """Return for each value (m,) the minimum of it and the ``n - 1`` values after it.
+
+    Van Herk 1992: the minimum of the rest of a block, and of the beginning of the next one.
+    """
+    padded = np.concatenate([values, np.full(n - values.size % n + n, np.inf)]).reshape(-1, n)
+    rest = np.minimum.accumulate(padded[:, ::-1], axis=1)[:, ::-1].ravel()
+    begin = np.minimum.accumulate(padded, axis=1).ravel()
+    lowest: F64 = np.minimum(rest[: values.size], begin[n - 1 : n - 1 + values.size])
+    return lowest
+
+
+def _steps(off_s: F64, earliest_s: F64, n: int, least_s: float) -> tuple[I64, F64]:
+    """Return where and by how much ``earliest_s`` steps up by ``least_s`` or more in ``n`` samples.
+
+    A step lies where ``off_s``, the stamps themselves, steps most.
+    """
+    starts: list[int] = []
+    steps_s: list[float] = []
+    end = -1
+    for at in np.flatnonzero(earliest_s[n:] - earliest_s[:-n] > least_s).tolist():
+        if at < end:
+            continue
+        end = min(at + 2 * n, off_s.size - 1)
+        starts.append(at + 1 + int(np.argmax(np.diff(off_s[at : end + 1]))))
+        steps_s.append(float(earliest_s[end] - earliest_s[at]))
+    return np.array(starts, np.int64), np.array(steps_s)
