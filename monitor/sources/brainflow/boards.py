@@ -97,7 +97,7 @@ def file_layouts(n_columns: int) -> dict[str, FileLayout]:
             described = library.BoardShim.get_board_descr(board_id)
         except library.BrainFlowError:  # it describes another board: playback, streaming
             continue
-        if name != "synthetic" and described["num_rows"] == n_columns and _usable(described):
+        if described.get("num_rows") == n_columns and _usable(described):
             layouts[name] = FileLayout(
                 _channels(described),
                 tuple(described["eeg_channels"]),

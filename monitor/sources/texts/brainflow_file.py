@@ -8,7 +8,7 @@ channels fit.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +18,23 @@ from monitor.sources.brainflow.boards import FileLayout, board_channels, file_la
 from monitor.sources.texts.even_times import mended, recorded_rate_hz
 from monitor.sources.texts.recording import EARLIEST_UTC, LATEST_UTC, Layout, TextRecording
 from monitor.sources.texts.stamps import unix_seconds
-from monitor.sources.texts.table import Table, first_lines, numbers, read_head
+from monitor.sources.texts.table import (
+    Table,
+    first_lines,
+    new_reading,
+    numbers,
+    read_head,
+    read_rows,
+)
 from monitor.types import F64
 
 DELIMITER = "\t"
 
 SAME_RATE = 0.012
 """The stamps show a rate this close to the board's: 250 and 256 Hz are 2.4 % apart."""
+
+BLOCKS = 4
+"""Blocks of the file, of 1 MiB each, in which the stamps are looked at."""
 
 LISTED = 6
 """Boards that a message names."""
@@ -42,12 +52,9 @@ def open_brainflow(path: Path) -> TextRecording:
     Raises `InputError` if it cannot be staged, and if its board is not known: the name of the file
     may then state it.
     """
-    lines = first_lines(read_head(path))
-    n_cells = lines[0].count(DELIMITER) + 1
+    n_cells = first_lines(read_head(path))[0].count(DELIMITER) + 1
     table = Table(path, DELIMITER.encode(), n_cells, header_lines=0)
-    # A file as an array: (n_lines, n_cells).
-    values = np.array([_row(c) for line in lines if len(c := line.split(DELIMITER)) == n_cells])
-    name, found = _board(path, n_cells, values)
+    name, found = _board(table)
     channels, notes = board_channels(name)
     layout = Layout(
         recorder="BrainFlow",
@@ -60,40 +67,48 @@ def open_brainflow(path: Path) -> TextRecording:
         number_column=found.number_column,
         notes=notes,
         # The same file read as of another board is another recording.
-        identity=repr(replace(found, names=channels)),
+        identity=repr(found),
     )
     return TextRecording(layout)
 
 
-def _board(path: Path, n_cells: int, values: F64) -> tuple[str, FileLayout]:
+def _board(table: Table) -> tuple[str, FileLayout]:
     """Return name and layout of the board that recorded the file."""
-    layouts = file_layouts(n_cells)
+    path, layouts = table.path, file_layouts(table.n_cells)
     parts = re.split(r"[.\s-]+", path.stem.lower())
     if stated := next((name for name in layouts if name in parts), None):
         return stated, layouts[stated]
-    fitting = {name: layout for name, layout in layouts.items() if _fits(layout, values)}
-    if not layouts or (values.shape[0] > 1 and not fitting):
+    fitting = {name: each for name, each in layouts.items() if _fits(each, table)}
+    if not fitting:
         raise InputError(
-            f"{path} holds {n_cells} columns of numbers without names, and no board of BrainFlow "
-            "writes such EEG files: give a file that names its channels, or convert it to EDF"
+            f"{path} holds {table.n_cells} columns of numbers without names, and no board of "
+            "BrainFlow writes such a file of EEG: give a file that names its channels, or convert "
+            "it to EDF"
         )
     if len(set(fitting.values())) == 1:
         return next(iter(fitting.items()))
     names = list(fitting)
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     raise InputError(
-        f"{path} does not name the board that recorded it, and its {n_cells} columns fit "
+        f"{path} does not name the board that recorded it, and its {table.n_cells} columns fit "
         f"{', '.join(names[:LISTED])}{more}: put the board into the file's name, as in "
         f"'{path.stem}.{names[0]}{path.suffix}'"
     )
 
 
-def _fits(layout: FileLayout, values: F64) -> bool:
-    """Return True if stamps and rate of the first lines (n_lines, n_cells) are those of a board."""
-    stamps_s = values[:, layout.time_column]
-    if not ((stamps_s > EARLIEST_UTC) & (stamps_s < LATEST_UTC)).all():
+def _fits(layout: FileLayout, table: Table) -> bool:
+    """Return True if the first stamps, their rate and the package numbers are those of a board."""
+    columns = [layout.time_column, layout.number_column]
+    stamps_s, package_numbers = np.concatenate(
+        [
+            np.stack([rows.numbers(column) for column in columns])
+            for rows in islice(read_rows(table, columns, new_reading()), BLOCKS)
+        ],
+        axis=1,
+    )
+    if not (np.mean((stamps_s > EARLIEST_UTC) & (stamps_s < LATEST_UTC)) > 0.9):
         return False
-    if (values[:, layout.number_column] < 0).any():
+    if not np.mean(package_numbers >= 0) > 0.9:
         return False
     risen_s, _ = mended(stamps_s, 1.0 / layout.sfreq_hz)
     rate_hz = recorded_rate_hz(risen_s, 0.0)

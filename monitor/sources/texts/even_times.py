@@ -22,8 +22,9 @@ I64 = npt.NDArray[np.int64]
 LATE_S = 60.0
 """Samples may come this late after a stall of the link, and still get their own times."""
 
-SLOPE_S = 60.0
-"""Length of the pieces that the true rate is measured over: it is the median of their rates."""
+SLOPE_S, SLOPES = 60.0, 9
+"""Length of the pieces that the true rate is measured over: it is the median of their rates. A
+short recording has at least `SLOPES` of them, since a piece with a loss shows a lower rate."""
 
 RATE_RANGE = 0.02
 """The true rate stays this close to the rate of the recording, as in `FittedLine`."""
@@ -83,7 +84,7 @@ def recorded_rate_hz(stamps_s: F64, nominal_hz: float) -> float | None:
 
     It is ``nominal_hz`` (0: unknown) if the stamps agree, see `rate.settled_rate_hz`.
     """
-    if not stamps_s.size:
+    if not stamps_s.size or stamps_s[0] == stamps_s[-1]:
         return None
     last_s = max(stamps_s[0], stamps_s[-1] - RATE_WINDOW_S)
     found: Counter[float] = Counter()
@@ -163,27 +164,28 @@ def spread(stamps_s: F64) -> F64:
         return stamps_s.copy()
     counts = np.diff(starts, append=stamps_s.size)
     lengths_s = np.diff(stamps_s[starts])
-    usual_s = float(np.median(lengths_s))
-    lengths_s = np.minimum(np.append(lengths_s, usual_s), usual_s)
-    nth = np.arange(stamps_s.size) - np.repeat(starts, counts)
-    usual_n = int(np.median(counts))
-    # The first and the last stamp are shared by fewer samples: the file begins and ends between.
-    out_of = counts.copy()
-    out_of[-1] = max(counts[-1], usual_n)
-    out_of[0] = max(counts[0], usual_n)
-    nth[: counts[0]] += out_of[0] - counts[0]
-    return stamps_s + nth * np.repeat(lengths_s / out_of, counts)
+    usual_s, usual_n = float(np.median(lengths_s)), int(np.median(counts))
+    long = lengths_s > 1.5 * usual_s
+    lengths_s = np.append(np.minimum(lengths_s, usual_s), usual_s)
+    # The file, and each stretch without a gap, begins and ends between two stamps.
+    first, last = np.append(True, long), np.append(long, True)
+    out_of = np.where(first | last, np.maximum(counts, usual_n), counts)
+    skipped = np.where(first, out_of - counts, 0)
+    nth = np.arange(stamps_s.size) - np.repeat(starts - skipped, counts)
+    spread_s: F64 = stamps_s + nth * np.repeat(lengths_s / out_of, counts)
+    return spread_s
 
 
 def _places(sample: I64, gap_starts: I64, lost: I64) -> I64:
     """Return the places of samples by their numbers (n,): the lost ones count, too."""
     so_far = np.concatenate([[0], lost])
-    return sample + so_far[np.searchsorted(gap_starts, sample, side="right")]
+    places: I64 = sample + so_far[np.searchsorted(gap_starts, sample, side="right")]
+    return places
 
 
 def _true_period_s(stamps_s: F64, places: I64, period_s: float) -> float:
     """Return the period that the stamps show over a minute, most of the time."""
-    step = max(1, min(round(SLOPE_S / period_s), stamps_s.size - 1))
+    step = max(1, min(round(SLOPE_S / period_s), stamps_s.size // SLOPES))
     periods_s = np.diff(stamps_s[::step]) / np.diff(places[::step])
     if not periods_s.size:
         return period_s
