@@ -25,7 +25,7 @@ HEAD_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class RecordingFormat:
     """A format of recordings. ``recognises`` takes the first `HEAD_BYTES` of a file."""
 
     recognises: Callable[[bytes], bool]
@@ -33,10 +33,10 @@ class Format:
 
 
 FORMATS = (
-    Format(is_mind_monitor, open_mind_monitor),
-    Format(is_muselsl, open_muselsl),
-    Format(is_openbci, open_openbci),
-    Format(is_brainflow, open_brainflow),
+    RecordingFormat(is_mind_monitor, open_mind_monitor),
+    RecordingFormat(is_muselsl, open_muselsl),
+    RecordingFormat(is_openbci, open_openbci),
+    RecordingFormat(is_brainflow, open_brainflow),
 )
 """The formats besides EDF and BDF; the first one that recognises a file reads it."""
 
@@ -54,7 +54,7 @@ def open_recording(path: Path) -> Recording:
     return found.open(path) if found else EdfRecording.open(path)
 
 
-def recognised_format(path: Path) -> Format | None:
+def recognised_format(path: Path) -> RecordingFormat | None:
     """Return the one of `FORMATS` that the file at ``path`` has, or None."""
     if not path.is_file():
         return None

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import importlib
+import threading
+from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+from monitor.clock import SystemClock
+from monitor.config import ReplayOptions
 from monitor.errors import InputError, MonitorError
+from monitor.night.store import NightStore
+from monitor.replay import run_replay
 from monitor.sources.brainflow.library import board_shim
 from monitor.sources.derivation import choose_derivation
 from monitor.sources.formats import open_recording
 from monitor.sources.recording import Recording, StartDate
-from monitor.types import F64
+from monitor.sources.texts.even_times import even_times, mended, recorded_rate_hz
+from monitor.types import F64, Track
+from offline_training.data.pairs import find_pairs
 from tests.sources import text_files as files
 from tests.sources.text_files import Truth, arrival_s, truth
 
@@ -57,9 +66,9 @@ def test_muselsl_file_has_true_rate_gap_start_and_microvolts(tmp_path: Path) -> 
     assert choose_derivation(recording.channels).name == "AF7-TP9"
     assert recording.start.known
     assert recording.start_utc == datetime.fromtimestamp(files.START_S, UTC)
-    check_muse(recording, recorded, within_s=0.002)
+    check_muse(recording, recorded, within_s=0.0039)  # a period
     times_s, _ = read(recording)
-    assert np.max(np.diff(times_s)) == pytest.approx(np.max(np.diff(recorded.times_s)), abs=0.002)
+    assert np.max(np.diff(times_s)) == pytest.approx(np.max(np.diff(recorded.times_s)), abs=0.004)
     assert "interrupted once, for 5" in notes(recording)
 
 
@@ -138,8 +147,10 @@ def test_openbci_file_has_units_names_rate_and_gap_by_sample_number(tmp_path: Pa
     times_s, uv = read(recording)
     np.testing.assert_allclose(uv, recorded.uv[:, 0], atol=1e-4)
     steps_s = np.diff(times_s)
-    assert sorted(steps_s[steps_s > 0.006]) == pytest.approx([0.056, 5.004], abs=2e-3)
-    np.testing.assert_allclose(times_s - times_s[0], recorded.times_s, atol=0.01)
+    short_s, long_s = sorted(steps_s[steps_s > 0.006])
+    assert short_s == pytest.approx(0.056, abs=1e-3)  # by the sample number
+    assert long_s == pytest.approx(5.004, abs=0.02)  # by the stamps: the numbers wrapped often
+    np.testing.assert_allclose(times_s - times_s[0], recorded.times_s, atol=0.02)
     assert "names of the channels are BrainFlow's" in notes(recording)
 
 
@@ -291,7 +302,7 @@ def test_stamps_since_the_start_of_a_computer_have_no_date(tmp_path: Path) -> No
         ("timestamps,TP9\n" + "x,1.0\n" * 5000, "is damaged: 0 of its"),
         ("%OpenBCI Raw EXG Data\n%Sample Rate = 250 Hz\n", "without samples"),
         ("%OpenBCI Raw EXG Data\n1, 2, 3\n", "do not hold the channels"),
-        ("1.0\t2.0\t3.0\t4.0\t5.0\n" * 100, "no board of BrainFlow"),
+        ("1.0\t2.0\t3.0\t4.0\t1.77e9\n" * 100, "no board of BrainFlow"),
         ("a,b,c\n1,2,3\n", "is not a"),
     ],
 )
@@ -315,3 +326,47 @@ def test_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
     path.write_text(path.read_text() + "1.0,2,3,4,5,6\n")
     with pytest.raises(MonitorError, match="changed"):
         read(recording)
+
+
+def test_replay_of_a_csv_stages_its_epochs(tmp_path: Path) -> None:
+    recorded = truth(95.0, 256.0, 4)
+    path = files.write_mind_monitor(tmp_path / "mind.csv", recorded)
+    store = tmp_path / "night.sqlite"
+    options = ReplayOptions(path, store=store, no_redis=True, dashboard=False)
+    run_replay(options, Console(quiet=True), SystemClock(), threading.Event())
+    with closing(NightStore.open(store)) as night:
+        assert len(list(night.predictions(Track.LIVE))) == 3
+        assert night.session().derivation == "AF7-TP9"
+
+
+def test_folder_of_recordings_has_texts_and_no_other_tables(tmp_path: Path) -> None:
+    files.write_muselsl(tmp_path / "a.csv", truth(1.0, 256.0, 4))
+    (tmp_path / "summary.csv").write_text("night,TST\na,400\n")
+    assert [pair.name for pair in find_pairs(tmp_path)] == ["a"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_times_rise_evenly_whatever_the_stamps_do(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = 60_000
+    stamps_s = np.arange(n) / rng.uniform(251.5, 260.5) + rng.normal(0.0, 0.02, n)
+    for at in rng.integers(0, n, 20):
+        stamps_s[at:] += rng.choice([rng.uniform(0.0, 100.0), -rng.uniform(0.0, 100.0), 3600.0])
+    stamps_s[rng.integers(0, n, 100)] = np.nan
+    stamps_s[rng.integers(0, n, 20)] = rng.uniform(-1e12, 1e12, 20)
+    risen_s, _ = mended(stamps_s, 1 / 256.0)
+    times_s = even_times(risen_s, 256.0).at(0, n)
+    assert np.isfinite(times_s).all()
+    assert (np.diff(times_s) * 256.0 > 0.5).all()
+
+
+@pytest.mark.parametrize("loss", [0.01, 0.1])
+def test_packets_that_are_lost_all_night_keep_time_and_rate(loss: float) -> None:
+    rng = np.random.default_rng(3)
+    true_s = np.arange(12 * 12_800) / 255.9
+    kept = np.repeat(rng.random(12_800) > loss, 12)
+    true_s = true_s[kept]
+    stamps_s = arrival_s(true_s, jitter_s=0.01)
+    assert recorded_rate_hz(stamps_s, 256.0) == 256.0
+    times_s = even_times(stamps_s, 256.0).at(0, true_s.size)
+    np.testing.assert_allclose(times_s - times_s[0], true_s - true_s[0], atol=0.12)

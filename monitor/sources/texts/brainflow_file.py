@@ -16,7 +16,7 @@ import numpy as np
 from monitor.errors import InputError
 from monitor.sources.brainflow.boards import FileLayout, board_channels, file_layouts
 from monitor.sources.texts.even_times import mended, recorded_rate_hz
-from monitor.sources.texts.recording import EARLIEST_UTC, LATEST_UTC, Layout, TextRecording
+from monitor.sources.texts.recording import EARLIEST_UTC, LATEST_UTC, TextLayout, TextRecording
 from monitor.sources.texts.stamps import unix_seconds
 from monitor.sources.texts.table import (
     Table,
@@ -26,7 +26,6 @@ from monitor.sources.texts.table import (
     read_head,
     read_rows,
 )
-from monitor.types import F64
 
 DELIMITER = "\t"
 
@@ -43,7 +42,9 @@ LISTED = 6
 def is_brainflow(head: bytes) -> bool:
     """Return True if a file that begins with ``head`` holds tab-separated numbers and no names."""
     cells = first_lines(head)[0].split(DELIMITER)
-    return len(cells) >= 4 and not np.isnan(_row(cells)).any()
+    values = numbers(np.array([cell.encode("latin-1") for cell in cells], np.bytes_))
+    is_stamp = (values > EARLIEST_UTC) & (values < LATEST_UTC)
+    return len(cells) >= 4 and bool(np.isfinite(values).all() and is_stamp.any())
 
 
 def open_brainflow(path: Path) -> TextRecording:
@@ -56,7 +57,7 @@ def open_brainflow(path: Path) -> TextRecording:
     table = Table(path, DELIMITER.encode(), n_cells, header_lines=0)
     name, found = _board(table)
     channels, notes = board_channels(name)
-    layout = Layout(
+    layout = TextLayout(
         recorder="BrainFlow",
         table=table,
         time_column=found.time_column,
@@ -113,7 +114,3 @@ def _fits(layout: FileLayout, table: Table) -> bool:
     risen_s, _ = mended(stamps_s, 1.0 / layout.sfreq_hz)
     rate_hz = recorded_rate_hz(risen_s, 0.0)
     return rate_hz is None or abs(rate_hz / layout.sfreq_hz - 1.0) <= SAME_RATE
-
-
-def _row(cells: list[str]) -> F64:
-    return numbers(np.array([cell.encode() for cell in cells], np.bytes_))

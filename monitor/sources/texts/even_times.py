@@ -39,6 +39,9 @@ smaller delay."""
 KNOT_S = 10.0
 """Between points this far apart the clock of the samples runs evenly."""
 
+PIECE_KNOTS = 60
+"""A piece of ten minutes needs some megabytes; it is ten times as long as what it needs ahead."""
+
 CREEP = 0.1
 """A correction shortens a period by this part at most, so that times always rise."""
 
@@ -56,21 +59,23 @@ class EvenTimes:
     - A sample's time is its place times the period, plus a correction that changes slowly. The
       place counts lost samples, too.
     - ``gap_starts`` (n_gaps,): the number of the first sample after each loss; ``lost`` (n_gaps,):
-      the samples that were lost until then.
+      the samples that were lost until then. Without the device's count this is a measured time,
+      and no whole number.
     - ``knots`` (n_knots,) are places, ``corrections_s`` (n_knots,) the corrections there.
     """
 
     n: int
     period_s: float
     gap_starts: I64
-    lost: I64
+    lost: F64
     knots: F64
     corrections_s: F64
 
     @property
     def gaps_s(self) -> F64:
         """The length of each loss, (n_gaps,)."""
-        return np.diff(self.lost, prepend=0) * self.period_s
+        gaps_s: F64 = np.diff(self.lost, prepend=0.0) * self.period_s
+        return gaps_s
 
     def at(self, start: int, stop: int) -> F64:
         """Return the times of the samples from number ``start`` to before ``stop``."""
@@ -100,34 +105,38 @@ def even_times(stamps_s: F64, sfreq_hz: float, lost: I64 | None = None) -> EvenT
 
     ``lost`` (n,): the samples lost before each one, as the device counted them.
     """
-    n, period_s = stamps_s.size, 1.0 / sfreq_hz
-    places = np.arange(n)
-    gap_starts, gaps = np.zeros(0, np.int64), np.zeros(0, np.int64)
-    if lost is not None:
-        gap_starts = np.flatnonzero(lost)
-        gaps = lost[gap_starts]
-        places = places + np.cumsum(lost)
-    off_s = spread(stamps_s) - stamps_s[0]
-    period_s = _true_period_s(off_s, places, period_s)
-    off_s -= places * period_s
-    earliest_s = _minimum_ahead(off_s, max(2, round(LATE_S / period_s)))
-    late_s = float(np.quantile(off_s - earliest_s, 0.95))
-    least_s = max(STEP_PERIODS * period_s, STEP_JITTERS * late_s)
-    step = max(2, round(STEP_S / period_s))
-    starts, steps_s = _steps(off_s, earliest_s, step, least_s)
-    gap_starts = np.concatenate([gap_starts, starts])
-    gaps = np.concatenate([gaps, np.rint(steps_s / period_s).astype(np.int64)])
-    order = np.argsort(gap_starts, kind="stable")
-    gap_starts, so_far = gap_starts[order], np.cumsum(gaps[order])
-    earliest_s -= (_places(np.arange(n), gap_starts, so_far) - places) * period_s
-    places = _places(np.arange(n), gap_starts, so_far)
-    knot_n = max(1, round(KNOT_S / period_s))
-    pieces = [slice(at, at + knot_n) for at in range(0, n, knot_n)]
-    knots = np.array([np.median(places[piece]) for piece in pieces])
-    corrections_s = np.array([np.median(earliest_s[piece]) for piece in pieces])
-    creep_s = CREEP * period_s * knots
-    corrections_s = np.maximum.accumulate(corrections_s + creep_s) - creep_s
-    return EvenTimes(n, period_s, gap_starts, so_far, knots, corrections_s)
+    gap_starts = np.zeros(0, np.int64) if lost is None else np.flatnonzero(lost)
+    gaps = np.zeros(0) if lost is None else lost[gap_starts].astype(np.float64)
+    begin_s, n = float(stamps_s[0]), stamps_s.size
+    stamps_s = spread(stamps_s)
+    period_s = _true_period_s(stamps_s, gap_starts, np.cumsum(gaps), 1.0 / sfreq_hz)
+    # A long night is placed piece by piece, each with the samples ahead that it needs.
+    knot_n, step_n = (max(2, round(length_s / period_s)) for length_s in (KNOT_S, STEP_S))
+    ahead_n = max(2, round(LATE_S / period_s))
+    after, knots, corrections_s = 0, [], []
+    for start in range(0, n, PIECE_KNOTS * knot_n):
+        stop = min(start + PIECE_KNOTS * knot_n, n)
+        numbers = np.arange(start, min(stop + 2 * step_n + ahead_n, n))
+        places = _places(numbers, gap_starts, np.cumsum(gaps))
+        off_s = stamps_s[numbers] - begin_s - places * period_s
+        earliest_s = _minimum_ahead(off_s, ahead_n)
+        late_s = float(np.quantile(off_s - earliest_s, 0.95))
+        least_s = max(STEP_PERIODS * period_s, STEP_JITTERS * late_s)
+        seen = slice(max(after - start, 0), stop - start + 2 * step_n)
+        starts, steps_s, end = _steps(off_s[seen], earliest_s[seen], step_n, least_s, stop - start)
+        after = start + (seen.start or 0) + end
+        for at, step_s in zip(starts + start + seen.start, steps_s / period_s, strict=True):
+            where = np.searchsorted(gap_starts, at)
+            gap_starts, gaps = np.insert(gap_starts, where, at), np.insert(gaps, where, step_s)
+        now = _places(numbers, gap_starts, np.cumsum(gaps))
+        earliest_s -= (now - places) * period_s
+        for at in range(0, stop - start, knot_n):
+            piece = slice(at, min(at + knot_n, stop - start))
+            knots.append(np.median(now[piece]))
+            corrections_s.append(np.median(earliest_s[piece]))
+    creep_s = CREEP * period_s * np.array(knots)
+    risen_s = np.maximum.accumulate(corrections_s + creep_s) - creep_s
+    return EvenTimes(n, period_s, gap_starts, np.cumsum(gaps), np.array(knots), risen_s)
 
 
 def mended(stamps_s: F64, period_s: float, summer_time: bool = False) -> tuple[F64, int]:
@@ -150,7 +159,8 @@ def mended(stamps_s: F64, period_s: float, summer_time: bool = False) -> tuple[F
     was_set = steps_s < -SET_S
     if summer_time:
         was_set |= np.abs(steps_s - 3600.0) < SET_S
-    stamps_s[1:] -= np.cumsum(np.where(was_set, steps_s - period_s, 0.0))
+    if was_set.any():
+        stamps_s[1:] -= np.cumsum(np.where(was_set, steps_s - period_s, 0.0))
     return np.maximum.accumulate(stamps_s), int(np.count_nonzero(was_set))
 
 
@@ -160,8 +170,8 @@ def spread(stamps_s: F64) -> F64:
     Packets share the time of their arrival, and some recorders round to a second.
     """
     starts = np.flatnonzero(np.diff(stamps_s, prepend=-np.inf))
-    if starts.size < 3:
-        return stamps_s.copy()
+    if starts.size in (0, 1, 2, stamps_s.size):
+        return stamps_s
     counts = np.diff(starts, append=stamps_s.size)
     lengths_s = np.diff(stamps_s[starts])
     usual_s, usual_n = float(np.median(lengths_s)), int(np.median(counts))
@@ -176,20 +186,20 @@ def spread(stamps_s: F64) -> F64:
     return spread_s
 
 
-def _places(sample: I64, gap_starts: I64, lost: I64) -> I64:
+def _places(sample: I64, gap_starts: I64, lost: F64) -> F64:
     """Return the places of samples by their numbers (n,): the lost ones count, too."""
-    so_far = np.concatenate([[0], lost])
-    places: I64 = sample + so_far[np.searchsorted(gap_starts, sample, side="right")]
+    so_far = np.concatenate([[0.0], lost])
+    places: F64 = sample + so_far[np.searchsorted(gap_starts, sample, side="right")]
     return places
 
 
-def _true_period_s(stamps_s: F64, places: I64, period_s: float) -> float:
+def _true_period_s(stamps_s: F64, gap_starts: I64, lost: F64, period_s: float) -> float:
     """Return the period that the stamps show over a minute, most of the time."""
     step = max(1, min(round(SLOPE_S / period_s), stamps_s.size // SLOPES))
-    periods_s = np.diff(stamps_s[::step]) / np.diff(places[::step])
-    if not periods_s.size:
+    places = _places(np.arange(0, stamps_s.size, step), gap_starts, lost)
+    if places.size < 2:
         return period_s
-    median_s = float(np.median(periods_s))
+    median_s = float(np.median(np.diff(stamps_s[::step]) / np.diff(places)))
     # Further away, samples were lost in most minutes.
     return median_s if abs(median_s / period_s - 1.0) <= RATE_RANGE else period_s
 
@@ -206,18 +216,21 @@ def _minimum_ahead(values: F64, n: int) -> F64:
     return lowest
 
 
-def _steps(off_s: F64, earliest_s: F64, n: int, least_s: float) -> tuple[I64, F64]:
+def _steps(off_s: F64, earliest_s: F64, n: int, least_s: float, limit: int) -> tuple[I64, F64, int]:
     """Return where and by how much ``earliest_s`` steps up by ``least_s`` or more in ``n`` samples.
 
-    A step lies where ``off_s``, the stamps themselves, steps most.
+    A step lies where ``off_s``, the stamps themselves, steps most. Steps are looked for before
+    sample ``limit``; the third value is the sample up to which they were found.
     """
     starts: list[int] = []
     steps_s: list[float] = []
-    end = -1
+    end = 0
     for at in np.flatnonzero(earliest_s[n:] - earliest_s[:-n] > least_s).tolist():
+        if at >= limit:
+            break
         if at < end:
             continue
         end = min(at + 2 * n, off_s.size - 1)
         starts.append(at + 1 + int(np.argmax(np.diff(off_s[at : end + 1]))))
         steps_s.append(float(earliest_s[end] - earliest_s[at]))
-    return np.array(starts, np.int64), np.array(steps_s)
+    return np.array(starts, np.int64), np.array(steps_s), end

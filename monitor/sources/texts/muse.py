@@ -12,7 +12,7 @@ from pathlib import Path
 
 from monitor.errors import InputError
 from monitor.sources.channel_names import is_eeg
-from monitor.sources.texts.recording import Layout, TextRecording
+from monitor.sources.texts.recording import TextLayout, TextRecording
 from monitor.sources.texts.stamps import local_times, unix_seconds
 from monitor.sources.texts.table import Table, first_lines, names_of, read_head, usual_cells
 from monitor.text import clean
@@ -48,7 +48,7 @@ def open_muselsl(path: Path) -> TextRecording:
             f"{path} holds no EEG, only {others}: give the file of the EEG, which has the columns "
             "TP9, AF7, AF8, TP10"
         )
-    layout = Layout(
+    layout = TextLayout(
         recorder="muselsl",
         table=table,
         time_column=time_column,
@@ -70,7 +70,7 @@ def open_mind_monitor(path: Path) -> TextRecording:
             f"{path} is a Mind Monitor file of band powers only, which cannot be staged: record "
             "with the columns RAW_TP9, RAW_AF7, RAW_AF8, RAW_TP10"
         )
-    layout = Layout(
+    layout = TextLayout(
         recorder="Mind Monitor",
         table=table,
         time_column=lower.index("timestamp"),

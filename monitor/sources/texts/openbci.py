@@ -13,7 +13,7 @@ from pathlib import Path
 
 from monitor.errors import InputError
 from monitor.sources.brainflow.boards import board_channels
-from monitor.sources.texts.recording import Layout, ReadTimes, TextRecording
+from monitor.sources.texts.recording import ReadTimes, TextLayout, TextRecording
 from monitor.sources.texts.stamps import (
     local_times,
     times_of_day,
@@ -53,7 +53,7 @@ def open_openbci(path: Path) -> TextRecording:
     time_column, times = _time(path, names, sample)
     channels, notes = _names(len(columns))
     rate = next((m[1] for line in comments if (m := _RATE.match(line))), "0")
-    layout = Layout(
+    layout = TextLayout(
         recorder="OpenBCI GUI",
         table=table,
         time_column=time_column,

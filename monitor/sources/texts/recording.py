@@ -36,7 +36,7 @@ ReadTimes = Callable[[Rows, int], F64]
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class TextLayout:
     """The meaning of a table's columns.
 
     - ``names`` and ``columns``: the channels, in microvolts.
@@ -70,13 +70,13 @@ class Layout:
 class TextRecording:
     """A table of text as a `Recording`. Time 0 is the first stamp.
 
-    - Opening reads the stamps of the whole file: they show rate, gaps, length. Memory holds these,
-      some 40 bytes a sample meanwhile; nothing of it afterwards.
+    - Opening reads the stamps of the whole file: they show rate, gaps, length. Memory holds them
+      until then, some 40 bytes a sample; nothing of them stays.
     - A line that holds no sample is left out, and counted in the notes.
     - No file stays open: there is nothing to close.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: TextLayout) -> None:
         self._layout = layout
         self.path: Path = layout.table.path
         reading = new_reading()
@@ -238,8 +238,8 @@ class TextRecording:
 def lost_before(device_numbers: F64, stamps_s: F64, sfreq_hz: float) -> I64 | None:
     """Return how many samples were lost before each one (n,), by the device's numbers (n,).
 
-    The numbers rise by one and wrap after the largest, or the numbers are of no use: None. For a
-    loss that is longer than the cycle, the time that passed decides.
+    The numbers rise by one and wrap after the largest, or the numbers are of no use: None. They do
+    not show a loss that is longer than their cycle: the stamps do.
     """
     if device_numbers.size < 2 or not np.isfinite(device_numbers).all():
         return None
@@ -250,9 +250,8 @@ def lost_before(device_numbers: F64, stamps_s: F64, sfreq_hz: float) -> I64 | No
         return None
     lost = (rises - 1) % cycle
     passed = np.diff(stamps_s) * sfreq_hz - 1.0
-    lost += np.maximum(0, np.rint((passed - lost) / cycle)).astype(np.int64) * cycle
     # A counter that began anew claims more than fits into the time that passed.
-    lost[lost > passed + 0.5 * sfreq_hz] = 0
+    lost[(lost > passed + 0.5 * sfreq_hz) | (passed >= cycle - 1)] = 0
     return np.concatenate([[0], lost])
 
 
@@ -268,7 +267,7 @@ class _Block:
     events: list[tuple[int, float, str]]
 
 
-def _blocks(layout: Layout, columns: Sequence[int], reading: Reading) -> Iterator[_Block]:
+def _blocks(layout: TextLayout, columns: Sequence[int], reading: Reading) -> Iterator[_Block]:
     """Read the file block by block, and tell samples from other lines. Raises OSError.
 
     ``columns`` are those of which numbers are wanted, besides that of the time.
@@ -288,7 +287,7 @@ def _blocks(layout: Layout, columns: Sequence[int], reading: Reading) -> Iterato
         yield _Block(rows.only(is_sample), stamps_s[is_sample], events)
 
 
-def _remarks(layout: Layout, rows: Rows) -> tuple[Bool, list[tuple[int, str]]]:
+def _remarks(layout: TextLayout, rows: Rows) -> tuple[Bool, list[tuple[int, str]]]:
     """Return True for each row (n,) that is a sample, and the remarks with their rows.
 
     In a file with remarks, a row that has no value in any channel is no sample.
@@ -311,7 +310,7 @@ def _remarks(layout: Layout, rows: Rows) -> tuple[Bool, list[tuple[int, str]]]:
     return is_sample, texts
 
 
-def _start(layout: Layout, stamp_s: float) -> Start:
+def _start(layout: TextLayout, stamp_s: float) -> Start:
     midnight = datetime.combine(UNDATED, datetime.min.time(), UTC)
     if not layout.dated:
         utc = midnight + timedelta(seconds=stamp_s % 86400.0)
