@@ -266,6 +266,7 @@ def test_damaged_lines_are_left_out_and_counted(tmp_path: Path) -> None:
     lines[5000] = "\x1b[31mgarbage"
     lines[6000] = lines[0]
     lines[7000] = "\0" * 300_000
+    lines[1] = "0.0" + lines[1][14:]
     lines[8000] = "99999999999.0" + lines[8000][14:]
     path.write_text("\n".join(lines))
     recording = open_recording(path)
@@ -360,8 +361,8 @@ def test_times_rise_evenly_whatever_the_stamps_do(seed: int) -> None:
     assert (np.diff(times_s) * 256.0 > 0.5).all()
 
 
-@pytest.mark.parametrize("loss", [0.01, 0.1])
-def test_packets_that_are_lost_all_night_keep_time_and_rate(loss: float) -> None:
+@pytest.mark.parametrize(("loss", "within_s"), [(0.01, 0.12), (0.1, 0.25)])
+def test_packets_that_are_lost_all_night_keep_time_and_rate(loss: float, within_s: float) -> None:
     rng = np.random.default_rng(3)
     true_s = np.arange(12 * 12_800) / 255.9
     kept = np.repeat(rng.random(12_800) > loss, 12)
@@ -369,4 +370,4 @@ def test_packets_that_are_lost_all_night_keep_time_and_rate(loss: float) -> None
     stamps_s = arrival_s(true_s, jitter_s=0.01)
     assert recorded_rate_hz(stamps_s, 256.0) == 256.0
     times_s = even_times(stamps_s, 256.0).at(0, true_s.size)
-    np.testing.assert_allclose(times_s - times_s[0], true_s - true_s[0], atol=0.12)
+    np.testing.assert_allclose(times_s - times_s[0], true_s - true_s[0], atol=within_s)

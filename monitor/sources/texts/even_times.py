@@ -19,12 +19,15 @@ from monitor.types import F64
 
 I64 = npt.NDArray[np.int64]
 
-LATE_S = 60.0
+LATE_S = 10.0
 """Samples may come this late after a stall of the link, and still get their own times."""
 
 SLOPE_S, SLOPES = 60.0, 9
 """Length of the pieces that the true rate is measured over: it is the median of their rates. A
 short recording has at least `SLOPES` of them, since a piece with a loss shows a lower rate."""
+
+MINUTES_AGREE = 0.002
+"""The rates of half of the pieces differ by less than this, or the true rate is not known."""
 
 RATE_RANGE = 0.02
 """The true rate stays this close to the rate of the recording, as in `FittedLine`."""
@@ -47,6 +50,8 @@ CREEP = 0.1
 
 SET_S = 2.0
 """If stamps go back by more, their clock was set. A single stamp that is off by more is damaged."""
+
+HOUR_S, DAY_S = 3600.0, 86400.0
 
 RATE_WINDOW_S, RATE_WINDOWS = 30.0, 9
 """The rate of a recording is the one that most of these windows show."""
@@ -125,9 +130,10 @@ def even_times(stamps_s: F64, sfreq_hz: float, lost: I64 | None = None) -> EvenT
         seen = slice(max(after - start, 0), stop - start + 2 * step_n)
         starts, steps_s, end = _steps(off_s[seen], earliest_s[seen], step_n, least_s, stop - start)
         after = start + (seen.start or 0) + end
-        for at, step_s in zip(starts + start + seen.start, steps_s / period_s, strict=True):
-            where = np.searchsorted(gap_starts, at)
-            gap_starts, gaps = np.insert(gap_starts, where, at), np.insert(gaps, where, step_s)
+        gap_starts = np.concatenate([gap_starts, starts + start + seen.start])
+        order = np.argsort(gap_starts, kind="stable")
+        gap_starts = gap_starts[order]
+        gaps = np.concatenate([gaps, steps_s / period_s])[order]
         now = _places(numbers, gap_starts, np.cumsum(gaps))
         earliest_s -= (now - places) * period_s
         for at in range(0, stop - start, knot_n):
@@ -143,25 +149,36 @@ def mended(stamps_s: F64, period_s: float, summer_time: bool = False) -> tuple[F
     """Return stamps (n,) that rise, and how often their clock was set.
 
     A stamp that is missing (NaN), or alone more than `SET_S` before or after both neighbours, lies
-    between these. After a step back, samples follow without a gap. With ``summer_time`` the stamps
-    are local times, and a step of an hour forward is no gap, either. Samples that overtook each
-    other share a time.
+    between these. After a step back, or of more than a day, samples follow without a gap. With
+    ``summer_time`` the stamps are local times, and a step of an hour forward is no gap, either.
+    Samples that overtook each other share a time.
     """
     stamps_s = stamps_s.copy()
-    if stamps_s.size > 2:
-        before_s, self_s, after_s = stamps_s[:-2], stamps_s[1:-1], stamps_s[2:]
-        alone = (before_s <= after_s) & ((before_s - self_s > SET_S) | (self_s - after_s > SET_S))
-        stamps_s[1:-1][alone] = np.nan
-    known = np.flatnonzero(np.isfinite(stamps_s))
-    if known.size < stamps_s.size and known.size:
-        stamps_s = np.interp(np.arange(stamps_s.size), known, stamps_s[known])
+    stamps_s[_alone(stamps_s)] = np.nan
+    missing = np.flatnonzero(np.isnan(stamps_s))
+    if 0 < missing.size < stamps_s.size:
+        known = np.flatnonzero(np.isfinite(stamps_s))
+        stamps_s[missing] = np.interp(missing, known, stamps_s[known])
     steps_s = np.diff(stamps_s)
-    was_set = steps_s < -SET_S
+    was_set = (steps_s < -SET_S) | (steps_s > DAY_S)
     if summer_time:
-        was_set |= np.abs(steps_s - 3600.0) < SET_S
+        was_set |= np.abs(steps_s - HOUR_S) < SET_S
     if was_set.any():
         stamps_s[1:] -= np.cumsum(np.where(was_set, steps_s - period_s, 0.0))
-    return np.maximum.accumulate(stamps_s), int(np.count_nonzero(was_set))
+    return np.maximum.accumulate(stamps_s, out=stamps_s), int(np.count_nonzero(was_set))
+
+
+def _alone(stamps_s: F64) -> I64:
+    """Return the numbers of the stamps that lie outside both neighbours, by more than `SET_S`."""
+    steps_s = np.diff(stamps_s)
+    after = np.flatnonzero(np.abs(steps_s) > SET_S) + 1
+    inner = after[after < stamps_s.size - 1]
+    before_s, self_s, after_s = stamps_s[inner - 1], stamps_s[inner], stamps_s[inner + 1]
+    outside = (before_s - self_s > SET_S) | (self_s - after_s > SET_S)
+    alone: I64 = inner[(before_s <= after_s) & outside]
+    if steps_s.size and not -SET_S <= steps_s[0] <= DAY_S and alone[:1].tolist() != [1]:
+        return np.append(alone, 0)  # the first stamp has one neighbour only
+    return alone
 
 
 def spread(stamps_s: F64) -> F64:
@@ -169,9 +186,10 @@ def spread(stamps_s: F64) -> F64:
 
     Packets share the time of their arrival, and some recorders round to a second.
     """
-    starts = np.flatnonzero(np.diff(stamps_s, prepend=-np.inf))
-    if starts.size in (0, 1, 2, stamps_s.size):
+    differ = stamps_s[1:] > stamps_s[:-1]
+    if differ.all() or np.count_nonzero(differ) < 2:
         return stamps_s
+    starts = np.append(0, np.flatnonzero(differ) + 1)
     counts = np.diff(starts, append=stamps_s.size)
     lengths_s = np.diff(stamps_s[starts])
     usual_s, usual_n = float(np.median(lengths_s)), int(np.median(counts))
@@ -199,9 +217,12 @@ def _true_period_s(stamps_s: F64, gap_starts: I64, lost: F64, period_s: float) -
     places = _places(np.arange(0, stamps_s.size, step), gap_starts, lost)
     if places.size < 2:
         return period_s
-    median_s = float(np.median(np.diff(stamps_s[::step]) / np.diff(places)))
-    # Further away, samples were lost in most minutes.
-    return median_s if abs(median_s / period_s - 1.0) <= RATE_RANGE else period_s
+    periods_s = np.diff(stamps_s[::step]) / np.diff(places)
+    low_s, median_s, high_s = np.quantile(periods_s, [0.25, 0.5, 0.75])
+    # If minutes differ, samples are lost all the time: the median says little of the clock.
+    steady = high_s - low_s <= MINUTES_AGREE * period_s
+    near = abs(median_s / period_s - 1.0) <= RATE_RANGE
+    return float(median_s) if steady and near else period_s
 
 
 def _minimum_ahead(values: F64, n: int) -> F64:

@@ -93,6 +93,7 @@ class TextRecording:
         except OSError as exc:
             raise InputError(f"{self.path} cannot be read: {exc.strerror}") from exc
         stated_s = np.concatenate([*stamps, np.zeros(0)])
+        stamps.clear()  # a night's stamps are large
         self._check(stated_s, reading)
         if not layout.dated:
             stated_s = over_midnight(stated_s)
