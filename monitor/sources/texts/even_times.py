@@ -59,8 +59,9 @@ RATE_WINDOW_S, RATE_WINDOWS = 30.0, 9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvenTimes:
-    """The times of ``n`` samples, in seconds after the first stamp; they rise.
+    """The times of ``n`` samples, in seconds after the first sample; they rise.
 
+    - ``begin_s``: the time of the first sample, in seconds after its stamp.
     - A sample's time is its place times the period, plus a correction that changes slowly. The
       place counts lost samples, too.
     - ``gap_starts`` (n_gaps,): the number of the first sample after each loss; ``lost`` (n_gaps,):
@@ -70,6 +71,7 @@ class EvenTimes:
     """
 
     n: int
+    begin_s: float
     period_s: float
     gap_starts: I64
     lost: F64
@@ -142,7 +144,15 @@ def even_times(stamps_s: F64, sfreq_hz: float, lost: I64 | None = None) -> EvenT
             corrections_s.append(np.median(earliest_s[piece]))
     creep_s = CREEP * period_s * np.array(knots)
     risen_s = np.maximum.accumulate(corrections_s + creep_s) - creep_s
-    return EvenTimes(n, period_s, gap_starts, np.cumsum(gaps), np.array(knots), risen_s)
+    return EvenTimes(
+        n,
+        float(risen_s[0]),
+        period_s,
+        gap_starts,
+        np.cumsum(gaps),
+        np.array(knots),
+        risen_s - risen_s[0],
+    )
 
 
 def mended(stamps_s: F64, period_s: float, summer_time: bool = False) -> tuple[F64, int]:

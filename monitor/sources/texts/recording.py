@@ -68,7 +68,7 @@ class TextLayout:
 
 
 class TextRecording:
-    """A table of text as a `Recording`. Time 0 is the first stamp.
+    """A table of text as a `Recording`. Time 0 is the first sample.
 
     - Opening reads the stamps of the whole file: they show rate, gaps, length. Memory holds them
       until then, some 40 bytes a sample; nothing of them stays.
@@ -106,10 +106,10 @@ class TextRecording:
         self._times = even_times(stamps_s, sfreq_hz, lost)
         self._reading, self._sfreq_hz = reading, sfreq_hz
         self.channels: Sequence[NamedChannel] = [NamedChannel(n, sfreq_hz) for n in layout.names]
-        self.start = _start(layout, float(stamps_s[0]))
+        self.start = _start(layout, float(stamps_s[0]) + self._times.begin_s)
         self.start_utc: datetime = self.start.utc
-        ends = [float(self._times.at(at, at + 1)[0]) for at in (0, n - 1)]
-        self.first_sample_s, self.duration_s = ends[0], ends[1] + self._times.period_s
+        self.first_sample_s = 0.0
+        self.duration_s = float(self._times.at(n - 1, n)[0]) + self._times.period_s
         reading.digest.update(layout.identity.encode())
         self.fingerprint: str = reading.digest.hexdigest()
         self.annotations: Sequence[Annotation] = tuple(
