@@ -112,6 +112,18 @@ def test_mind_monitor_file_has_raw_channels_events_and_local_start(tmp_path: Pat
     assert "left out" not in notes(recording)
 
 
+def test_local_times_with_a_zone_and_damaged_ones_are_read_one_by_one(tmp_path: Path) -> None:
+    recorded = truth(30.0, 256.0, 4)
+    path = files.write_mind_monitor(tmp_path / "mind.csv", recorded)
+    lines = path.read_text().split("\n")
+    lines[1:] = [line.replace(",", "+01:00,", 1) for line in lines[1:]]
+    lines[3000] = "2026-02-021_0" + lines[3000][10:]
+    path.write_text("\n".join(lines))
+    recording = open_recording(path)
+    assert recording.start_utc.timestamp() == pytest.approx(files.START_S - 3600.0, abs=0.002)
+    assert "1 line that holds no sample" in notes(recording)
+
+
 def test_missing_cells_are_a_gap_of_that_channel_alone(tmp_path: Path) -> None:
     recorded = truth(60.0, 256.0, 4)
     path = files.write_mind_monitor(tmp_path / "mind.csv", recorded)
@@ -153,6 +165,15 @@ def test_openbci_file_has_units_names_rate_and_gap_by_sample_number(tmp_path: Pa
     assert long_s == pytest.approx(5.004, abs=0.02)  # by the stamps: the numbers wrapped often
     np.testing.assert_allclose(times_s - times_s[0], recorded.times_s, atol=0.02)
     assert "names of the channels are BrainFlow's" in notes(recording)
+
+
+def test_damaged_sample_number_leaves_the_stamps(tmp_path: Path) -> None:
+    recorded = truth(30.0, 250.0, 8)
+    numbers = np.arange(recorded.times_s.size) % 256.0
+    numbers[3000] = 1e300
+    path = files.write_openbci(tmp_path / "a.txt", recorded, recorded.times_s, 250.0, numbers)
+    times_s, _ = read(open_recording(path))
+    np.testing.assert_allclose(times_s, recorded.times_s, atol=0.002)
 
 
 def test_openbci_file_without_names_has_milliseconds(tmp_path: Path) -> None:

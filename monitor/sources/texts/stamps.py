@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from datetime import UTC, datetime
+
 import numpy as np
 
 from monitor.sources.texts.table import Rows
@@ -25,13 +28,16 @@ def unix_milliseconds(rows: Rows, column: int) -> F64:
 def local_times(rows: Rows, column: int) -> F64:
     """Return dates with times such as '2026-03-01 23:10:00.123' (n,) as seconds since 1970.
 
-    The clock counts as UTC, as that of an EDF file does. NaN for a cell that holds no such time.
+    Without a time zone the clock counts as UTC, as that of an EDF file does. NaN for a cell that
+    holds no such time.
     """
     cells = np.char.strip(rows.cells(column))
     try:
-        times = cells.astype(np.str_).astype("datetime64[us]")
-    except (ValueError, UnicodeDecodeError):
-        times = np.array([_local_time(cell) for cell in cells.tolist()], "datetime64[us]")
+        # NumPy warns of a time zone.
+        with warnings.catch_warnings(action="error"):
+            times = cells.astype(np.str_).astype("datetime64[us]")
+    except (ValueError, UserWarning):
+        return np.array([_local_time(cell) for cell in cells.tolist()], dtype=np.float64)
     seconds: F64 = times.astype(np.int64) / 1e6
     seconds[np.isnat(times)] = np.nan
     return seconds
@@ -50,11 +56,12 @@ def over_midnight(times_s: F64) -> F64:
     return risen_s
 
 
-def _local_time(cell: bytes) -> np.datetime64:
+def _local_time(cell: bytes) -> float:
     try:
-        return np.datetime64(cell.decode("ascii"), "us")
+        moment = datetime.fromisoformat(cell.decode("ascii"))
     except ValueError:
-        return np.datetime64("NaT", "us")
+        return np.nan
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _time_of_day(cell: bytes) -> float:
@@ -62,4 +69,5 @@ def _time_of_day(cell: bytes) -> float:
         hours, minutes, seconds = map(float, cell.split(b":"))
     except ValueError:
         return np.nan
-    return hours * 3600.0 + minutes * 60.0 + seconds
+    time_s = hours * 3600.0 + minutes * 60.0 + seconds
+    return time_s if 0.0 <= time_s <= DAY_S else np.nan
