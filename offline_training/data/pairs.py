@@ -1,4 +1,4 @@
-"""Pair each recording with its hypnogram, by file name alone."""
+"""Pair each recording with its hypnogram."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from monitor.errors import InputError
+from monitor.sources.formats import recognised_format
 from monitor.sources.hypnogram_files import (
     HYPNOGRAM_ENDINGS,
     hypnogram_among,
@@ -33,10 +34,11 @@ class Pair:
 
 
 def find_pairs(root: Path) -> list[Pair]:
-    """Find every EDF and BDF recording below ``root`` and its hypnogram; order them by name.
+    """Find every recording below ``root`` and its hypnogram; order them by name.
 
-    `find_hypnogram` says which names a hypnogram may have. Hidden files and folders are ignored. No
-    file is opened.
+    EDF and BDF are found by their suffix, other formats by the beginning of the file
+    (`formats.FORMATS`). `find_hypnogram` says which names a hypnogram may have. Hidden files and
+    folders are ignored.
 
     Raises InputError if ``root`` is not a folder or holds no recording, if two recordings have the
     same name, or if two hypnograms could belong to one recording.
@@ -52,10 +54,14 @@ def find_pairs(root: Path) -> list[Pair]:
         files = {path.name.lower(): path for path in visible}
         for path in visible:
             name = path.name.lower()
-            if name.endswith(_SUFFIXES) and not name.endswith(HYPNOGRAM_ENDINGS):
+            if name.endswith(HYPNOGRAM_ENDINGS):
+                continue
+            if name.endswith(_SUFFIXES) or recognised_format(path):
                 pairs.append(Pair(path, hypnogram_among(path, files), _name(root, path)))
     if not pairs:
-        raise InputError(f"{root} holds no EDF or BDF recording: give the folder that does")
+        raise InputError(
+            f"{root} holds no EDF or BDF recording, nor another: give the folder that does"
+        )
     pairs.sort(key=lambda pair: pair.name)
     for first, second in pairwise(pairs):
         if first.name == second.name:
