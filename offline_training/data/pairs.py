@@ -7,15 +7,13 @@ from itertools import pairwise
 from pathlib import Path
 
 from monitor.errors import InputError
-from monitor.sources.formats import recognised_format
+from monitor.sources.formats import may_be_recording
 from monitor.sources.hypnogram_files import (
     HYPNOGRAM_ENDINGS,
     hypnogram_among,
     recording_stem,
     visible_files,
 )
-
-_SUFFIXES = (".edf", ".bdf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +34,8 @@ class Pair:
 def find_pairs(root: Path) -> list[Pair]:
     """Find every recording below ``root`` and its hypnogram; order them by name.
 
-    EDF and BDF are found by their suffix, other formats by the beginning of the file
-    (`formats.FORMATS`). `find_hypnogram` says which names a hypnogram may have. Hidden files and
-    folders are ignored.
+    `formats.may_be_recording` finds them. `find_hypnogram` says which names a hypnogram may have.
+    Hidden files and folders are ignored.
 
     Raises InputError if ``root`` is not a folder or holds no recording, if two recordings have the
     same name, or if two hypnograms could belong to one recording.
@@ -54,9 +51,7 @@ def find_pairs(root: Path) -> list[Pair]:
         files = {path.name.lower(): path for path in visible}
         for path in visible:
             name = path.name.lower()
-            if name.endswith(HYPNOGRAM_ENDINGS):
-                continue
-            if name.endswith(_SUFFIXES) or recognised_format(path):
+            if not name.endswith(HYPNOGRAM_ENDINGS) and may_be_recording(path):
                 pairs.append(Pair(path, hypnogram_among(path, files), _name(root, path)))
     if not pairs:
         raise InputError(

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from monitor.errors import InputError, MonitorError
 from monitor.sources.derivation import NamedChannel, RecordedDerivation
 from monitor.sources.durations import spoken_duration
+from monitor.sources.even_chunks import even_chunks
 from monitor.sources.recording import Annotation, Start, StartDate
 from monitor.sources.texts.even_times import I64, even_times, mended, recorded_rate_hz
 from monitor.sources.texts.stamps import over_midnight, unix_milliseconds, unix_seconds
@@ -161,36 +161,8 @@ class TextRecording:
         """
         if chunk_s <= 0:
             raise ValueError(f"chunk_s must be more than 0, got {chunk_s}")
-        return self._chunks(derivation, max(1, round(chunk_s * self._sfreq_hz)), start_s)
-
-    def _chunks(
-        self, derivation: RecordedDerivation, chunk_n: int, start_s: float
-    ) -> Iterator[EegChunk]:
-        held_uv, held_s = np.zeros(0), np.zeros(0)
-        for uv, times_s in self._derived(derivation):
-            kept = np.isfinite(uv) & (times_s >= start_s - 1e-9)
-            held_uv = np.concatenate([held_uv, uv[kept]])
-            held_s = np.concatenate([held_s, times_s[kept]])
-            runs = self._runs(held_s)
-            # The last run may go on in the next block: its last part waits for it.
-            rest = runs[-1][0] + (runs[-1][1] - runs[-1][0]) // chunk_n * chunk_n if runs else 0
-            yield from self._cut(derivation, held_uv[:rest], held_s[:rest], chunk_n)
-            held_uv, held_s = held_uv[rest:], held_s[rest:]
-        yield from self._cut(derivation, held_uv, held_s, chunk_n)
-
-    def _runs(self, times_s: F64) -> list[tuple[int, int]]:
-        """Return first sample and end of each run of samples without a gap."""
-        cuts = np.flatnonzero(np.diff(times_s) > 1.5 * self._times.period_s) + 1
-        return list(pairwise([0, *cuts.tolist(), times_s.size])) if times_s.size else []
-
-    def _cut(
-        self, derivation: RecordedDerivation, uv: F64, times_s: F64, chunk_n: int
-    ) -> Iterator[EegChunk]:
-        for first, end in self._runs(times_s):
-            for start in range(first, end, chunk_n):
-                piece = slice(start, min(start + chunk_n, end))
-                data_uv = uv[piece][np.newaxis].astype(np.float32)
-                yield EegChunk(data_uv, times_s[piece], (derivation.name,), self._sfreq_hz)
+        blocks = self._derived(derivation)
+        return even_chunks(blocks, derivation, self._times.period_s, chunk_s, start_s)
 
     def _derived(self, derivation: RecordedDerivation) -> Iterator[tuple[F64, F64]]:
         """Yield microvolts (n,) and times (n,) as the blocks of the file hold them."""
