@@ -15,6 +15,8 @@ MAGIC = b"XDF:"
 FILE_HEADER, STREAM_HEADER, SAMPLES, CLOCK_OFFSET, BOUNDARY, STREAM_FOOTER = 1, 2, 3, 4, 5, 6
 BOUNDARY_ID = bytes.fromhex("43a546dccbf5410fb30ed5467383cbe4")
 
+BOUNDARY_CHUNK = b"\x01\x12\x05\x00" + BOUNDARY_ID
+
 LONGEST_XML = 4 * 2**20
 """Bytes of the longest description that is read: a thousand channels need some 100 KB."""
 

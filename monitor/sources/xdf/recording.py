@@ -28,7 +28,7 @@ from monitor.sources.even_chunks import even_chunks
 from monitor.sources.extras import load_extra
 from monitor.sources.recording import Annotation, Start, StartDate
 from monitor.sources.texts.even_times import EvenTimes, even_times, mended, recorded_rate_hz
-from monitor.sources.xdf.chunks import MAGIC, Chunks, scan
+from monitor.sources.xdf.chunks import BOUNDARY_CHUNK, MAGIC, Chunks, scan
 from monitor.sources.xdf.streams import (
     XdfStream,
     eeg_streams,
@@ -211,7 +211,9 @@ def _load(path: Path, chunks: Chunks, numbers: list[int]) -> dict[int, dict[str,
         with np.errstate(all="ignore"), _opened(path) as file:
             source: Any = file
             if chunks.lost_bytes:  # pyxdf would take what is left of a chunk for samples
-                source = io.BytesIO(b"".join([MAGIC, *_stretches(file, chunks)]))
+                # After damage inside a chunk, it goes on at the next boundary.
+                whole = BOUNDARY_CHUNK.join(_stretches(file, chunks))
+                source = io.BytesIO(MAGIC + whole)
             streams, _ = pyxdf.load_xdf(source, numbers, dejitter_timestamps=False)
     except Exception as exc:  # damaged bytes raise whatever they lead to
         raise InputError(
