@@ -74,8 +74,13 @@ def write_eeglab(
     uv.astype("<f4").tofile(data)
     fields = [("type", object), ("latency", float), ("duration", float)]
     eeg = {
-        **{"setname": path.stem, "data": data.name, "trials": 1.0, "xmin": 0.0},
-        **{"nbchan": float(len(names)), "pnts": float(uv.shape[0]), "srate": sfreq_hz},
+        "setname": path.stem,
+        "data": data.name,
+        "trials": 1.0,
+        "xmin": 0.0,
+        "nbchan": float(len(names)),
+        "pnts": float(uv.shape[0]),
+        "srate": sfreq_hz,
         "xmax": (uv.shape[0] - 1) / sfreq_hz,
         "chanlocs": np.array([(name,) for name in names], dtype=[("labels", object)]),
         "event": np.array(list(events), dtype=fields) if events else np.array([]),

@@ -232,7 +232,12 @@ def _samples(path: Path, stream: XdfStream, label: str, loaded: dict[str, Any]) 
     """Place the samples of a stream in time. Raises `InputError` if their stamps show no rate."""
     layout = stream.layout
     assert layout is not None
-    stamps_s, values = np.asarray(loaded["time_stamps"], np.float64), loaded["time_series"]
+    with np.errstate(all="ignore"):
+        # A night's samples are large: of the other channels nothing is kept.
+        uv = np.asarray(loaded.pop("time_series")[:, layout.columns], np.float32)
+        uv *= layout.scale
+        uv[~(np.abs(uv) <= _FINITE_UV)] = np.nan
+    stamps_s = np.asarray(loaded.pop("time_stamps"), np.float64)
     stamps_s = np.where(np.abs(stamps_s) < _LATEST_S, stamps_s, np.nan)
     if not np.isfinite(stamps_s).any():
         raise InputError(f"{path} is damaged: its EEG stream {stream} has no time stamps")
@@ -254,10 +259,6 @@ def _samples(path: Path, stream: XdfStream, label: str, loaded: dict[str, Any]) 
             f"The stream {stream.name!r} states {stream.sfreq_hz:g} Hz but its samples come at "
             f"{sfreq_hz:g} Hz: {sfreq_hz:g} Hz is used."
         )
-    with np.errstate(all="ignore"):
-        uv = np.asarray(values[:, layout.columns], np.float32)
-        uv *= layout.scale
-        uv[~(np.abs(uv) <= _FINITE_UV)] = np.nan
     times = even_times(stamps_s, sfreq_hz)
     names = tuple(f"{label} {name}" if label else name for name in layout.names)
     begin_s = float(stamps_s[0]) + times.begin_s
