@@ -116,7 +116,7 @@ def replay(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="EDF, EDF+ or BDF recording, or a text file (Muse, OpenBCI, BrainFlow).",
+            help="EDF, BDF, text (Muse, OpenBCI, BrainFlow), XDF, BrainVision, EEGLAB, FIF, GDF.",
         ),
     ],
     channel: Annotated[

@@ -91,6 +91,32 @@ def write_eeglab(
     return path
 
 
+def write_gdf(path: Path, uv: F64, sfreq_hz: int = 250) -> Path:
+    """Write GDF 2.20: int16 of 0.5 uV of Fpz and Cz, records of a second, an event at sample 250.
+
+    The fields are those of Schloegl 2006 (arXiv:cs/0608052), sections 1 to 3.
+    """
+    names, n_records = (b"Fpz", b"Cz"), uv.shape[0] // sfreq_hz
+    days = (BEGIN - datetime(1, 1, 1, tzinfo=UTC)) / timedelta(days=1) + 367  # days of MATLAB
+    fixed = b"GDF 2.20" + b"X X".ljust(66) + bytes(10 + 4) + b"night".ljust(64) + bytes(4 + 12)
+    fixed += struct.pack("<QQH", round(days * 2**32), 0, 1 + len(names)) + bytes(6 + 8 + 6 + 6 + 24)
+    fixed += struct.pack("<qIIHH", n_records, 1, 1, len(names), 0)
+    microvolts, int16, largest = 4275, 3, 2.0**14
+    fields = [
+        *([name.ljust(16) for name in names], [bytes(86)] * 2),
+        [struct.pack("<H", microvolts)] * 2,
+        *([struct.pack("<d", each)] * 2 for each in (-largest, largest)),
+        *([struct.pack("<d", each)] * 2 for each in (-2 * largest, 2 * largest)),
+        *([bytes(68 + 12)] * 2, [struct.pack("<i", sfreq_hz)] * 2),
+        *([struct.pack("<i", int16)] * 2, [bytes(12 + 20)] * 2),
+    ]
+    records = np.round(uv / 0.5).astype("<i2").reshape(n_records, sfreq_hz, 2).swapaxes(1, 2)
+    events = b"\x01" + (1).to_bytes(3, "little") + struct.pack("<fIH", sfreq_hz, 251, 768)
+    header = fixed + b"".join(each for field in fields for each in field)
+    path.write_bytes(header + records.tobytes() + events)
+    return path
+
+
 @dataclass(frozen=True)
 class Stream:
     """A stream of LSL: stamps (n,) by its own clock, values (n, n_channels) or texts (n).

@@ -27,8 +27,14 @@ from monitor.sources.recording import StartDate
 from monitor.types import Track
 from offline_training.data.pairs import find_pairs
 from offline_training.data.scored import ScoredNight
-from tests.sources.recorder_files import BEGIN, noise, write_brainvision, write_eeglab
-from tests.sources.test_texts import notes, read
+from tests.sources.reading import notes, read
+from tests.sources.recorder_files import (
+    BEGIN,
+    noise,
+    write_brainvision,
+    write_eeglab,
+    write_gdf,
+)
 
 mne = pytest.importorskip("mne")
 
@@ -166,6 +172,15 @@ def test_split_fif_is_one_recording(tmp_path: Path) -> None:
         open_recording(tmp_path / "n_raw.fif")
 
 
+def test_gdf_is_read_as_it_was_recorded(tmp_path: Path) -> None:
+    uv = noise(5000)
+    recording = open_recording(write_gdf(tmp_path / "night.gdf", uv))
+    assert [(c.name, c.sfreq_hz) for c in recording.channels] == [("Fpz", 250.0), ("Cz", 250.0)]
+    assert abs(recording.start_utc - BEGIN) < timedelta(milliseconds=1)
+    assert [(a.onset_s, a.text) for a in recording.annotations] == [(1.0, "768")]
+    np.testing.assert_allclose(read(recording)[1], uv[:, 0] - uv[:, 1], atol=1e-3)
+
+
 def test_anonymised_fif_has_no_date(tmp_path: Path) -> None:
     path = write_fif(tmp_path / "a_raw.fif")
     raw = mne.io.read_raw_fif(path, verbose="ERROR").load_data()
@@ -244,6 +259,18 @@ def test_damaged_bytes_give_one_line_or_samples(tmp_path: Path, suffix: str) -> 
                 assert np.isfinite(chunk.times_s).all() and np.isfinite(chunk.data_uv).all()
         except MonitorError as exc:
             assert "\n" not in str(exc)
+
+
+def test_fif_whose_tags_lead_back_ends(tmp_path: Path) -> None:
+    """MNE would follow them for ever."""
+    path = write_fif(tmp_path / "a_raw.fif")
+    content = bytearray(path.read_bytes())
+    content[48:52] = b"\x00\x00\x00\x00"  # no directory of the tags: they are followed
+    second = 36  # behind the first tag: its header has 16 bytes, its content 20
+    content[second + 12 : second + 16] = second.to_bytes(4, "big")
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is damaged: its parts lead back to byte 36"):
+        open_recording(path)
 
 
 def test_missing_file_of_a_recording_is_named(tmp_path: Path) -> None:

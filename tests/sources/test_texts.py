@@ -22,33 +22,13 @@ from monitor.sources.derivation import choose_derivation
 from monitor.sources.formats import open_recording
 from monitor.sources.recording import Recording, StartDate
 from monitor.sources.texts.even_times import even_times, mended, recorded_rate_hz
-from monitor.types import F64, Track
+from monitor.types import Track
 from offline_training.data.pairs import find_pairs
 from tests.sources import text_files as files
+from tests.sources.reading import notes, read
 from tests.sources.text_files import Truth, arrival_s, truth
 
 GAP = (30.0, 5.0)
-
-
-def read(recording: Recording, name: str | None = None, chunk_s: float = 1.0) -> tuple[F64, F64]:
-    """Return the times (n,) and microvolts (n,) of a derivation; check the contract on the way."""
-    derivation = choose_derivation(recording.channels, name)
-    times, values, end_s = [], [], -np.inf
-    for chunk in recording.chunks(derivation, chunk_s):
-        assert chunk.data_uv.dtype == np.float32
-        assert chunk.data_uv.shape == (1, chunk.times_s.size)
-        assert chunk.times_s.size >= 1
-        assert chunk.times_s[0] > end_s
-        steps_s = np.diff(chunk.times_s) * derivation.sfreq_hz
-        assert ((steps_s > 0.5) & (steps_s < 1.5)).all()
-        end_s = chunk.times_s[-1]
-        times.append(chunk.times_s)
-        values.append(chunk.data_uv[0])
-    return np.concatenate(times), np.concatenate(values).astype(np.float64)
-
-
-def notes(recording: Recording) -> str:
-    return " ".join(recording.notes(choose_derivation(recording.channels)))
 
 
 def check_muse(recording: Recording, recorded: Truth, within_s: float) -> None:

@@ -22,8 +22,8 @@ from monitor.sources.formats import open_recording
 from monitor.sources.recording import StartDate
 from monitor.types import F64, Track
 from offline_training.data.pairs import find_pairs
+from tests.sources.reading import notes, read
 from tests.sources.recorder_files import BEGIN, BOUNDARY_ID, Stream, noise, write_xdf
-from tests.sources.test_texts import notes, read
 
 pytest.importorskip("pyxdf")
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import struct
 import subprocess
 import sys
 import warnings
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -18,6 +21,7 @@ from monitor.text import clean
 LONGEST_CHECK_S = 300.0
 """Seconds that a process may take to try a .set file. A night inside it takes some seconds."""
 
+_TAG = struct.Struct(">iiii")
 _HDF5 = b"\x89HDF"
 
 
@@ -30,6 +34,8 @@ def open_raw(path: Path, main: Path, kind: MneKind) -> Any:
     mne = load_extra("mne", path, f"a recording in the format {kind.name}")
     if kind is EEGLAB:
         _check_matlab(main)
+    if kind is FIF:
+        _check_tags(path, main)
     options = {"on_split_missing": "raise"} if kind is FIF else {}
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -50,6 +56,35 @@ def _refusal(path: Path, kind: MneKind, exc: BaseException) -> str:
     if isinstance(exc, FileNotFoundError) or "Split raw file detected" in str(exc):
         return f"{path} lacks a file that belongs to it ({reason}): copy all files of the recording"
     return f"{path} cannot be read as {kind.name} ({reason}): copy or export it again"
+
+
+def _check_tags(path: Path, main: Path) -> None:
+    """Raise `InputError` if the tags of a damaged FIF file lead back to one another.
+
+    MNE follows them for ever. A tag is kind, type, size and the place of the next one, big-endian
+    (FIFF 1.3).
+    """
+    try:
+        packed = main.suffix.lower() == ".gz"
+        with cast(IO[bytes], gzip.open(main) if packed else main.open("rb")) as file:
+            at, seen = 0, set[int]()
+            while at not in seen and len(header := _header_at(file, at)) == _TAG.size:
+                seen.add(at)
+                _, _, size, following = _TAG.unpack(header)
+                if following < 0:
+                    return
+                at = following or at + _TAG.size + max(size, 0)
+    except (OSError, EOFError, zlib.error) as exc:
+        raise InputError(f"{path} cannot be read ({clean(str(exc))}): copy it again") from exc
+    if at in seen:
+        raise InputError(
+            f"{path} is damaged: its parts lead back to byte {at:,}. Copy or export it again"
+        )
+
+
+def _header_at(file: IO[bytes], at: int) -> bytes:
+    file.seek(at)
+    return file.read(_TAG.size)
 
 
 def _check_matlab(path: Path) -> None:
