@@ -59,7 +59,6 @@ MNE_KINDS = (
     MneKind("Nexstim", "read_raw", suffixes=(".nxe",)),
     MneKind("StarStim", "read_raw", suffixes=(".nedf",)),
     MneKind("MEF3", "read_raw", suffixes=(".mefd",)),
-    MneKind("Nicolet", "read_raw", suffixes=(".data",)),
     MneKind("Ripple or Blackrock NSx", "read_raw", suffixes=(".ns3",)),
     MneKind("CTF", "read_raw", suffixes=(".ds",)),
     MneKind("SNIRF", "read_raw", suffixes=(".snirf",)),

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -38,15 +40,26 @@ def open_raw(path: Path, main: Path, kind: MneKind) -> Any:
         _check_tags(path, main)
     options = {"on_split_missing": "raise"} if kind is FIF else {}
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            # MNE warns of names of files and of what `MneRecording.notes` reports.
-            warnings.simplefilter("ignore")
+        with quiet():
             raw = getattr(mne.io, kind.reader)(main, preload=False, verbose="CRITICAL", **options)
             if main.suffix.lower() == ".gz":
                 raw.load_data(verbose="CRITICAL")  # each look into it would unpack its beginning
             return raw
     except (Exception, SystemExit) as exc:  # damaged bytes lead to any error
         raise InputError(_refusal(path, kind, exc)) from exc
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let MNE neither warn nor log meanwhile.
+
+    It warns of names of files, and of what `MneRecording.notes` reports.
+    """
+    import mne  # only with a file of MNE's, so that it is installed
+
+    with warnings.catch_warnings(), np.errstate(all="ignore"), mne.use_log_level("CRITICAL"):
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _refusal(path: Path, kind: MneKind, exc: BaseException) -> str:

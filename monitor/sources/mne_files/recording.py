@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +16,7 @@ from monitor.sources.derivation import NamedChannel, RecordedDerivation
 from monitor.sources.durations import spoken_duration
 from monitor.sources.lost import kept_runs, lost_stretches
 from monitor.sources.mne_files.kinds import BRAINVISION, EEGLAB, MneKind, main_file
-from monitor.sources.mne_files.opening import open_raw
+from monitor.sources.mne_files.opening import open_raw, quiet
 from monitor.sources.mne_files.pieces import (
     Pause,
     brainvision_file,
@@ -210,8 +209,7 @@ class MneRecording:
         """Return the microvolts (n,) of the derivation; NaN where there is no value."""
         places = [self._places[name] for name in derivation.recorded]
         try:
-            with warnings.catch_warnings(), np.errstate(all="ignore"):
-                warnings.simplefilter("ignore")
+            with quiet():
                 rows = np.stack([self._raw[place, first:stop][0][0] for place in places])
         except Exception as exc:
             raise MonitorError(
