@@ -112,7 +112,13 @@ def demo(keep: Keep = False) -> None:
 @takes(RunFlags)
 def replay(
     flags: RunFlags,
-    recording: Annotated[Path, typer.Argument(metavar="FILE", help="EDF, EDF+ or BDF recording.")],
+    recording: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="EDF, BDF, text (Muse, OpenBCI, BrainFlow), XDF, BrainVision, EEGLAB, FIF, GDF.",
+        ),
+    ],
     channel: Annotated[
         str | None,
         typer.Option(help="Channel ('EEG Fpz-Cz') or derivation ('F3-M2'). Default: the best."),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +18,8 @@ from monitor.sources.edf_header import EdfHeader, read_header
 from monitor.sources.edf_records import scan_records
 from monitor.sources.edf_samples import ChannelReader, scale_notes
 from monitor.sources.edf_segments import Segment
-from monitor.sources.recording import LOST, Annotation, Start
+from monitor.sources.lost import kept_runs, lost_stretches
+from monitor.sources.recording import Annotation, Start
 from monitor.types import EegChunk
 
 
@@ -79,7 +79,6 @@ class EdfRecording:
         self.duration_s: float = self._end_s(self._segments[-1])
         self.fingerprint: str = records.fingerprint
         self.annotations: tuple[Annotation, ...] = records.annotations
-        self._losses = [a for a in records.annotations if a.text.partition("@@")[0] == LOST]
 
     @classmethod
     def open(cls, path: Path | str) -> EdfRecording:
@@ -100,7 +99,8 @@ class EdfRecording:
         """
         notes = [*self._header.notes, *self._record_notes]
         gaps_s = [b.start_s - self._end_s(a) for a, b in pairwise(self._segments)]
-        gaps_s += [end_s - start_s for start_s, end_s in self._lost(derivation)]
+        lost = lost_stretches(self.annotations, derivation.recorded)
+        gaps_s += [end_s - start_s for start_s, end_s in lost]
         if gaps_s := [gap_s for gap_s in gaps_s if gap_s > 0]:
             times = "once" if len(gaps_s) == 1 else f"{len(gaps_s)} times"
             notes.append(
@@ -139,11 +139,11 @@ class EdfRecording:
         per_record = readers[0].samples_per_record
         sfreq_hz = per_record / self._header.record_s
         chunk_n = max(1, round(chunk_s * sfreq_hz))
-        lost = self._lost(derivation)
+        lost = lost_stretches(self.annotations, derivation.recorded)
         for segment in self._segments:
             offset = segment.first_record * per_record
             n = segment.n_records * per_record
-            for first, last in _kept(segment, n, sfreq_hz, start_s, lost):
+            for first, last in kept_runs(segment.start_s, n, sfreq_hz, start_s, lost):
                 for start in range(first, last, chunk_n):
                     stop = min(start + chunk_n, last)
                     uv = readers[0].read_uv(offset + start, offset + stop)
@@ -156,43 +156,5 @@ class EdfRecording:
                         sfreq_hz=sfreq_hz,
                     )
 
-    def _lost(self, derivation: RecordedDerivation) -> list[tuple[float, float]]:
-        """Return start and end of the stretches that are lost, in order and apart, in seconds."""
-        lost: list[tuple[float, float]] = []
-        for loss in self._losses:
-            channel = loss.text.partition("@@")[2]
-            if channel and channel not in derivation.recorded:
-                continue
-            start_s, end_s = loss.onset_s, loss.onset_s + loss.duration_s
-            if lost and start_s <= lost[-1][1]:
-                start_s, end_s = lost[-1][0], max(lost.pop()[1], end_s)
-            lost.append((start_s, end_s))
-        return lost
-
     def _end_s(self, segment: Segment) -> float:
         return segment.start_s + segment.n_records * self._header.record_s
-
-
-def _kept(
-    segment: Segment, n: int, sfreq_hz: float, start_s: float, lost: list[tuple[float, float]]
-) -> Iterator[tuple[int, int]]:
-    """Yield the runs of samples from ``start_s`` on that are not lost, of the ``n`` of a segment.
-
-    A run is a first sample and the one after its last. ``lost`` is as `_lost` returns it.
-    """
-
-    def sample(time_s: float) -> int:
-        """Return the first sample that is not before ``time_s``."""
-        after_s = max(0.0, time_s - segment.start_s)  # the start may be minus infinity
-        return min(max(math.ceil(after_s * sfreq_hz - 1e-6), 0), n)
-
-    first = sample(start_s)
-    # A file can have as many segments as losses: look only at those of this segment.
-    for from_s, to_s in lost[bisect_left(lost, segment.start_s, key=lambda each: each[1]) :]:
-        if first == n or (stop := sample(from_s)) == n:
-            break
-        if stop > first:
-            yield first, stop
-        first = max(first, sample(to_s))
-    if first < n:
-        yield first, n

@@ -175,7 +175,7 @@ def prepare_folder(
     gain: GainOption = Gain.KNOWN,
     jobs: JobsOption = None,
 ) -> None:
-    """Prepare your own EDF or BDF recordings with expert stages in them or beside them."""
+    """Prepare your own recordings with expert stages in them or beside them."""
     wake = parse_wake_min(wake_min)
     if subject_pattern is None:
         typer.echo(

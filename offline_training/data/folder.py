@@ -1,4 +1,4 @@
-"""A lab's own recordings: any folder of EDF or BDF files with expert stages."""
+"""A lab's own recordings: any folder of recordings with expert stages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pair each recording with its hypnogram, by file name alone."""
+"""Pair each recording with its hypnogram."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from itertools import pairwise
 from pathlib import Path
 
 from monitor.errors import InputError
+from monitor.sources.formats import may_be_recording
 from monitor.sources.hypnogram_files import (
     HYPNOGRAM_ENDINGS,
     hypnogram_among,
     recording_stem,
     visible_files,
 )
-
-_SUFFIXES = (".edf", ".bdf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +32,10 @@ class Pair:
 
 
 def find_pairs(root: Path) -> list[Pair]:
-    """Find every EDF and BDF recording below ``root`` and its hypnogram; order them by name.
+    """Find every recording below ``root`` and its hypnogram; order them by name.
 
-    `find_hypnogram` says which names a hypnogram may have. Hidden files and folders are ignored. No
-    file is opened.
+    `formats.may_be_recording` finds them. `find_hypnogram` says which names a hypnogram may have.
+    Hidden files and folders are ignored.
 
     Raises InputError if ``root`` is not a folder or holds no recording, if two recordings have the
     same name, or if two hypnograms could belong to one recording.
@@ -52,10 +51,12 @@ def find_pairs(root: Path) -> list[Pair]:
         files = {path.name.lower(): path for path in visible}
         for path in visible:
             name = path.name.lower()
-            if name.endswith(_SUFFIXES) and not name.endswith(HYPNOGRAM_ENDINGS):
+            if not name.endswith(HYPNOGRAM_ENDINGS) and may_be_recording(path):
                 pairs.append(Pair(path, hypnogram_among(path, files), _name(root, path)))
     if not pairs:
-        raise InputError(f"{root} holds no EDF or BDF recording: give the folder that does")
+        raise InputError(
+            f"{root} holds no EDF or BDF recording, nor another: give the folder that does"
+        )
     pairs.sort(key=lambda pair: pair.name)
     for first, second in pairwise(pairs):
         if first.name == second.name:

@@ -1,6 +1,6 @@
 """A recording and its expert's stages on one epoch grid, conditioned as in a replay.
 
-EdfRecording -> choose_derivation -> Conditioner -> epochs
+open_recording -> choose_derivation -> Conditioner -> epochs
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from models.contract import STAGES, Gain, Stage
 from monitor.conditioning.conditioner import Conditioner
 from monitor.errors import InputError
 from monitor.sources.derivation import RecordedDerivation, choose_derivation
-from monitor.sources.edf import EdfRecording
 from monitor.sources.expert import expert_hypnogram
+from monitor.sources.formats import open_recording
 from monitor.sources.hypnogram import Hypnogram, grid_origin_s, stages_on_grid, whole_epochs
+from monitor.sources.recording import Recording
 from monitor.types import EegChunk, Epoch, Montage
 from offline_training.arrays import F32, I64
 from offline_training.data.trim import kept_epochs
@@ -46,7 +47,7 @@ class ScoredNight:
     """
 
     name: str
-    recording: EdfRecording
+    recording: Recording
     derivation: RecordedDerivation
     expert: Hypnogram
     origin_s: float
@@ -69,7 +70,7 @@ class ScoredNight:
         Raises InputError if the recording cannot be read, or if it has none of the channels, no
         expert stages, no whole epoch, or no sleep to keep wake around.
         """
-        recording = EdfRecording.open(path)
+        recording = open_recording(path)
         derivation = _derivation(recording, channels)
         recording.chunks(derivation)  # Raises now, not in mid-night, if it cannot be decoded.
         expert = expert_hypnogram(recording, hypnogram)
@@ -128,7 +129,7 @@ def stage_indices(stages: Sequence[Stage | None]) -> I64:
     return np.array([-1 if s is None else STAGES.index(s) for s in stages], np.int64)
 
 
-def _derivation(recording: EdfRecording, names: Sequence[str]) -> RecordedDerivation:
+def _derivation(recording: Recording, names: Sequence[str]) -> RecordedDerivation:
     """Return the first of ``names`` that ``recording`` has; without names the monitor's choice.
 
     Raises InputError, about the first name, if the recording has none of them.

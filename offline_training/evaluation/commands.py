@@ -48,7 +48,7 @@ def evaluate(
         list[Path],
         typer.Argument(
             metavar="RECORDING_OR_FOLDER...",
-            help="EDF or BDF recordings, or folders of recordings with their hypnograms.",
+            help="Recordings, or folders of recordings with their hypnograms.",
             show_default=False,
         ),
     ],

@@ -39,11 +39,14 @@ def test_the_monitor_is_installed_without_pytorch_and_the_extras_bring_it() -> N
     """The containers install this list too: there is no other one."""
     extras = project()["optional-dependencies"]
     heavy = {"torch", "safetensors", "matplotlib", "onnx", "onnxscript"}
-    assert not {*heavy, "mne"} & names(project()["dependencies"])
+    assert not {*heavy, "mne", "pyxdf"} & names(project()["dependencies"])
     assert "onnxruntime" in names(project()["dependencies"])
     assert heavy == names(extras["train"])
     assert {"torch", "safetensors"} == names(extras["cuda"])
-    assert "sleep-monitor[train]" in extras["dev"] and "sleep-monitor[cuda]" in extras["trt"]
+    assert {"mne", "pyxdf"} == names(extras["formats"])
+    assert (
+        "sleep-monitor[train,formats]" in extras["dev"] and "sleep-monitor[cuda]" in extras["trt"]
+    )
     torch = {each for extra in extras.values() for each in extra if each.startswith("torch>")}
     assert len(torch) == 1  # One bound for all extras.
 
@@ -145,7 +148,8 @@ def test_every_locked_package_has_hashes_and_an_exact_version(lock: str) -> None
 def test_every_dependency_has_an_upper_bound() -> None:
     """The next major release of a library may break what the monitor uses."""
     extras = project()["optional-dependencies"]
-    for each in [*project()["dependencies"], *extras["train"], *extras["cuda"], *extras["trt"]]:
+    bounded = [extras[name] for name in ("train", "cuda", "trt", "formats")]
+    for each in [*project()["dependencies"], *(each for extra in bounded for each in extra)]:
         requirement = Requirement(each)
         assert requirement.name == "sleep-monitor" or "<" in str(requirement.specifier), each
 

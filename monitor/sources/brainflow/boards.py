@@ -71,6 +71,50 @@ class Board:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class FileLayout:
+    """The columns of a file that BrainFlow writes for a board; ``names`` are those of the board.
+
+    Several boards may share a layout.
+    """
+
+    names: tuple[str, ...]
+    columns: tuple[int, ...]
+    time_column: int
+    number_column: int
+    sfreq_hz: float
+
+
+def file_layouts(n_columns: int) -> dict[str, FileLayout]:
+    """Return the layout of each EEG board whose files have ``n_columns``, by the board's name.
+
+    Raises `InputError` if BrainFlow cannot be loaded.
+    """
+    library = board_shim()
+    layouts = {}
+    for name, board_id in _ids(library).items():
+        try:
+            described = library.BoardShim.get_board_descr(board_id)
+        except library.BrainFlowError:  # it describes another board: playback, streaming
+            continue
+        if described.get("num_rows") == n_columns and _usable(described):
+            layouts[name] = FileLayout(
+                _channels(described),
+                tuple(described["eeg_channels"]),
+                described["timestamp_channel"],
+                described["package_num_channel"],
+                float(described["sampling_rate"]),
+            )
+    return layouts
+
+
+def board_channels(name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the channels of the board ``name``, and the notes for the user about their names."""
+    library = board_shim()
+    channels = _channels(_described(library, _ids(library)[name], name))
+    return channels, _notes(name, channels)
+
+
 def find_board(config: BrainflowConfig) -> Board:
     """Return the board that ``config`` names.
 
@@ -97,9 +141,7 @@ def find_board(config: BrainflowConfig) -> Board:
     if name == "muse_s_athena":
         params["other_info"] = EEG_ONLY
     described = _described(library, ids[recorder], recorder)
-    count = len(described["eeg_channels"])
-    names = described.get("eeg_names") or ",".join(str(1 + i) for i in range(count))
-    channels = tuple(map(clean, names.split(",")))
+    channels = _channels(described)
     return Board(
         name=f"{name}:{recorder}" if master else name,
         board_id=ids[name],
@@ -114,6 +156,17 @@ def find_board(config: BrainflowConfig) -> Board:
         candidates=_candidates(recorder, channels),
         notes=_notes(recorder, channels),
     )
+
+
+def _channels(described: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names of the EEG channels, or numbers for a board that names none."""
+    count = len(described["eeg_channels"])
+    names = described.get("eeg_names") or ",".join(str(1 + i) for i in range(count))
+    return tuple(map(clean, names.split(",")))
+
+
+def _usable(described: dict[str, Any]) -> bool:
+    return bool(described.get("eeg_channels")) and described["sampling_rate"] >= MIN_SFREQ_HZ
 
 
 def _plain(name: str) -> str:

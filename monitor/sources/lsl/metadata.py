@@ -142,11 +142,12 @@ def stream_of(info: Any) -> LslStream:
     )
 
 
-def layout_of(xml: str, unit: str | None) -> Layout:
+def layout_of(xml: str, unit: str | None, unit_option: str = "; --unit sets it") -> Layout:
     """Return the EEG channels in a stream's XML description.
 
-    ``unit`` is the user's unit; it comes before the units in the description. Raises `InputError`
-    if no channel is EEG, and `UnreadableStreamError` if the description is no XML.
+    ``unit`` is the user's unit; it comes before the units in the description. ``unit_option`` ends
+    the note about an unknown unit. Raises `InputError` if no channel is EEG, and
+    `UnreadableStreamError` if the description is no XML.
     """
     description = _parsed(xml)
     channels = _channels(description)
@@ -164,7 +165,7 @@ def layout_of(xml: str, unit: str | None) -> Layout:
     notes = []
     if unknown:
         problem = f"has the unit {unknown[-1]!r}" if unknown[-1] else "names no unit"
-        notes.append(f"LSL stream {stream!r} {problem}: taken as microvolts; --unit sets it.")
+        notes.append(f"LSL stream {stream!r} {problem}: taken as microvolts{unit_option}.")
     scale = np.array([uv_per_unit(text) or 1.0 for text in units], dtype=np.float32)
     return Layout(columns, tuple(names[n] for n in columns), scale, tuple(notes))
 

@@ -1,0 +1,1 @@
+"""Recordings that MNE-Python reads: BrainVision, EEGLAB, FIF, GDF and others."""

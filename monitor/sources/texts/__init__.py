@@ -1,0 +1,1 @@
+"""Recordings that are tables of text: Muse, Mind Monitor, OpenBCI, BrainFlow."""
