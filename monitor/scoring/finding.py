@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from monitor.errors import InputError
@@ -13,7 +13,8 @@ from monitor.exports.exported import PROGRAM
 from monitor.sinks.epochs_csv import COLUMNS
 from monitor.sources.edf_header import read_header
 from monitor.sources.formats import may_be_recording
-from monitor.sources.hypnogram_files import HYPNOGRAM_ENDINGS, SCORED, visible_files
+from monitor.sources.hypnogram_files import HYPNOGRAM_ENDINGS, SCORED
+from monitor.sources.listing import is_plain_folder, visible_files, visible_folders
 from monitor.text import printed
 
 _OWN = PROGRAM.encode()
@@ -50,7 +51,7 @@ def is_own(path: Path) -> bool:
 
 def _files_of(path: Path, recursive: bool) -> Iterator[Path]:
     try:
-        if not path.is_dir():
+        if not is_plain_folder(path):
             if not os.path.lexists(path):
                 raise InputError(f"{path} does not exist: check the name")
             if why := _not_recorded(path):
@@ -58,24 +59,20 @@ def _files_of(path: Path, recursive: bool) -> Iterator[Path]:
             else:
                 yield path
             return
-        for folder in _folders(path) if recursive else (path,):
+        for folder in visible_folders(path, _noted(path)) if recursive else (path,):
             yield from _recordings_in(folder)
     except (OSError, ValueError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else exc
         raise InputError(f"{printed(str(path))} cannot be read: {reason}") from exc
 
 
-def _folders(top: Path) -> Iterator[Path]:
-    """Yield ``top`` and the folders in it that are not hidden, in order. Links are not followed."""
-
+def _noted(top: Path) -> Callable[[OSError], None]:
     def note(exc: OSError) -> None:
         if exc.filename == str(top):
             raise exc
         _log.warning("%s cannot be read: %s", printed(str(exc.filename)), exc.strerror)
 
-    for folder, names, _ in os.walk(top, onerror=note):
-        names[:] = sorted(name for name in names if not name.startswith("."))
-        yield Path(folder)
+    return note
 
 
 def _recordings_in(folder: Path) -> Iterator[Path]:

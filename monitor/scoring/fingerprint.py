@@ -11,7 +11,8 @@ from models.card import default_weights, read_contract
 from monitor.config import monitor_version
 from monitor.errors import InputError
 from monitor.scoring.options import ScoreOptions
-from monitor.sources.hypnogram_files import hypnogram_among, visible_files
+from monitor.sources.hypnogram_files import hypnogram_among
+from monitor.sources.listing import visible_files
 
 
 class Fingerprints:
@@ -46,7 +47,8 @@ class Fingerprints:
             paths = {recording, *self._by_stem.get(recording.stem, ())}
             if self._looks_for_expert and (found := hypnogram_among(recording, self._by_name)):
                 paths.add(found)
-            for path in sorted(paths):
+            inside = (each for path in paths if path.is_dir() for each in path.rglob("*"))
+            for path in sorted({*paths, *inside}):
                 status = path.stat()
                 facts.append((path.name, status.st_size, status.st_mtime_ns))
         except (OSError, ValueError, InputError):

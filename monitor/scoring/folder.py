@@ -30,6 +30,7 @@ from monitor.sinks.agreement_report import agreement_report
 from monitor.sinks.dashboard import Look, summary
 from monitor.sources.formats import open_recording
 from monitor.sources.hypnogram_files import SCORED
+from monitor.sources.listing import is_plain_folder
 from monitor.text import printed
 
 _log = logging.getLogger(__name__)
@@ -58,10 +59,10 @@ def run_scoring(
             if path.is_file():
                 open_recording(path)  # it says what the file is instead
         raise InputError(
-            f"there is no recording in {_named(options.paths)}: name EDF or BDF files, or folders "
-            "with them" + ("" if options.recursive else "; --recursive searches folders in them")
+            f"there is no recording in {_named(options.paths)}: name recordings, or folders with "
+            "them" + ("" if options.recursive else "; --recursive searches folders in them")
         )
-    if len(recordings) == 1 and not any(path.is_dir() for path in options.paths):
+    if len(recordings) == 1 and not any(map(is_plain_folder, options.paths)):
         _score_one(options, recordings[0], console, stop)
     else:
         _score_all(options, recordings, console, lines, clock, stop)
@@ -172,7 +173,7 @@ def _table_folder(options: ScoreOptions, recordings: Sequence[Path]) -> Path:
     """Return where the table goes: --out, the folder that was named or holds all, else here."""
     if options.out is not None:
         return options.out
-    if len(options.paths) == 1 and options.paths[0].is_dir():
+    if len(options.paths) == 1 and is_plain_folder(options.paths[0]):
         return options.paths[0]
     folders = {path.parent.resolve() for path in recordings}
     return folders.pop() if len(folders) == 1 else Path()

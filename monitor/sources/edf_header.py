@@ -117,10 +117,10 @@ def read_header(path: Path) -> EdfHeader:
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise InputError(f"{path} is a directory: give one EDF or BDF file")
+            raise InputError(f"{path} is a folder: give one recording")
         # A pipe would wait for ever for its other end.
         if not stat.S_ISREG(status.st_mode):
-            raise InputError(f"{path} is a device or a pipe: give one EDF or BDF file")
+            raise InputError(f"{path} is a device or a pipe: give a file")
         with path.open("rb") as file:
             return _parse(path, file, status.st_size)
     except FileNotFoundError as exc:
@@ -144,7 +144,10 @@ def _parse(path: Path, file: BinaryIO, size: int) -> EdfHeader:
         )
     is_bdf = version == _BDF_VERSION
     if not is_bdf and version.strip(b" \0") != b"0":
-        raise InputError(f"{path} is not an EDF or BDF file: give one, or convert it to EDF first")
+        raise InputError(
+            f"{path} has no format that the monitor reads (EDF and BDF; others are named in "
+            "monitor/sources/FORMATS.md): convert it to EDF first"
+        )
     fields = HeaderFields(path, file)
     fields.text(80, "patient")
     recording = fields.text(80, "recording")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from monitor.errors import InputError
+from monitor.sources.listing import visible_files
 
 HYPNOGRAM_ENDINGS = ("-hypnogram.edf", "-hypnogram.bdf", "-nsrr.xml", "-profusion.xml")
 """Endings of a hypnogram's name, after the recording's name. Case is ignored; the first match
@@ -36,20 +36,6 @@ def find_hypnogram(recording: Path) -> Path | None:
     except OSError:  # a folder that may not be listed: its files can still be named
         return None
     return hypnogram_among(recording, {path.name.lower(): path for path in files})
-
-
-def visible_files(folder: Path) -> list[Path]:
-    """Return the files in ``folder`` that are not hidden, by name. Raises OSError."""
-    with os.scandir(folder) as found:  # thousands of files, looked at once for each of them
-        names = [each.name for each in found if each.name[0] != "." and _is_file(each)]
-    return [folder / name for name in sorted(names)]
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file()
-    except OSError:  # a link to itself
-        return False
 
 
 def hypnogram_among(recording: Path, files: dict[str, Path]) -> Path | None:

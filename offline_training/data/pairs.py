@@ -12,8 +12,8 @@ from monitor.sources.hypnogram_files import (
     HYPNOGRAM_ENDINGS,
     hypnogram_among,
     recording_stem,
-    visible_files,
 )
+from monitor.sources.listing import visible_files, visible_folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,7 @@ def find_pairs(root: Path) -> list[Pair]:
     if not root.is_dir():
         raise InputError(f"{root} is not a folder: give the folder that holds the recordings")
     pairs = []
-    folders = [root, *(path for path in root.rglob("*") if path.is_dir())]
-    for folder in folders:
-        if any(part.startswith(".") for part in folder.relative_to(root).parts):
-            continue
+    for folder in visible_folders(root, _refuse):
         visible = visible_files(folder)
         files = {path.name.lower(): path for path in visible}
         for path in visible:
@@ -54,9 +51,7 @@ def find_pairs(root: Path) -> list[Pair]:
             if not name.endswith(HYPNOGRAM_ENDINGS) and may_be_recording(path):
                 pairs.append(Pair(path, hypnogram_among(path, files), _name(root, path)))
     if not pairs:
-        raise InputError(
-            f"{root} holds no EDF or BDF recording, nor another: give the folder that does"
-        )
+        raise InputError(f"{root} holds no recording: give the folder that does")
     pairs.sort(key=lambda pair: pair.name)
     for first, second in pairwise(pairs):
         if first.name == second.name:
@@ -65,6 +60,10 @@ def find_pairs(root: Path) -> list[Pair]:
                 "rename or move one of them"
             )
     return pairs
+
+
+def _refuse(exc: OSError) -> None:
+    raise InputError(f"{exc.filename} cannot be read: {exc.strerror}") from exc
 
 
 def _name(root: Path, recording: Path) -> str:

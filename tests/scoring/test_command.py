@@ -25,6 +25,7 @@ from monitor.scoring.row import COLUMNS
 from monitor.scoring.table import SummaryTable
 from monitor.sinks.epochs_csv import epochs_table
 from monitor.sources.hypnogram_files import find_hypnogram
+from offline_training.data.pairs import find_pairs
 from tests.commands import run
 from tests.nights import EXCERPT
 from tests.scoring.recordings import hypnogram, noise
@@ -96,7 +97,7 @@ def test_a_file_that_is_not_ours_is_kept(
     [
         (["none.edf"], 2, "none.edf does not exist"),
         (["empty.edf"], 1, "empty.edf is empty"),
-        (["notes.txt"], 2, "notes.txt is not an EDF or BDF file"),
+        (["notes.txt"], 2, "notes.txt has no format that the monitor reads"),
         (["X-Hypnogram.edf"], 2, "holds annotations and no signals"),
         (["folder"], 2, "there is no recording in folder"),
         (["empty.edf", "--to", "xls"], 2, "--to 'xls' is no format"),
@@ -243,6 +244,17 @@ def test_recordings_are_found_by_content_each_once(tmp_path: Path, score: Comman
     assert sorted(everything) == sorted([*here, tmp_path / "deeper" / "c.edf"])
     assert find_hypnogram(here[1]) == tmp_path / "SC4001EC-Hypnogram.edf"
     assert find_hypnogram(a) is None
+
+
+def test_a_folder_that_is_one_recording_is_found_and_not_searched(tmp_path: Path) -> None:
+    for folder in ("night.mff", "night.mff/inside.mefd", "nights"):
+        (tmp_path / folder).mkdir()
+    noise(tmp_path / "night.mff" / "part.edf")
+    noise(tmp_path / "nights" / "other.edf")
+    found = find_recordings([tmp_path], recursive=True)
+    assert [str(path.relative_to(tmp_path)) for path in found] == ["night.mff", "nights/other.edf"]
+    assert find_recordings([tmp_path / "night.mff"]) == [tmp_path / "night.mff"]
+    assert [pair.recording for pair in find_pairs(tmp_path)] == found
 
 
 def test_names_may_hold_anything(

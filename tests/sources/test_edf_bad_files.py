@@ -60,13 +60,17 @@ def hypnogram(path: Path) -> Path:
 
 CASES: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: path, "does not exist: check the name"),
-    "directory": (directory, "is a directory: give one EDF or BDF file"),
+    "directory": (directory, "is a folder: give one recording"),
     "folder is a file": (
         lambda path: text(path.parent),
         "cannot be read: Not a directory",
     ),
     "empty": (Path.touch, "is empty (0 bytes): copy or export it again"),
-    "text": (text, "is not an EDF or BDF file: give one, or convert it to EDF first"),
+    "text": (
+        text,
+        "has no format that the monitor reads (EDF and BDF; others are named in "
+        "monitor/sources/FORMATS.md): convert it to EDF first",
+    ),
     "only a version": (
         lambda path: cut(whole(path), 8),
         "is damaged: it ends inside its header, at the patient. Copy or export it again",
@@ -105,7 +109,7 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: cut(hypnogram(path), -1),
         "is truncated: its header states 2 data records, the file holds 1. Copy or export it again",
     ),
-    "a pipe": (os.mkfifo, "is a device or a pipe: give one EDF or BDF file"),
+    "a pipe": (os.mkfifo, "is a device or a pipe: give a file"),
     "other digits": (
         lambda path: patch_header(whole(path), record_s="1_0"),
         "is damaged: its header gives the record duration as '1_0', not as a number. "

@@ -306,7 +306,7 @@ def test_stamps_since_the_start_of_a_computer_have_no_date(tmp_path: Path) -> No
         ("%OpenBCI Raw EXG Data\n%Sample Rate = 250 Hz\n", "without samples"),
         ("%OpenBCI Raw EXG Data\n1, 2, 3\n", "do not hold the channels"),
         ("1.0\t2.0\t3.0\t4.0\t1.77e9\n" * 100, "no board of BrainFlow"),
-        ("a,b,c\n1,2,3\n", "is not a"),
+        ("a,b,c\n1,2,3\n", "has no format"),
     ],
 )
 def test_file_that_cannot_be_staged_gives_one_line(tmp_path: Path, text: str, message: str) -> None:

@@ -66,6 +66,9 @@ MNE_KINDS = (
 """The formats, in the order in which they are tried. A .eeg is one of BrainVision's files unless
 its first bytes are Nihon Kohden's."""
 
+FOLDER_SUFFIXES = (".mff", ".ds", ".mefd")
+"""Ends of the names of folders that are one recording."""
+
 _HEADERS = {".eeg": ".vhdr", ".vmrk": ".vhdr", ".amrk": ".ahdr", ".fdt": ".set"}
 _FIF_PART = re.compile(r"-\d+(?=\.fif(\.gz)?$)", re.IGNORECASE)
 _BIDS_PART = re.compile(r"_split-(?!0*1_)\d+_", re.IGNORECASE)

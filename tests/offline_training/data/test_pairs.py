@@ -68,7 +68,7 @@ def test_sleep_edf_names_share_six_characters(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ((), "holds no EDF or BDF"),
+        ((), "holds no recording"),
         (("a.edf", "a.bdf"), "would both be called a"),
         (
             ("SC4001E0-PSG.edf", "SC4001EC-Hypnogram.edf", "SC4001EV-Hypnogram.edf"),
