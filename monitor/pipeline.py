@@ -18,7 +18,7 @@ from monitor.night.backlog import Backlog
 from monitor.night.events import EventType, session_started
 from monitor.night.live_night import LiveNight
 from monitor.night.memory import AnyStore
-from monitor.night.night import Night
+from monitor.night.restoring import restored_night
 from monitor.night.store import NightWriter
 from monitor.staging.stager import Stager
 from monitor.types import (
@@ -96,7 +96,7 @@ class Pipeline:
         self._writer: NightWriter = store if backlog is None else backlog
         self._notify = notify
         self._silence = SilenceWatch(resumed_s)
-        self.night = Night.restore(store, session)
+        self.night = restored_night(store, session)
         self._announcer = Announcer(
             session,
             last_sequence=store.last_sequence(),

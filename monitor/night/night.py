@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from models.contract import EPOCH_S
 from monitor.night.events import mark_id
@@ -28,9 +27,6 @@ from monitor.types import (
     Track,
 )
 
-if TYPE_CHECKING:
-    from monitor.night.memory import AnyStore
-
 
 class Night:
     """Every epoch of one session. It grows epoch by epoch and always equals the store."""
@@ -47,13 +43,6 @@ class Night:
         self._statistics: SleepStatistics | None = None  # computed when they are needed
         # None: not computed for the epochs so far; (None,): the band was never worn.
         self._worn: tuple[tuple[int, int] | None] | None = None
-
-    @classmethod
-    def restore(cls, store: AnyStore, session: Session) -> Night:
-        """Return the night that ``store`` holds."""
-        names = tuple(each.name for each in store.derivations())
-        predictions = (*store.predictions(Track.LIVE), *store.predictions(Track.REVISED))
-        return cls.of(session, store.marks(), store.ledger(), predictions, names)
 
     @classmethod
     def of(

@@ -17,7 +17,7 @@ import numpy as np
 from models.contract import STAGES
 from monitor.night.events import mark_event, session_started, stage_event
 from monitor.night.live_night import LiveNight
-from monitor.night.night import Night
+from monitor.night.restoring import restored_night
 from monitor.night.store import NightStore
 from monitor.night.stored import night_to_continue, stored_night
 from monitor.types import Mark, MarkKind, Montage, Track
@@ -102,7 +102,7 @@ def read_all(store: NightStore) -> dict[str, Any]:
     }
     answers["epochs"] = [(data, repr(each)) for data, each in answers["epochs"]]
     if session is not None:
-        night = Night.restore(store, session)
+        night = restored_night(store, session)
         answers["stages"] = [prediction.stage for prediction in night.revised]
         answers["statistics"] = night.statistics
     return answers

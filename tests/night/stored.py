@@ -13,7 +13,7 @@ import numpy as np
 from models.contract import Stage
 from monitor.night import events
 from monitor.night.live_night import LiveNight
-from monitor.night.night import Night
+from monitor.night.restoring import restored_night
 from monitor.night.store import NightStore
 from monitor.types import (
     Derivation,
@@ -91,7 +91,7 @@ def store_night(
             store.write([], [first, last], epoch(index))
         store.write([], marks=marks)
         if ended:
-            whole, end_utc = Night.restore(store, session), session.epoch_start_utc(n_epochs)
+            whole, end_utc = restored_night(store, session), session.epoch_start_utc(n_epochs)
             end = events.session_ended(
                 session,
                 2,

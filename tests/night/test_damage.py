@@ -21,8 +21,8 @@ from monitor.night.backlog import Backlog
 from monitor.night.checksums import checksum
 from monitor.night.file_watch import store_files
 from monitor.night.live_night import LiveNight
-from monitor.night.night import Night
 from monitor.night.record import read_night
+from monitor.night.restoring import restored_night
 from monitor.night.schema import selection
 from monitor.night.store import NightStore
 from monitor.night.stored import night_to_continue, stored_night
@@ -336,5 +336,5 @@ def test_a_night_that_was_cut_continues_with_the_stages_that_memory_had(store: N
     found = night_to_continue(store.path.parent, "lsl:test", "", START)
     assert found is not None and found.path == store.path
     with closing(NightStore.open(store.path)) as again:
-        night = Night.restore(again, SESSION)
+        night = restored_night(again, SESSION)
         assert (night.n_epochs, night.derivation) == (N_EPOCHS + 1, "EEG")

@@ -16,8 +16,8 @@ from monitor.config import monitor_version
 from monitor.errors import InputError
 from monitor.night import events
 from monitor.night.live_night import LiveNight
-from monitor.night.night import Night
 from monitor.night.record import read_night
+from monitor.night.restoring import restored_night
 from monitor.night.store import NightStore
 from monitor.types import Mark, MarkKind, Montage, Reason, Track
 from tests.night.stored import LIVE, SESSION, epoch
@@ -54,7 +54,7 @@ def test_a_record_is_the_night_of_the_store(store: NightStore) -> None:
     stored = {each.index: each.data_uv for each in store.epochs()}
     for index, data_uv in record.signals():
         np.testing.assert_array_equal(data_uv, stored[index])
-    night = Night.restore(store, SESSION)
+    night = restored_night(store, SESSION)
     assert record.state.statistics == night.statistics
     assert record.state.ledger == night.ledger
 
