@@ -255,7 +255,7 @@ def one_value(path: Path) -> Path:
 WEIGHTS = str(default_weights(Gain.KNOWN))
 CARD = str(default_weights(Gain.KNOWN).with_suffix(".json"))
 BAD_INPUT = {
-    "not an EDF": (not_edf, [], "is not an EDF"),
+    "not an EDF": (not_edf, [], "has no format that the monitor reads"),
     "truncated": (truncated, [], "is damaged"),
     "empty": (empty, [], "empty"),
     "missing": (lambda path: path, [], "does not exist"),
