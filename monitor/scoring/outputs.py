@@ -14,7 +14,7 @@ from monitor.exports.formats import FORMATS, chosen_formats, files
 from monitor.night.record import NightRecord
 from monitor.scoring.finding import is_own
 from monitor.sources.formats import may_be_recording
-from monitor.sources.hypnogram_files import visible_files
+from monitor.sources.listing import visible_files
 
 
 def need_signals(formats: Sequence[str]) -> bool:
