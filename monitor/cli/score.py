@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 from dataclasses import replace
@@ -14,11 +15,14 @@ from rich.console import Console
 from monitor.cli.command_line import command_line
 from monitor.cli.flags import NetworkFlags, takes
 from monitor.cli.sources import settings_of
-from monitor.cli.stopping import INTERRUPTED, stop
+from monitor.cli.stopping import INTERRUPTED, restore_at_once, stop
 from monitor.errors import InputError
 from monitor.text import clean
 
 HYPNOGRAMS = ("auto", "none")
+
+_SHOW_CURSOR = b"\r\x1b[K\x1b[?25h"
+"""Clears the line of the progress bar, and shows the cursor that it hides."""
 
 
 @takes(NetworkFlags)
@@ -84,6 +88,7 @@ def score(
         out=out,
     )
     try:
+        restore_at_once(_show_cursor)
         # Without `let_interrupt`, Ctrl-C only sets `stop`, so that what is done is kept in order.
         run_scoring(options, Console(), Console(stderr=True), SystemClock(), stop)
     except KeyboardInterrupt:
@@ -93,3 +98,9 @@ def score(
                 file=sys.stderr,
             )
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _show_cursor() -> None:
+    with suppress(OSError, ValueError):  # the terminal itself may be gone
+        if sys.stderr.isatty():
+            os.write(sys.stderr.fileno(), _SHOW_CURSOR)

@@ -20,7 +20,7 @@ from monitor.exports.formats import chosen_formats
 from monitor.scoring.finding import find_recordings
 from monitor.scoring.fingerprint import Fingerprints
 from monitor.scoring.options import ScoreOptions
-from monitor.scoring.outputs import outputs_exist, write_outputs
+from monitor.scoring.outputs import outputs_exist, own_names, write_outputs
 from monitor.scoring.pool import staged_rows
 from monitor.scoring.progress import progress
 from monitor.scoring.row import FAILED, Row, done_row, failed_row, in_short
@@ -73,7 +73,7 @@ def _score_one(
 ) -> None:
     """Stage one recording, show it, and write its files. Only --out has a table."""
     if options.out is None:
-        output = recording.with_name(recording.stem + SCORED)
+        output = recording.with_name(own_names([recording])[recording] + SCORED)
         _show(Task(options.of(recording), options.formats, output), console, stop)
         return
     with SummaryTable(options.out) as table:
@@ -91,7 +91,7 @@ def _score_one(
 
 
 def _show(task: Task, console: Console, stop: threading.Event) -> Row:
-    """Stage the recording of ``task``, print it as a replay does, and write its files."""
+    """Stage the recording of ``task``, write its files, and print it as a replay does."""
     backend = load_backend(task.options)
     try:
         night = stage_task(task, backend, stop)
@@ -100,6 +100,8 @@ def _show(task: Task, console: Console, stop: threading.Event) -> Row:
         raise MonitorError(str(exc)) from exc
     for note in night.run.notes():
         _log.info(note)
+    # First the files: a reader of the output, such as `head`, may close it.
+    write_outputs(night.record, task.formats, task.output.parent)
     try:
         console.print(summary(night.record.state, Look.of(console)))
         if night.run.expert and night.live and night.revised:
@@ -107,7 +109,6 @@ def _show(task: Task, console: Console, stop: threading.Event) -> Row:
             console.print(agreement_report(night.live, night.revised, name))
     except OSError as exc:
         raise MonitorError(f"cannot print the summary: {exc.strerror}") from exc
-    write_outputs(night.record, task.formats, task.output.parent)
     return done_row(night)
 
 

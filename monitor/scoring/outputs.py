@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from monitor.errors import MonitorError
@@ -11,11 +13,36 @@ from monitor.exports.exported import ExportedNight
 from monitor.exports.formats import FORMATS, chosen_formats, files
 from monitor.night.record import NightRecord
 from monitor.scoring.finding import is_own
+from monitor.sources.formats import may_be_recording
+from monitor.sources.listing import visible_files
 
 
 def need_signals(formats: Sequence[str]) -> bool:
     """Return True if one of ``formats`` holds signals. Raises `InputError` for an unknown one."""
     return any(FORMATS[name].needs_signals for name in chosen_formats(list(formats)))
+
+
+def own_names(recordings: Iterable[Path]) -> dict[Path, str]:
+    """Return for each recording the beginning of the names of its files, of no other beside it.
+
+    It is the stem, or the whole name if a recording with this stem and another suffix is beside it.
+    """
+    names, beside = {}, dict[Path, dict[str, list[Path]]]()
+    for recording in recordings:
+        folder, stem = recording.parent, recording.stem.casefold()
+        if folder not in beside:
+            beside[folder] = _by_stem(folder)
+        same = [each for each in beside[folder].get(stem, ()) if each.name != recording.name]
+        names[recording] = recording.name if any(map(may_be_recording, same)) else recording.stem
+    return names
+
+
+def _by_stem(folder: Path) -> dict[str, list[Path]]:
+    found = defaultdict(list)
+    with suppress(OSError):  # a folder that may not be listed: its files can still be named
+        for path in visible_files(folder):
+            found[path.stem.casefold()].append(path)
+    return found
 
 
 def outputs_exist(output: Path, formats: Sequence[str]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,9 +37,9 @@ class ScoredTrack:
     - ``agreement`` with the expert; None if there is no expert.
     """
 
-    stages: tuple[Stage | None, ...]
-    reasons: tuple[Reason | None, ...]
-    probabilities: F64
+    stages: tuple[Stage | None, ...] = field(repr=False)
+    reasons: tuple[Reason | None, ...] = field(repr=False)
+    probabilities: F64 = field(repr=False)
     agreement: Agreement | None
 
     @classmethod
@@ -78,10 +78,10 @@ class Score:
     channel: str
     start: datetime | None
     first_sample_s: float
-    times_s: F64
+    times_s: F64 = field(repr=False)
     revised: ScoredTrack
     live: ScoredTrack
-    expert: tuple[Stage | None, ...] | None
+    expert: tuple[Stage | None, ...] | None = field(repr=False)
     statistics: SleepStatistics
     notes: tuple[str, ...]
     gain: str
@@ -131,8 +131,9 @@ class Score:
     def to_mne(self, track: str = Track.REVISED) -> mne.Annotations:
         """Return the stages of ``track`` as MNE annotations, "Sleep stage N2" for each epoch.
 
-        Onsets count from the first sample: `raw.set_annotations` accepts them as they are. An
-        unscored epoch is "Sleep stage ?". Raises `InputError` if MNE is not installed.
+        Onsets count from the first sample: `raw.set_annotations` accepts them as they are. But MNE
+        reads an EDF+ file with gaps as if it had none: there, the stages after a gap lie too late.
+        An unscored epoch is "Sleep stage ?". Raises `InputError` if MNE is not installed.
         """
         try:
             import mne

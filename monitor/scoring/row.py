@@ -45,8 +45,8 @@ COLUMNS = (
 - ``expert``: the file with the expert's stages. The scores are those of the revised stages; those
   of the live ones begin with ``live_``.
 - ``output``: the beginning of the names of the files that were written for the recording.
-- ``fingerprint``: of the recording, its hypnogram, the options, the weights and the version. While
-  it stays the same, the recording is not staged again.
+- ``fingerprint``: of the recording, its hypnogram, the options, the weights, the version, and the
+  other columns. While it stays the same, the recording is not staged again.
 """
 
 Row = dict[str, str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -64,11 +65,15 @@ def score(
         backend=backend,
         no_redis=True,
     )
+    if hypnogram is not None and not expert:
+        raise InputError(f"hypnogram {hypnogram} is given, but expert=False: leave one of them out")
+    if not isinstance(channel, str | None):
+        raise InputError(f"channel must be a name, got {channel!r}")
     if backend not in (AUTO, *BACKENDS):
         raise InputError(f"backend must be {AUTO}, {', '.join(BACKENDS)}, got {backend!r}")
-    if not (grid in ("auto", "start") or (isinstance(grid, int | float) and grid >= 0)):
+    if not (grid in ("auto", "start") or (isinstance(grid, int | float) and 0 <= grid < math.inf)):
         raise InputError(f"grid must be 'auto', 'start' or seconds of 0 or more, got {grid!r}")
-    network = _network(options.gain, options.weights, backend)
+    network = _network(options.gain, options.weights, backend, os.getpid())
     return Score.of(stage_night(options, SystemClock(), network))
 
 
@@ -80,5 +85,6 @@ def _gain(gain: str) -> Gain:
 
 
 @lru_cache(maxsize=2)
-def _network(gain: Gain, weights: Path | None, backend: str) -> BackendChain:
+def _network(gain: Gain, weights: Path | None, backend: str, process: int) -> BackendChain:
+    # A forked process inherits a network whose threads it does not have: it would wait for ever.
     return load_backend(RunOptions(gain=gain, weights=weights, backend=backend))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,6 +17,7 @@ from filelock import FileLock, Timeout
 from models.files import whole_file
 from monitor.config import private_folder
 from monitor.errors import InputError, MonitorError
+from monitor.scoring.outputs import own_names
 from monitor.scoring.row import COLUMNS, DONE, Row
 from monitor.scoring.worker import Task
 from monitor.sources.hypnogram_files import SCORED
@@ -82,26 +85,26 @@ class SummaryTable:
 
     def is_done(self, recording: Path, fingerprint: str) -> bool:
         """Return True if ``recording`` was staged with this fingerprint."""
-        row = self._rows.get(self.key(recording))
-        return row is not None and (row["status"], row["fingerprint"]) == (DONE, fingerprint)
+        row = self._rows.get(self.key(recording), {"status": ""})
+        return row["status"] == DONE and row["fingerprint"] == _sealed(row, fingerprint)
 
-    def outputs(self, recordings: Iterable[Path], out: Path | None) -> dict[Path, Path]:
+    def outputs(self, recordings: Sequence[Path], out: Path | None) -> dict[Path, Path]:
         """Return for each recording the beginning of the paths of its files, of no other.
 
         A recording keeps what it had before. Recordings of one name in different folders get
         numbers in ``out``.
         """
         taken = {_spelling(row["output"]): key for key, row in self._rows.items() if row["output"]}
-        chosen = {}
+        chosen, names = {}, own_names(recordings)
         for recording in recordings:
             key, folder = self.key(recording), recording.parent if out is None else out
             before = self._rows.get(key, {}).get("output", "")
             output, number = self._folder / before, 1
             if not before or output.parent != folder.resolve():
-                output = folder / (recording.stem + SCORED)
+                output = folder / (names[recording] + SCORED)
                 while taken.get(_spelling(self.key(output)), key) != key:
                     number += 1
-                    output = folder / f"{recording.stem}-{number}{SCORED}"
+                    output = folder / f"{names[recording]}-{number}{SCORED}"
             taken[_spelling(self.key(output))] = key
             chosen[recording] = output
         return chosen
@@ -112,9 +115,9 @@ class SummaryTable:
         more = {
             "file": key,
             "output": self.key(task.output) if row["status"] == DONE else "",
-            "fingerprint": task.fingerprint,
         }
-        self._rows[key] = {name: row.get(name, "") for name in COLUMNS} | more
+        full = {name: row.get(name, "") for name in COLUMNS} | more
+        self._rows[key] = full | {"fingerprint": _sealed(full, task.fingerprint)}
         try:
             with self.path.open("a", newline="", encoding="utf-8", errors=_ERRORS) as file:
                 file.write(_lines([self._rows[key]]))
@@ -133,10 +136,13 @@ class SummaryTable:
         if not os.path.lexists(self.path):
             return {}
         try:
-            text = self.path.read_text(encoding="utf-8", errors=_ERRORS)
+            text = self.path.read_text(encoding="utf-8-sig", errors=_ERRORS)
         except OSError as exc:
             raise InputError(f"cannot read {self.path}: {exc.strerror}") from exc
-        lines = csv.reader(io.StringIO(text, newline=""))
+        # A spreadsheet may have saved the table with its own delimiter.
+        first = text.removeprefix(COLUMNS[0])[:1]
+        delimiter = first if first in (";", "\t") else ","
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         try:
             head = next(lines, [])
             if head[:3] != list(COLUMNS[:3]) or "fingerprint" not in head:
@@ -168,6 +174,12 @@ def _lines(rows: Iterable[Row]) -> str:
     text = io.StringIO(newline="")
     csv.DictWriter(text, COLUMNS).writerows(rows)
     return text.getvalue()
+
+
+def _sealed(row: Row, fingerprint: str) -> str:
+    """Return ``fingerprint`` with the values of ``row``: one that a spreadsheet changed differs."""
+    values = [row[name] for name in COLUMNS if name != "fingerprint"]
+    return hashlib.sha256(json.dumps([fingerprint, *values]).encode()).hexdigest()[:16]
 
 
 def _spelling(path: Path | str) -> str:

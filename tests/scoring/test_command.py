@@ -9,8 +9,10 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 
@@ -18,8 +20,13 @@ import psutil
 import pytest
 from rich.console import Console
 
+from monitor.clock import ManualClock
+from monitor.config import ReplayOptions
+from monitor.errors import MonitorError
 from monitor.night.record import read_night
 from monitor.scoring.finding import find_recordings
+from monitor.scoring.folder import run_scoring
+from monitor.scoring.options import ScoreOptions
 from monitor.scoring.progress import progress
 from monitor.scoring.row import COLUMNS
 from monitor.scoring.table import SummaryTable
@@ -207,6 +214,54 @@ def test_equal_names_do_not_collide_in_a_folder_for_all(tmp_path: Path, score: C
     assert len((out / "n-2-scored.csv").read_text().splitlines()) == 5
     assert stat.S_IMODE((out / "summary.csv").stat().st_mode) == 0o600
     assert names(tmp_path / "a") == ["n.edf"]
+
+
+def test_equal_stems_in_a_folder_do_not_collide(tmp_path: Path, score: Command) -> None:
+    for n, name in enumerate(("X.edf", "X.bdf", "Y.edf")):
+        noise(tmp_path / "whole.edf", n, minutes=2.0 + n).rename(tmp_path / name)
+    recordings = names(tmp_path)
+    epochs = {"X.edf-scored.csv": 4, "X.bdf-scored.csv": 6, "Y-scored.csv": 8}
+    for name in recordings:  # one by one, and then together: the same names
+        assert score(tmp_path / name, "--to", "csv") == 0
+    written = names(tmp_path)
+    assert score(tmp_path) == 0
+    assert names(tmp_path) == sorted([*written, "summary.csv"])
+    for name, n_epochs in epochs.items():
+        assert len((tmp_path / name).read_text().splitlines()) == 1 + n_epochs
+
+
+@pytest.mark.parametrize(("delimiter", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-8")])
+def test_a_table_that_a_spreadsheet_saved_is_read(
+    delimiter: str, encoding: str, tmp_path: Path, score: Command, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    noise(tmp_path / "a.edf")
+    noise(tmp_path / "b.edf", 2)
+    assert score(tmp_path) == 0
+    path = tmp_path / "summary.csv"
+    whole = path.read_bytes()
+    rows = list(csv.reader(whole.decode().splitlines()))
+    rows[1][COLUMNS.index("tst_min")] = "1,0"  # it took this number for another one
+    with path.open("w", encoding=encoding, newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    caplog.clear()
+    assert score(tmp_path) == 0
+    assert "[1/1] " in caplog.text and "a.edf: 4 epochs" in caplog.text
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that cannot be written")
+def test_the_files_are_written_although_the_summary_cannot_be_printed(tmp_path: Path) -> None:
+    path = noise(tmp_path / "a.edf")
+    options = ScoreOptions((path,), ReplayOptions(path, no_redis=True))
+    # What could not be written fails once more when the file is closed.
+    with (
+        suppress(OSError),
+        Path("/dev/full").open("w", buffering=1) as full,
+        pytest.raises(MonitorError, match="cannot print the summary"),
+    ):
+        run_scoring(options, Console(file=full), Console(), ManualClock(), threading.Event())
+    assert names(tmp_path) == ["a-scored.csv", "a-scored.csv.json", "a.edf"]
 
 
 def test_the_table_of_another_program_is_kept(

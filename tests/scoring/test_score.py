@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from importlib.resources import files
 from io import StringIO
 from pathlib import Path
 
@@ -136,6 +137,9 @@ def test_an_expert_is_looked_for_named_or_not(tmp_path: Path) -> None:
         ({"gain": "loud"}, "gain must be known or unknown, got 'loud'"),
         ({"backend": "abacus"}, "backend must be auto, tensorrt, cuda, onnx, torch"),
         ({"grid": -1.0}, "grid must be 'auto', 'start' or seconds"),
+        ({"grid": float("inf")}, "grid must be 'auto', 'start' or seconds"),
+        ({"channel": 5}, "channel must be a name, got 5"),
+        ({"hypnogram": "h.edf", "expert": False}, "hypnogram h.edf is given, but expert=False"),
         ({"weights": "none.safetensors"}, "none"),
     ],
     ids=lambda each: next(iter(each)) if isinstance(each, dict) else None,
@@ -145,6 +149,32 @@ def test_a_wrong_argument_is_named(
 ) -> None:
     with pytest.raises(InputError, match=message):
         score(**({"path": noise(tmp_path / "n.edf")} | arguments))  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not fork")
+def test_a_forked_process_loads_its_own_network(tmp_path: Path) -> None:
+    """With the network of its parent, whose threads it lacks, it would wait for ever."""
+    path = noise(tmp_path / "n.edf", minutes=10)
+    program = f"""
+import multiprocessing, sys
+sys.path.insert(0, {str(Path(monitor.__file__).parents[1])!r})
+from monitor import score
+def ids(path): return score(path).id
+print(ids({str(path)!r}))
+with multiprocessing.get_context("fork").Pool(1) as pool:
+    print(pool.apply_async(ids, [{str(path)!r}]).get(20))
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    first, second = run.stdout.split()
+    assert first == second
+
+
+def test_a_score_is_typed_and_shown_in_short(tmp_path: Path) -> None:
+    assert all((files(each) / "py.typed").is_file() for each in ("monitor", "models"))
+    shown = repr(score(noise(tmp_path / "n.edf", minutes=60)))
+    assert "channel='EEG Fpz-Cz'" in shown and "tst_min=" in shown
+    assert len(shown) < 2000
 
 
 def test_mne_lays_the_stages_on_the_recording(tmp_path: Path) -> None:
