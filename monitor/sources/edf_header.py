@@ -145,8 +145,8 @@ def _parse(path: Path, file: BinaryIO, size: int) -> EdfHeader:
     is_bdf = version == _BDF_VERSION
     if not is_bdf and version.strip(b" \0") != b"0":
         raise InputError(
-            f"{path} has no format that the monitor reads (EDF and BDF; others are named in "
-            "monitor/sources/FORMATS.md): convert it to EDF first"
+            f"{path} has no format that the monitor reads (EDF, BDF, Muse, OpenBCI, BrainFlow, "
+            "XDF, BrainVision, EEGLAB, FIF, GDF): convert it to EDF first"
         )
     fields = HeaderFields(path, file)
     fields.text(80, "patient")

@@ -50,13 +50,15 @@ FORMATS = (
     RecordingFormat(is_muselsl, open_muselsl),
     RecordingFormat(is_openbci, open_openbci),
     RecordingFormat(is_brainflow, open_brainflow),
-    RecordingFormat(is_xdf, open_xdf, (".xdfz", ".xdf.gz")),
+    RecordingFormat(is_xdf, open_xdf, (".xdf", ".xdfz", ".xdf.gz")),
     *(
         RecordingFormat(kind.recognises, partial(MneRecording, kind=kind), kind.suffixes)
         for kind in MNE_KINDS
     ),
 )
 """The formats besides EDF and BDF; the first one that recognises a file reads it."""
+
+_SUFFIXES = (".edf", ".bdf", *(end for each in FORMATS for end in each.suffixes))
 
 
 def open_recording(path: Path) -> Recording:
@@ -76,13 +78,17 @@ def may_be_recording(path: Path) -> bool:
     """Return True if ``path`` is a recording by its first bytes or its name.
 
     It may still be damaged, or hold no signal. A folder is searched by this. A file that belongs to
-    another one, such as BrainVision's markers, is none.
+    another one, such as BrainVision's markers, is none. A file that may not be read counts as one:
+    its reader gives the reason.
     """
-    if path.suffix.lower() in (".edf", ".bdf"):
+    if path.name.lower().endswith(_SUFFIXES):
+        return not is_part(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(1)
+    except OSError:
         return True
-    return not is_part(path) and (
-        recognised_format(path) is not None or _head(path).startswith(EDF_BYTES)
-    )
+    return bool(head) and (recognised_format(path) is not None or _head(path).startswith(EDF_BYTES))
 
 
 def recognised_format(path: Path) -> RecordingFormat | None:

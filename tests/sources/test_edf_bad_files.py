@@ -68,8 +68,8 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (Path.touch, "is empty (0 bytes): copy or export it again"),
     "text": (
         text,
-        "has no format that the monitor reads (EDF and BDF; others are named in "
-        "monitor/sources/FORMATS.md): convert it to EDF first",
+        "has no format that the monitor reads (EDF, BDF, Muse, OpenBCI, BrainFlow, "
+        "XDF, BrainVision, EEGLAB, FIF, GDF): convert it to EDF first",
     ),
     "only a version": (
         lambda path: cut(whole(path), 8),

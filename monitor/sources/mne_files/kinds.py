@@ -70,6 +70,7 @@ FOLDER_SUFFIXES = (".mff", ".ds", ".mefd")
 """Ends of the names of folders that are one recording."""
 
 _HEADERS = {".eeg": ".vhdr", ".vmrk": ".vhdr", ".amrk": ".ahdr", ".fdt": ".set"}
+_MARKERS = (".vmrk", ".amrk")
 _FIF_PART = re.compile(r"-\d+(?=\.fif(\.gz)?$)", re.IGNORECASE)
 _BIDS_PART = re.compile(r"_split-(?!0*1_)\d+_", re.IGNORECASE)
 
@@ -82,9 +83,8 @@ def main_file(path: Path, kind: MneKind) -> Path:
     suffix = _HEADERS.get(path.suffix.lower())
     if suffix is None or kind.name not in (BRAINVISION.name, EEGLAB.name):
         return path
-    for found in (path.with_suffix(suffix), path.with_suffix(suffix.upper())):
-        if found.is_file():
-            return found
+    if found := _beside(path, suffix):
+        return found
     raise InputError(f"{path} lacks the {suffix} file that belongs to it: copy it beside this one")
 
 
@@ -95,8 +95,15 @@ def is_part(path: Path) -> bool:
     """
     suffix = path.suffix.lower()
     if suffix in _HEADERS:
-        return suffix != ".eeg" or path.with_suffix(".vhdr").is_file()
+        # Data without their header are listed, so that the missing file is named.
+        return suffix in _MARKERS or _beside(path, _HEADERS[suffix]) is not None
     first = _FIF_PART.sub("", path.name)
     return bool(_BIDS_PART.search(path.name) and suffix in (".fif", ".gz")) or (
         first != path.name and path.with_name(first).is_file()
     )
+
+
+def _beside(path: Path, suffix: str) -> Path | None:
+    """Return the file beside ``path`` with ``suffix``, in lower or upper case; None without one."""
+    names = (path.with_suffix(suffix), path.with_suffix(suffix.upper()))
+    return next((name for name in names if name.is_file()), None)
