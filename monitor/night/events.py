@@ -44,6 +44,13 @@ LONGEST_NAME = 1000
 """Letters of an id, type or source that is read."""
 
 
+class Mode(StrEnum):
+    """LIVE: a headband, now. REPLAY: a recording, at any speed."""
+
+    LIVE = "live"
+    REPLAY = "replay"
+
+
 class EventType(StrEnum):
     """The types of events. An incompatible change gets a new version and leaves the old type."""
 
@@ -81,10 +88,11 @@ SLEEP_AS_ANDROID = {
 """The stage names of the app Sleep as Android, which existing automations understand."""
 
 
-def session_started(session: Session, sequence: int) -> Event:
+def session_started(session: Session, sequence: int, mode: Mode = Mode.LIVE) -> Event:
     """Return the session's first event, at the start of its epoch grid."""
     data = {
         "session": session.id,
+        "mode": mode.value,
         "source": session.source,
         "derivation": session.derivation,
         "start_utc": utc_text(session.start_utc),

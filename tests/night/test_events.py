@@ -124,7 +124,7 @@ def test_every_event_keeps_the_contract_and_survives_json(event: Event) -> None:
     assert session_id_of(event) == SESSION.id
 
 
-ADDED_TO_V1 = {"session-started": {"channels", "sleeper"}, "session-ended": {"worn"}}
+ADDED_TO_V1 = {"session-started": {"channels", "sleeper", "mode"}, "session-ended": {"worn"}}
 """Not required: the night stores of earlier versions hold events without them."""
 
 
