@@ -15,7 +15,8 @@ from monitor.conditioning.quality import signal_state
 from monitor.conditioning.silence import SignalChange, SilenceWatch
 from monitor.night.announcer import Announcer
 from monitor.night.backlog import Backlog
-from monitor.night.events import EventType, Mode, session_started
+from monitor.night.envelope import Mode
+from monitor.night.events import EventType, session_started
 from monitor.night.live_night import LiveNight
 from monitor.night.memory import AnyStore
 from monitor.night.restoring import restored_night

@@ -11,7 +11,8 @@ from rich.console import Console
 from models.reading import UnreadableError, parsed_json
 from monitor.clock import Clock
 from monitor.errors import InputError, MonitorError
-from monitor.night.events import Mode, utc_text
+from monitor.night.envelope import Mode
+from monitor.night.events import utc_text
 from monitor.sinks.deadline import Deadline
 from monitor.sinks.mark_time import parse_time
 from monitor.sinks.marks import BLOCK_S, KEPT, MAX_TEXT, READ_TIMEOUT_S

@@ -13,7 +13,7 @@ from monitor.backoff import Backoff
 from monitor.clock import Clock, Timeline
 from monitor.closing import Closing
 from monitor.errors import MonitorError
-from monitor.night.events import Mode
+from monitor.night.envelope import Mode
 from monitor.sinks.event_log import EventLog
 from monitor.sinks.redis_client import (
     PREFIX,

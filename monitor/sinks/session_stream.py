@@ -18,7 +18,8 @@ from typing import Any
 
 import redis
 
-from monitor.night.events import Mode, from_json, session_id_of, to_json, utc_text
+from monitor.night.envelope import Mode
+from monitor.night.events import from_json, session_id_of, to_json, utc_text
 from monitor.sinks.event_log import EventLog
 from monitor.sinks.last_value import with_event
 from monitor.sinks.redis_client import Keys

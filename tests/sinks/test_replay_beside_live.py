@@ -15,7 +15,8 @@ from rich.console import Console
 from models.contract import Stage
 from monitor.clock import ManualClock
 from monitor.errors import MonitorError
-from monitor.night.events import Mode, session_started, stage_event
+from monitor.night.envelope import Mode
+from monitor.night.events import session_started, stage_event
 from monitor.night.live_night import LiveNight
 from monitor.night.store import NightStore
 from monitor.pipeline import begin
