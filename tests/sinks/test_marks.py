@@ -276,7 +276,7 @@ def test_a_forgotten_reader_does_not_keep_the_process(server: RedisServer) -> No
 
 
 def test_the_example_on_the_page_works_as_it_stands(server: RedisServer) -> None:
-    example = python_blocks(Path(monitor.sinks.__file__).parent / "EVENTS.md")[1]
+    example = python_blocks(Path(monitor.sinks.__file__).parent / "EVENTS.md")[2]
     assert "redis://127.0.0.1:16379" in example
     example = example.replace("redis://127.0.0.1:16379", server.url)
     subprocess.run([sys.executable, "-c", example], check=True, timeout=60)
