@@ -44,7 +44,13 @@ class Tonight:
         options = {"clock": self.clock, "heartbeat_s": 0.1, "heartbeat_ttl_s": 1}
         with publishing(self._log, self._url, **options) as publisher:
             self._publisher = publisher
+            self.wait_for_heartbeat()
             yield
+
+    def wait_for_heartbeat(self) -> None:
+        client: Any = connect(self._url)
+        until(lambda: client.exists(KEYS.heartbeat()) == 1, "the heartbeat")
+        client.close()
 
     def stage(self, index: int, stage: Stage) -> None:
         sequence = self._log.last_sequence() + 1
@@ -54,12 +60,12 @@ class Tonight:
 
 @contextmanager
 def program(command: list[str], folder: Path) -> Iterator[Any]:
-    """Run a program; yield a function that returns the lines that it has printed."""
+    """Run a program; yield a function that returns the whole lines that it has printed."""
     out = folder / "out"
     with out.open("wb") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=folder)
     try:
-        yield lambda: out.read_text(encoding="utf-8").splitlines()
+        yield lambda: out.read_text(encoding="utf-8").split("\n")[:-1]
     finally:
         process.kill()
         process.wait()
@@ -129,6 +135,7 @@ def test_the_lights_in_node_follow_the_stages(
             server.stop()
             wait_for("off")
             server.start()  # empty: the monitor sends the night again
+            night.wait_for_heartbeat()
             night.stage(2, Stage.N1)
             until(lambda: lines()[-1:] == ["orange"], "the stage after the restart")
             assert lines()[:3] + lines()[-1:] == ["off", "white", "off", "orange"]
