@@ -95,11 +95,9 @@ class Wanted:
         """Return True if sessions of this sleeper and mode are wanted."""
         return self.sleeper in (None, sleeper) and (self.replays or mode != Mode.REPLAY)
 
-    def accepts(self, epoch: StagedEpoch) -> bool:
-        """Return True if the epoch is wanted, whatever its age and its session."""
-        if epoch.confidence is None:
-            return self.unscored and epoch.track == self.track
-        return epoch.confidence >= self.min_confidence and epoch.track == self.track
+    def accepts(self, confidence: float | None) -> bool:
+        """Return True if epochs of this confidence are wanted; None: unscored."""
+        return self.unscored if confidence is None else confidence >= self.min_confidence
 
 
 @dataclass(slots=True)
@@ -157,6 +155,7 @@ class Following:
         # While the server is away: since when, and when to give up.
         self._away_since_s = 0.0
         self._give_up: Deadline | None = None
+        self._history = (0, 0)  # the newest entry when this connection began
         self._is_there: bool | None = None  # the monitor; None: nobody has looked yet
         self._beat_s = 0.0  # when a heartbeat last changed
         self._looked_s = float("-inf")  # when the heartbeats were last read
@@ -208,6 +207,7 @@ class Following:
         A server that lost its data has a stream that is empty or behind: read it from its start.
         """
         position, fresh_s = self._position, self._wanted.fresh_s
+        self._history = _entry_id(newest[0]) if newest else (0, 0)
         if position.entry:
             if not newest or _entry_id(newest[0]) < _entry_id(position.entry):
                 position.entry = "0-0"
@@ -298,13 +298,17 @@ class Following:
     def _staged(self, session: _Session, event: Envelope, entry: str) -> StagedEpoch | None:
         """Return the epoch in a stage event, if it is wanted. Raises ValueError as `_note`."""
         session.moment = max(event["time"], session.moment or event["time"])
+        if event["data"].get("track") != self._wanted.track or not self._includes(session):
+            return None
         age_s = self._age_s(session, entry)
         epoch = staged_epoch(
             event, session=session.id, sleeper=session.sleeper, mode=session.mode, age_s=age_s
         )
-        if not self._includes(session) or not self._wanted.accepts(epoch):
+        if not self._wanted.accepts(epoch.confidence):
             return None
-        if self._wanted.fresh_s is not None and abs(age_s) > self._wanted.fresh_s:
+        if self._wanted.fresh_s is None or abs(age_s) <= self._wanted.fresh_s:
+            return epoch
+        if _entry_id(entry) > self._history:
             self._stale.warn(
                 "left out epoch %d of %s: it is %.0f s old. It was sent late, or the clocks of the"
                 " machines differ",
@@ -312,8 +316,7 @@ class Following:
                 clean(session.id),
                 age_s,
             )
-            return None
-        return epoch
+        return None
 
     def _age_s(self, session: _Session, entry: str) -> float:
         """Return the seconds since the epoch was staged; of a replay, since it was sent."""
@@ -387,7 +390,8 @@ class Following:
             # It came since the last look. The first one that is seen may be old.
             session.clock_offset_s = now.timestamp() - self._clock.monotonic_s()
         session.beat = text
-        self._set_known(session, beat.get("sleeper"), beat.get("mode"))
+        if not session.mode:
+            self._set_known(session, beat.get("sleeper"), beat.get("mode"))
         return session if self._includes(session) and not session.ended else None
 
     def _note_gone(self, reason: str) -> Iterator[Step]:

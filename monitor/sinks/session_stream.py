@@ -219,7 +219,7 @@ class SessionStream:
             "utc": utc_text(utc),
             "recording_utc": None if night_utc is None else utc_text(night_utc),
             "sequence": self.published,
-            "sleeper": self._last.get("sleeper", ""),
+            "sleeper": self._sleeper(),
         }
         self._client.eval(
             _BEAT,
@@ -227,6 +227,13 @@ class SessionStream:
             *(keys.heartbeat(self._session_id), keys.last(), keys.heartbeat()),
             *(json.dumps(beat), str(self._heartbeat_ttl_s), self._mode.value),
         )
+
+    def _sleeper(self) -> str:
+        """Return the sleeper's name, also while no event was sent since a restart."""
+        if "sleeper" not in self._last:
+            started = self._log.events_after(0, 1)
+            return str(started[0].data.get("sleeper", "")) if started else ""
+        return self._last["sleeper"]
 
     def _script_keys(self) -> tuple[str, ...]:
         keys, session_id = self._keys, self._session_id

@@ -15,8 +15,10 @@ from monitor.night.events import session_ended, session_started, stage_event
 from monitor.night.statistics import sleep_statistics
 from monitor.sinks.event_log import MemoryEventLog
 from monitor.sinks.publisher import Publisher
+from monitor.sinks.redis_client import connect
 from monitor.types import SampleLedger, StagePrediction, Track
-from tests.sinks.peers import a_session, publishing, scored, unscored, until_sent
+from tests.sinks.peers import KEYS, a_session, publishing, scored, unscored, until_sent
+from tests.sinks.waiting import until
 
 
 class Night:
@@ -33,7 +35,7 @@ class Night:
 
     @contextmanager
     def on(self, url: str, mode: Mode = Mode.LIVE, **options: Any) -> Iterator[Night]:
-        """Publish to ``url``, what the log holds first."""
+        """Publish to ``url``, what the log holds first; yield once there is a heartbeat."""
         if mode is Mode.REPLAY:
             options["timeline"] = None
         if not self.log.last_sequence():
@@ -41,6 +43,10 @@ class Night:
         with publishing(
             self.log, url, session_id=self.session.id, clock=self.clock, **options
         ) as self.publisher:
+            client: Any = connect(url)
+            key = KEYS.heartbeat(self.session.id)
+            until(lambda: client.exists(key) == 1, "the heartbeat")
+            client.close()
             try:
                 yield self
             finally:
