@@ -160,7 +160,7 @@ async def _afollow(
             match step:
                 case Ask():
                     try:
-                        answer = await client.execute_command(*step.command)
+                        answer = await _answer(client, step)
                     except FAILURES as exc:
                         step = steps.throw(exc)
                         continue
@@ -175,3 +175,18 @@ async def _afollow(
     finally:
         steps.close()
         await client.aclose()
+
+
+async def _answer(client: Any, step: Ask) -> Any:
+    """Return the server's answer.
+
+    redis-py loses a cancellation now and then, while it connects or reads. Without the check here
+    a task that was cancelled would follow for ever.
+    """
+    task = asyncio.current_task()
+    n_before = 0 if task is None else task.cancelling()
+    try:
+        return await client.execute_command(*step.command)
+    finally:
+        if task is not None and task.cancelling() > n_before:
+            raise asyncio.CancelledError

@@ -590,6 +590,25 @@ def test_a_status_may_be_a_coroutine_function(server: RedisServer) -> None:
         night.wait()
 
 
+def test_a_cancelled_task_ends_at_once_at_every_moment(server: RedisServer) -> None:
+    """redis-py loses a cancellation now and then."""
+
+    async def read() -> None:
+        async for _ in afollow(server.url):
+            raise AssertionError("nobody sends an epoch")
+
+    async def run() -> None:
+        tasks = []
+        for n in range(150):
+            tasks.append(asyncio.create_task(read()))
+            await asyncio.sleep(n * 1e-4)
+            tasks[-1].cancel()
+        done, pending = await asyncio.wait(tasks, timeout=10)
+        assert (len(pending), {task.cancelled() for task in done}) == (0, {True})
+
+    asyncio.run(run())
+
+
 # The import
 
 
