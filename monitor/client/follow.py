@@ -12,7 +12,7 @@ from typing import Any
 
 import redis
 
-from monitor.client.following import Ask, Following, Pause, Step, Wanted
+from monitor.client.following import Ask, Following, Step, Wait, Wanted
 from monitor.client.items import Back, Gone, StagedEpoch
 from monitor.client.position import Position
 from monitor.clock import Clock, SystemClock
@@ -128,7 +128,7 @@ def _follow(
             answer: Any = None
             match step:
                 # Not before another step: an epoch that is here counts as handled at the end.
-                case Ask() | Pause() if stop.is_set():
+                case Ask() | Wait() if stop.is_set():
                     return
                 case Ask():
                     try:
@@ -136,7 +136,7 @@ def _follow(
                     except FAILURES as exc:
                         step = steps.throw(exc)
                         continue
-                case Pause():
+                case Wait():
                     stop.wait(step.duration_s)
                 case StagedEpoch():
                     yield step
@@ -164,7 +164,7 @@ async def _afollow(
                     except FAILURES as exc:
                         step = steps.throw(exc)
                         continue
-                case Pause():
+                case Wait():
                     await asyncio.sleep(step.duration_s)
                 case StagedEpoch():
                     yield step

@@ -63,13 +63,13 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class Wait:
     """A wait of ``duration_s``."""
 
     duration_s: float
 
 
-Step = Ask | Pause | StagedEpoch | Gone | Back
+Step = Ask | Wait | StagedEpoch | Gone | Back
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +237,7 @@ class Following:
         # While the app was busy nobody looked, so the time before the failure does not count.
         if self._is_there is None or now_s - max(self._beat_s, self._away_since_s) >= GONE_S:
             yield from self._note_gone(f"no answer from {safe_url(self._url)}")
-        yield Pause(pause_s)
+        yield Wait(pause_s)
         self._give_up.waited(pause_s)
 
     # --- events

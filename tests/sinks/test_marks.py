@@ -80,6 +80,7 @@ def monitoring(url: str, *sleepers: str) -> Iterator[None]:
             until_sent(publisher, 1)
             nights[sleeper] = (session, log, publisher)
         reader = stack.enter_context(reading(url))
+        until(lambda: reader._left_before is not None, "the reader to begin")
 
         def record() -> None:
             while not done.wait(0.01):
