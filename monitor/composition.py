@@ -9,7 +9,7 @@ from pathlib import Path
 
 from models.card import default_weights
 from models.contract import Gain
-from monitor.clock import Clock
+from monitor.clock import Clock, Timeline
 from monitor.conditioning.conditioner import Conditioner
 from monitor.config import (
     RunOptions,
@@ -143,7 +143,8 @@ def event_server(options: RunOptions, clock: Clock) -> Iterator[EventServer]:
 class EventDelivery:
     """Publishes the events of one session, or nothing in a run without an event server.
 
-    ``left`` says what becomes of the events that reach no server.
+    - ``left`` says what becomes of the events that reach no server.
+    - ``timeline`` is the time of a live night; None: a replay.
     """
 
     def __init__(
@@ -153,9 +154,12 @@ class EventDelivery:
         url: str | None,
         clock: Clock,
         left: str = LATER,
+        timeline: Timeline | None = None,
     ) -> None:
         self._left = left
-        self._publisher = None if url is None else Publisher(store, session_id, url, clock)
+        self._publisher = (
+            None if url is None else Publisher(store, session_id, url, clock, timeline=timeline)
+        )
         self._finished = False
 
     def start(self) -> None:

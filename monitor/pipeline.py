@@ -15,6 +15,7 @@ from monitor.conditioning.quality import signal_state
 from monitor.conditioning.silence import SignalChange, SilenceWatch
 from monitor.night.announcer import Announcer
 from monitor.night.backlog import Backlog
+from monitor.night.envelope import Mode
 from monitor.night.events import EventType, session_started
 from monitor.night.live_night import LiveNight
 from monitor.night.memory import AnyStore
@@ -55,7 +56,7 @@ def begin(
         store.begin(
             session,
             created_utc,
-            session_started(session, 1),
+            session_started(session, 1, Mode.REPLAY if live is None else Mode.LIVE),
             live,
             weights_sha256=weights_sha256,
             command=command,

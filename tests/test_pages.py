@@ -39,8 +39,12 @@ README_LINES_TO_A_RESULT = 25
 PARAGRAPH_WORDS = 80
 
 RUN_ELSEWHERE = {
-    # Both examples need an event server; each of these tests starts one and runs one example.
-    "monitor/sinks/EVENTS.md": ("tests/sinks/test_watch.py", "tests/sinks/test_marks.py"),
+    # The examples need an event server; each of these tests starts one and runs one example.
+    "monitor/sinks/EVENTS.md": (
+        "tests/client/test_examples.py",
+        "tests/sinks/test_watch.py",
+        "tests/sinks/test_marks.py",
+    ),
     # Each example is a program of its own, whose output the test checks.
     "monitor/sources/ADDING.md": ("tests/sources/test_adding_page.py",) * 2,
 }

@@ -64,7 +64,13 @@ class RunningNight:
         self._live = live
         self._shared = shared
         self._backlog = Backlog(store, shared.clock)
-        self._events = EventDelivery(store, session.id, shared.redis_url, shared.clock)
+        self._events = EventDelivery(
+            store,
+            session.id,
+            shared.redis_url,
+            shared.clock,
+            timeline=Timeline(shared.clock, live.timeline_offset_s),
+        )
         self.pipeline = build_pipeline(
             session,
             live.montage,

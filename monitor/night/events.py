@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from models.contract import EPOCH_S, STAGES, Stage
-from models.reading import UnreadableError, parsed_json
+from monitor.night.envelope import SOURCE_PREFIX, Mode, envelope, session_of
 from monitor.night.statistics import SleepStatistics
-from monitor.text import clean
 from monitor.types import (
     ChannelState,
     Event,
@@ -33,15 +31,8 @@ from monitor.types import (
     StagePrediction,
 )
 
-SOURCE_PREFIX = "/sleep-monitor/"
 SCHEMA_ID = "urn:sleep-monitor:events:v1"
 """``$id`` of ``events.schema.json``; ``dataschema`` points at an anchor in it."""
-
-LONGEST_JSON = 1_000_000
-"""Letters of an event that is read. The longest that the monitor writes has 10,000: 64 channels."""
-
-LONGEST_NAME = 1000
-"""Letters of an id, type or source that is read."""
 
 
 class EventType(StrEnum):
@@ -81,10 +72,11 @@ SLEEP_AS_ANDROID = {
 """The stage names of the app Sleep as Android, which existing automations understand."""
 
 
-def session_started(session: Session, sequence: int) -> Event:
+def session_started(session: Session, sequence: int, mode: Mode = Mode.LIVE) -> Event:
     """Return the session's first event, at the start of its epoch grid."""
     data = {
         "session": session.id,
+        "mode": mode.value,
         "source": session.source,
         "derivation": session.derivation,
         "start_utc": utc_text(session.start_utc),
@@ -325,35 +317,7 @@ def from_json(text: str) -> Event:
     Another program may have written the text. Raises ValueError, in one line, that names what is
     missing or wrong.
     """
-    try:
-        if len(text) > LONGEST_JSON:
-            raise ValueError(f"{len(text)} letters are more than {LONGEST_JSON}")
-        fields: dict[str, Any] = parsed_json(text, finite=True)
-        time, data = datetime.fromisoformat(fields["time"]), fields["data"]
-        if time.tzinfo is None or not isinstance(data, dict):
-            raise ValueError("time must carry its offset and data must be an object")
-        names = {name: _name(fields, name) for name in ("id", "type", "source")}
-        return Event(
-            sequence=_sequence(fields["sequence"]), time=time.astimezone(UTC), data=data, **names
-        )
-    except UnreadableError as exc:
-        raise ValueError(f"not an event of this monitor: its text {clean(str(exc))}") from exc
-    except (KeyError, TypeError, ValueError, OverflowError) as exc:
-        reason = clean(f"{type(exc).__name__}: {exc}")
-        raise ValueError(f"not an event of this monitor: {reason}") from exc
-
-
-def _name(fields: dict[str, Any], name: str) -> str:
-    text = fields[name]
-    if not isinstance(text, str) or not 1 <= len(text) <= LONGEST_NAME:
-        raise ValueError(f"{name} must be a text of 1 to {LONGEST_NAME} letters")
-    return text
-
-
-def _sequence(text: object) -> int:
-    if not isinstance(text, str) or re.fullmatch("[0-9]{1,15}", text) is None:
-        raise ValueError("sequence must be a text of 1 to 15 digits")
-    return int(text)
+    return Event(**envelope(text))
 
 
 def source_of(session_id: str) -> str:
@@ -363,7 +327,7 @@ def source_of(session_id: str) -> str:
 
 def session_id_of(event: Event) -> str:
     """Return the id of the session that ``event`` belongs to."""
-    return unquote(event.source.removeprefix(SOURCE_PREFIX))
+    return session_of(event.source)
 
 
 def utc_text(time: datetime) -> str:

@@ -11,6 +11,7 @@ from rich.console import Console
 from models.reading import UnreadableError, parsed_json
 from monitor.clock import Clock
 from monitor.errors import InputError, MonitorError
+from monitor.night.envelope import Mode
 from monitor.night.events import utc_text
 from monitor.sinks.deadline import Deadline
 from monitor.sinks.mark_time import parse_time
@@ -115,7 +116,10 @@ def _report(console: Console, mark: Mark, answers: list[Mapping[str, str]]) -> N
 
 
 def _running_sessions(client: Any, keys: Keys) -> dict[str, str]:
-    """Return the sessions that have a heartbeat, each with its sleeper."""
+    """Return the live sessions that have a heartbeat, each with its sleeper.
+
+    A replay takes no marks: its night is over.
+    """
     running = {}
     for key in client.scan_iter(match=keys.heartbeat("*"), count=1000):
         # A heartbeat that expired since the scan is None. Another program may have written it.
@@ -123,7 +127,7 @@ def _running_sessions(client: Any, keys: Keys) -> dict[str, str]:
             beat = parsed_json(client.get(key) or "{}")
         except (UnreadableError, redis.ResponseError):
             continue
-        if isinstance(beat, dict) and "session" in beat:
+        if isinstance(beat, dict) and "session" in beat and beat.get("mode") != Mode.REPLAY:
             running[str(beat["session"])] = str(beat.get("sleeper", ""))
     return running
 

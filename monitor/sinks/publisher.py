@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
+from datetime import UTC, datetime
 from typing import Self
 
 import redis
 
 from monitor.backoff import Backoff
-from monitor.clock import Clock
+from monitor.clock import Clock, Timeline
 from monitor.closing import Closing
 from monitor.errors import MonitorError
+from monitor.night.envelope import Mode
 from monitor.sinks.event_log import EventLog
 from monitor.sinks.redis_client import (
     PREFIX,
@@ -48,6 +50,8 @@ class Publisher(Closing):
       milliseconds after `notify`.
     - While the server is away, slow or refuses, events wait in the log. They are sent in order
       when it accepts them again.
+    - ``timeline`` is the time of a live night; None: a replay, which leaves the keys `last` and
+      `heartbeat` to a live night on the same server.
     - Start and close it from one thread, or use it as a context manager. It also ends when the
       main thread ends.
 
@@ -61,6 +65,7 @@ class Publisher(Closing):
         url: str,
         clock: Clock,
         *,
+        timeline: Timeline | None = None,
         prefix: str = PREFIX,
         stream_length: int = STREAM_LENGTH,
         heartbeat_s: float = HEARTBEAT_S,
@@ -72,8 +77,15 @@ class Publisher(Closing):
         self._clock = clock
         self._heartbeat_s = heartbeat_s
         self._client = connect(url, timeout_s=socket_timeout_s)
+        self._timeline = timeline
         self._stream = SessionStream(
-            self._client, Keys(prefix), session_id, log, stream_length, heartbeat_ttl_s
+            self._client,
+            Keys(prefix),
+            session_id,
+            log,
+            stream_length,
+            heartbeat_ttl_s,
+            Mode.REPLAY if timeline is None else Mode.LIVE,
         )
         self._backoff = Backoff()
         self._wake = threading.Event()
@@ -185,7 +197,12 @@ class Publisher(Closing):
     def _beat(self) -> None:
         now_s = self._clock.monotonic_s()
         if now_s >= self._next_heartbeat_s:
-            self._stream.beat(self._clock.utc())
+            night_utc = (
+                None
+                if self._timeline is None
+                else datetime.fromtimestamp(self._timeline.now_s(), UTC)
+            )
+            self._stream.beat(self._clock.utc(), night_utc)
             self._next_heartbeat_s = now_s + self._heartbeat_s
 
     def _note_done(self) -> None:

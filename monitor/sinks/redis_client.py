@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote
 
 import redis
+import redis.asyncio
+import redis.asyncio.retry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -67,18 +70,7 @@ def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
         f" rediss://... for TLS, or unix:///path/to/socket"
     )
     try:
-        client = redis.Redis.from_url(
-            url,
-            decode_responses=True,
-            # Another program may have written bytes that are not text. A replaced letter is better
-            # than an exception.
-            encoding_errors="replace",
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            # RESP2 answers look the same in every version of redis-py.
-            protocol=2,
-        )
+        client = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **_options(timeout_s))
         # redis-py checks the options in the URL's query only when it builds a connection. Build
         # one that is never used, so that a wrong URL is refused here.
         pool = client.connection_pool
@@ -87,6 +79,26 @@ def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.Redis:
         # The text of these exceptions may quote the password: raise without it.
         raise wrong from None
     return client
+
+
+def connect_async(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> redis.asyncio.Redis:
+    """Return the twin of `connect` for an event loop."""
+    connect(url).close()  # raises `InputError`
+    retry = redis.asyncio.retry.Retry(NoBackoff(), 0)
+    return redis.asyncio.Redis.from_url(url, retry=retry, **_options(timeout_s))
+
+
+def _options(timeout_s: float) -> dict[str, Any]:
+    return {
+        "decode_responses": True,
+        # Another program may have written bytes that are not text. A replaced letter is better
+        # than an exception.
+        "encoding_errors": "replace",
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        # RESP2 answers look the same in every version of redis-py.
+        "protocol": 2,
+    }
 
 
 def safe_url(url: str) -> str:

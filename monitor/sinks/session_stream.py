@@ -18,6 +18,7 @@ from typing import Any
 
 import redis
 
+from monitor.night.envelope import Mode
 from monitor.night.events import from_json, session_id_of, to_json, utc_text
 from monitor.sinks.event_log import EventLog
 from monitor.sinks.last_value import with_event
@@ -41,18 +42,32 @@ _BOOKMARK = re.compile(r"([0-9]+) ([!-~]+) ([0-9]+)-([0-9]+)")
 _LONGEST_BOOKMARK = 250
 _MAX_ENTRY = 2**64 - 1
 
+# A Lua function: true if the state of the whole server belongs to a live night. Another program may
+# have written anything under these keys, of any type.
+_IS_LIVE = """
+local function is_live(last, heartbeat)
+  if redis.pcall('HGET', last, 'mode') == 'live' then return true end
+  local text = redis.pcall('GET', heartbeat)
+  local read, beat = pcall(cjson.decode, type(text) == 'string' and #text < 10000 and text or '')
+  return read and type(beat) == 'table' and beat.mode == 'live'
+end
+"""
+
 # A script, because a transaction continues after a command that fails: if another program had
 # changed the type of the stream, the bookmark would move without the events.
 #
-# KEYS: stream, bookmark, last value of the session, last value.
+# KEYS: stream, bookmark, last value of the session, last value, heartbeat.
 # ARGV: bookmark as it was read, entry that it names (both "" for none), length of the stream,
-#   seconds to keep the keys, number of texts in the last value, these texts, then five texts for
-#   each event.
+#   seconds to keep the keys, mode, number of texts in the last value, these texts, then five texts
+#   for each event.
 # Returns the newest entry, and the error of the last value or "". The reply "OUTOFSTEP" means that
 # nothing was added.
-_ADD = """
+_ADD = (
+    _IS_LIVE
+    + """
 local stream, bookmark = KEYS[1], KEYS[2]
 local before, entry, length, keep = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local is_replay = ARGV[5] == 'replay'
 local found = redis.pcall('GET', bookmark)
 if type(found) ~= 'string' or #found > 250
   or not string.match(found, '^[0-9]+ [!-~]+ [0-9]+-[0-9]+$') then found = '' end
@@ -64,7 +79,7 @@ end
 -- Written as it was: if the server refuses writes it says so here, before anything has changed.
 local ready = redis.pcall('SET', bookmark, before, 'EX', keep)
 if ready.err then return ready end
-local first_event, newest = 6 + tonumber(ARGV[5]), ''
+local first_event, newest = 7 + tonumber(ARGV[6]), ''
 for i = first_event, #ARGV, 5 do
   local added = redis.pcall('XADD', stream, 'MAXLEN', '~', length, '*', 'id', ARGV[i + 1],
     'type', ARGV[i + 2], 'session', ARGV[i + 3], 'event', ARGV[i + 4])
@@ -73,14 +88,27 @@ for i = first_event, #ARGV, 5 do
   redis.call('SET', bookmark, ARGV[i] .. ' ' .. ARGV[i + 1] .. ' ' .. added, 'EX', keep)
 end
 -- The events are there, whatever happens to the last value, which only repeats them.
-for i = 3, 4 do
+local n_keys = is_replay and is_live(KEYS[4], KEYS[5]) and 3 or 4
+for i = 3, n_keys do
   redis.pcall('DEL', KEYS[i])
-  local written = redis.pcall('HSET', KEYS[i], unpack(ARGV, 6, first_event - 1))
+  local written = redis.pcall('HSET', KEYS[i], unpack(ARGV, 7, first_event - 1))
   if type(written) == 'table' then return {newest, written.err} end
   redis.pcall('EXPIRE', KEYS[i], keep)
 end
 return {newest, ''}
 """
+)
+
+# KEYS: heartbeat of the session, last value, heartbeat. ARGV: text, seconds to keep it, mode.
+_BEAT = (
+    _IS_LIVE
+    + """
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+if ARGV[3] ~= 'replay' or not is_live(KEYS[2], KEYS[3]) then
+  redis.call('SET', KEYS[3], ARGV[1], 'EX', ARGV[2])
+end
+"""
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +124,8 @@ class SessionStream:
 
     - Each event is sent once, as long as the server keeps its data. A server that lost its data
       gets the whole session again.
+    - A replay writes the last value and the heartbeat of the whole server only while they do not
+      belong to a live night.
     - The stream is never overwritten. A bookmark, a last value or a heartbeat of another type, or
       with a text that the monitor did not write, is replaced.
     - `published` is the sequence of the last event that the server has. Any thread may read it;
@@ -111,6 +141,7 @@ class SessionStream:
         log: EventLog,
         stream_length: int,
         heartbeat_ttl_s: int,
+        mode: Mode,
     ) -> None:
         self._client = client
         self._keys = keys
@@ -118,6 +149,7 @@ class SessionStream:
         self._log = log
         self._stream_length = stream_length
         self._heartbeat_ttl_s = heartbeat_ttl_s
+        self._mode = mode
         self.published = 0
         self.last_value_error = ""
         """Why the server refused the newest last value; "" if it did not."""
@@ -125,7 +157,7 @@ class SessionStream:
         self._bookmark = ""  # the text on the server
         self._in_step = False  # True while the two above equal the server's
         # The last value after event `_last_sequence`.
-        self._last: dict[str, str] = {}
+        self._last = {"mode": mode.value}
         self._last_sequence = 0
 
     def forget(self) -> None:
@@ -158,7 +190,7 @@ class SessionStream:
     def _send(self, events: Sequence[Event]) -> None:
         last, newest = self._last_after(events), events[-1]
         self._in_step = False  # until the server has answered
-        reply = self._client.eval(_ADD, 4, *self._script_keys(), *self._arguments(events, last))
+        reply = self._client.eval(_ADD, 5, *self._script_keys(), *self._arguments(events, last))
         if reply == "OUTOFSTEP":
             raise redis.WatchError("the session's place in the stream has changed")
         entry, self.last_value_error = reply
@@ -175,28 +207,44 @@ class SessionStream:
         self.published = self._place.sequence
         self._in_step = True
 
-    def beat(self, utc: datetime) -> None:
-        """Write the heartbeat. It expires by itself if no other follows."""
+    def beat(self, utc: datetime, night_utc: datetime | None) -> None:
+        """Write the heartbeat. It expires by itself if no other follows.
+
+        ``night_utc``: the time on the clock of a live night's events; None: a replay.
+        """
+        keys = self._keys
         beat = {
             "session": self._session_id,
+            "mode": self._mode.value,
             "utc": utc_text(utc),
+            "recording_utc": None if night_utc is None else utc_text(night_utc),
             "sequence": self.published,
-            "sleeper": self._last.get("sleeper", ""),
+            "sleeper": self._sleeper(),
         }
-        with self._client.pipeline(transaction=True) as pipe:
-            for key in (self._keys.heartbeat(self._session_id), self._keys.heartbeat()):
-                pipe.set(key, json.dumps(beat), ex=self._heartbeat_ttl_s)
-            pipe.execute()
+        self._client.eval(
+            _BEAT,
+            3,
+            *(keys.heartbeat(self._session_id), keys.last(), keys.heartbeat()),
+            *(json.dumps(beat), str(self._heartbeat_ttl_s), self._mode.value),
+        )
 
-    def _script_keys(self) -> tuple[str, str, str, str]:
+    def _sleeper(self) -> str:
+        """Return the sleeper's name, also while no event was sent since a restart."""
+        if "sleeper" not in self._last:
+            started = self._log.events_after(0, 1)
+            return str(started[0].data.get("sleeper", "")) if started else ""
+        return self._last["sleeper"]
+
+    def _script_keys(self) -> tuple[str, ...]:
         keys, session_id = self._keys, self._session_id
-        return keys.events, keys.published(session_id), keys.last(session_id), keys.last()
+        own = keys.events, keys.published(session_id), keys.last(session_id)
+        return *own, keys.last(), keys.heartbeat()
 
     def _arguments(self, events: Sequence[Event], last: dict[str, str]) -> list[str]:
         """Return the arguments of the script that adds ``events``."""
         texts = [text for pair in last.items() for text in pair]
         arguments = [self._bookmark, self._place.entry, str(self._stream_length), str(KEEP_S)]
-        arguments += [str(len(texts)), *texts]
+        arguments += [self._mode.value, str(len(texts)), *texts]
         for event in events:
             arguments += [str(event.sequence), event.id, event.type, session_id_of(event)]
             arguments.append(to_json(event))
@@ -206,7 +254,7 @@ class SessionStream:
         """Return the last value after ``events``, which follow the place in the log."""
         place = self._place.sequence
         if self._last_sequence > place:
-            self._last, self._last_sequence = {}, 0
+            self._last, self._last_sequence = {"mode": self._mode.value}, 0
         while self._last_sequence < place:
             # Made from the log and not read from the server, where others may have changed it.
             missed = self._log.events_after(

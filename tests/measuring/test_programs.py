@@ -9,6 +9,7 @@ import pytest
 
 from tests.measuring.fault_cases import FaultCase, fault_cases, kill_outlet
 from tests.measuring.fault_table import run_case
+from tests.measuring.following import with_killed_monitor, with_kills
 from tests.measuring.kills import kill_live, kill_replay
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -65,3 +66,12 @@ def test_a_live_night_survives_kills(tmp_path: Path) -> None:
 
 def test_a_killed_replay_equals_one_that_ran_through(tmp_path: Path) -> None:
     assert kill_replay(3, tmp_path, seed=1).wrong == []
+
+
+def test_an_app_misses_and_doubles_nothing_while_all_are_killed(tmp_path: Path) -> None:
+    row = with_kills("the app and the server", 3, tmp_path / "server", ())
+    # Only the epoch that is in the app's hands when it is killed may come twice.
+    *_, missed, twice = [cell.strip() for cell in row.strip("|").split("|")]
+    assert missed == "0"
+    assert int(twice) <= 3
+    assert with_killed_monitor(2, tmp_path / "monitor").endswith("| 0 | 0 |")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -42,12 +43,12 @@ from monitor.types import (
     StagePrediction,
     Track,
 )
+from tests.node_peer import FOLDER, node
 from tests.sinks.peers import a_session, scored, unscored
 
 SINKS = Path(monitor.sinks.__file__).parent
-SCHEMA = json.loads(
-    (Path(monitor.night.events.__file__).with_name("events.schema.json")).read_text()
-)
+SCHEMA_FILE = Path(monitor.night.events.__file__).with_name("events.schema.json")
+SCHEMA = json.loads(SCHEMA_FILE.read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 SESSION = a_session()
 LATER = SESSION.start_utc + timedelta(seconds=95.5)
@@ -124,7 +125,7 @@ def test_every_event_keeps_the_contract_and_survives_json(event: Event) -> None:
     assert session_id_of(event) == SESSION.id
 
 
-ADDED_TO_V1 = {"session-started": {"channels", "sleeper"}, "session-ended": {"worn"}}
+ADDED_TO_V1 = {"session-started": {"channels", "sleeper", "mode"}, "session-ended": {"worn"}}
 """Not required: the night stores of earlier versions hold events without them."""
 
 
@@ -306,7 +307,8 @@ def test_a_night_that_ends_resumes_and_ends_again_has_one_id_each() -> None:
 
 def test_events_of_an_earlier_version_keep_the_contract() -> None:
     started, ended = (json.loads(to_json(event)) for event in (every_event()[0], every_event()[-1]))
-    del started["data"]["channels"], started["data"]["sleeper"], ended["data"]["worn"]
+    del started["data"]["channels"], started["data"]["sleeper"], started["data"]["mode"]
+    del ended["data"]["worn"]
     ended["id"] = "session/ended/6"
     for event in (started, ended):
         VALIDATOR.validate(event)
@@ -398,3 +400,62 @@ def test_a_type_that_is_added_to_version_1_keeps_the_contract() -> None:
         "data": {"colour": "blue"},
     }
     VALIDATOR.validate(dream)
+
+
+# In ajv, the validator of JavaScript: apps in Node use it.
+
+
+def ajv_verdicts(events: list[dict[str, Any]]) -> list[str]:
+    """Return ajv's verdict on each event. Fails if the schema does not compile."""
+    run = subprocess.run(
+        [node(), str(FOLDER / "validate.mjs"), str(SCHEMA_FILE)],
+        input="".join(json.dumps(event) + "\n" for event in events),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    # ajv's strict mode warns on stderr, or refuses.
+    assert (run.returncode, run.stderr) == (0, "")
+    return run.stdout.splitlines()
+
+
+def test_ajv_compiles_the_schema_in_strict_mode_and_accepts_every_event() -> None:
+    events = every_event()
+    assert ajv_verdicts([json.loads(to_json(event)) for event in events]) == ["ok"] * len(events)
+
+
+def test_ajv_rejects_what_jsonschema_rejects() -> None:
+    found = ajv_verdicts([event for _, event in broken()])
+    accepted = [name for (name, _), verdict in zip(broken(), found, strict=True) if verdict == "ok"]
+    assert accepted == []
+
+
+def test_ajv_accepts_what_version_1_may_add() -> None:
+    """EVENTS.md promises apps that fields, reasons and types may be added: ignore them."""
+    new_type = json.loads(to_json(stage_event(SESSION, 2, scored(1))))
+    new_type |= {
+        "type": "sleep-monitor.rule-fired.v1",
+        "id": "rule/alarm/1",
+        "dataschema": "urn:sleep-monitor:events:v1#rule-fired",
+        "data": {"anything": [1, None]},
+    }
+    more = json.loads(to_json(stage_event(SESSION, 3, scored(1))))
+    more["data"]["new_field"] = {"of": "any type"}
+    more["new_attribute"] = "of the envelope"
+    reason = json.loads(to_json(stage_event(SESSION, 4, scored(1))))
+    reason["data"] |= dict.fromkeys(("stage", "probabilities", "confidence", "sleep_as_android"))
+    reason["data"]["reason"] = "sweat"
+    assert ajv_verdicts([new_type, more, reason]) == ["ok"] * 3
+
+
+def test_ajv_accepts_events_of_earlier_versions() -> None:
+    started = json.loads(to_json(session_started(SESSION, 1)))
+    for name in ("channels", "sleeper", "mode"):
+        del started["data"][name]
+    assert ajv_verdicts([started]) == ["ok"]
+
+
+@pytest.mark.parametrize("text", ["2026-01-01T22:00:00Z", "2026-01-01 22:00:00.000"])
+def test_ajv_accepts_one_form_of_times(text: str) -> None:
+    event = json.loads(to_json(stage_event(SESSION, 2, scored(1))))
+    assert ajv_verdicts([event | {"time": text}]) != ["ok"]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from models.contract import STAGES, Stage
-from monitor.clock import ManualClock
+from monitor.clock import ManualClock, Timeline
 from monitor.night.events import stage_event
 from monitor.sinks.event_log import MemoryEventLog
 from monitor.sinks.publisher import Publisher
@@ -67,9 +67,13 @@ def a_log(last: int) -> MemoryEventLog:
 
 @contextmanager
 def publishing(log: MemoryEventLog, url: str, **options: Any) -> Iterator[Publisher]:
-    """Yield a running publisher of ``log`` with a short timeout and a clock that stands still."""
-    defaults = {"socket_timeout_s": 0.3, "session_id": "night-1", "clock": ManualClock()}
-    publisher = Publisher(log, url=url, **{**defaults, **options})
+    """Yield a running publisher of ``log`` with a short timeout and a clock that stands still.
+
+    It publishes a live night; with ``timeline`` None, a replay.
+    """
+    clock = options.get("clock", ManualClock())
+    defaults = {"socket_timeout_s": 0.3, "session_id": "night-1", "clock": clock}
+    publisher = Publisher(log, url=url, **{**defaults, "timeline": Timeline(clock), **options})
     publisher.start()
     try:
         yield publisher

@@ -80,6 +80,7 @@ def monitoring(url: str, *sleepers: str) -> Iterator[None]:
             until_sent(publisher, 1)
             nights[sleeper] = (session, log, publisher)
         reader = stack.enter_context(reading(url))
+        until(lambda: reader._left_before is not None, "the reader to begin")
 
         def record() -> None:
             while not done.wait(0.01):
@@ -276,12 +277,21 @@ def test_a_forgotten_reader_does_not_keep_the_process(server: RedisServer) -> No
 
 
 def test_the_example_on_the_page_works_as_it_stands(server: RedisServer) -> None:
-    example = python_blocks(Path(monitor.sinks.__file__).parent / "EVENTS.md")[1]
+    example = python_blocks(Path(monitor.sinks.__file__).parent / "EVENTS.md")[2]
     assert "redis://127.0.0.1:16379" in example
     example = example.replace("redis://127.0.0.1:16379", server.url)
-    subprocess.run([sys.executable, "-c", example], check=True, timeout=60)
+    command = [sys.executable, "-c", example]
+    # Without a monitor the mark waits, and nobody answers.
+    assert subprocess.run(command, check=True, timeout=60, capture_output=True).stdout == b""
     with reading(server.url) as reader:
         assert taken(reader, 1)[0][0].kind is MarkKind.LIGHTS_OFF
+    with monitoring(server.url, ""):
+        found = subprocess.run(command, check=True, timeout=60, capture_output=True)
+    assert found.stdout == b"recorded \n"
+    refused = [sys.executable, "-c", example.replace("lights_off", "lights off")]
+    with monitoring(server.url, ""):
+        found = subprocess.run(refused, check=True, timeout=60, capture_output=True)
+    assert found.stdout == b"refused kind 'lights off' is none of lights_off, lights_on, note\n"
 
 
 def answers(url: str) -> list[dict[str, str]]:

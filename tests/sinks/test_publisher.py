@@ -331,6 +331,7 @@ def test_the_last_value_is_the_state_after_the_newest_event(server: RedisServer)
     with publishing(log, server.url) as publisher:
         until_sent(publisher, 4)
     assert client.hgetall(KEYS.last()) == {
+        "mode": "live",
         "session": "night-1",
         "sequence": "4",
         "state": "started",
@@ -406,7 +407,9 @@ def test_the_heartbeat_follows_the_clock_and_expires(server: RedisServer) -> Non
         until(lambda: client.exists(KEYS.heartbeat("night-1")) == 1, "the next heartbeat")
         assert json.loads(client.get(KEYS.heartbeat("night-1"))) == {
             "session": "night-1",
+            "mode": "live",
             "utc": "2026-01-01T22:00:00.050Z",
+            "recording_utc": "2026-01-01T22:00:00.050Z",
             "sequence": 3,
             "sleeper": "",
         }

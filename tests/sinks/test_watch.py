@@ -365,7 +365,7 @@ def test_ctrl_c_ends_cleanly(server: RedisServer) -> None:
 
 
 def test_the_example_on_the_page_works_as_it_stands(server: RedisServer) -> None:
-    example = python_blocks(Path(monitor.sinks.__file__).parent / "EVENTS.md")[0]
+    example = python_blocks(Path(monitor.sinks.__file__).parent / "EVENTS.md")[1]
     assert "redis://127.0.0.1:16379" in example
     example = example.replace("redis://127.0.0.1:16379", server.url)
     session, log = a_session(), MemoryEventLog()
@@ -391,7 +391,7 @@ def test_the_example_on_the_page_works_as_it_stands(server: RedisServer) -> None
 
 
 def test_the_example_on_the_page_outlives_a_server_that_stalls(server: RedisServer) -> None:
-    example = python_blocks(Path(monitor.sinks.__file__).parent / "EVENTS.md")[0]
+    example = python_blocks(Path(monitor.sinks.__file__).parent / "EVENTS.md")[1]
     # A short limit for an answer stands in for a long stall.
     url = f'"{server.url}", socket_timeout=1.2'
     example = example.replace('"redis://127.0.0.1:16379"', url)
