@@ -27,14 +27,19 @@ from monitor.config.reading import config_file, read_settings
 from monitor.config.settings import NO_REDIS, Settings
 from monitor.config.sources import BrainflowConfig, LslConfig
 from monitor.config.version import monitor_version
+from monitor.config.ways import HttpConfig, LslOutConfig, MqttConfig, OscConfig
 
 __all__ = [
     "NO_REDIS",
     "REPLAYS",
     "BrainflowConfig",
     "Grid",
+    "HttpConfig",
     "LiveOptions",
     "LslConfig",
+    "LslOutConfig",
+    "MqttConfig",
+    "OscConfig",
     "ReplayOptions",
     "RunOptions",
     "Settings",
