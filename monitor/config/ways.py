@@ -1,4 +1,4 @@
-"""The ways out beside Redis, as a user configures them: `[mqtt]`, `[http]`, `[osc]`, `[lsl_out]`."""
+"""The ways out beside Redis: the tables `[mqtt]`, `[http]`, `[osc]` and `[lsl_out]`."""
 
 from __future__ import annotations
 
@@ -31,16 +31,13 @@ def _topic(topic: str) -> str:
 
 
 def _url(url: SecretStr) -> SecretStr:
+    text = url.get_secret_value()
     try:
-        parts = urlsplit(url.get_secret_value())
+        parts = urlsplit(text)
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port or an address that is none
         sound = False
-    if (
-        not sound
-        or not url.get_secret_value().isascii()
-        or not url.get_secret_value().isprintable()
-    ):
+    if not (sound and text.isascii() and text.isprintable() and " " not in text):
         raise ValueError(
             "is not valid: write http://HOST[:PORT]/PATH or https://..., in ASCII, on one line"
         )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from paho.mqtt.client import Client, MQTTMessageInfo
 
 KEEPALIVE_S = 15
-"""The broker publishes the last will of a client that is silent for one and a half times as long."""
+"""After one and a half times as long without a word from a client its last will is published."""
 
 
 class MqttSender(Closing):
@@ -28,8 +28,8 @@ class MqttSender(Closing):
     - Messages arrive in order. A message may arrive twice if the connection broke before its
       receipt: that is the promise of QoS 1.
 
-    Every method raises `WayError` if the broker is away or refuses. Then close the sender; `connect`
-    begins anew, and messages without a receipt are the caller's to send again.
+    Every method raises `WayError` if the broker is away or refuses. The connection is then closed,
+    the next call makes another one, and messages without a receipt are the caller's to send again.
     """
 
     def __init__(
@@ -139,4 +139,5 @@ class MqttSender(Closing):
         self._answered.set()
 
     def _error(self, what: str) -> WayError:
+        self.close()
         return WayError(f"{self.name} {what}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,12 +40,14 @@ class CarriedNight:
 
     @property
     def node(self) -> str:
-        """The night's part of topics, addresses and stream names: the sleeper's, if it has a name.
+        """The sleeper's part of topics, addresses and stream names; "" if it has no name.
 
-        It holds letters, digits, ``_`` and ``-`` only; "" for a sleeper without a name.
+        It holds only ASCII letters, digits, ``_`` and ``-``. If the name holds others, some digits
+        of its hash keep it apart from similar names.
         """
         name = self.session.sleeper
-        return "".join(letter if letter.isalnum() else "_" for letter in name)
+        node = re.sub("[^A-Za-z0-9_-]", "_", name)
+        return node if node == name else f"{node}_{hashlib.sha256(name.encode()).hexdigest()[:4]}"
 
     def age_s(self, event: Event) -> float:
         """Return how long ago ``event`` happened, in seconds; 0 in a replay."""

@@ -23,7 +23,7 @@ from monitor.text import clean
 JSON = "application/json"
 
 SECRET_PREFIX = "whsec_"
-"""Begins a secret whose rest is its bytes in Base64. Any other secret is used as its UTF-8 bytes."""
+"""Begins a secret in Base64. Any other secret stands for its UTF-8 bytes."""
 
 
 class WebhookSender(Closing):
