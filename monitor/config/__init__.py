@@ -27,7 +27,7 @@ from monitor.config.reading import config_file, read_settings
 from monitor.config.settings import NO_REDIS, Settings
 from monitor.config.sources import BrainflowConfig, LslConfig
 from monitor.config.version import monitor_version
-from monitor.config.ways import HttpConfig, LslOutConfig, MqttConfig, OscConfig
+from monitor.config.ways import HttpConfig, LslOutConfig, MqttConfig, OscConfig, WayOptions
 
 __all__ = [
     "NO_REDIS",
@@ -45,6 +45,7 @@ __all__ = [
     "Settings",
     "SleeperOptions",
     "Theme",
+    "WayOptions",
     "config_file",
     "default_config",
     "default_exported_folder",

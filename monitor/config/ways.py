@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -98,6 +99,19 @@ class LslOutConfig(BaseModel):
 
     name: Annotated[Text, StringConstraints(max_length=60)] = "sleep-monitor"
 
+
+@dataclass(frozen=True, slots=True)
+class WayOptions:
+    """The ways out of a run; None: not that way."""
+
+    mqtt: MqttConfig | None = None
+    http: HttpConfig | None = None
+    osc: OscConfig | None = None
+    lsl_out: LslOutConfig | None = None
+
+
+NO_WAYS = WayOptions()
+"""The ways of a run that has none but Redis."""
 
 WAYS: Mapping[str, type[BaseModel]] = {
     "mqtt": MqttConfig,

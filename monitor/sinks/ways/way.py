@@ -11,11 +11,16 @@ from importlib.util import find_spec
 from typing import Protocol
 
 from monitor.errors import InputError, MonitorError
-from monitor.types import Event, Session
+from monitor.night.events import EventType
+from monitor.types import Event, Session, Track
 
 LIMIT_S = 5.0
 """Time limit of each call that waits for a peer: to connect, or for its receipt. A webhook in a
 cloud may need seconds to start, and a live night has 10 s to end."""
+
+
+REPLAY = "-replay"
+"""Follows the first word of a replay's topics, addresses and streams: no app takes it for news."""
 
 
 class WayError(MonitorError):
@@ -56,6 +61,11 @@ class CarriedNight:
         return (self.now_utc() - event.time).total_seconds()
 
 
+def is_live_stage(event: Event) -> bool:
+    """Return True if ``event`` is a prediction of the live track."""
+    return event.type == EventType.STAGE and event.data["track"] == Track.LIVE
+
+
 class Way(Protocol):
     """A way out for the events of one night. One thread calls it.
 
@@ -94,6 +104,12 @@ class Way(Protocol):
     def close(self) -> None:
         """Leave the peer. It never raises, and a second call does nothing."""
         ...
+
+
+def position_key(kind: str, *peer: object) -> str:
+    """Return `Way.key`: ``kind``, and a hash of the peer, whose address may hold a secret."""
+    digest = hashlib.sha256("\n".join(map(str, peer)).encode()).hexdigest()
+    return f"{kind} {digest[:12]}"
 
 
 def check_package(module: str, extra: str, needed_by: str) -> None:

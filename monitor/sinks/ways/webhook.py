@@ -10,17 +10,26 @@ import http.client
 import socket
 import ssl
 import threading
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from monitor.clock import Clock
 from monitor.closing import Closing
 from monitor.config import HttpConfig
 from monitor.errors import one_line
-from monitor.sinks.ways.way import LIMIT_S, WayError
+from monitor.night.events import EventType, to_json
+from monitor.sinks.ways.way import (
+    LIMIT_S,
+    CarriedNight,
+    WayError,
+    is_live_stage,
+    position_key,
+)
 from monitor.text import clean
+from monitor.types import Event
 
-JSON = "application/json"
+CLOUD_EVENT = "application/cloudevents+json; charset=utf-8"
 
 SECRET_PREFIX = "whsec_"
 """Begins a secret in Base64. Any other secret stands for its UTF-8 bytes."""
@@ -55,9 +64,10 @@ class WebhookSender(Closing):
         self,
         message_id: str,
         body: str,
+        content_type: str = "application/json",
         *,
-        content_type: str = JSON,
         url: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         """Post ``body`` to ``url`` (None: that of the configuration); return once it is delivered.
 
@@ -65,10 +75,10 @@ class WebhookSender(Closing):
         """
         target = self._config.url.get_secret_value() if url is None else url
         data = body.encode()
-        headers = {"Content-Type": content_type, "User-Agent": "sleep-monitor"}
-        headers |= self._signature(message_id, data)
+        sent = {**(headers or {}), "Content-Type": content_type, "User-Agent": "sleep-monitor"}
+        sent |= self._signature(message_id, data)
         try:
-            status = _post(target, data, headers, self._limit_s)
+            status = _post(target, data, sent, self._limit_s)
         except (OSError, http.client.HTTPException, ValueError) as exc:
             raise WayError(f"{_name(target)} does not answer ({clean(one_line(exc))})") from exc
         if 300 <= status < 400:
@@ -133,3 +143,41 @@ def _cut(connection: http.client.HTTPConnection) -> None:
     if isinstance(connection.sock, socket.socket):
         with suppress(OSError):
             connection.sock.shutdown(socket.SHUT_RDWR)
+
+
+class WebhookWay:
+    """Fulfils `Way`: posts each event as CloudEvents JSON.
+
+    The id of a message names the session and the event, also when the event is sent again.
+    """
+
+    batch = 1
+    longest_pause_s = 30.0
+
+    def __init__(self, config: HttpConfig, night: CarriedNight, clock: Clock) -> None:
+        self._revised = config.revised
+        self._sender = WebhookSender(config, clock)
+        self._headers = {"sleep-monitor-mode": "live" if night.is_live else "replay"}
+        self.name = self._sender.name
+        self.key = position_key("http", config.url.get_secret_value())
+
+    def connect(self) -> None:
+        """See `Way.connect`."""
+        self._sender.connect()
+
+    def wants(self, event: Event) -> bool:
+        """See `Way.wants`."""
+        return self._revised or event.type != EventType.STAGE or is_live_stage(event)
+
+    def send(self, events: Sequence[Event]) -> None:
+        """See `Way.send`."""
+        for event in events:
+            message_id = quote(f"{event.source}/{event.id}", safe="/%")
+            self._sender.send(message_id, to_json(event), CLOUD_EVENT, headers=self._headers)
+
+    def settle(self) -> None:
+        """Do nothing: nobody listens between two posts."""
+
+    def close(self) -> None:
+        """See `Way.close`."""
+        self._sender.close()
