@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
 
 from monitor.config.sources import Text
 
@@ -68,6 +76,12 @@ class MqttConfig(BaseModel):
     discovery: Annotated[
         str, StringConstraints(max_length=200), AfterValidator(lambda text: text and _topic(text))
     ] = "homeassistant"
+
+    @model_validator(mode="after")
+    def _login(self) -> Self:
+        if self.password is not None and self.username is None:
+            raise ValueError("password needs a username beside it")
+        return self
 
 
 class HttpConfig(BaseModel):

@@ -33,7 +33,6 @@ def announcements(
         payload = {
             **keys,
             "unique_id": f"{node}_{object_id}",
-            "object_id": f"{node}_{object_id}".lower(),
             "state_topic": f"{base}/state",
             "device": {
                 "identifiers": [node],
