@@ -12,7 +12,7 @@ from monitor.closing import Closing
 
 
 class Post:
-    """One request: its headers, with lower-case names, and its body."""
+    """A request: its headers, with lower-case names, and its body."""
 
     def __init__(self, headers: dict[str, str], body: str) -> None:
         self.headers = headers
