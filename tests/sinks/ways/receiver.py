@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -32,6 +33,7 @@ class Receiver(Closing):
 
     def __init__(self, port: int = 0, *, location: str = "", drip: bool = False) -> None:
         self.posts: list[Post] = []
+        self.on_post: Callable[[str], None] = lambda body: None
         self.refused: list[Post] = []
         self.answers: list[int] = []
         self.location = location
@@ -42,6 +44,7 @@ class Receiver(Closing):
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 post = Post({key.lower(): value for key, value in self.headers.items()}, body)
                 status = receiver.answers.pop(0) if receiver.answers else 204
+                receiver.on_post(body)
                 (receiver.posts if status < 300 else receiver.refused).append(post)
                 if drip:
                     self._drip()

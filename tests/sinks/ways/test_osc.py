@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from typing import Any
-
 import pytest
-from pythonosc.dispatcher import Dispatcher
-from pythonosc.osc_server import BlockingOSCUDPServer
 
 from models.contract import Stage
-from monitor.closing import Closing
 from monitor.config import OscConfig
 from monitor.sinks.ways import OscSender, WayError
 from monitor.sinks.ways.osc import OscWay
@@ -18,29 +12,7 @@ from monitor.types import MarkKind, Track
 from tests.sinks.peers import a_session, scored, unscored
 from tests.sinks.waiting import until
 from tests.sinks.ways.carrying import NightLog, carrying, night, replayed, until_sent
-
-
-class Listener(Closing):
-    """Records every message: its address and its values."""
-
-    def __init__(self) -> None:
-        self.messages: list[tuple[str, tuple[Any, ...]]] = []
-        dispatcher = Dispatcher()
-        dispatcher.set_default_handler(
-            lambda address, *values: self.messages.append((address, values))
-        )
-        self._server = BlockingOSCUDPServer(("127.0.0.1", 0), dispatcher)
-        self.port = int(self._server.server_address[1])
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-
-    def on(self, address: str) -> list[tuple[Any, ...]]:
-        return [values for found, values in self.messages if found == address]
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+from tests.sinks.ways.listener import Listener
 
 
 def test_a_stage_has_a_number_a_word_a_confidence_and_an_age() -> None:
