@@ -7,9 +7,11 @@ import ssl
 import threading
 from typing import TYPE_CHECKING, Any
 
+from monitor.clock import Clock, SystemClock
 from monitor.closing import Closing
 from monitor.config import MqttConfig
 from monitor.errors import one_line
+from monitor.sinks.deadline import Deadline
 from monitor.sinks.ways.way import LIMIT_S, WayError, check_package
 from monitor.text import clean
 
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
 KEEPALIVE_S = 15
 """After one and a half times as long without a word from a client its last will is published."""
+
+
+LOOK_S = 0.1
+"""Interval at which a wait for a receipt looks whether the connection is still there."""
 
 
 class MqttSender(Closing):
@@ -33,12 +39,18 @@ class MqttSender(Closing):
     """
 
     def __init__(
-        self, config: MqttConfig, will_topic: str | None = None, limit_s: float = LIMIT_S
+        self,
+        config: MqttConfig,
+        will_topic: str | None = None,
+        *,
+        limit_s: float = LIMIT_S,
+        clock: Clock | None = None,
     ) -> None:
         check_package("paho.mqtt", "mqtt", "[mqtt]")
         self._config = config
         self._will_topic = will_topic
         self._limit_s = limit_s
+        self._clock = clock or SystemClock()
         self._client: Client | None = None
         self._answered = threading.Event()
         # The thread of paho writes these two.
@@ -51,11 +63,17 @@ class MqttSender(Closing):
         """The broker, for people: "MQTT at HOST:PORT"."""
         return f"MQTT at {self._config.host}:{self._config.port}"
 
+    @property
+    def is_connected(self) -> bool:
+        """True if the broker took the connection, and it has not broken since."""
+        return self._client is not None and self._answered.is_set() and not self._lost
+
     def connect(self) -> None:
         """Connect, if it is not connected."""
         if self._client is not None:
             return
         client = self._client = self._new_client()
+        limit = Deadline(self._clock, self._limit_s)
         self._answered.clear()
         self._refusal = self._lost = ""
         try:
@@ -63,7 +81,7 @@ class MqttSender(Closing):
         except (OSError, ValueError) as exc:  # ssl.SSLError is an OSError
             raise self._error(f"does not answer ({clean(one_line(exc))})") from exc
         client.loop_start()
-        if not self._answered.wait(self._limit_s):
+        if not self._answered.wait(max(0.0, limit.left_s)):
             raise self._error("does not answer in MQTT")
         if self._refusal:
             raise self._error(f"refuses the connection ({self._refusal}): check [mqtt]")
@@ -79,9 +97,12 @@ class MqttSender(Closing):
     def flush(self) -> None:
         """Wait until the broker has confirmed every message."""
         self._connected()
+        limit = Deadline(self._clock, self._limit_s)
         for message in self._unconfirmed:
             try:
-                message.wait_for_publish(self._limit_s)
+                # paho does not end the wait if the connection breaks.
+                while not (message.is_published() or self._lost) and limit.left_s > 0.0:
+                    message.wait_for_publish(min(limit.left_s, LOOK_S))
             except (RuntimeError, ValueError) as exc:
                 raise self._error(f"does not take messages ({one_line(exc)})") from exc
             if not message.is_published():

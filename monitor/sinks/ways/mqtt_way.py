@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 
+from monitor.clock import Clock
 from monitor.config import MqttConfig
 from monitor.night.events import to_json
 from monitor.sinks.event_log import EventLog
@@ -31,13 +32,15 @@ class MqttWay:
     batch = 64
     longest_pause_s = 5.0
 
-    def __init__(self, config: MqttConfig, night: CarriedNight, log: EventLog) -> None:
+    def __init__(
+        self, config: MqttConfig, night: CarriedNight, log: EventLog, clock: Clock | None = None
+    ) -> None:
         self._config = config
         self._night = night
         self._log = log
         self._base = f"{config.topic}{'' if night.is_live else REPLAY}/{night.node or NAMELESS}"
         will_topic = f"{self._base}/availability" if night.is_live else None
-        self._sender = MqttSender(config, will_topic)
+        self._sender = MqttSender(config, will_topic, clock=clock)
         self.name = self._sender.name
         self.key = position_key("mqtt", config.host, config.port, self._base)
         self._is_open = False
@@ -91,7 +94,7 @@ class MqttWay:
 
     def close(self) -> None:
         """See `Way.close`."""
-        if self._is_open and self._night.is_live:
+        if self._sender.is_connected and self._night.is_live:
             with suppress(WayError):  # the broker then publishes the last will
                 self._sender.send(f"{self._base}/availability", "offline", retain=True)
                 self._sender.flush()

@@ -30,7 +30,7 @@ def open_ways(
     """Return a carrier of ``log`` for each way; they are not started."""
     ways: list[Way] = []
     if options.mqtt is not None:
-        ways.append(MqttWay(options.mqtt, night, log))
+        ways.append(MqttWay(options.mqtt, night, log, clock))
     if options.http is not None:
         ways.append(WebhookWay(options.http, night, clock))
     if options.osc is not None:

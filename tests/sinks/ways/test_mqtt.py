@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
+import subprocess
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from monitor.sinks.ways.mqtt_way import MqttWay
 from monitor.types import ChannelState, Contact, MarkKind, Reason, Track
 from tests.sinks.peers import a_session, scored, unscored
 from tests.sinks.waiting import until
-from tests.sinks.ways.broker import Broker, Subscriber, free_port, retained
+from tests.sinks.ways.broker import Broker, Subscriber, free_port, mosquitto, retained
 from tests.sinks.ways.carrying import NightLog, carrying, night, replayed, until_sent
 
 
@@ -230,3 +232,28 @@ def test_electrodes_show_their_contact(broker: Broker) -> None:
     )
     with Subscriber(broker.port) as app, carrying(log, way):
         until(lambda: app.state().get("electrodes", {}).get("AF7") == "off", "the contact")
+
+
+# If the certificate is refused, paho leaves the socket to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_tls_is_used_and_the_certificate_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None or mosquitto() is None:
+        pytest.skip("needs mosquitto, and openssl to make a certificate")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-keyout", str(key), "-out", str(certificate), "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(command, check=True, capture_output=True)
+    lines = f"allow_anonymous true\ncafile {certificate}\ncertfile {certificate}\nkeyfile {key}"
+    with Broker(tmp_path, lines) as broker:
+        broker.start()
+        sender = MqttSender(config(broker, tls=True))
+        with pytest.raises(WayError, match="CERTIFICATE_VERIFY_FAILED"):
+            sender.connect()
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        sender.send("lamp", "on", retain=True)
+        sender.flush()
+        sender.close()
