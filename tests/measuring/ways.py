@@ -36,6 +36,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from deploy.live_benchmark import _child, _wait_for_all
 from deploy.live_headbands import send, source_id
 from deploy.live_listener import MEASURE, MEASURED, STOP, Received, listen
+from deploy.usage import usage
 from models.contract import EPOCH_S
 from monitor.clock import SystemClock
 from monitor.config import HttpConfig, LslOutConfig, MqttConfig, OscConfig
@@ -89,10 +90,10 @@ def latency(sleepers: int, minutes: float, without: bool, folder: Path) -> None:
         stop = threading.Event()
         inlets = [] if without else [_inlet(number, stop) for number in range(sleepers)]
         app.send(MEASURE)
-        began_s = time.time()
+        began_s, before = time.time(), usage(monitor.process.pid)
         time.sleep(60.0 * minutes)
         app.send(MEASURED)
-        ended_s = time.time()
+        ended_s, after = time.time(), usage(monitor.process.pid)
         monitor.end()
         app.send(STOP)
         stop.set()
@@ -108,6 +109,9 @@ def latency(sleepers: int, minutes: float, without: bool, folder: Path) -> None:
     rows = [row for store in stores for row in query(store, _LATENCY)]
     _row("staging alone", *_figures([latency_s for (latency_s,) in rows]))
     warnings = [line for line in monitor.errors().splitlines() if "WARN" in line or "wait" in line]
+    assert before is not None and after is not None
+    cores = (after.cpu_s - before.cpu_s) / (ended_s - began_s)
+    _print(f"monitor: {cores:.2f} of a core, {after.rss_mb:.0f} MB, {after.threads} threads")
     _print(f"epochs missing in Redis: {redis.missing}; warnings: {warnings[:3]}")
 
 
