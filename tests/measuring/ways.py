@@ -216,7 +216,7 @@ def outage(seconds: float, folder: Path) -> None:
             MqttWay(mqtt, night, logs[0]),
             WebhookWay(HttpConfig(url=receiver.url), night, clock),
             OscWay(OscConfig(port=osc.port), night),
-            LslWay(LslOutConfig(name="outage"), night),
+            LslWay(LslOutConfig(name="outage"), night, logs[3]),
         ]
         carriers = [
             stack.enter_context(Carrier(log, way, clock))

@@ -14,6 +14,7 @@ from monitor.config import LslOutConfig
 from monitor.errors import one_line
 from monitor.lsl_library import load_pylsl
 from monitor.night.events import EventType
+from monitor.sinks.event_log import EventLog
 from monitor.sinks.ways.so_far import UNSCORED
 from monitor.sinks.ways.way import (
     LIMIT_S,
@@ -83,8 +84,9 @@ class LslWay:
     batch = 64
     longest_pause_s = 5.0
 
-    def __init__(self, config: LslOutConfig, night: CarriedNight) -> None:
+    def __init__(self, config: LslOutConfig, night: CarriedNight, log: EventLog) -> None:
         self._night = night
+        self._log = log
         name = config.name + ("" if night.is_live else REPLAY)
         name += f"-{night.node}" if night.node else ""
         # Not of the session: a recorder that waits for tomorrow's night finds it by this id.
@@ -112,12 +114,13 @@ class LslWay:
         self.key = position_key("lsl", name)
 
     def connect(self) -> None:
-        """Offer the streams, and wait for those who listened before a restart."""
+        """Offer the streams; after a restart wait for those who listened before it."""
         if self._outlet is not None:
             return
         self._markers.connect()
         self._outlet = _offered(self._info)
-        self._markers.wait_for_listeners(LIMIT_S)
+        if self._night.is_live and self._log.sent_to(self.key):
+            self._markers.wait_for_listeners(LIMIT_S)
 
     def wants(self, event: Event) -> bool:
         """See `Way.wants`."""

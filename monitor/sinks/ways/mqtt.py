@@ -69,9 +69,10 @@ class MqttSender(Closing):
         return self._client is not None and self._answered.is_set() and not self._lost
 
     def connect(self) -> None:
-        """Connect, if it is not connected."""
-        if self._client is not None:
+        """Connect, unless it is connected."""
+        if self.is_connected:
             return
+        self.close()
         client = self._client = self._new_client()
         limit = Deadline(self._clock, self._limit_s)
         self._answered.clear()
@@ -85,6 +86,8 @@ class MqttSender(Closing):
             raise self._error("does not answer in MQTT")
         if self._refusal:
             raise self._error(f"refuses the connection ({self._refusal}): check [mqtt]")
+        if self._lost:
+            raise self._error(self._lost)
 
     def send(self, topic: str, payload: str, *, retain: bool = False) -> None:
         """Publish ``payload``; it is on its way when this returns."""

@@ -36,5 +36,5 @@ def open_ways(
     if options.osc is not None:
         ways.append(OscWay(options.osc, night))
     if options.lsl_out is not None:
-        ways.append(LslWay(options.lsl_out, night))
+        ways.append(LslWay(options.lsl_out, night, log))
     return [Carrier(log, way, clock) for way in ways]

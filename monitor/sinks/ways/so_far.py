@@ -32,6 +32,7 @@ class NightSoFar:
         self._lights: dict[str, datetime] = {}
         self._signal = "waiting"
         self._contacts = dict.fromkeys(channels, UNKNOWN)
+        self._scored = False  # True once an epoch could be scored
         self._ended = False
 
     def add(self, event: Event) -> None:
@@ -43,6 +44,7 @@ class NightSoFar:
                 start_utc = datetime.fromisoformat(data["start_utc"])
                 # Revisions come after the live prediction of their epoch, the best one last.
                 self._asleep[data["epoch_index"]] = start_utc, bool(is_asleep(data["stage"]))
+                self._scored |= data["stage"] is not None
                 if data["track"] == Track.LIVE:
                     self._live, self._time = data, event.time
             case EventType.SIGNAL:
@@ -83,7 +85,7 @@ class NightSoFar:
 
     def _in_bed(self) -> bool:
         # Without a mark, the first epoch that could be scored shows that the band is on the head.
-        begun = MarkKind.LIGHTS_OFF in self._lights or bool(self._asleep)
+        begun = MarkKind.LIGHTS_OFF in self._lights or self._scored
         return begun and self._lights_on is None and not self._ended
 
     def _tst_min(self) -> float:

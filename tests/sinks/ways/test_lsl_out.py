@@ -23,14 +23,14 @@ START_S = 100.0
 """The session starts this long before the test, on LSL's clock."""
 
 
-def at_night(name: str) -> tuple[LslWay, float]:
+def at_night(name: str, log: NightLog) -> tuple[LslWay, float]:
     """Return a way of a night that started `START_S` ago, and that start on LSL's clock."""
     session, start_s = a_session(), pylsl.local_clock() - START_S
 
     def now_utc() -> Any:
         return session.start_utc + timedelta(seconds=pylsl.local_clock() - start_s)
 
-    return LslWay(LslOutConfig(name=name), CarriedNight(session, now_utc)), start_s
+    return LslWay(LslOutConfig(name=name), CarriedNight(session, now_utc), log), start_s
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def pulled(inlet: Any, n: int) -> list[tuple[list[Any], float]]:
 
 def test_markers_and_probabilities_carry_the_start_of_their_epoch() -> None:
     log = NightLog()
-    way, start_s = at_night("ways-stamps")
+    way, start_s = at_night("ways-stamps", log)
     with (
         carrying(log, way) as c,
         inlet("ways-stamps-stages") as stages,
@@ -80,7 +80,7 @@ def test_markers_and_probabilities_carry_the_start_of_their_epoch() -> None:
 
 def test_marks_are_markers_at_their_time() -> None:
     log, session = NightLog(), a_session()
-    way, start_s = at_night("ways-marks")
+    way, start_s = at_night("ways-marks", log)
     with carrying(log, way) as c, inlet("ways-marks-stages") as stages:
         log.mark(MarkKind.LIGHTS_OFF, session.start_utc + timedelta(seconds=5))
         log.mark(MarkKind.NOTE, session.start_utc + timedelta(seconds=7), "woke up")
@@ -94,7 +94,7 @@ def test_marks_are_markers_at_their_time() -> None:
 def test_a_listener_goes_on_after_a_restart_without_a_gap_or_a_double() -> None:
     """The epochs that ended while the monitor was away come late, with the stamps they had."""
     log = NightLog()
-    way, start_s = at_night("ways-restart")
+    way, start_s = at_night("ways-restart", log)
     with carrying(log, way) as c, inlet("ways-restart-stages") as stages:
         log.stages(0, 1)
         c.notify()
@@ -102,7 +102,7 @@ def test_a_listener_goes_on_after_a_restart_without_a_gap_or_a_double() -> None:
         until_sent(c)
         c.close()
         log.stages(2, 4)
-        again, _ = at_night("ways-restart")
+        again, _ = at_night("ways-restart", log)
         again._night = way._night
         with carrying(log, again) as second:
             markers += pulled(stages, 3)
@@ -113,16 +113,16 @@ def test_a_listener_goes_on_after_a_restart_without_a_gap_or_a_double() -> None:
 
 
 def test_epochs_from_before_the_machine_started_have_no_stamp_and_are_left_out() -> None:
-    log = NightLog()
-    log.stages(0, 2)
-    session = a_session()
+    log, session = NightLog(), a_session()
     boot_utc = session.epoch_start_utc(1) + timedelta(seconds=10)  # LSL's clock began here
 
     def now_utc() -> Any:
         return boot_utc + timedelta(seconds=pylsl.local_clock())
 
-    way = LslWay(LslOutConfig(name="ways-boot"), CarriedNight(session, now_utc))
+    way = LslWay(LslOutConfig(name="ways-boot"), CarriedNight(session, now_utc), log)
     with carrying(log, way) as c, inlet("ways-boot-stages") as stages:
+        log.stages(0, 2)
+        c.notify()
         ((marker, stamp_s),) = pulled(stages, 1)
         until_sent(c)
         assert stages.pull_sample(timeout=0.2)[0] is None
@@ -131,7 +131,7 @@ def test_epochs_from_before_the_machine_started_have_no_stamp_and_are_left_out()
 
 def test_a_replay_is_another_stream_and_its_stamps_are_now() -> None:
     log = NightLog()
-    way = LslWay(LslOutConfig(name="ways"), replayed())
+    way = LslWay(LslOutConfig(name="ways"), replayed(), log)
     with carrying(log, way) as c, inlet("ways-replay-stages") as stages:
         before_s = pylsl.local_clock()
         log.stages(0, 0)
@@ -143,7 +143,7 @@ def test_a_replay_is_another_stream_and_its_stamps_are_now() -> None:
 
 def test_the_source_id_is_the_same_in_every_night() -> None:
     first, second = (
-        LslWay(LslOutConfig(), CarriedNight(a_session(session_id), None))
+        LslWay(LslOutConfig(), CarriedNight(a_session(session_id), None), NightLog())
         for session_id in ("one", "two")
     )
     assert first._info.source_id() == second._info.source_id() != ""

@@ -17,7 +17,7 @@ from monitor.clock import SystemClock
 from monitor.config import HttpConfig, LslOutConfig, OscConfig, read_settings
 from monitor.sinks.ways.lsl import LslWay
 from monitor.sinks.ways.osc import OscWay
-from monitor.sinks.ways.way import Way
+from monitor.sinks.ways.way import Way, position_key
 from monitor.sinks.ways.webhook import WebhookWay
 from monitor.types import Session
 from tests.pages import code_blocks, python_blocks
@@ -97,9 +97,10 @@ def _sent_again(out: Path, port: int) -> bool:
 
 
 def test_the_lsl_reader_prints_stages_with_their_age(tmp_path: Path) -> None:
-    way = LslWay(LslOutConfig(), night(age_s=60.5))
+    log = a_night()
+    log.mark_sent(position_key("lsl", "sleep-monitor"), 1)  # so it waits for those who listen
     with running(LSL, tmp_path) as out:
-        lines = send(way, a_night(), out, 2)
+        lines = send(LslWay(LslOutConfig(), night(age_s=60.5), log), log, out, 2)
     found = "\n".join(line for line in lines if line.startswith(("mode", "stage")))
     # The two epochs before are older than a minute, or unscored.
     assert re.fullmatch(r"mode: live\nstage R [0-5]\.\d s after its end", found), lines
