@@ -63,7 +63,6 @@ class MqttWay:
                     config.discovery, self._base, session.sleeper, session.channels
                 ).items():
                     self._sender.send(topic, payload, retain=True)
-            self._sender.send(f"{self._base}/availability", "online", retain=True)
             self._sender.flush()
 
     def wants(self, event: Event) -> bool:
@@ -89,6 +88,9 @@ class MqttWay:
         state = json.dumps(values, ensure_ascii=False)
         if state != self._state and self._folded:
             self._sender.send(f"{self._base}/state", state, retain=self._night.is_live)
+            # After the state: else what is retained of the night before would pass for news.
+            if self._night.is_live and not self._state:
+                self._sender.send(f"{self._base}/availability", "online", retain=True)
             self._state = state
         self._sender.flush()
 
