@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -51,7 +52,14 @@ def test_a_monitor_that_is_killed_goes_on_in_order_and_loses_nothing(
         with replay(tmp_path, env, "--speed", "max") as monitor:
             assert monitor.process.wait(60) == 0, monitor.errors()
         posted, published = server.sequences(), app.sequences(topic)
+        state = app.state("sleep-monitor-replay/sleeper/state")
     ((last,),) = query(tmp_path / "night.sqlite", "SELECT max(sequence) FROM event")
+    ((ended,),) = query(
+        tmp_path / "night.sqlite",
+        "SELECT data FROM event WHERE type = 'sleep-monitor.session.ended.v1'",
+    )
+    assert state["tst_min"] == json.loads(ended)["statistics"]["tst_min"] > 0.0
+    assert (state["ended"], state["in_bed"]) == (True, "OFF")
     for sequences, doubles in ((posted, 1), (published, 64)):  # a batch
         assert list(dict.fromkeys(sequences)) == list(range(1, last + 1))
         assert len(sequences) <= last + doubles

@@ -89,14 +89,14 @@ def test_the_night_before_never_passes_for_tonight(broker: Broker) -> None:
     for session_id, stage in (("night-1", Stage.N2), ("night-2", Stage.W)):
         session = a_session(session_id)
         log = NightLog(session)
-        with Subscriber(broker.port) as app:
-            with carrying(log, MqttWay(config(broker), night(session), log)) as c:
-                until_sent(c)
-                until(lambda: "online" in app.on("sleep-monitor/sleeper/availability"), "online")
-                assert app.state()["stage"] == "unscored"
-                log.stages(0, 0, stage)
-                c.notify()
-                until(lambda stage=stage: app.state()["stage"] == stage, "the stage")
+        way = MqttWay(config(broker), night(session), log)
+        with Subscriber(broker.port) as app, carrying(log, way) as c:
+            until_sent(c)
+            until(lambda: "online" in app.on("sleep-monitor/sleeper/availability"), "online")
+            assert app.state()["stage"] == "unscored"
+            log.stages(0, 0, stage)
+            c.notify()
+            until(lambda stage=stage: app.state()["stage"] == stage, "the stage")
 
 
 def test_a_broker_that_is_killed_gets_the_rest_in_order_and_none_is_lost(broker: Broker) -> None:
