@@ -63,7 +63,7 @@ def test_each_way_carries_a_live_night_to_its_end(broker: Broker, tmp_path: Path
         assert app.state("sleep-monitor/anna/state")["ended"]
         assert "session.ended" in server.posts[-1].body
         until(lambda: osc.on("/sleep-monitor/anna/session")[-1:] == [("ended",)], "the end by OSC")
-    stage, word, _, osc_age_s = osc.on("/sleep-monitor/anna/stage")[0]
+    _, word, _, osc_age_s = osc.on("/sleep-monitor/anna/stage")[0]
     assert word == marker
     # A marker carries the start of its epoch, so it is 30 s old when it comes.
     assert age_s == pytest.approx(30.0, abs=5.0)
