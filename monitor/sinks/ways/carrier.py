@@ -13,8 +13,8 @@ from monitor.errors import MonitorError, one_line
 from monitor.sinks.event_log import EventLog
 from monitor.sinks.ways.way import LIMIT_S, Way, WayError
 
-READ = 256
-"""Events that are read from the log at once."""
+READ = 8
+"""Events that are read from the log at once, if a way sends fewer: some of them are passed over."""
 
 SETTLE_S = 5.0
 """Interval at which a way without new events shows that it lives."""
@@ -131,12 +131,12 @@ class Carrier(Closing):
                     return None
             self._way.settle()
         except WayError as exc:
-            self._note_failed("%s; events wait in the night's file", exc)
+            self._note_failed(f"{exc}; events wait in the night's file")
         except MonitorError as exc:
-            self._note_failed("events wait: %s", exc)  # the night's file failed, not the peer
+            self._note_failed(f"events wait: {exc}")  # the night's file failed, not the peer
         except Exception as exc:
             # No exception may end the night or this thread.
-            self._note_failed(f"{self._way.name} failed (%s); trying again", exc)
+            self._note_failed(f"{self._way.name} failed ({one_line(exc)}); trying again")
         else:
             self._note_done()
             return None
@@ -146,7 +146,7 @@ class Carrier(Closing):
         """Send the next batch, and keep its place; return False if all events are sent."""
         if self._sent is None:
             self._sent = self._events.sent_to(self._way.key)
-        events = self._events.events_after(self._sent, READ)
+        events = self._events.events_after(self._sent, max(READ, self._way.batch))
         if not events:
             return False
         wanted = [event for event in events if self._way.wants(event)]
@@ -168,12 +168,12 @@ class Carrier(Closing):
             _log.info("events go out by %s", self._way.name)
         self._connected = True
 
-    def _note_failed(self, text: str, exc: Exception) -> None:
+    def _note_failed(self, complaint: str) -> None:
         """Log a failure once until all is well again, and then at most every `QUIET_S`."""
         self._way.close()
         self._sent = None  # the file may have lost its end
         now_s = self._clock.monotonic_s()
         if not self._complaint and now_s >= self._quiet_until_s:
-            self._complaint = one_line(exc)
+            self._complaint = complaint
             self._quiet_until_s = now_s + QUIET_S
-            _log.warning(text, self._complaint)
+            _log.warning("%s", complaint)
