@@ -24,6 +24,7 @@ from monitor.config.options import (
     parse_speed,
 )
 from monitor.config.reading import config_file, read_settings
+from monitor.config.rules import Rule
 from monitor.config.settings import NO_REDIS, Settings
 from monitor.config.sources import BrainflowConfig, LslConfig
 from monitor.config.version import monitor_version
@@ -41,6 +42,7 @@ __all__ = [
     "MqttConfig",
     "OscConfig",
     "ReplayOptions",
+    "Rule",
     "RunOptions",
     "Settings",
     "SleeperOptions",

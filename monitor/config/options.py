@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from models.contract import Gain
+from monitor.config.rules import Rule
 from monitor.config.sources import BrainflowConfig, LslConfig
 from monitor.config.ways import NO_WAYS, WayOptions
 from monitor.errors import InputError
@@ -136,8 +137,10 @@ class LiveOptions(RunOptions):
     - ``sleepers``: one or more, with distinct names, stores and outputs.
     - ``wait_s``: how long a source may take to appear; None: for ever.
     - ``new_night``: begin a night even if one could be continued.
+    - ``rules``: what is done when, for every sleeper or for the one that a rule names.
     """
 
     sleepers: tuple[SleeperOptions, ...]
     wait_s: float | None = None
     new_night: bool = False
+    rules: tuple[Rule, ...] = ()

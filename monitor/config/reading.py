@@ -28,6 +28,9 @@ LONGEST_LINE = 5000
 """Letters of a line: room for the longest name of a file. Python's TOML reader takes a time that
 grows with the square of a key's dots, 16 s for 64 kB of them."""
 
+TABLES = {"sleeper", "rule", *WAYS}
+"""Keys that are tables: no environment variable holds them."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -64,7 +67,7 @@ def read_settings(config: Path | None = None, **command_line: Any) -> Settings:
     table = {} if path is None else _read_toml(path)
     if (variable := next(_unknown_variables(), None)) is not None:
         key = variable.upper().removeprefix(ENVIRONMENT).lower()
-        known = [f for f in Settings.model_fields if f not in ("sleeper", *WAYS)]
+        known = [f for f in Settings.model_fields if f not in TABLES]
         known += ["config", *(each.lower() for each in SECRETS)]
         raise InputError(f"environment variable {variable}: {unknown_key(key, known)}")
     environment = EnvSettingsSource(Settings)()
@@ -123,8 +126,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"the configuration {path} is nested too deep") from exc
     except ValueError as exc:  # Not TOML, or an integer of thousands of digits.
         raise InputError(f"the configuration {path} is not TOML: {clean(str(exc))}") from exc
-    sleepers = table.get("sleeper")
-    for each in (table, *(sleepers if isinstance(sleepers, list) else [])):
+    lists = [table.get(key) for key in ("sleeper", "rule")]
+    for each in (table, *(each for found in lists if isinstance(found, list) for each in found)):
         if isinstance(each, dict):
             _anchor(each, path.absolute().parent)
     return table
@@ -135,14 +138,14 @@ def _anchor(table: dict[str, Any], folder: Path) -> None:
 
     So the file means the same from every working folder.
     """
-    for key in ("weights", "exported", "store", "output", "file"):
+    for key in ("weights", "exported", "store", "output", "file", "sound"):
         value = table.get(key)
         if isinstance(value, str) and value and not value.startswith("~"):
             table[key] = str(folder / value)
 
 
 def _unknown_variables() -> Iterator[str]:
-    keys = set(Settings.model_fields) - {"sleeper", *WAYS}
+    keys = set(Settings.model_fields) - TABLES
     known = {f"{ENVIRONMENT}{key}".upper() for key in [*keys, "config", *SECRETS]}
     for variable in sorted(os.environ):
         if variable.upper().startswith(ENVIRONMENT) and variable.upper() not in known:

@@ -22,6 +22,7 @@ from monitor.config.options import (
     parse_grid,
     parse_speed,
 )
+from monitor.config.rules import Rule, Rules
 from monitor.config.sources import (
     BrainflowConfig,
     BrainflowSleeper,
@@ -69,6 +70,7 @@ class Settings(BaseSettings):
     osc: OscConfig | None = None
     lsl_out: LslOutConfig | None = None
     sleeper: tuple[Sleeper, ...] = ()
+    rule: Rules = ()
 
     @property
     def no_redis(self) -> bool:
@@ -89,8 +91,8 @@ class Settings(BaseSettings):
     ) -> LiveOptions:
         """Return the options of a live run; the arguments are those of the command line.
 
-        Raises InputError if there is no sleeper, if two have one name or one file, or if an
-        argument could be for any of several sleepers.
+        Raises InputError if there is no sleeper, if two have one name or one file, if an argument
+        could be for any of several sleepers, or if a rule is for none of them.
         """
         if not self.sleeper:
             raise InputError(
@@ -115,7 +117,11 @@ class Settings(BaseSettings):
             _check_sources(sleepers)
         _check_files(sleepers)
         return LiveOptions(
-            tuple(sleepers), wait_s=self.wait, new_night=new_night, **self._run_options()
+            tuple(sleepers),
+            wait_s=self.wait,
+            new_night=new_night,
+            rules=self._rules([each.sleeper for each in sleepers]),
+            **self._run_options(),
         )
 
     def replay(
@@ -148,6 +154,16 @@ class Settings(BaseSettings):
             output=output,
             **self._run_options(),
         )
+
+    def _rules(self, sleepers: Sequence[str]) -> tuple[Rule, ...]:
+        """Return the rules. Raises InputError for one of a sleeper who is not monitored."""
+        for number, rule in enumerate(self.rule, start=1):
+            if rule.sleeper is not None and rule.sleeper not in sleepers:
+                raise InputError(
+                    f"rule[{number}].sleeper: the rule '{rule.name}' can never fire: no sleeper "
+                    f"'{rule.sleeper}' is monitored"
+                )
+        return self.rule
 
     def _run_options(self) -> dict[str, Any]:
         return {

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from monitor.config import monitor_version, private_folder
 from monitor.errors import InputError, MonitorError
 from monitor.night.checksums import Row, checksum
+from monitor.night.events import source_of
 from monitor.night.file_watch import FileWatch, store_files
 from monitor.night.journal import journal_damage
 from monitor.night.live_night import LiveNight
@@ -47,7 +48,7 @@ from monitor.night.rows import (
     session_to_row,
 )
 from monitor.night.salvage import Remembered, salvage
-from monitor.night.schema import N_EPOCHS, POSITION, insert, prepare, selection
+from monitor.night.schema import FIRING, N_EPOCHS, POSITION, insert, prepare, selection
 from monitor.night.trouble import (
     Failure,
     StoreError,
@@ -352,6 +353,17 @@ class NightStore:
                 (sink, sequence),
             )
 
+    def note_firing(self, event: Event) -> None:
+        """Keep at once what a rule did. Its event follows, once the night numbers it.
+
+        ``event.sequence`` is not kept. So a rule that fired is known after a crash at any moment.
+        """
+        with self._transaction() as cursor:
+            cursor.execute(FIRING)
+            cursor.execute("DELETE FROM firing WHERE id = ?", (event.id,))
+            _, id_, type_, _, time, data = event_to_row(event)
+            self._insert(cursor, "firing", (id_, type_, time, data))
+
     # --- reading
 
     def session(self) -> Session | None:
@@ -432,6 +444,20 @@ class NightStore:
             sink,
         )
         return int(found[0][0]) if found else 0
+
+    def unannounced_firings(self) -> list[Event]:
+        """Return what `note_firing` kept and no event tells, in order; their sequence is 0."""
+        stored = self._stored()
+        if stored is None or not self._rows("SELECT 1 FROM sqlite_schema WHERE name = 'firing'"):
+            return []
+        rows = self._checked("firing", "WHERE id NOT IN (SELECT id FROM event) ORDER BY rowid")
+        source = source_of(stored.session.id)
+        return list(
+            self._each(
+                event_from_row,
+                [(0, id_, type_, source, time, data) for id_, type_, time, data in rows],
+            )
+        )
 
     # --- inside
 
