@@ -84,7 +84,7 @@ def _stages(words: object) -> frozenset[Stage | None]:
     named = words if isinstance(words, list | tuple) else [words]
     if not named or not all(isinstance(each, str) and each in STAGE_GROUPS for each in named):
         raise ValueError(f"must be one or several of {', '.join(STAGE_GROUPS)}")
-    return frozenset(stage for word in named for stage in STAGE_GROUPS[word])
+    return frozenset(stage for word in named for stage in STAGE_GROUPS[str(word)])
 
 
 def _until(value: object) -> datetime:
@@ -214,7 +214,6 @@ class Rule(_Table):
     arm: ArmConfig | None = None
     dry_run: bool = False
     fresh: Annotated[Duration, Field(ge=timedelta(seconds=5))] = FRESH
-    replay: bool = False
 
     @property
     def follows_epochs(self) -> bool:

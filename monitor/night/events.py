@@ -331,16 +331,16 @@ def rule_event(session: Session, sequence: int, decision: Decision) -> Event:
 
 
 def rule_failed(
-    session: Session, sequence: int, decision: Decision, *, action: str, reason: str, time: datetime
+    session: Session, sequence: int, firing: Event, *, action: str, reason: str, time: datetime
 ) -> Event:
-    """Return the event of a firing whose ``action`` failed; ``reason`` is a sentence for people."""
+    """Return the event of a ``firing`` whose ``action`` failed; ``reason`` is a sentence."""
     data = {
-        "rule": decision.rule,
-        "number": decision.number,
+        "rule": firing.data["rule"],
+        "number": firing.data["number"],
         "action": action,
         "reason": reason,
     }
-    path = f"rule/{quote(decision.rule, safe='')}/{decision.number}/failed/{action}"
+    path = f"{firing.id}/failed/{action}"
     return _event(session, sequence, EventType.RULE_FAILED, path, time, data)
 
 

@@ -82,6 +82,17 @@ class RuleEngine:
                 if _follows(state.rule, event) and not self._holds(state.rule, now):
                     state.leave()
 
+    def take_over(self, decision: Decision) -> Decision:
+        """Return a decision from before the night with the night's numbers, and remember it."""
+        state = next(each for each in self._rules if each.rule.name == decision.rule)
+        made = replace(
+            decision,
+            number=state.n_decisions + 1,
+            occasion=state.n_occasions + (decision.reason in COUNTED),
+        )
+        state.note(made)
+        return made
+
     def observe(self, event: Event, now: ClockReading) -> list[Decision]:
         """Return what the rules decide at this event of the night, which is seen at ``now``."""
         self._night.note(event)

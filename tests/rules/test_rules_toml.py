@@ -57,10 +57,9 @@ def test_every_key_of_a_rule(folder: Path) -> None:
         arm = { until = 2026-11-28T12:00:00 }
         dry_run = true
         fresh = "10 s"
-        replay = true
         """,
     ).rule
-    assert rule.stage == {Stage.N2, Stage.N3}
+    assert rule.stage == frozenset([Stage.N2, Stage.N3])
     assert (rule.for_, rule.after_lights_off) == (timedelta(seconds=90), timedelta(minutes=30))
     assert rule.between == (time(23), time(5, 30))
     assert rule.sound == folder / "bell.wav"  # relative to the file, from every working folder
