@@ -90,6 +90,7 @@ class Bedroom:
         while self.clock.utc() < time:
             self.clock.advance(60.0)
             runner.tick()
+            runner.read()
 
     def restart(self) -> None:
         """Kill the monitor, and open the night's file again."""
@@ -312,6 +313,7 @@ def test_an_alarm_rings_once_though_the_clock_is_set(
     for _ in range(600):
         bedroom.clock.advance(60.0)
         runner.tick()
+        runner.read()
     assert rang_at(bedroom) == [rings]
 
 
