@@ -95,6 +95,23 @@ def run_replay(
         _log.info("This night is not kept. To keep it, run the same command with --keep")
 
 
+@contextmanager
+def staged_recording(path: Path, clock: Clock) -> Iterator[Path]:
+    """Stage the recording at ``path`` as fast as possible, without a screen and a server.
+
+    Yield the night's file, which is gone afterwards. Raises `InputError` or `MonitorError`.
+    """
+    run = Replay.prepare(ReplayOptions(path, no_redis=True))
+    with _temporary_folder() as folder:
+        file = folder / f"{path.stem}.sqlite"
+        with closing(NightStore.open(file, durable=False)) as store:
+            pipeline = run.pipeline(store, clock)
+            for chunk in run.chunks(clock, from_s=run.session.start_s):
+                pipeline.push(chunk)
+            pipeline.finish(clock.utc())
+        yield file
+
+
 def _stream(
     run: Replay,
     store: NightStore,
