@@ -25,6 +25,7 @@ ROOMS = [
     "monitor.sinks",
     "monitor.exports",
     "monitor.report",
+    "monitor.rules",
     "monitor.pipeline",
     "monitor.composition",
     "monitor.recorded_night",
@@ -43,6 +44,7 @@ ALLOWED = {
     "monitor.sinks": ["monitor.night"],
     "monitor.exports": ["monitor.sources", "monitor.night", "monitor.sinks"],
     "monitor.report": ["monitor.sources", "monitor.night", "monitor.sinks"],
+    "monitor.rules": ["monitor.night", "monitor.sinks", "monitor.report"],
     "monitor.pipeline": ["monitor.conditioning", "monitor.staging", "monitor.night"],
     "monitor.composition": [
         "monitor.conditioning",
@@ -75,6 +77,7 @@ ALLOWED = {
     "monitor.live": [
         *SESSION_PARTS,
         "monitor.report",
+        "monitor.rules",
         "monitor.conditioning",
         "monitor.pipeline",
         "monitor.composition",
@@ -86,6 +89,7 @@ ALLOWED = {
         "monitor.sinks",
         "monitor.exports",
         "monitor.report",
+        "monitor.rules",
         "monitor.replay",
         "monitor.scoring",
         "monitor.live",

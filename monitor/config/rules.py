@@ -263,7 +263,10 @@ def _when_mistakes(rule: Rule) -> list[tuple[bool, str]]:
         ),
         (mark is not None and rule.electrode_off is not None, "mark excludes electrode_off"),
         (rule.note is not None and mark is not MarkKind.NOTE, 'note needs mark = "note"'),
-        (rule.electrode is not None and rule.electrode_off is None, "electrode needs electrode_off"),
+        (
+            rule.electrode is not None and rule.electrode_off is None,
+            "electrode needs electrode_off",
+        ),
         (rule.for_ is not None and stage is None, "for needs stage"),
         (rule.confidence > 0 and stage is None, "confidence needs stage"),
         (

@@ -1,4 +1,4 @@
-"""What a rule decided at a moment of the night: to act, or to hold back and why."""
+"""The decision of a rule at a moment of the night: to act, or to hold back and why."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from models.contract import Stage
 
 
 class Cause(StrEnum):
-    """What a rule was judged for.
+    """The thing for which a rule was judged.
 
     EPOCH: the end of an epoch. MARK: a mark. ELECTRODE: an electrode that is off. TIME: a time of
     day, or the time since lights off. LATEST: the latest time of an alarm.
@@ -24,7 +24,7 @@ class Cause(StrEnum):
 
 
 class HeldReason(StrEnum):
-    """Why a rule whose conditions hold does not act.
+    """The reason for which a rule whose conditions hold does not act.
 
     - STALE: the epoch or the mark is history: it was late, or the monitor was away.
     - REFRACTORY, CAP: it fired a short time ago, or as often as it may in a night.

@@ -16,7 +16,7 @@ from monitor.config import Rule
 from monitor.night.decision import COUNTED, Cause, Decision, HeldReason
 from monitor.night.events import EventType, decision_of
 from monitor.rules.clock_times import LocalClock, is_between, next_time
-from monitor.rules.night_so_far import EPOCH, NightSoFar
+from monitor.rules.facts import EPOCH, RuleFacts
 from monitor.types import Event, Track
 
 WRONG_BEFORE = timedelta(hours=12)
@@ -56,7 +56,7 @@ class RuleEngine:
     ) -> None:
         """Begin a night; ``night_id`` decides the draws of rules with a sham share."""
         self._clock = clock
-        self._night = NightSoFar()
+        self._night = RuleFacts()
         self._rules = [_RuleState(rule, night_id, began, clock) for rule in rules]
 
     @property
@@ -136,10 +136,11 @@ class RuleEngine:
         night, series = self._night, self._night.series(rule.track)
         if rule.stage is not None and not series.holds(rule.stage, rule.confidence, rule.for_):
             return False
-        if rule.stage is None and rule.follows_epochs:
-            # "After 7 h of sleep" is noticed at a scored epoch: nothing fires on an unscored one.
-            if series.newest is None or series.newest.stage is None:
-                return False
+        newest = series.newest
+        # "After 7 h of sleep" is noticed at a scored epoch: nothing fires on an unscored one.
+        is_scored = newest is not None and newest.stage is not None
+        if rule.stage is None and rule.follows_epochs and not is_scored:
+            return False
         if rule.after_sleep is not None and series.time_in(*ASLEEP) < rule.after_sleep:
             return False
         if rule.after_n2 is not None and series.time_in(Stage.N2) < rule.after_n2:
@@ -167,9 +168,8 @@ class RuleEngine:
                 reason = HeldReason.SHAM
         if reason is None and rule.dry_run:
             reason = HeldReason.DRY_RUN
-        if reason is not None and reason not in COUNTED and cause is not Cause.MARK:
-            if state.held is reason:
-                return []
+        if reason not in COUNTED and cause is not Cause.MARK and state.held is reason:
+            return []
         newest = self._night.series(rule.track).newest
         decision = Decision(
             rule=rule.name,
@@ -204,14 +204,12 @@ class RuleEngine:
             return HeldReason.CAP
         if rule.latest is not None and state.n_occasions:
             return HeldReason.CAP
-        if rule.refractory is not None and state.last_utc is not None:
-            if now.night_utc - state.last_utc < rule.refractory:
-                return HeldReason.REFRACTORY
+        rest, last_utc = rule.refractory, state.last_utc
+        if rest is not None and last_utc is not None and now.night_utc - last_utc < rest:
+            return HeldReason.REFRACTORY
         return None
 
-    def _is_stale(
-        self, rule: Rule, cause: Cause, now: ClockReading, sample_utc: datetime
-    ) -> bool:
+    def _is_stale(self, rule: Rule, cause: Cause, now: ClockReading, sample_utc: datetime) -> bool:
         """Return True if what the rule depends on is history."""
         # Between two epochs the newest one is up to an epoch old.
         waits = EPOCH if cause is Cause.ELECTRODE else timedelta()

@@ -205,7 +205,7 @@ class RuleRunner(Closing):
 
     def _carry_out(self, orders: Sequence[Order]) -> None:
         for order in orders:
-            _log.warning("%sThe rule '%s' fires", self._prefix, order.rule.name)
+            _log.info("%sThe rule '%s' fires", self._prefix, order.rule.name)
             self._actor.carry_out(order, self._note_failed)
         if orders:
             self._wake.set()

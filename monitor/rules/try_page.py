@@ -15,8 +15,8 @@ from monitor.report.picture import NARROW, WIDE, framed_picture
 from monitor.report.reported import runs
 from monitor.report.style import both_widths, page, section, table
 from monitor.rules.clock_times import is_between
-from monitor.rules.trying import TriedNight
 from monitor.rules.try_words import COLUMNS, cells, heading, occasions, sentence
+from monitor.rules.trying import TriedNight
 
 TITLE = "Rules on recorded nights"
 
@@ -65,9 +65,7 @@ def try_picture(tried: TriedNight, width: float, name: str) -> Markup:
     """Return the picture of a night with its rules as an SVG element."""
     narrow, record = width < WIDE, tried.record
     left = 62.0 if narrow else 130.0
-    axis = TimeAxis(
-        record.session.start_utc, record.n_epochs, left, width - left - 8, tried.clock
-    )
+    axis = TimeAxis(record.session.start_utc, record.n_epochs, left, width - left - 8, tried.clock)
     stages = [each.stage for each in record.live]
     lanes = [
         hypnogram_lane("Stages of sleep", stages, axis, f"{name}-hatch", short=True),
@@ -83,7 +81,9 @@ def try_picture(tried: TriedNight, width: float, name: str) -> Markup:
 
     def flags(bottom: float) -> tuple[Markup, Markup]:
         lines = [
-            element("path", d=f"M{axis.of_time(each.time_utc):.1f} {_TOP:g}V{bottom:g}", class_="flag")
+            element(
+                "path", d=f"M{axis.of_time(each.time_utc):.1f} {_TOP:g}V{bottom:g}", class_="flag"
+            )
             for each in flagged
         ]
         return element("g", lines), Markup("")
@@ -101,9 +101,7 @@ def try_picture(tried: TriedNight, width: float, name: str) -> Markup:
     )
 
 
-def _rule_lane(
-    tried: TriedNight, rule: Rule, axis: TimeAxis, narrow: bool, first: bool
-) -> Lane:
+def _rule_lane(tried: TriedNight, rule: Rule, axis: TimeAxis, narrow: bool, first: bool) -> Lane:
     """Return the lane of a rule: its name stands at the left, or above on a phone."""
     middle, bar = LANE / 2, colour("line")
     parts = [element("path", d=f"M{axis.left:.1f} {middle:g}H{axis.right:.1f}", class_="grid")]

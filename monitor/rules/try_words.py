@@ -1,4 +1,4 @@
-"""What rules would have done, as words for people and as a table on the terminal."""
+"""Says what rules would have done, as words for people and as a table on the terminal."""
 
 from __future__ import annotations
 

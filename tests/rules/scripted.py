@@ -94,7 +94,9 @@ class Script:
         began = ClockReading.of(self.session.start_utc)
         return RuleEngine(rules, self.session.id, began, in_zone(zone))
 
-    def decide(self, *rules: Rule, zone: Any = UTC, until: datetime | None = None) -> list[Decision]:
+    def decide(
+        self, *rules: Rule, zone: Any = UTC, until: datetime | None = None
+    ) -> list[Decision]:
         """Return what the rules decide until the end of the night, or ``until``."""
         engine = self.engine(*rules, zone=zone)
         return list(walk(engine, self.events, self.session.start_utc, until or self.end))

@@ -22,8 +22,8 @@ from monitor.rules.actions import MOST_ACTIONS, Actor, Order, check_actions
 from tests.rules.scripted import Script, rule
 from tests.sinks.waiting import until
 from tests.sinks.ways.broker import Broker, Subscriber, mosquitto
-from tests.sinks.ways.receiver import Receiver
 from tests.sinks.ways.listener import Listener
+from tests.sinks.ways.receiver import Receiver
 
 SCRIPT = Script().sleep("2")
 FIRING = {"rule": "a rule", "stage": "N2", "epoch_index": 0, "sleeper": "anna"}
@@ -157,7 +157,7 @@ def test_a_post_to_its_own_url_or_to_that_of_the_night() -> None:
             assert carry_out(actor, acts(http={})) == []
         with Actor(WayOptions(), SystemClock()) as actor:
             assert carry_out(actor, acts(http={"url": hook.url})) == []
-        assert [post.body for post in hook.posts][0] == "wake up"
+        assert hook.posts[0].body == "wake up"
         assert json.loads(night.posts[0].body).items() >= FIRING.items()
         assert "webhook-signature" in night.posts[0].headers
 

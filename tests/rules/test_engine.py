@@ -1,4 +1,4 @@
-"""When a rule fires, when it is held back and why; the same after a restart."""
+"""A rule fires, or is held back with a reason; the same after a restart."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def test_a_group_stands_for_its_stages(word: str, letters: str) -> None:
 
 
 def test_for_so_long_means_every_epoch_without_a_break() -> None:
-    assert minutes(Script().sleep("W" + "2222" + "W" + "22222"), stage="N2", for_="2.5 min") == [5.5]
+    assert minutes(Script().sleep("W" + "2222" + "W" + "22222"), stage="N2", for_="2.5 min") == [
+        5.5
+    ]
     assert minutes(Script().sleep("222?22222"), stage="N2", for_="2 min") == [4.0]
 
 
@@ -276,7 +278,9 @@ def told(script: Script, decisions: list[Decision]) -> list[Event]:
 
 def test_a_decision_survives_as_an_event() -> None:
     script = Script().sleep("2W2")
-    made = script.decide(rule(stage="N2", sham=0.5, seed=3), rule(name="b", mark="note", dry_run=True))
+    made = script.decide(
+        rule(stage="N2", sham=0.5, seed=3), rule(name="b", mark="note", dry_run=True)
+    )
     for event, decision in zip(told(script, made), made, strict=True):
         assert decision_of(event) == decision
 

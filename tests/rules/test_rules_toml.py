@@ -76,10 +76,19 @@ def test_every_key_of_a_rule(folder: Path) -> None:
         (f"{ACT}\nstage = []", "rule[1].stage: must be one or several"),
         (f'{ACT}\nstage = "N2"\ntrack = "best"', "rule[1].track: must be 'live' or 'revised'"),
         (f'{ACT}\nstage = "N2"\nconfidence = 80', "rule[1].confidence: must be less than or equal"),
-        (f'{ACT}\nstage = "N2"\nfor = 90', 'rule[1].for: must be a time with its unit, such as "90'),
+        (
+            f'{ACT}\nstage = "N2"\nfor = 90',
+            'rule[1].for: must be a time with its unit, such as "90',
+        ),
         (f'{ACT}\nstage = "N2"\nfor = "0 s"', "rule[1].for: must be more than 0 s"),
-        (f'{ACT}\nafter_sleep = "25 h"', "rule[1].after_sleep: must be more than 0 s and at most 24"),
-        (f'{ACT}\nbetween = ["7:00", "08:00"]', "rule[1].between[1]: must be a time of day such as"),
+        (
+            f'{ACT}\nafter_sleep = "25 h"',
+            "rule[1].after_sleep: must be more than 0 s and at most 24",
+        ),
+        (
+            f'{ACT}\nbetween = ["7:00", "08:00"]',
+            "rule[1].between[1]: must be a time of day such as",
+        ),
         (f'{ACT}\nbetween = ["07:00", "07:00"]', "rule[1].between: must be two different times"),
         (f'{ACT}\nlatest = "24:00"', "rule[1].latest: must be a time of day"),
         (f'{ACT}\nstge = "N2"', "rule[1].stge: unknown key; did you mean 'stage'?"),
@@ -122,7 +131,10 @@ def test_every_key_of_a_rule(folder: Path) -> None:
         ),
         (f'{ACT}\nstage = "W"\narm = {{ note = "go" }}', "rule[1].arm: note and lasts belong"),
         (f'{ACT}\nstage = "W"\narm = {{ till = 1 }}', "rule[1].arm.till: unknown key"),
-        (f'{ACT}\nstage = "W"\narm = {{ until = "soon" }}', "rule[1].arm.until: must be a local date"),
+        (
+            f'{ACT}\nstage = "W"\narm = {{ until = "soon" }}',
+            "rule[1].arm.until: must be a local date",
+        ),
         ('stage = "W"\nhttp = { url = "secret" }', "rule[1].http.url: is not valid: write http://"),
         ('stage = "W"\nosc = { address = "cue" }', 'rule[1].osc.address: must begin with "/"'),
         ('stage = "W"\nmqtt = { topic = "a/#" }', "rule[1].mqtt.topic: must be a topic without"),
@@ -149,7 +161,9 @@ def test_two_rules_of_one_name_and_a_rule_without_one(folder: Path) -> None:
         settings(folder, table + table)
     with pytest.raises(InputError, match=r"rule\[1\].name: is missing"):
         settings(folder, f'[[rule]]\nstage = "W"\n{ACT}\n')
-    with pytest.raises(InputError, match=r"rule: must be tables: begin each with a line \[\[rule\]\]"):
+    with pytest.raises(
+        InputError, match=r"rule: must be tables: begin each with a line \[\[rule\]\]"
+    ):
         settings(folder, 'rule = "W"\n')
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from monitor.clock import ManualClock, Timeline
 from monitor.config import MqttConfig, Rule, WayOptions
+from monitor.config.ways import NO_WAYS
 from monitor.errors import MonitorError
 from monitor.night.events import EventType
 from monitor.night.live_night import LiveNight
@@ -57,12 +58,12 @@ class Bedroom:
         """A program that adds its standard input to a file."""
         return ["tee", "-a", str(self.heard_file)]
 
-    def runner(self, *rules: Rule, ways: WayOptions = WayOptions()) -> RuleRunner:
+    def runner(self, *rules: Rule, ways: WayOptions = NO_WAYS) -> RuleRunner:
         """Return rules that run, as after a start of the monitor, without a night."""
         self._actors.append(Actor(ways, self.clock))
         return RuleRunner(rules, self._actors[-1], self.clock, in_zone())
 
-    def begun(self, *rules: Rule, ways: WayOptions = WayOptions()) -> RuleRunner:
+    def begun(self, *rules: Rule, ways: WayOptions = NO_WAYS) -> RuleRunner:
         """Return rules that run in the stored night."""
         runner = self.runner(*rules, ways=ways)
         runner.begin(self.store, self.session, self.timeline)
