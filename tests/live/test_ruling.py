@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from monitor.config import LiveOptions, LslConfig, Rule, SleeperOptions
 from monitor.errors import InputError, MonitorError
 from monitor.live import run as live_run
 from monitor.live import run_live
+from monitor.live.ruling import rule_runners
 from monitor.night.events import EventType
 from monitor.night.store import NightStore
 from monitor.sources.scripted import ScriptedSource
@@ -150,6 +151,15 @@ def test_an_alarm_rings_though_the_monitor_has_given_up(
         until(heard.exists, "the alarm")
         until(lambda: bool(errors), "the end of the run")
     assert "nothing came within 0.2 s" in str(errors[0])
+
+
+def test_a_rule_whose_arm_has_expired_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = rule(stage="N2", arm={"until": "2026-01-01T12:00:00"})
+    with ExitStack() as stack:
+        rule_runners(options(tmp_path / "night.sqlite", old), SystemClock(), stack)
+    assert "The rule 'a rule' does nothing: its arm expired 2026-01-01 12:00:00" in caplog.text
 
 
 def test_a_rule_that_cannot_act_is_refused_before_anything_is_written(tmp_path: Path) -> None:

@@ -204,6 +204,18 @@ def test_a_kill_between_the_firing_and_its_event_loses_and_doubles_nothing(
     assert bedroom.store.unannounced_firings() == []
 
 
+def test_what_the_rules_did_survives_the_loss_of_the_nights_file(bedroom: Bedroom) -> None:
+    runner = bedroom.begun(alarm(bedroom))
+    bedroom.wait_until(SEVEN, runner)
+    bedroom.heard(1)
+    bedroom.store.path.unlink()
+    bedroom.store.keep()
+    assert bedroom.store.path.name == "night-2.sqlite"
+    again = bedroom.begun(alarm(bedroom))
+    bedroom.wait_until(SEVEN + timedelta(minutes=5), again)
+    assert len(bedroom.heard()) == 1
+
+
 def test_epochs_of_an_outage_never_fire(bedroom: Bedroom) -> None:
     cue = rule(name="cue", stage="N2", command=bedroom.command)
     runner = bedroom.begun(cue)
