@@ -69,7 +69,7 @@ def boot_id() -> str:
 
 
 class ManualClock:
-    """A clock for tests: only `advance` and `sleep` move it. Safe across threads."""
+    """A clock for tests: only `advance`, `sleep` and `set_utc` move it. Safe across threads."""
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, 22, 0, tzinfo=UTC)) -> None:
         self._start = start
@@ -86,6 +86,11 @@ class ManualClock:
 
     def sleep(self, duration_s: float) -> None:
         self.advance(duration_s)
+
+    def set_utc(self, utc: datetime) -> None:
+        """Set the wall clock, as a person does. Monotonic time does not change."""
+        with self._lock:
+            self._start = utc - timedelta(seconds=self._elapsed_s)
 
     def advance(self, duration_s: float) -> None:
         """Move the clock forward by ``duration_s``."""

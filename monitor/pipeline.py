@@ -28,6 +28,7 @@ from monitor.types import (
     Contact,
     EegChunk,
     Epoch,
+    Event,
     Mark,
     Reason,
     Session,
@@ -148,6 +149,12 @@ class Pipeline:
         if new := self.night.without_known(marks):
             self._writer.write(self._announcer.marked(*new), marks=new)
             self.night.mark(*new)
+            self._notify()
+
+    def rule(self, *events: Event) -> None:
+        """Store and announce what rules did; ``events`` need no number yet."""
+        if events:
+            self._writer.write(self._announcer.ruled(*events))
             self._notify()
 
     def finish(self, ended_utc: datetime) -> list[StagePrediction]:

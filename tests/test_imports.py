@@ -14,6 +14,7 @@ GROUND = [
     "monitor.text",
     "monitor.units",
     "monitor.programs",
+    "monitor.lsl_library",
     "monitor.config",
 ]
 ROOMS = [
@@ -25,6 +26,7 @@ ROOMS = [
     "monitor.client",
     "monitor.exports",
     "monitor.report",
+    "monitor.rules",
     "monitor.pipeline",
     "monitor.composition",
     "monitor.recorded_night",
@@ -44,6 +46,7 @@ ALLOWED = {
     "monitor.client": ["monitor.night", "monitor.sinks"],
     "monitor.exports": ["monitor.sources", "monitor.night", "monitor.sinks"],
     "monitor.report": ["monitor.sources", "monitor.night", "monitor.sinks"],
+    "monitor.rules": ["monitor.night", "monitor.sinks", "monitor.report"],
     "monitor.pipeline": ["monitor.conditioning", "monitor.staging", "monitor.night"],
     "monitor.composition": [
         "monitor.conditioning",
@@ -76,6 +79,7 @@ ALLOWED = {
     "monitor.live": [
         *SESSION_PARTS,
         "monitor.report",
+        "monitor.rules",
         "monitor.conditioning",
         "monitor.pipeline",
         "monitor.composition",
@@ -87,6 +91,7 @@ ALLOWED = {
         "monitor.sinks",
         "monitor.exports",
         "monitor.report",
+        "monitor.rules",
         "monitor.replay",
         "monitor.scoring",
         "monitor.live",

@@ -40,6 +40,7 @@ from monitor.cli.flags import (
 )
 from monitor.cli.nights import nights_app
 from monitor.cli.report import report
+from monitor.cli.rules import rules_app
 from monitor.cli.score import score
 from monitor.cli.sources import brainflow_table, lsl_table, refuse_options, settings_of
 from monitor.cli.stopping import INTERRUPTED, let_interrupt, note_stop, restore_at_once, stop
@@ -66,6 +67,7 @@ live_app = typer.Typer(invoke_without_command=True)
 app.add_typer(check_app, name="check")
 app.add_typer(live_app, name="live")
 app.add_typer(nights_app, name="nights")
+app.add_typer(rules_app, name="rules")
 app.command()(report)
 app.command()(score)
 

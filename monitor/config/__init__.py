@@ -24,22 +24,30 @@ from monitor.config.options import (
     parse_speed,
 )
 from monitor.config.reading import config_file, read_settings
+from monitor.config.rules import Rule
 from monitor.config.settings import NO_REDIS, Settings
 from monitor.config.sources import BrainflowConfig, LslConfig
 from monitor.config.version import monitor_version
+from monitor.config.ways import HttpConfig, LslOutConfig, MqttConfig, OscConfig, WayOptions
 
 __all__ = [
     "NO_REDIS",
     "REPLAYS",
     "BrainflowConfig",
     "Grid",
+    "HttpConfig",
     "LiveOptions",
     "LslConfig",
+    "LslOutConfig",
+    "MqttConfig",
+    "OscConfig",
     "ReplayOptions",
+    "Rule",
     "RunOptions",
     "Settings",
     "SleeperOptions",
     "Theme",
+    "WayOptions",
     "config_file",
     "default_config",
     "default_exported_folder",

@@ -8,8 +8,10 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
+from monitor.config.rules import rule_keys
 from monitor.config.settings import Settings
 from monitor.config.sources import KINDS
+from monitor.config.ways import WAYS
 from monitor.text import clean
 
 
@@ -46,9 +48,11 @@ def describe(error: ErrorDetails) -> str:
     """Describe a mistake and the allowed values; in pydantic's words where they are clear."""
     loc, kind = error["loc"], error["type"]
     if kind == "extra_forbidden":
+        if loc[0] == "rule":
+            return unknown_key(str(loc[-1]), rule_keys(loc[1:]))
         known: Mapping[str, Any] = Settings.model_fields
         if len(loc) > 1:
-            known = KINDS[str(loc[2])].model_fields
+            known = (WAYS.get(str(loc[0])) or KINDS[str(loc[2])]).model_fields
         return unknown_key(str(loc[-1]), ["source" if key == "kind" else key for key in known])
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         actual = (
@@ -59,12 +63,18 @@ def describe(error: ErrorDetails) -> str:
         return "is missing"
     if kind == "value_error":
         return clean(str(error["ctx"]["error"]), 400)
-    if loc == ("sleeper",):
-        return "must be tables: begin each with a line [[sleeper]]"
+    if loc in (("sleeper",), ("rule",)) and kind != "too_long":
+        return f"must be tables: begin each with a line [[{loc[0]}]]"
+    if len(loc) == 1 and loc[0] in WAYS:
+        return f"must be a table: begin it with a line [{loc[0]}]"
     text = error["msg"].replace("Input should", "must").replace("String should", "must")
     text = text[0].lower() + text[1:]
-    # A URL may hold a password.
-    return text if loc == ("redis",) else f"{text}, got {clean(repr(error['input']))}"
+    return text if _is_secret(loc) else f"{text}, got {clean(repr(error['input']))}"
+
+
+def _is_secret(loc: Sequence[str | int]) -> bool:
+    """Return True if the value at ``loc`` may hold a password, as a URL does."""
+    return loc[-1] in ("redis", "http", "url", "password", "secret")
 
 
 def unknown_key(key: str, known: Sequence[str]) -> str:

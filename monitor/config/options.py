@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from models.contract import Gain
+from monitor.config.rules import Rule
 from monitor.config.sources import BrainflowConfig, LslConfig
+from monitor.config.ways import NO_WAYS, WayOptions
 from monitor.errors import InputError
 
 Grid = Literal["auto", "start"] | float
@@ -26,6 +28,7 @@ class RunOptions:
     - ``weights`` None: the default weights for ``gain``. ``exported``: the folder of
       engines; None: the user's.
     - ``redis`` None: the event server inside the monitor, unless ``no_redis``.
+    - ``ways``: the ways out beside Redis.
     - ``command``: the command line, for the night's file; "" if there was none.
     """
 
@@ -37,6 +40,7 @@ class RunOptions:
     no_redis: bool = False
     dashboard: bool = True
     theme: Theme = "auto"
+    ways: WayOptions = NO_WAYS
     command: str = ""
 
     @property
@@ -133,8 +137,10 @@ class LiveOptions(RunOptions):
     - ``sleepers``: one or more, with distinct names, stores and outputs.
     - ``wait_s``: how long a source may take to appear; None: for ever.
     - ``new_night``: begin a night even if one could be continued.
+    - ``rules``: what is done when, for every sleeper or for the one that a rule names.
     """
 
     sleepers: tuple[SleeperOptions, ...]
     wait_s: float | None = None
     new_night: bool = False
+    rules: tuple[Rule, ...] = ()

@@ -17,6 +17,7 @@ from models.reading import UnreadableError, check_value, decoded, read_bytes
 from monitor.config.folders import default_config
 from monitor.config.mistakes import describe, key_name, option_name, unknown_key
 from monitor.config.settings import ENVIRONMENT, Settings
+from monitor.config.ways import SECRETS, WAYS
 from monitor.errors import InputError
 from monitor.text import clean
 
@@ -26,6 +27,9 @@ LARGEST_TOML = 64 * 2**10
 LONGEST_LINE = 5000
 """Letters of a line: room for the longest name of a file. Python's TOML reader takes a time that
 grows with the square of a key's dots, 16 s for 64 kB of them."""
+
+TABLES = {"sleeper", "rule", *WAYS}
+"""Keys that are tables: no environment variable holds them."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +46,15 @@ def _has_password(values: Mapping[str, Any]) -> bool:
     return re.search("@|password=", str(values.get("redis", ""))) is not None
 
 
+def _secrets(table: Mapping[str, Any]) -> list[str]:
+    """Return the keys of ``table`` that hold a secret, for people."""
+    found = ["the password of redis"] if _has_password(table) else []
+    for way, key in [*SECRETS.values(), ("http", "url")]:
+        if isinstance(table.get(way), dict) and key in table[way]:
+            found.append(f"{key} of [{way}]")
+    return found
+
+
 def read_settings(config: Path | None = None, **command_line: Any) -> Settings:
     """Read the settings of a run.
 
@@ -54,15 +67,22 @@ def read_settings(config: Path | None = None, **command_line: Any) -> Settings:
     table = {} if path is None else _read_toml(path)
     if (variable := next(_unknown_variables(), None)) is not None:
         key = variable.upper().removeprefix(ENVIRONMENT).lower()
-        known = [f for f in Settings.model_fields if f != "sleeper"]
-        raise InputError(f"environment variable {variable}: {unknown_key(key, [*known, 'config'])}")
+        known = [f for f in Settings.model_fields if f not in TABLES]
+        known += ["config", *(each.lower() for each in SECRETS)]
+        raise InputError(f"environment variable {variable}: {unknown_key(key, known)}")
     environment = EnvSettingsSource(Settings)()
     # Windows has other permissions, which the mode does not show.
     private = os.name != "posix" or path is None or not path.stat().st_mode & 0o077
-    if _has_password(table) and not private:
+    if (secrets := _secrets(table)) and not private:
         _log.warning(
-            "Other users of this machine may read the password of redis in %s: chmod 600 it", path
+            "Other users of this machine may read %s in %s: chmod 600 it",
+            " and ".join(secrets),
+            path,
         )
+    for variable, (way, key) in SECRETS.items():
+        value = os.environ.get(ENVIRONMENT + variable)
+        if value and isinstance(table.get(way), dict):
+            table[way][key] = value
     if _has_password(given):
         _log.warning(
             "Every user of this machine can see the password in --redis (ps): set %sREDIS instead, "
@@ -106,8 +126,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"the configuration {path} is nested too deep") from exc
     except ValueError as exc:  # Not TOML, or an integer of thousands of digits.
         raise InputError(f"the configuration {path} is not TOML: {clean(str(exc))}") from exc
-    sleepers = table.get("sleeper")
-    for each in (table, *(sleepers if isinstance(sleepers, list) else [])):
+    lists = [table.get(key) for key in ("sleeper", "rule")]
+    for each in (table, *(each for found in lists if isinstance(found, list) for each in found)):
         if isinstance(each, dict):
             _anchor(each, path.absolute().parent)
     return table
@@ -118,15 +138,15 @@ def _anchor(table: dict[str, Any], folder: Path) -> None:
 
     So the file means the same from every working folder.
     """
-    for key in ("weights", "exported", "store", "output", "file"):
+    for key in ("weights", "exported", "store", "output", "file", "sound"):
         value = table.get(key)
         if isinstance(value, str) and value and not value.startswith("~"):
             table[key] = str(folder / value)
 
 
 def _unknown_variables() -> Iterator[str]:
-    known = {f"{ENVIRONMENT}{key}".upper() for key in [*Settings.model_fields, "config"]}
-    known.discard(f"{ENVIRONMENT}SLEEPER")
+    keys = set(Settings.model_fields) - TABLES
+    known = {f"{ENVIRONMENT}{key}".upper() for key in [*keys, "config", *SECRETS]}
     for variable in sorted(os.environ):
         if variable.upper().startswith(ENVIRONMENT) and variable.upper() not in known:
             yield variable

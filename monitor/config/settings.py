@@ -22,6 +22,7 @@ from monitor.config.options import (
     parse_grid,
     parse_speed,
 )
+from monitor.config.rules import Rule, Rules
 from monitor.config.sources import (
     BrainflowConfig,
     BrainflowSleeper,
@@ -30,6 +31,7 @@ from monitor.config.sources import (
     LslSleeper,
     Sleeper,
 )
+from monitor.config.ways import HttpConfig, LslOutConfig, MqttConfig, OscConfig, WayOptions
 from monitor.errors import InputError
 
 ENVIRONMENT = "SLEEP_MONITOR_"
@@ -63,7 +65,12 @@ class Settings(BaseSettings):
     wait: Annotated[FiniteFloat, Field(ge=0)] | None = None
     dashboard: bool = True
     theme: Theme = "auto"
+    mqtt: MqttConfig | None = None
+    http: HttpConfig | None = None
+    osc: OscConfig | None = None
+    lsl_out: LslOutConfig | None = None
     sleeper: tuple[Sleeper, ...] = ()
+    rule: Rules = ()
 
     @property
     def no_redis(self) -> bool:
@@ -84,8 +91,8 @@ class Settings(BaseSettings):
     ) -> LiveOptions:
         """Return the options of a live run; the arguments are those of the command line.
 
-        Raises InputError if there is no sleeper, if two have one name or one file, or if an
-        argument could be for any of several sleepers.
+        Raises InputError if there is no sleeper, if two have one name or one file, if an argument
+        could be for any of several sleepers, or if a rule is for none of them.
         """
         if not self.sleeper:
             raise InputError(
@@ -110,7 +117,11 @@ class Settings(BaseSettings):
             _check_sources(sleepers)
         _check_files(sleepers)
         return LiveOptions(
-            tuple(sleepers), wait_s=self.wait, new_night=new_night, **self._run_options()
+            tuple(sleepers),
+            wait_s=self.wait,
+            new_night=new_night,
+            rules=self._rules([each.sleeper for each in sleepers]),
+            **self._run_options(),
         )
 
     def replay(
@@ -144,6 +155,16 @@ class Settings(BaseSettings):
             **self._run_options(),
         )
 
+    def _rules(self, sleepers: Sequence[str]) -> tuple[Rule, ...]:
+        """Return the rules. Raises InputError for one of a sleeper who is not monitored."""
+        for number, rule in enumerate(self.rule, start=1):
+            if rule.sleeper is not None and rule.sleeper not in sleepers:
+                raise InputError(
+                    f"rule[{number}].sleeper: the rule '{rule.name}' can never fire: no sleeper "
+                    f"'{rule.sleeper}' is monitored"
+                )
+        return self.rule
+
     def _run_options(self) -> dict[str, Any]:
         return {
             "gain": self.gain,
@@ -154,6 +175,7 @@ class Settings(BaseSettings):
             "no_redis": self.no_redis,
             "dashboard": self.dashboard,
             "theme": self.theme,
+            "ways": WayOptions(self.mqtt, self.http, self.osc, self.lsl_out),
         }
 
 

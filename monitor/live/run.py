@@ -16,9 +16,10 @@ from rich.console import Console
 
 from models.contract import EPOCH_S
 from monitor.clock import Clock
-from monitor.composition import EventServer, check_event_server, event_server, load_backend
+from monitor.composition import EventServer, check_outputs, event_server, load_backend
 from monitor.config import BrainflowConfig, LiveOptions, default_nights_folder
 from monitor.errors import InputError, MonitorError
+from monitor.live.ruling import rule_runners
 from monitor.live.shared import SharedServices
 from monitor.live.sleeper import Sleeper
 from monitor.live.watchdog import Watchdog, notify
@@ -28,6 +29,8 @@ from monitor.night.state import NightState
 from monitor.night.store import NightStore
 from monitor.night.stored import REOPEN_WITHIN, TEST_MAX
 from monitor.report import make_in_time
+from monitor.rules.actions import check_actions
+from monitor.rules.runner import RuleRunner
 from monitor.sinks.dashboard import Background, LiveView, Look, live_view, summary
 from monitor.sinks.dashboard.palette import Palette
 from monitor.sinks.epochs_csv import check_store, check_writable
@@ -44,6 +47,9 @@ that needs longer hangs, in a driver or in the network."""
 REPORTS_S = 6.0
 """Time limit for the reports of all sleepers. The report of 8 h takes 2 s on a laptop; a machine
 that is slower than the limit prints the command instead."""
+
+AT_THE_SCREEN_S = 120.0
+"""A person who starts the monitor looks at it for so long."""
 
 MARKS_BEFORE_RUN = timedelta(days=1)
 """Marks that were sent this long before the run are read: a continued night may need them."""
@@ -83,7 +89,11 @@ def run_live(
             threading.Event(),
             answer_mark=marks.answer if marks is not None else lambda answer: None,
         )
-        sleepers = [Sleeper(each, shared, open_source) for each in options.sleepers]
+        # Started before the sleepers: an alarm rings even if no headband ever appears.
+        rules = rule_runners(options, clock, stack)
+        sleepers = [
+            Sleeper(each, shared, open_source, rules.get(each.sleeper)) for each in options.sleepers
+        ]
         view = stack.enter_context(
             live_view(
                 console, clock, plain=not options.dashboard, background=background, end=stop.set
@@ -91,7 +101,7 @@ def run_live(
         )
         try:
             _start(sleepers)
-            _watch_over(sleepers, server, marks, view, clock, stop)
+            _watch_over(sleepers, server, marks, view, clock, stop, list(rules.values()))
         finally:
             _end(sleepers, shared)
         view.update([sleeper.state for sleeper in sleepers])
@@ -102,7 +112,8 @@ def run_live(
 
 def _check(options: LiveOptions) -> None:
     """Raise `InputError` now for mistakes that would else fail only when the headband connects."""
-    check_event_server(options)
+    check_outputs(options)
+    check_actions(options.rules, options.ways)
     sources = [each.source for each in options.sleepers]
     played = [each.file for each in sources if isinstance(each, BrainflowConfig)]
     needed = [*options.network_files, *(path for path in played if path is not None)]
@@ -135,10 +146,22 @@ def _watch_over(
     view: LiveView,
     clock: Clock,
     stop: threading.Event,
+    rules: Sequence[RuleRunner],
 ) -> None:
-    """Serve the sleepers and the screen until ``stop`` is set or all sleepers have ended."""
+    """Serve the sleepers and the screen until ``stop`` is set or all sleepers have ended.
+
+    If they gave up later than `AT_THE_SCREEN_S`, nobody sees it: alarms still ring.
+    """
     watchdog = Watchdog(clock)
-    while any(sleeper.alive for sleeper in sleepers) and not stop.is_set():
+    began_s = clock.monotonic_s()
+
+    def goes_on() -> bool:
+        if any(sleeper.alive for sleeper in sleepers):
+            return True
+        unseen = clock.monotonic_s() - began_s > AT_THE_SCREEN_S
+        return unseen and any(each.waits_for_alarm for each in rules)
+
+    while goes_on() and not stop.is_set():
         _deliver_marks(marks, sleepers)
         server.keep_running()
         view.update([sleeper.state for sleeper in sleepers])

@@ -21,7 +21,9 @@ from monitor.night.backlog import Backlog
 from monitor.night.live_night import LiveNight
 from monitor.night.state import NightState
 from monitor.night.store import NightStore
+from monitor.rules.runner import RuleRunner
 from monitor.sinks.epochs_csv import EpochTable
+from monitor.sinks.ways import CarriedNight, open_ways
 from monitor.sources.live import Device, LiveSource
 from monitor.types import ChannelState, EegChunk
 
@@ -46,6 +48,7 @@ class RunningNight:
 
     - ``resumed_s``: where a stored night continues, on the source's clock; None for a new night.
     - ``table``: the CSV file with its epochs, kept current; None: no such file.
+    - ``rules``: what acts on this night; None: nothing does.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class RunningNight:
         shared: SharedServices,
         resumed_s: float | None = None,
         table: Path | None = None,
+        rules: RuleRunner | None = None,
     ) -> None:
         session = store.session()
         assert session is not None
@@ -64,12 +68,17 @@ class RunningNight:
         self._live = live
         self._shared = shared
         self._backlog = Backlog(store, shared.clock)
+        self._rules = rules
+        timeline = Timeline(shared.clock, live.timeline_offset_s)
+        carried = CarriedNight(session, lambda: datetime.fromtimestamp(timeline.now_s(), UTC))
+        ways = open_ways(shared.options.ways, carried, store, shared.clock)
         self._events = EventDelivery(
             store,
             session.id,
             shared.redis_url,
             shared.clock,
-            timeline=Timeline(shared.clock, live.timeline_offset_s),
+            timeline=timeline,
+            ways=ways,
         )
         self.pipeline = build_pipeline(
             session,
@@ -77,7 +86,7 @@ class RunningNight:
             store,
             shared.backend,
             shared.clock,
-            self._events.notify,
+            self._notify,
             backlog=self._backlog,
             resumed_s=resumed_s,
         )
@@ -91,6 +100,8 @@ class RunningNight:
         self._next_state_s = 0.0
         self._next_contact_s = 0.0
         self._contacts: tuple[ChannelState, ...] = ()
+        if rules is not None:
+            rules.begin(store, session, timeline)
         self._events.start()
 
     def step(self, source: LiveSource, chunks: Sequence[EegChunk], now_s: float) -> None:
@@ -101,6 +112,7 @@ class RunningNight:
             self._push_at_s = now_s + PUSH_S * self._shared.pace
             self.pipeline.push(self._held_until(now_s))
             self._held = []
+        self._announce_rules()
         self._backlog.flush()
         self._keep_clock(source.clock_offset_s)
 
@@ -145,6 +157,7 @@ class RunningNight:
         Raises `MonitorError` if the disk refuses the epochs that wait.
         """
         self.pipeline.push(self._held_until(timeline.now_s()))
+        self._announce_rules()
         self.pipeline.finish(self._shared.clock.utc())
         try:
             self._backlog.drain()
@@ -172,7 +185,19 @@ class RunningNight:
 
     def close(self) -> None:
         """Stop publishing. The run that continues the night publishes the events that are left."""
+        if self._rules is not None:
+            self._rules.leave()
         self._events.close()
+
+    def _notify(self) -> None:
+        self._events.notify()
+        if self._rules is not None:
+            self._rules.notify()
+
+    def _announce_rules(self) -> None:
+        """Number and announce what the rules did since the last call."""
+        if self._rules is not None:
+            self.pipeline.rule(*self._rules.take())
 
     def _epoch_is_complete(self) -> bool:
         # The last grid point lies one step before the end of the epoch. The second step is a

@@ -33,6 +33,7 @@ from monitor.night.state import SleeperState
 from monitor.night.store import NightStore
 from monitor.night.stored import StoredNight
 from monitor.pipeline import begin
+from monitor.rules.runner import RuleRunner
 from monitor.sources.channel_names import name_key
 from monitor.sources.live import KnownDevice, LiveSource, has_appeared, source_key
 from monitor.sources.live_montage import live_montage
@@ -63,9 +64,14 @@ class Sleeper:
     """
 
     def __init__(
-        self, options: SleeperOptions, shared: SharedServices, open_source: OpenSource
+        self,
+        options: SleeperOptions,
+        shared: SharedServices,
+        open_source: OpenSource,
+        rules: RuleRunner | None = None,
     ) -> None:
         self._options = options
+        self._rules = rules
         self._shared = shared
         self._open_source = open_source
         self._key = source_key(options.source)
@@ -236,7 +242,12 @@ class Sleeper:
         live = replace(live, boot_id=boot_id(), timeline_offset_s=timeline.offset_s)
         store.update_live(live)
         night = RunningNight(
-            store, live, shared, resumed_s=timeline.now_s(), table=self._options.output
+            store,
+            live,
+            shared,
+            resumed_s=timeline.now_s(),
+            table=self._options.output,
+            rules=self._rules,
         )
         stack.callback(night.close)
         # A night that was ended may not be the one that is meant. The screen shows warnings only.
@@ -373,7 +384,9 @@ class Sleeper:
         )
         # From here on --new-night has had its effect: a later attempt continues this night.
         self._new_night = False
-        return RunningNight(store, live, self._shared, table=self._options.output)
+        return RunningNight(
+            store, live, self._shared, table=self._options.output, rules=self._rules
+        )
 
     def _fail(self, exc: Exception) -> None:
         self.error = exc if isinstance(exc, MonitorError) else MonitorError(one_line(exc))

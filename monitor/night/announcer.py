@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
@@ -96,6 +97,10 @@ class Announcer:
             )
             for mark in marks
         ]
+
+    def ruled(self, *told: Event) -> list[Event]:
+        """Announce what rules did: the events of `rule_event` and `rule_failed`, numbered."""
+        return [replace(event, sequence=self._next_sequence()) for event in told]
 
     def samples_changed(self, state: SignalState, time_s: float) -> list[Event]:
         """Announce that samples stopped (LOST) or arrive again (RESTORED), unless it is stored.

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from models.contract import EPOCH_S, STAGES, Stage
+from monitor.night.decision import Cause, Decision, HeldReason
 from monitor.night.envelope import SOURCE_PREFIX, Mode, envelope, session_of
 from monitor.night.statistics import SleepStatistics
 from monitor.types import (
@@ -47,6 +48,9 @@ class EventType(StrEnum):
     BACKEND = "sleep-monitor.backend.v1"
     MARK = "sleep-monitor.mark.v1"
     SESSION_ENDED = "sleep-monitor.session.ended.v1"
+    RULE_FIRED = "sleep-monitor.rule.fired.v1"
+    RULE_HELD = "sleep-monitor.rule.held.v1"
+    RULE_FAILED = "sleep-monitor.rule.failed.v1"
 
 
 _ANCHORS = {
@@ -59,6 +63,9 @@ _ANCHORS = {
     EventType.BACKEND: "backend",
     EventType.MARK: "mark",
     EventType.SESSION_ENDED: "session-ended",
+    EventType.RULE_FIRED: "rule-fired",
+    EventType.RULE_HELD: "rule-held",
+    EventType.RULE_FAILED: "rule-failed",
 }
 """The anchor of each type in ``events.schema.json``."""
 
@@ -292,6 +299,65 @@ def session_ended(
     }
     path = f"session/ended/{len(revised)}/{sequence}"
     return _event(session, sequence, EventType.SESSION_ENDED, path, time, data)
+
+
+def rule_event(session: Session, sequence: int, decision: Decision) -> Event:
+    """Return the event of a rule that fired, or was held back."""
+    sample = decision.sample_utc
+    data = {
+        "rule": decision.rule,
+        "number": decision.number,
+        "occasion": decision.occasion,
+        "cause": decision.cause.value,
+        "epoch_index": decision.epoch_index,
+        "sample_utc": None if sample is None else utc_text(sample),
+        "stage": None if decision.stage is None else decision.stage.value,
+        "confidence": None if decision.confidence is None else _rounded(decision.confidence),
+        "seed": decision.seed,
+    }
+    path = f"rule/{quote(decision.rule, safe='')}/{decision.number}"
+    if decision.reason is None:
+        return _event(session, sequence, EventType.RULE_FIRED, path, decision.time_utc, data)
+    data["reason"] = decision.reason.value
+    return _event(session, sequence, EventType.RULE_HELD, path, decision.time_utc, data)
+
+
+def rule_failed(
+    session: Session, sequence: int, firing: Event, *, action: str, reason: str, time: datetime
+) -> Event:
+    """Return the event of a ``firing`` whose ``action`` failed; ``reason`` is a sentence."""
+    data = {
+        "rule": firing.data["rule"],
+        "number": firing.data["number"],
+        "action": action,
+        "reason": reason,
+    }
+    path = f"{firing.id}/failed/{action}"
+    return _event(session, sequence, EventType.RULE_FAILED, path, time, data)
+
+
+def decision_of(event: Event) -> Decision | None:
+    """Return the decision that `rule_event` made an event of; None for another event.
+
+    Raises ValueError, KeyError or TypeError if it is damaged.
+    """
+    if event.type not in (EventType.RULE_FIRED, EventType.RULE_HELD):
+        return None
+    data = event.data
+    sample, stage, reason = data["sample_utc"], data["stage"], data.get("reason")
+    return Decision(
+        rule=data["rule"],
+        number=data["number"],
+        occasion=data["occasion"],
+        cause=Cause(data["cause"]),
+        reason=None if reason is None else HeldReason(reason),
+        time_utc=event.time,
+        epoch_index=data["epoch_index"],
+        sample_utc=None if sample is None else datetime.fromisoformat(sample),
+        stage=None if stage is None else Stage(stage),
+        confidence=data["confidence"],
+        seed=data["seed"],
+    )
 
 
 def to_json(event: Event) -> str:

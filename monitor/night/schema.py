@@ -65,6 +65,23 @@ CREATE TABLE live (            -- of a live night only: what it takes to go on w
 ) STRICT;
 """
 
+POSITION = """
+CREATE TABLE IF NOT EXISTS position (  -- of each sink beside Redis: the last event that it has sent
+    sink TEXT PRIMARY KEY, sequence INTEGER NOT NULL, event_id TEXT NOT NULL
+) STRICT;
+"""
+"""A table that a night has once such a sink has sent an event. Earlier versions ignore it.
+
+It has no checksums: a position counts only while the event of its number has its id.
+"""
+
+FIRING = """
+CREATE TABLE IF NOT EXISTS firing (    -- what rules did, and the events of that: see note_firing
+    id TEXT PRIMARY KEY, type TEXT NOT NULL, time TEXT NOT NULL, data TEXT NOT NULL,
+    crc32 INTEGER NOT NULL
+) STRICT;
+"""
+"""A table that a night has once a rule has decided something. Earlier versions ignore it."""
 
 TABLES = ("session", "live", "epoch", "prediction", "mark", "event")
 """The tables of `SCHEMA`."""
@@ -81,7 +98,7 @@ SELECT coalesce(max(epoch_index) + 1, 0) FROM (
 def columns(table: str) -> tuple[str, ...]:
     """Return the columns of ``table`` that its checksum covers, in their order."""
     with closing(sqlite3.connect(":memory:")) as empty:
-        empty.executescript(SCHEMA)
+        empty.executescript(SCHEMA + FIRING)
         names = [
             name for (name,) in empty.execute(f"SELECT name FROM pragma_table_info('{table}')")
         ]

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from monitor.config import monitor_version, private_folder
 from monitor.errors import InputError, MonitorError
 from monitor.night.checksums import Row, checksum
+from monitor.night.events import source_of
 from monitor.night.file_watch import FileWatch, store_files
 from monitor.night.journal import journal_damage
 from monitor.night.live_night import LiveNight
@@ -47,7 +48,7 @@ from monitor.night.rows import (
     session_to_row,
 )
 from monitor.night.salvage import Remembered, salvage
-from monitor.night.schema import N_EPOCHS, insert, prepare, selection
+from monitor.night.schema import FIRING, N_EPOCHS, POSITION, insert, prepare, selection
 from monitor.night.trouble import (
     Failure,
     StoreError,
@@ -342,6 +343,27 @@ class NightStore:
                 (utc.isoformat(), sequence),
             )
 
+    def mark_sent(self, sink: str, sequence: int) -> None:
+        """Note that ``sink`` has sent every event up to ``sequence``."""
+        with self._transaction() as cursor:
+            cursor.execute(POSITION)
+            cursor.execute(
+                "INSERT OR REPLACE INTO position SELECT ?, sequence, id FROM event "
+                "WHERE sequence = ?",
+                (sink, sequence),
+            )
+
+    def note_firing(self, event: Event) -> None:
+        """Keep at once what a rule did. Its event follows, once the night numbers it.
+
+        ``event.sequence`` is not kept. So a rule that fired is known after a crash at any moment.
+        """
+        with self._transaction() as cursor:
+            cursor.execute(FIRING)
+            cursor.execute("DELETE FROM firing WHERE id = ?", (event.id,))
+            _, id_, type_, _, time, data = event_to_row(event)
+            self._insert(cursor, "firing", (id_, type_, time, data))
+
     # --- reading
 
     def session(self) -> Session | None:
@@ -411,6 +433,31 @@ class NightStore:
     def last_sequence(self) -> int:
         """Return the sequence of the newest event; 0 if there is none."""
         return int(self._rows("SELECT coalesce(max(sequence), 0) FROM event")[0][0])
+
+    def sent_to(self, sink: str) -> int:
+        """Return the sequence of the last event that ``sink`` has sent; 0 if there is none."""
+        if not self._rows("SELECT 1 FROM sqlite_schema WHERE name = 'position'"):
+            return 0
+        found = self._rows(
+            "SELECT event.sequence FROM position JOIN event ON event.sequence = position.sequence "
+            "AND event.id = position.event_id WHERE position.sink = ?",
+            sink,
+        )
+        return int(found[0][0]) if found else 0
+
+    def unannounced_firings(self) -> list[Event]:
+        """Return what `note_firing` kept and no event tells, in order; their sequence is 0."""
+        stored = self._stored()
+        if stored is None or not self._rows("SELECT 1 FROM sqlite_schema WHERE name = 'firing'"):
+            return []
+        rows = self._checked("firing", "WHERE id NOT IN (SELECT id FROM event) ORDER BY rowid")
+        source = source_of(stored.session.id)
+        return list(
+            self._each(
+                event_from_row,
+                [(0, id_, type_, source, time, data) for id_, type_, time, data in rows],
+            )
+        )
 
     # --- inside
 

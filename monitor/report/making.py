@@ -59,7 +59,7 @@ def make_report(
 
     Raises `InputError` before anything is written, and `MonitorError` if it cannot be written.
     """
-    paths = _paths(names, folder, since, timezone)
+    paths = night_files(names, folder, since, timezone)
     if len(paths) > 1:
         if hypnogram is not None or picture is not None:
             raise InputError(
@@ -69,20 +69,26 @@ def make_report(
         return [_write_trend(paths, out, clock, timezone)]
     (path,) = paths
     page = _page_path(out, page_of(path))
-    _check(page, PAGE)
+    check_place(page, PAGE)
     if picture is not None:
-        _check(picture, PICTURE)
+        check_place(picture, PICTURE)
     night, network = _reported(path, clock, hypnogram, timezone)
-    _write(page, night_page(night, network))
+    write_private(page, night_page(night, network))
     if picture is not None:
-        _write(picture, picture_file(night))
+        write_private(picture, picture_file(night))
     return [page, *([picture] if picture is not None else [])]
 
 
-def _paths(
-    names: Sequence[str], folder: Path, since: date | None, timezone: tzinfo | None
+def night_files(
+    names: Sequence[str],
+    folder: Path,
+    since: date | None = None,
+    timezone: tzinfo | None = None,
 ) -> list[Path]:
-    """Return the nights' files in the order of ``names``, each once."""
+    """Return the files of the nights that a person calls ``names``, in this order, each once.
+
+    See `make_report`. Raises `InputError` if there is none.
+    """
     found: dict[Path, None] = {}
     for name in names:
         if name != ALL:
@@ -144,9 +150,9 @@ def _write_trend(
     nights.sort(key=lambda night: night.start)
     first, last = nights[0].evening, nights[-1].evening
     page = _page_path(out, nights[-1].path.with_name(f"nights-{first}-to-{last}{PAGE}"))
-    _check(page, PAGE)
+    check_place(page, PAGE)
     made = clock.utc().astimezone(timezone)
-    _write(page, trend_page(nights, left_out, made))
+    write_private(page, trend_page(nights, left_out, made))
     return page
 
 
@@ -157,7 +163,7 @@ def _page_path(out: Path | None, default: Path) -> Path:
     return out / default.name if out.is_dir() else out
 
 
-def _check(path: Path, suffix: str) -> None:
+def check_place(path: Path, suffix: str) -> None:
     """Raise `InputError` unless ``path`` may be written: its name ends in ``suffix``, its folder
     exists, and a file that is there is one of the same kind."""
     if path.suffix.lower() != suffix:
@@ -176,7 +182,8 @@ def _check(path: Path, suffix: str) -> None:
         raise InputError(f"cannot write {path}: {exc.strerror}; name another") from exc
 
 
-def _write(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
+    """Write a page that only the user can read. Raises `MonitorError`."""
     try:
         with whole_file(path.resolve(), mode=0o600) as file:  # a night is private
             file.write(text.encode())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from monitor.report.axis import TimeAxis
 from monitor.report.colours import colour, variables
 from monitor.report.lanes import (
@@ -57,26 +59,56 @@ def night_picture(night: ReportedNight, width: float = WIDE, name: str = "night"
         expert = night.expert.stages
         lanes.insert(1, hypnogram_lane("Stages of the expert", expert, axis, hatch, narrow))
     top = 60.0 if night.happenings or axis.clock_changes() else 44.0
+    return framed_picture(
+        lanes,
+        axis,
+        width,
+        name,
+        title=title_of(night),
+        described=description(night),
+        top=top,
+        flags=lambda bottom: _flags(night, axis, top, bottom),
+        has_date=night.record.session.has_date,
+    )
+
+
+def framed_picture(
+    lanes: list[Lane],
+    axis: TimeAxis,
+    width: float,
+    name: str,
+    *,
+    title: str,
+    described: str,
+    top: float,
+    flags: Callable[[float], tuple[Markup, Markup]],
+    has_date: bool,
+) -> Markup:
+    """Return ``lanes`` above one another, with the hours above and below, as an SVG element.
+
+    - ``title`` and ``described`` are for those who cannot see it.
+    - ``flags`` returns what is drawn below and above the lanes, from ``top`` to the bottom that it
+      receives.
+    """
     drawn, bottom = _stacked(lanes, top)
-    lines, numbers = _flags(night, axis, top, bottom)
+    below, above = flags(bottom)
     height = bottom + 20.0
-    described = f"{name}-title {name}-description"
     return element(
         "svg",
-        element("title", title_of(night), id=f"{name}-title"),
-        element("desc", description(night), id=f"{name}-description"),
-        element("defs", _hatch(hatch)),
+        element("title", title, id=f"{name}-title"),
+        element("desc", described, id=f"{name}-description"),
+        element("defs", _hatch(f"{name}-hatch")),
         _grid(axis, top, bottom),
-        lines,
+        below,
         drawn,
         _hours(axis, 30.0),
         _hours(axis, bottom + 14.0),
-        _days(axis, narrow) if night.record.session.has_date else "",
-        numbers,
+        _days(axis, width < WIDE) if has_date else "",
+        above,
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 0 {width:g} {height:g}",
         role="img",
-        aria_labelledby=described,
+        aria_labelledby=f"{name}-title {name}-description",
     )
 
 

@@ -81,6 +81,21 @@ def _describe_mark(event: Event) -> str:
     return f"mark: {kind}" + (f": {text}" if text else "")
 
 
+def _describe_fired(event: Event) -> str:
+    data = event.data
+    return f"rule {data['rule']} fired ({data['cause']})"
+
+
+def _describe_held(event: Event) -> str:
+    data = event.data
+    return f"rule {data['rule']} held back: {data['reason'].replace('_', ' ')} ({data['cause']})"
+
+
+def _describe_failed(event: Event) -> str:
+    data = event.data
+    return f"rule {data['rule']}: {data['action']} failed: {data['reason']}"
+
+
 def _describe_ended(event: Event) -> str:
     statistics, epochs = event.data["statistics"], event.data["epochs"]
     efficiency = statistics["se_percent"]
@@ -103,4 +118,7 @@ _DESCRIBE: dict[str, Callable[[Event], str]] = {
     EventType.BACKEND: _describe_backend,
     EventType.MARK: _describe_mark,
     EventType.SESSION_ENDED: _describe_ended,
+    EventType.RULE_FIRED: _describe_fired,
+    EventType.RULE_HELD: _describe_held,
+    EventType.RULE_FAILED: _describe_failed,
 }

@@ -15,6 +15,7 @@ import pytest
 import monitor.night.events
 import monitor.sinks
 from models.contract import Stage
+from monitor.night.decision import Cause, Decision, HeldReason
 from monitor.night.events import (
     EventType,
     backend_event,
@@ -22,6 +23,8 @@ from monitor.night.events import (
     derivation_event,
     from_json,
     mark_event,
+    rule_event,
+    rule_failed,
     session_ended,
     session_id_of,
     session_resumed,
@@ -57,6 +60,9 @@ CHANNELS = [
     ChannelState("TP9", Contact.POOR, Reason.AMPLITUDE, 310.0),
     ChannelState("Fp ü", Contact.OFF, Reason.MISSING, None),
 ]
+
+
+FIRING = Decision("cue", 3, 2, Cause.EPOCH, None, LATER, 2, LATER, Stage.N2, 0.8123456)
 
 
 def every_event() -> list[Event]:
@@ -101,6 +107,17 @@ def every_event() -> list[Event]:
             backend="torch",
             previous="cuda",
             reason="cuda: RuntimeError: out of memory",
+        ),
+        rule_event(SESSION, 26, FIRING),
+        rule_event(SESSION, 27, replace(FIRING, number=4, reason=HeldReason.SHAM, seed=7)),
+        rule_event(SESSION, 28, Decision("Wake ü/2", 1, 1, Cause.LATEST, None, LATER)),
+        rule_failed(
+            SESSION,
+            29,
+            rule_event(SESSION, 26, FIRING),
+            action="mqtt",
+            reason="MQTT at 10.0.0.2:1883 does not answer",
+            time=LATER,
         ),
         session_ended(
             SESSION,
@@ -189,6 +206,9 @@ def broken() -> list[tuple[str, dict[str, Any]]]:
     channels = json.loads(to_json(channels_event(SESSION, 2, **AT, channels=CHANNELS)))
     case("unknown contact", channels, "data", "channels", value=[{"name": "C3", "contact": "so"}])
     case("no channel", channels, "data", "channels", value=[])
+    held = json.loads(to_json(rule_event(SESSION, 2, replace(FIRING, reason=HeldReason.CAP))))
+    case("held without a reason", held, "data", "reason", value=...)
+    case("unknown cause", held, "data", "cause", value="whim")
     return cases
 
 
@@ -346,7 +366,7 @@ def test_the_page_names_everything() -> None:
     page = (SINKS / "EVENTS.md").read_text()
     words = [*EventType, *Reason, *SignalState, *MarkKind, *Track]
     words += [name for event in every_event() for name in event.data]
-    words += [*Contact, "std_uv", "name", "end_utc"]
+    words += [*Cause, *HeldReason, *Contact, "std_uv", "name", "end_utc"]
     words += [field.name for field in fields(SampleLedger)]
     words += [f.name for f in fields(SleepStatistics) if f.name[:2] not in ("n1", "n2", "n3", "r_")]
     assert [word for word in words if f"`{word}`" not in page] == []

@@ -1,0 +1,1 @@
+"""Rules that act on sleep: what is done when. See RULES.md."""
