@@ -27,10 +27,12 @@ from monitor.config.reading import config_file, read_settings
 from monitor.config.settings import NO_REDIS, Settings
 from monitor.config.sources import BrainflowConfig, LslConfig
 from monitor.config.version import monitor_version
+from monitor.config.web import AlertConfig, WebAddress, WebConfig, parse_address, web_address
 
 __all__ = [
     "NO_REDIS",
     "REPLAYS",
+    "AlertConfig",
     "BrainflowConfig",
     "Grid",
     "LiveOptions",
@@ -40,14 +42,18 @@ __all__ = [
     "Settings",
     "SleeperOptions",
     "Theme",
+    "WebAddress",
+    "WebConfig",
     "config_file",
     "default_config",
     "default_exported_folder",
     "default_nights_folder",
     "default_replays_folder",
     "monitor_version",
+    "parse_address",
     "parse_grid",
     "parse_speed",
     "private_folder",
     "read_settings",
+    "web_address",
 ]

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from monitor.config.settings import Settings
 from monitor.config.sources import KINDS
+from monitor.config.web import TABLES
 from monitor.text import clean
 
 
@@ -48,7 +49,8 @@ def describe(error: ErrorDetails) -> str:
     if kind == "extra_forbidden":
         known: Mapping[str, Any] = Settings.model_fields
         if len(loc) > 1:
-            known = KINDS[str(loc[2])].model_fields
+            model = TABLES[str(loc[0])] if loc[0] in TABLES else KINDS[str(loc[2])]
+            known = model.model_fields
         return unknown_key(str(loc[-1]), ["source" if key == "kind" else key for key in known])
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         actual = (
@@ -61,6 +63,8 @@ def describe(error: ErrorDetails) -> str:
         return clean(str(error["ctx"]["error"]), 400)
     if loc == ("sleeper",):
         return "must be tables: begin each with a line [[sleeper]]"
+    if loc[0] in TABLES and kind == "model_type":
+        return f"must be a table: begin it with a line [{loc[0]}]"
     text = error["msg"].replace("Input should", "must").replace("String should", "must")
     text = text[0].lower() + text[1:]
     # A URL may hold a password.

@@ -9,6 +9,7 @@ from typing import Literal
 
 from models.contract import Gain
 from monitor.config.sources import BrainflowConfig, LslConfig
+from monitor.config.web import AlertConfig, WebAddress
 from monitor.errors import InputError
 
 Grid = Literal["auto", "start"] | float
@@ -133,8 +134,13 @@ class LiveOptions(RunOptions):
     - ``sleepers``: one or more, with distinct names, stores and outputs.
     - ``wait_s``: how long a source may take to appear; None: for ever.
     - ``new_night``: begin a night even if one could be continued.
+    - ``web``: where the page for the phone is served; None: there is none. ``web_hosts``: see
+      `WebConfig`. ``alert`` None: nobody is told of trouble.
     """
 
     sleepers: tuple[SleeperOptions, ...]
     wait_s: float | None = None
     new_night: bool = False
+    web: WebAddress | None = None
+    web_hosts: tuple[str, ...] = ()
+    alert: AlertConfig | None = None

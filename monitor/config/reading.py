@@ -17,6 +17,7 @@ from models.reading import UnreadableError, check_value, decoded, read_bytes
 from monitor.config.folders import default_config
 from monitor.config.mistakes import describe, key_name, option_name, unknown_key
 from monitor.config.settings import ENVIRONMENT, Settings
+from monitor.config.web import TABLES
 from monitor.errors import InputError
 from monitor.text import clean
 
@@ -26,6 +27,9 @@ LARGEST_TOML = 64 * 2**10
 LONGEST_LINE = 5000
 """Letters of a line: room for the longest name of a file. Python's TOML reader takes a time that
 grows with the square of a key's dots, 16 s for 64 kB of them."""
+
+_IN_THE_FILE = {"sleeper", *TABLES}
+"""Tables. No variable of the environment sets them."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +58,7 @@ def read_settings(config: Path | None = None, **command_line: Any) -> Settings:
     table = {} if path is None else _read_toml(path)
     if (variable := next(_unknown_variables(), None)) is not None:
         key = variable.upper().removeprefix(ENVIRONMENT).lower()
-        known = [f for f in Settings.model_fields if f != "sleeper"]
+        known = [f for f in Settings.model_fields if f not in _IN_THE_FILE]
         raise InputError(f"environment variable {variable}: {unknown_key(key, [*known, 'config'])}")
     environment = EnvSettingsSource(Settings)()
     # Windows has other permissions, which the mode does not show.
@@ -107,7 +111,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except ValueError as exc:  # Not TOML, or an integer of thousands of digits.
         raise InputError(f"the configuration {path} is not TOML: {clean(str(exc))}") from exc
     sleepers = table.get("sleeper")
-    for each in (table, *(sleepers if isinstance(sleepers, list) else [])):
+    tables = [table.get(name) for name in TABLES]
+    for each in (table, *tables, *(sleepers if isinstance(sleepers, list) else [])):
         if isinstance(each, dict):
             _anchor(each, path.absolute().parent)
     return table
@@ -118,7 +123,7 @@ def _anchor(table: dict[str, Any], folder: Path) -> None:
 
     So the file means the same from every working folder.
     """
-    for key in ("weights", "exported", "store", "output", "file"):
+    for key in ("weights", "exported", "store", "output", "file", "sound"):
         value = table.get(key)
         if isinstance(value, str) and value and not value.startswith("~"):
             table[key] = str(folder / value)
@@ -126,7 +131,7 @@ def _anchor(table: dict[str, Any], folder: Path) -> None:
 
 def _unknown_variables() -> Iterator[str]:
     known = {f"{ENVIRONMENT}{key}".upper() for key in [*Settings.model_fields, "config"]}
-    known.discard(f"{ENVIRONMENT}SLEEPER")
+    known -= {f"{ENVIRONMENT}{key}".upper() for key in _IN_THE_FILE}
     for variable in sorted(os.environ):
         if variable.upper().startswith(ENVIRONMENT) and variable.upper() not in known:
             yield variable

@@ -30,6 +30,7 @@ from monitor.config.sources import (
     LslSleeper,
     Sleeper,
 )
+from monitor.config.web import AlertConfig, WebAddress, WebConfig, parse_address, web_address
 from monitor.errors import InputError
 
 ENVIRONMENT = "SLEEP_MONITOR_"
@@ -64,6 +65,8 @@ class Settings(BaseSettings):
     dashboard: bool = True
     theme: Theme = "auto"
     sleeper: tuple[Sleeper, ...] = ()
+    web: WebConfig = WebConfig()
+    alert: AlertConfig | None = None
 
     @property
     def no_redis(self) -> bool:
@@ -81,11 +84,12 @@ class Settings(BaseSettings):
         store: Path | None = None,
         output: Path | None = None,
         new_night: bool = False,
+        web: str | None = None,
     ) -> LiveOptions:
         """Return the options of a live run; the arguments are those of the command line.
 
-        Raises InputError if there is no sleeper, if two have one name or one file, or if an
-        argument could be for any of several sleepers.
+        Raises InputError if there is no sleeper, if two have one name or one file, if an argument
+        could be for any of several sleepers, or if there can be no page (``web``).
         """
         if not self.sleeper:
             raise InputError(
@@ -110,8 +114,25 @@ class Settings(BaseSettings):
             _check_sources(sleepers)
         _check_files(sleepers)
         return LiveOptions(
-            tuple(sleepers), wait_s=self.wait, new_night=new_night, **self._run_options()
+            tuple(sleepers),
+            wait_s=self.wait,
+            new_night=new_night,
+            web=self._web_of_a_night(web),
+            web_hosts=self.web.hosts,
+            alert=self.alert,
+            **self._run_options(),
         )
+
+    def web_address(self, given: str | None) -> WebAddress:
+        """Return the address of the page: ``given`` on the command line, or the configured one."""
+        return web_address(given) if given else parse_address(self.web.address or "")
+
+    def _web_of_a_night(self, given: str | None) -> WebAddress | None:
+        if given is None and self.web.address is None:
+            return None
+        if self.no_redis:
+            raise InputError("the page reads the events: leave out --no-redis, or --web")
+        return self.web_address(given)
 
     def replay(
         self,
