@@ -11,6 +11,7 @@ from monitor.config.folders import (
     default_exported_folder,
     default_nights_folder,
     default_replays_folder,
+    default_web_token,
     private_folder,
 )
 from monitor.config.options import (
@@ -49,6 +50,7 @@ __all__ = [
     "default_exported_folder",
     "default_nights_folder",
     "default_replays_folder",
+    "default_web_token",
     "monitor_version",
     "parse_address",
     "parse_grid",

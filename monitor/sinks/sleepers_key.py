@@ -78,7 +78,7 @@ class SleepersKey(Closing):
         self._clock = clock
         self._key = Keys(prefix).sleepers
         self._client: Any = connect(url)
-        self._text = ""
+        self._newest: tuple[Sequence[SleeperState], Mapping[str, LastingTrouble]] | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sleepers key")
 
@@ -90,8 +90,7 @@ class SleepersKey(Closing):
         self, sleepers: Sequence[SleeperState], lasting: Mapping[str, LastingTrouble]
     ) -> None:
         """Take the newest states, and the lasting trouble of those sleepers that have one."""
-        rows = [_row(each, lasting.get(each.sleeper)) for each in sleepers]
-        self._text = json.dumps({"utc": utc_text(self._clock.utc()), "sleepers": rows})
+        self._newest = (sleepers, lasting)
 
     def close(self) -> None:
         self._closing.set()
@@ -105,12 +104,18 @@ class SleepersKey(Closing):
         while not self._closing.wait(pause_s) and threading.main_thread().is_alive():
             pause_s = EVERY_S
             try:
-                if self._text:
-                    self._client.set(self._key, self._text, ex=KEPT_S)
+                if self._newest is not None:
+                    self._client.set(self._key, self._as_json(*self._newest), ex=KEPT_S)
                 backoff.reset()
             except Exception:  # the server is away or refuses; nothing may end this thread
                 self._client.close()
                 pause_s = backoff.next_s()
+
+    def _as_json(
+        self, sleepers: Sequence[SleeperState], lasting: Mapping[str, LastingTrouble]
+    ) -> str:
+        rows = [_row(each, lasting.get(each.sleeper)) for each in sleepers]
+        return json.dumps({"utc": utc_text(self._clock.utc()), "sleepers": rows})
 
 
 def _row(state: SleeperState, lasting: LastingTrouble | None) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class Hub(Closing):
         self._dropped: Place = (0, 0)  # the newest place that is no longer in memory
         self._beating: set[str] = set()
         self._sleepers: dict[str, SleeperNow] = {}
-        self._answers = False
+        self._answers = self._caught_up = self._was_caught_up = False
         self._problem = ""
         self._now: dict[str, str] = {}
         self._listeners: list[Callable[[], None]] = []
@@ -144,14 +144,19 @@ class Hub(Closing):
                 return None
             return {**night_json(found), "last_event": place_text(self._newest())}
 
-    def events_after(self, place: Place | None, limit: int) -> tuple[list[LoggedEvent], bool]:
-        """Return at most ``limit`` events after ``place`` (None: none), and if some are missing.
+    @property
+    def has_caught_up(self) -> bool:
+        """True once the events that were on the server at the start are read."""
+        return self._caught_up
+
+    def events_after(self, place: Place, limit: int) -> tuple[list[LoggedEvent], bool]:
+        """Return at most ``limit`` events after ``place``, and if some are missing.
 
         They are missing if they are no longer in memory, or if the server lost its data and counts
         anew, so that ``place`` lies ahead of it.
         """
         with self._lock:
-            if place is None or place == self._newest():
+            if place == self._newest():
                 return [], False
             if place > self._newest():
                 return list(islice(self._events, limit)), bool(self._events)
@@ -230,10 +235,10 @@ class Hub(Closing):
         while not self._closing.is_set():
             now_s = self._clock.monotonic_s()
             if now_s >= look_s:
-                look_s = now_s + LOOK_S
                 self._look()
+                look_s = now_s + (LOOK_S if self._caught_up else SOON_S)
             self._refresh()
-            if self._wake.wait(LOOK_S):
+            if self._wake.wait(LOOK_S if self._caught_up else SOON_S):
                 self._closing.wait(SOON_S)
                 self._wake.clear()
 
@@ -242,9 +247,11 @@ class Hub(Closing):
         with self._lock:
             sessions = [key for key, each in self._sessions.items() if not each.ended]
         try:
-            beats = self._client.mget(
-                [self._keys.heartbeat(), *map(self._keys.heartbeat, sessions), self._keys.sleepers]
-            )
+            beats = self._client.mget([*map(self._keys.heartbeat, sessions), self._keys.sleepers])
+            if not self._caught_up:
+                newest = self._client.xrevrange(self._keys.events, count=1)
+                last = (read_place(newest[0][0]) or (0, 0)) if newest else (0, 0)
+                self._caught_up = self.newest() >= last
         except (redis.RedisError, OSError, ValueError):
             self._client.close()
             with self._lock:
@@ -252,7 +259,7 @@ class Hub(Closing):
             return
         with self._lock:
             self._answers = True
-            self._beating = {key for key, beat in zip(sessions, beats[1:], strict=False) if beat}
+            self._beating = {key for key, beat in zip(sessions, beats, strict=False) if beat}
             seen = read_sleepers(beats[-1] or "")
             self._sleepers = {each.session or f"waiting {each.sleeper}": each for each in seen}
             for each in seen:
@@ -262,10 +269,11 @@ class Hub(Closing):
     def _refresh(self) -> None:
         """Make the JSON of the sleepers again, and call the listeners if it changed."""
         with self._lock:
-            before = (self._now, self._newest())
+            before = (self._now, self._newest(), self._answers)
             self._now = dict(self._rows())
-            changed = (self._now, self._newest()) != before
-        if changed:
+            changed = (self._now, self._newest(), self._answers) != before
+        if changed or not self._was_caught_up:
+            self._was_caught_up = self._caught_up
             for listener in self._listeners:
                 listener()
 
@@ -285,7 +293,9 @@ class Hub(Closing):
                     del rows[other]
                 rows[key] = waiting_json(each)
         ordered = sorted(rows.items(), key=lambda item: (item[1]["sleeper"], item[0]))
-        return [(key, json.dumps(row, separators=(",", ":"))) for key, row in ordered]
+        return [
+            (key, json.dumps({"key": key, **row}, separators=(",", ":"))) for key, row in ordered
+        ]
 
     def _phase(self, session: FollowedSession) -> Phase:
         if session.ended:

@@ -1,4 +1,4 @@
-"""One session as its events tell it: `FollowedSession`."""
+"""A session, built from its events: `FollowedSession`."""
 
 from __future__ import annotations
 
