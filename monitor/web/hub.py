@@ -41,6 +41,9 @@ SOON_S = 0.1
 SHOWN_FOR = timedelta(hours=18)
 """A night that is over, or whose monitor is gone, is shown for so long: until the next evening."""
 
+FRESH = timedelta(seconds=5)
+"""A session with an event that came so recently goes on, before its heartbeat was looked at."""
+
 _log = logging.getLogger(__name__)
 
 Place = tuple[int, int]
@@ -93,7 +96,7 @@ class Hub(Closing):
         self._seen_utc: dict[str, datetime] = {}  # when the server got a session's newest event
         self._events: deque[LoggedEvent] = deque(maxlen=LOG_EVENTS)
         self._dropped: Place = (0, 0)  # the newest place that is no longer in memory
-        self._beating: set[str] = set()
+        self._heartbeats: set[str] = set()
         self._sleepers: dict[str, SleeperNow] = {}
         self._answers = self._caught_up = self._was_caught_up = False
         self._problem = ""
@@ -183,9 +186,11 @@ class Hub(Closing):
         return self._events[-1].place if self._events else self._dropped
 
     def _head(self) -> Json:
-        monitor = "running" if self._beating or self._sleepers else "gone"
+        now_utc = self._clock.utc()
+        runs = self._sleepers or any(self._runs(key, now_utc) for key in self._sessions)
+        monitor = "running" if runs else "gone"
         return {
-            "utc": utc_text(self._clock.utc()),
+            "utc": utc_text(now_utc),
             "monitor": monitor if self._answers else "away",
             "problem": self._problem,
         }
@@ -255,11 +260,11 @@ class Hub(Closing):
         except (redis.RedisError, OSError, ValueError):
             self._client.close()
             with self._lock:
-                self._answers, self._beating, self._sleepers = False, set(), {}
+                self._answers, self._heartbeats, self._sleepers = False, set(), {}
             return
         with self._lock:
             self._answers = True
-            self._beating = {key for key, beat in zip(sessions, beats, strict=False) if beat}
+            self._heartbeats = {key for key, beat in zip(sessions, beats, strict=False) if beat}
             seen = read_sleepers(beats[-1] or "")
             self._sleepers = {each.session or f"waiting {each.sleeper}": each for each in seen}
             for each in seen:
@@ -283,7 +288,7 @@ class Hub(Closing):
         for session in self._shown(now_utc):
             seen = self._sleepers.get(session.session_id)
             clock_utc = now_utc if not session.is_replay else session.reached_utc
-            row = sleeper_json(session, seen, clock_utc, self._phase(session))
+            row = sleeper_json(session, seen, clock_utc, self._phase(session, now_utc))
             rows[session.session_id] = row
         for key, each in self._sleepers.items():
             # A session that the events do not know yet has only just begun.
@@ -297,21 +302,28 @@ class Hub(Closing):
             (key, json.dumps({"key": key, **row}, separators=(",", ":"))) for key, row in ordered
         ]
 
-    def _phase(self, session: FollowedSession) -> Phase:
+    def _phase(self, session: FollowedSession, now_utc: datetime) -> Phase:
         if session.ended:
             return Phase.ENDED
-        return Phase.RUNNING if session.session_id in self._beating else Phase.GONE
+        return Phase.RUNNING if self._runs(session.session_id, now_utc) else Phase.GONE
+
+    def _runs(self, session_id: str, now_utc: datetime) -> bool:
+        """Return True if a monitor has this session now, by its heartbeat or a fresh event."""
+        if not self._answers or self._sessions[session_id].ended:
+            return False
+        fresh = now_utc - self._seen_utc[session_id] < FRESH
+        return fresh or session_id in self._heartbeats
 
     def _shown(self, now_utc: datetime) -> list[FollowedSession]:
         """Return the newest session of each sleeper: those that go on; else live ones; else all."""
+        running = {key for key in self._sessions if self._runs(key, now_utc)}
         newest: dict[tuple[str, bool], FollowedSession] = {}
         for key, session in self._sessions.items():  # the one with the newest event comes last
-            beats = key in self._beating
-            if beats or now_utc - self._seen_utc[key] < SHOWN_FOR:
-                sleeper = (session.session.sleeper, bool(session.is_replay))
+            if key in running or now_utc - self._seen_utc[key] < SHOWN_FOR:
+                sleeper = (session.session.sleeper, session.is_replay)
                 other = newest.get(sleeper)
-                if other is None or beats or other.session_id not in self._beating:
+                if other is None or key in running or other.session_id not in running:
                     newest[sleeper] = session
-        running = [each for each in newest.values() if each.session_id in self._beating]
-        live = [each for each in newest.values() if not each.is_replay]
-        return running or live or list(newest.values())
+        found = list(newest.values())
+        going_on = [each for each in found if each.session_id in running]
+        return going_on or [each for each in found if not each.is_replay] or found
