@@ -46,6 +46,8 @@ FRESH = timedelta(seconds=5)
 
 _log = logging.getLogger(__name__)
 
+_NONE, _MINUTE = timedelta(), timedelta(minutes=1)
+
 Place = tuple[int, int]
 """The id of an entry of the event stream, as numbers: milliseconds and a count."""
 
@@ -193,6 +195,7 @@ class Hub(Closing):
             "utc": utc_text(now_utc),
             "monitor": monitor if self._answers else "away",
             "problem": self._problem,
+            "utc_offset_min": round((now_utc.astimezone().utcoffset() or _NONE) / _MINUTE),
         }
 
     def _notice(self, text: str) -> None:

@@ -13,7 +13,7 @@ const SYMBOLS = {lights_off: '▼', lights_on: '▲', note: '◆'};
 const byId = (id) => document.getElementById(id);
 const cards = new Map(); // key of a sleeper: {row, element, night}
 let order = [];
-let monitor = {monitor: 'running', problem: ''};
+let monitor = {monitor: 'running', problem: '', utc_offset_min: -new Date().getTimezoneOffset()};
 let lastEvent = ''; // the id of the newest event
 let heardAt = 0; // when the server was heard last, on this phone's clock; 0: never
 let clockOffsetMs = 0; // the server's clock minus this phone's
@@ -40,9 +40,16 @@ function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+// The words have the monitor's clock, so all times have: a container's clock is often UTC.
+const shiftMs = (row) => {
+  const own = -new Date().getTimezoneOffset() * 60000, shown = 60000 * monitor.utc_offset_min;
+  return row && row.mode === 'replay' ? 0 : shown === own ? null : shown;
+};
+
 function timeText(when, row) {
-  const zone = row && row.mode === 'replay' ? {timeZone: 'UTC'} : {};
-  return new Date(when).toLocaleTimeString('en-GB', {hour: '2-digit', minute: '2-digit', ...zone});
+  const shift = shiftMs(row), style = {hour: '2-digit', minute: '2-digit'};
+  if (shift === null) return new Date(when).toLocaleTimeString('en-GB', style);
+  return new Date(new Date(when).getTime() + shift).toLocaleTimeString('en-GB', {...style, timeZone: 'UTC'});
 }
 
 // The connection
@@ -347,8 +354,8 @@ function drawStages(place, night, row, width, height, left, x) {
 function drawHours(parts, night, row, x, height, bottom) {
   const hours = night.stages.length / 120;
   const every = (hours < .5 ? 5 : hours < 1.5 ? 15 : hours < 4 ? 60 : 120) * 60000;
-  const offset = row.mode === 'replay' ? 0 : new Date(night.startMs).getTimezoneOffset() * 60000;
-  const first = Math.ceil((night.startMs - offset) / every) * every + offset;
+  const shift = shiftMs(row) ?? -new Date(night.startMs).getTimezoneOffset() * 60000;
+  const first = Math.ceil((night.startMs + shift) / every) * every - shift;
   const epochMs = 1000 * night.epoch_s;
   const endMs = night.startMs + Math.max(night.stages.length, 20) * epochMs;
   for (let at = first; at <= endMs; at += every) {
@@ -360,7 +367,7 @@ function drawHours(parts, night, row, x, height, bottom) {
 
 function drawShares(place, night, width, height, left, x) {
   place.setAttribute('viewBox', `0 0 ${width} ${height}`);
-  const parts = [svg('text', {x: 0, y: height / 2 + 4}, 'Likely')];
+  const stack = svg('g'); // dimmed as a whole
   const n = night.percent.length;
   let start = 0;
   while (start < n) { // a run of epochs with a reading
@@ -375,7 +382,7 @@ function drawShares(place, night, width, height, left, x) {
         const edge = y(Math.min(100, below(night.percent[index])));
         path += `L${x(index).toFixed(1)} ${edge}H${x(index + 1).toFixed(1)}`;
       }
-      parts.push(svg('path', {d: `${path}V${y(100)}Z`, class: name}));
+      stack.append(svg('path', {d: `${path}V${y(100)}Z`, class: name}));
     };
     outline(() => 0, 'W');
     STACK.forEach(([name], level) => {
@@ -383,7 +390,7 @@ function drawShares(place, night, width, height, left, x) {
     });
     start = end;
   }
-  place.replaceChildren(...parts);
+  place.replaceChildren(svg('text', {x: 0, y: height / 2 + 4}, 'Likely'), stack);
 }
 
 // Marks: each is sent until the monitor answers, and has one key, so that it is recorded once.
