@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -30,10 +31,9 @@ def check_web_packages() -> None:
 
 def _with_default(arguments: list[str]) -> list[str]:
     """Return ``arguments`` with the default after each --web that has no value."""
-    ends = [*arguments[1:], "-"]
     return [
         f"{OPTION}=" if argument == OPTION and after.startswith("-") else argument
-        for argument, after in zip(arguments, ends, strict=True)
+        for argument, after in pairwise([*arguments, "-"])
     ]
 
 

@@ -48,7 +48,7 @@ class LastingTrouble:
 
 @dataclass(frozen=True, slots=True)
 class SleeperNow:
-    """What the monitor sees of a sleeper now, as the key has it.
+    """A sleeper as the monitor sees them now, in the key.
 
     ``session`` is "" before the night begins; then ``status`` says what the source does. The other
     fields are those of `NightState` and `SleeperState`.

@@ -55,7 +55,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WebParts:
-    """What the page and the API are made of."""
+    """The parts of the page and the API."""
 
     hub: Hub
     marks: MarkDesk

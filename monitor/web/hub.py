@@ -79,7 +79,7 @@ def read_place(text: str) -> Place | None:
 
 
 class Hub(Closing):
-    """What the page shows: the sessions, their events, and the sleepers now.
+    """The content of the page: the sessions, their events, and the sleepers now.
 
     - Two threads fill it: one follows the events, one looks at the heartbeats every `LOOK_S`.
     - Every method may be called from any thread, and never waits for the server.
