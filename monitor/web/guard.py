@@ -110,6 +110,8 @@ class Guard:
         with suppress(ValueError):
             # The address at which the connection arrived is this machine's.
             here = ipaddress.ip_address(str((scope.get("server") or ("",))[0]))
+            # A socket for IPv6 and IPv4 shows an IPv4 address inside one of IPv6.
+            here = getattr(here, "ipv4_mapped", None) or here
             return ipaddress.ip_address(host) == here
         return False
 

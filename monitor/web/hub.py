@@ -21,6 +21,7 @@ from monitor.night.events import utc_text
 from monitor.sinks.follower import Follower
 from monitor.sinks.redis_client import PREFIX, Keys, connect
 from monitor.sinks.sleepers_key import SleeperNow, read_sleepers
+from monitor.text import clean
 from monitor.types import Event
 from monitor.web.now import Json, Phase, night_json, sleeper_json, waiting_json
 from monitor.web.tonight import FollowedSession
@@ -102,6 +103,7 @@ class Hub(Closing):
         self._sleepers: dict[str, SleeperNow] = {}
         self._answers = self._caught_up = self._was_caught_up = False
         self._problem = ""
+        self._complaints: set[str] = set()
         self._now: dict[str, str] = {}
         self._listeners: list[Callable[[], None]] = []
         self._follower = Follower(
@@ -179,11 +181,6 @@ class Hub(Closing):
         with self._lock:
             return self._newest()
 
-    def sleeper_names(self) -> set[str]:
-        """Return the names of the sleepers that are shown."""
-        with self._lock:
-            return {json.loads(text)["sleeper"] for text in self._now.values()}
-
     def _newest(self) -> Place:
         return self._events[-1].place if self._events else self._dropped
 
@@ -208,10 +205,15 @@ class Hub(Closing):
                     self._take(event, text)
             except MonitorError as exc:  # the login is refused
                 self._problem = one_line(exc)
-            except Exception as exc:
-                self._problem = one_line(exc)
-                _log.exception("The page could not take an event; it goes on with the next")
+            except Exception as exc:  # nothing may end this thread
+                self._complain("an event cannot be read", exc)
             self._closing.wait(LOOK_S)
+
+    def _complain(self, problem: str, exc: Exception) -> None:
+        """Log each problem once."""
+        if problem not in self._complaints and len(self._complaints) < MOST_SESSIONS:
+            self._complaints.add(problem)
+            _log.warning("The page: %s (%s)", problem, one_line(exc))
 
     def _take(self, event: Event, text: str) -> None:
         place = read_place(self._follower.entry) or (0, 0)
@@ -291,8 +293,13 @@ class Hub(Closing):
         for session in self._shown(now_utc):
             seen = self._sleepers.get(session.session_id)
             clock_utc = now_utc if not session.is_replay else session.reached_utc
-            row = sleeper_json(session, seen, clock_utc, self._phase(session, now_utc))
-            rows[session.session_id] = row
+            try:
+                row = sleeper_json(session, seen, clock_utc, self._phase(session, now_utc))
+            except Exception as exc:
+                # Another program may have written a session with times beyond the calendar.
+                self._complain(f"the session {clean(session.session_id)} cannot be shown", exc)
+            else:
+                rows[session.session_id] = row
         for key, each in self._sleepers.items():
             # A session that the events do not know yet has only just begun.
             if each.session not in rows:

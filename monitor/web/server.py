@@ -9,14 +9,15 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
 
 from monitor.clock import Clock
 from monitor.config import WebAddress, default_nights_folder
-from monitor.errors import InputError
+from monitor.errors import InputError, MonitorError
 from monitor.web.api import WebParts, web_app
 from monitor.web.connections import BoundedConnection
 from monitor.web.hub import Hub
@@ -31,10 +32,18 @@ MOST_CONNECTIONS = 300
 LONGEST_REQUEST = 16 * 1024
 """Bytes of a request's first line and headers."""
 
-START_S = 10.0
 END_S = 5.0
+"""Time limit for the server to end; it cuts off readers after two seconds."""
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedPage:
+    """A page that is served at ``address``, by ``thread``."""
+
+    address: WebAddress
+    thread: threading.Thread
 
 
 @contextmanager
@@ -46,8 +55,8 @@ def serve(
     token: str | None,
     hosts: Sequence[str] = (),
     nights: Path | None = None,
-) -> Iterator[WebAddress]:
-    """Serve the page at ``address`` while the block runs; yield the address with its real port.
+) -> Iterator[ServedPage]:
+    """Serve the page at ``address`` while the block runs; yield it, with its real port.
 
     Port 0 means any that is free. ``token`` None: everybody who can connect may read and mark, so
     this is for loopback alone. ``nights``: the folder of stored nights; None: the user's. Raises
@@ -86,8 +95,7 @@ def serve(
         )
         thread.start()
         try:
-            port = listener.getsockname()[1]
-            yield WebAddress(address.host, port)
+            yield ServedPage(WebAddress(address.host, listener.getsockname()[1]), thread)
         finally:
             streams.close()
             server.should_exit = True
@@ -126,18 +134,23 @@ def run_web(
     A live night starts it ``beside`` itself: then it prints no link, and the night comes first
     where the machine is busy.
     """
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # a scanner of ports is no news
     with serve(address, redis_url, clock, token=token_for(address), hosts=hosts) as served:
         if beside:
             if hasattr(os, "nice"):
                 os.nice(5)
             threading.Thread(target=_end_with_input, args=[stop], daemon=True).start()
         else:
-            print_link(served, sys.stdout)
+            print_link(served.address, sys.stdout)
             sys.stdout.flush()
-        stop.wait()
+        while not stop.wait(1.0):
+            if not served.thread.is_alive():
+                raise MonitorError("the page's server ended by itself; start it again")
 
 
 def _end_with_input(stop: threading.Event) -> None:
-    sys.stdin.buffer.read()
+    # Not from the buffer: its lock would be held when the interpreter ends.
+    with suppress(OSError):
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
     stop.set()

@@ -30,7 +30,7 @@ BEAT_S = 10.0
 MOST_STREAMS = 100
 """Streams that are open at once: a page of fifty tabs, and as many apps."""
 
-AT_ONCE = 200
+AT_ONCE = 1000
 """Events in one piece."""
 
 SEND_S = 30.0

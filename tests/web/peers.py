@@ -110,7 +110,7 @@ def served(
     with serve(
         address, redis_url, SystemClock(), token=token, hosts=hosts, nights=folder
     ) as served_at:
-        page = Page(served_at.port)
+        page = Page(served_at.address.port)
         until(lambda: page.ask("/icon.svg").status == 200, "the page to be served")
         yield page
 

@@ -111,7 +111,7 @@ def test_the_page_goes_on_after_the_server_was_killed_and_marks_wait(
     with ExitStack() as first:
         address = first.enter_context(
             serve(WebAddress("127.0.0.1", 0), server.url, clock, token=None, nights=tmp_path)
-        )
+        ).address
         tab = Tab(context, f"http://{address}/")
         tab.wait_for_text(".word", "Light")
     tab.wait_for_text("#connection", "No connection since")
