@@ -25,6 +25,7 @@ from monitor.pipeline import Pipeline
 from monitor.sinks.publisher import Publisher
 from monitor.sinks.redis_client import connect
 from monitor.sinks.redis_server import RedisServer
+from monitor.sinks.ways import Carrier, check_ways
 from monitor.staging.backend import Backend
 from monitor.staging.chain import BackendChain
 from monitor.staging.stager import Stager
@@ -75,6 +76,12 @@ def check_event_server(options: RunOptions) -> None:
     """Raise `InputError` if the URL of the event server is not valid. Does not connect."""
     if options.redis is not None:
         connect(options.redis).close()
+
+
+def check_outputs(options: RunOptions) -> None:
+    """Raise `InputError` for an event server or a way out that cannot work. Does not connect."""
+    check_event_server(options)
+    check_ways(options.ways)
 
 
 def build_pipeline(
@@ -143,9 +150,10 @@ def event_server(options: RunOptions, clock: Clock) -> Iterator[EventServer]:
 
 
 class EventDelivery:
-    """Publishes the events of one session, or nothing in a run without an event server.
+    """Sends the events of one session to the event server and over the ways out, if there are any.
 
-    ``left`` says what becomes of the events that reach no server.
+    - ``left`` says what becomes of the events that reach no server.
+    - ``ways``: one carrier for each way out.
     """
 
     def __init__(
@@ -155,8 +163,10 @@ class EventDelivery:
         url: str | None,
         clock: Clock,
         left: str = LATER,
+        ways: Sequence[Carrier] = (),
     ) -> None:
         self._left = left
+        self._ways = ways
         self._publisher = None if url is None else Publisher(store, session_id, url, clock)
         self._finished = False
 
@@ -164,11 +174,15 @@ class EventDelivery:
         """Start to publish. Events that the store already holds are sent first."""
         if self._publisher is not None:
             self._publisher.start()
+        for way in self._ways:
+            way.start()
 
     def notify(self) -> None:
-        """Wake the publisher: the store holds new events. Never waits."""
+        """Wake the publisher and the ways: the store holds new events. Never waits."""
         if self._publisher is not None:
             self._publisher.notify()
+        for way in self._ways:
+            way.notify()
 
     def state(self) -> Delivery:
         """Return the numbers of events sent and waiting.
@@ -179,13 +193,22 @@ class EventDelivery:
 
     def finish(self) -> None:
         """Send the waiting events for a few seconds, stop, and warn if some are left."""
-        if self._publisher is None or self._finished:
+        if self._finished:
             return
         self._finished = True
-        if n_left := self._publisher.drain():
+        for way in self._ways:  # all of them end at the same time as the publisher
+            way.end()
+        if self._publisher is not None and (n_left := self._publisher.drain()):
             _log.warning("%d events did not reach the server; %s", n_left, self._left)
+        for way in self._ways:
+            if n_left := way.finish():
+                _log.warning("%d events did not go out by %s; %s", n_left, way.name, self._left)
 
     def close(self) -> None:
         """Stop at once. The next run of the same night sends the events that are left."""
+        for way in self._ways:
+            way.end(timeout_s=0.0)
         if self._publisher is not None:
             self._publisher.drain(timeout_s=0.0)
+        for way in self._ways:
+            way.close()

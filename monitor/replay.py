@@ -21,7 +21,7 @@ from monitor.composition import (
     LATER,
     EventDelivery,
     EventServer,
-    check_event_server,
+    check_outputs,
     event_server,
 )
 from monitor.config import ReplayOptions
@@ -37,6 +37,7 @@ from monitor.sinks.agreement_report import agreement_report
 from monitor.sinks.dashboard import Background, Look, night_view, summary
 from monitor.sinks.dashboard.palette import Palette
 from monitor.sinks.epochs_csv import check_store, check_writable, write_epochs
+from monitor.sinks.ways import CarriedNight, open_ways
 from monitor.sources.formats import OpenRecording, open_recording
 
 _log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def run_replay(
     however the replay ends, the epochs staged so far are stored, and the same command continues the
     night.
     """
-    check_event_server(options)
+    check_outputs(options)
     run = Replay.prepare(options, open_recording)
     # The modules that are loaded now stay until the end: the garbage collector need not search all
     # of PyTorch again and again.
@@ -70,7 +71,8 @@ def run_replay(
         store = stack.enter_context(_open_store(run))
         server = stack.enter_context(event_server(options, clock))
         left = LATER if options.is_kept else "they are lost, since this night is not kept"
-        delivery = EventDelivery(store, run.session.id, server.url, clock, left)
+        ways = open_ways(options.ways, CarriedNight(run.session, None), store, clock)
+        delivery = EventDelivery(store, run.session.id, server.url, clock, left, ways)
         delivery.start()
         stack.callback(delivery.finish)
         pipeline = run.pipeline(store, clock, delivery.notify)

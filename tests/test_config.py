@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, get_args
 
@@ -248,10 +249,11 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
 
 def test_the_examples_of_the_page_are_valid(tmp_path: Path) -> None:
     page = Path(config.__file__).with_name("CONFIG.md")
-    first, two = code_blocks(page, "toml")
+    first, ways, two = code_blocks(page, "toml")
     (sources,) = shell_lines(page)
     (only,) = read_settings(toml(tmp_path, first)).live().sleepers
     assert only.source == BrainflowConfig(board="muse_s")
+    assert None not in astuple(read_settings(toml(tmp_path, ways)).replay(Path("x.edf")).ways)
     sleepers = read_settings(toml(tmp_path, two)).live().sleepers
     assert [each.sleeper for each in sleepers] == ["anna", "ben"]
     same = re.findall(r"--source (\S+)", sources)

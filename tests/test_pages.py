@@ -41,6 +41,8 @@ PARAGRAPH_WORDS = 80
 RUN_ELSEWHERE = {
     # Both examples need an event server; each of these tests starts one and runs one example.
     "monitor/sinks/EVENTS.md": ("tests/sinks/test_watch.py", "tests/sinks/test_marks.py"),
+    # Each example is an app, to which a night is sent.
+    "monitor/sinks/WAYS.md": ("tests/sinks/ways/test_ways_page.py",) * 3,
     # Each example is a program of its own, whose output the test checks.
     "monitor/sources/ADDING.md": ("tests/sources/test_adding_page.py",) * 2,
 }

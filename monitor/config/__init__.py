@@ -28,6 +28,7 @@ from monitor.config.reading import config_file, read_settings
 from monitor.config.settings import NO_REDIS, Settings
 from monitor.config.sources import BrainflowConfig, LslConfig
 from monitor.config.version import monitor_version
+from monitor.config.ways import HttpConfig, LslOutConfig, MqttConfig, OscConfig, WayOptions
 from monitor.config.web import AlertConfig, WebAddress, WebConfig, parse_address, web_address
 
 __all__ = [
@@ -36,13 +37,18 @@ __all__ = [
     "AlertConfig",
     "BrainflowConfig",
     "Grid",
+    "HttpConfig",
     "LiveOptions",
     "LslConfig",
+    "LslOutConfig",
+    "MqttConfig",
+    "OscConfig",
     "ReplayOptions",
     "RunOptions",
     "Settings",
     "SleeperOptions",
     "Theme",
+    "WayOptions",
     "WebAddress",
     "WebConfig",
     "config_file",

@@ -10,8 +10,11 @@ from pydantic_core import ErrorDetails
 
 from monitor.config.settings import Settings
 from monitor.config.sources import KINDS
+from monitor.config.ways import WAYS
 from monitor.config.web import TABLES
 from monitor.text import clean
+
+_TABLES = {**TABLES, **WAYS}
 
 
 def key_name(key: str, inner: Sequence[str | int]) -> str:
@@ -49,7 +52,7 @@ def describe(error: ErrorDetails) -> str:
     if kind == "extra_forbidden":
         known: Mapping[str, Any] = Settings.model_fields
         if len(loc) > 1:
-            model = TABLES[str(loc[0])] if loc[0] in TABLES else KINDS[str(loc[2])]
+            model = _TABLES[str(loc[0])] if loc[0] in _TABLES else KINDS[str(loc[2])]
             known = model.model_fields
         return unknown_key(str(loc[-1]), ["source" if key == "kind" else key for key in known])
     if kind in ("union_tag_invalid", "union_tag_not_found"):
@@ -63,12 +66,16 @@ def describe(error: ErrorDetails) -> str:
         return clean(str(error["ctx"]["error"]), 400)
     if loc == ("sleeper",):
         return "must be tables: begin each with a line [[sleeper]]"
-    if loc[0] in TABLES and kind == "model_type":
+    if len(loc) == 1 and loc[0] in _TABLES:
         return f"must be a table: begin it with a line [{loc[0]}]"
     text = error["msg"].replace("Input should", "must").replace("String should", "must")
     text = text[0].lower() + text[1:]
-    # A URL may hold a password.
-    return text if loc == ("redis",) else f"{text}, got {clean(repr(error['input']))}"
+    return text if _is_secret(loc) else f"{text}, got {clean(repr(error['input']))}"
+
+
+def _is_secret(loc: Sequence[str | int]) -> bool:
+    """Return True if the value at ``loc`` may hold a password, as a URL does."""
+    return loc[-1] in ("redis", "url", "password", "secret")
 
 
 def unknown_key(key: str, known: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from models.contract import Gain
 from monitor.config.sources import BrainflowConfig, LslConfig
+from monitor.config.ways import NO_WAYS, WayOptions
 from monitor.config.web import AlertConfig, WebAddress
 from monitor.errors import InputError
 
@@ -27,6 +28,7 @@ class RunOptions:
     - ``weights`` None: the default weights for ``gain``. ``exported``: the folder of
       engines; None: the user's.
     - ``redis`` None: the event server inside the monitor, unless ``no_redis``.
+    - ``ways``: the ways out beside Redis.
     - ``command``: the command line, for the night's file; "" if there was none.
     """
 
@@ -38,6 +40,7 @@ class RunOptions:
     no_redis: bool = False
     dashboard: bool = True
     theme: Theme = "auto"
+    ways: WayOptions = NO_WAYS
     command: str = ""
 
     @property

@@ -17,6 +17,7 @@ from models.reading import UnreadableError, check_value, decoded, read_bytes
 from monitor.config.folders import default_config
 from monitor.config.mistakes import describe, key_name, option_name, unknown_key
 from monitor.config.settings import ENVIRONMENT, Settings
+from monitor.config.ways import SECRETS, WAYS
 from monitor.config.web import TABLES
 from monitor.errors import InputError
 from monitor.text import clean
@@ -28,7 +29,7 @@ LONGEST_LINE = 5000
 """Letters of a line: room for the longest name of a file. Python's TOML reader takes a time that
 grows with the square of a key's dots, 16 s for 64 kB of them."""
 
-_IN_THE_FILE = {"sleeper", *TABLES}
+_IN_THE_FILE = {"sleeper", *TABLES, *WAYS}
 """Tables. No variable of the environment sets them."""
 
 _log = logging.getLogger(__name__)
@@ -46,6 +47,15 @@ def _has_password(values: Mapping[str, Any]) -> bool:
     return re.search("@|password=", str(values.get("redis", ""))) is not None
 
 
+def _secrets(table: Mapping[str, Any]) -> list[str]:
+    """Return the keys of ``table`` that hold a secret, for people."""
+    found = ["the password of redis"] if _has_password(table) else []
+    for way, key in [*SECRETS.values(), ("http", "url")]:
+        if isinstance(table.get(way), dict) and key in table[way]:
+            found.append(f"{key} of [{way}]")
+    return found
+
+
 def read_settings(config: Path | None = None, **command_line: Any) -> Settings:
     """Read the settings of a run.
 
@@ -59,14 +69,21 @@ def read_settings(config: Path | None = None, **command_line: Any) -> Settings:
     if (variable := next(_unknown_variables(), None)) is not None:
         key = variable.upper().removeprefix(ENVIRONMENT).lower()
         known = [f for f in Settings.model_fields if f not in _IN_THE_FILE]
-        raise InputError(f"environment variable {variable}: {unknown_key(key, [*known, 'config'])}")
+        known += ["config", *(each.lower() for each in SECRETS)]
+        raise InputError(f"environment variable {variable}: {unknown_key(key, known)}")
     environment = EnvSettingsSource(Settings)()
     # Windows has other permissions, which the mode does not show.
     private = os.name != "posix" or path is None or not path.stat().st_mode & 0o077
-    if _has_password(table) and not private:
+    if (secrets := _secrets(table)) and not private:
         _log.warning(
-            "Other users of this machine may read the password of redis in %s: chmod 600 it", path
+            "Other users of this machine may read %s in %s: chmod 600 it",
+            " and ".join(secrets),
+            path,
         )
+    for variable, (way, key) in SECRETS.items():
+        value = os.environ.get(ENVIRONMENT + variable)
+        if value and isinstance(table.get(way), dict):
+            table[way][key] = value
     if _has_password(given):
         _log.warning(
             "Every user of this machine can see the password in --redis (ps): set %sREDIS instead, "
@@ -130,8 +147,8 @@ def _anchor(table: dict[str, Any], folder: Path) -> None:
 
 
 def _unknown_variables() -> Iterator[str]:
-    known = {f"{ENVIRONMENT}{key}".upper() for key in [*Settings.model_fields, "config"]}
-    known -= {f"{ENVIRONMENT}{key}".upper() for key in _IN_THE_FILE}
+    keys = set(Settings.model_fields) - _IN_THE_FILE
+    known = {f"{ENVIRONMENT}{key}".upper() for key in [*keys, "config", *SECRETS]}
     for variable in sorted(os.environ):
         if variable.upper().startswith(ENVIRONMENT) and variable.upper() not in known:
             yield variable

@@ -30,6 +30,7 @@ from monitor.config.sources import (
     LslSleeper,
     Sleeper,
 )
+from monitor.config.ways import HttpConfig, LslOutConfig, MqttConfig, OscConfig, WayOptions
 from monitor.config.web import AlertConfig, WebAddress, WebConfig, parse_address, web_address
 from monitor.errors import InputError
 
@@ -64,6 +65,10 @@ class Settings(BaseSettings):
     wait: Annotated[FiniteFloat, Field(ge=0)] | None = None
     dashboard: bool = True
     theme: Theme = "auto"
+    mqtt: MqttConfig | None = None
+    http: HttpConfig | None = None
+    osc: OscConfig | None = None
+    lsl_out: LslOutConfig | None = None
     sleeper: tuple[Sleeper, ...] = ()
     web: WebConfig = WebConfig()
     alert: AlertConfig | None = None
@@ -175,6 +180,7 @@ class Settings(BaseSettings):
             "no_redis": self.no_redis,
             "dashboard": self.dashboard,
             "theme": self.theme,
+            "ways": WayOptions(self.mqtt, self.http, self.osc, self.lsl_out),
         }
 
 

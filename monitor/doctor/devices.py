@@ -29,8 +29,8 @@ LSL_GROUP = "239.255.172.215"
 
 def lsl() -> Iterator[Finding]:
     """Check that LSL finds a stream that is made here, and list the streams that it sees."""
+    from monitor.lsl_library import load_pylsl
     from monitor.sources.lsl import list_streams
-    from monitor.sources.lsl.library import load_pylsl
     from monitor.sources.lsl.metadata import listing
 
     pylsl = load_pylsl()

@@ -12,6 +12,7 @@ from rich.text import Text
 from monitor.config import Settings, config_file, read_settings
 from monitor.doctor import devices, machine, services
 from monitor.doctor.finding import Check, Finding, Verdict, findings, ok, problem
+from monitor.doctor.ways import ways_out
 from monitor.errors import InputError
 
 _STYLES = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.PROBLEM: "bold red"}
@@ -20,8 +21,8 @@ _STYLES = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.PROBLEM: "bol
 def examine(console: Console, config: Path | None, redis_url: str | None) -> bool:
     """Print each finding as it comes; return False if one of them is a problem.
 
-    The doctor changes nothing. Nothing leaves the machine except LSL's search and a request to the
-    event server.
+    The doctor changes nothing. Nothing leaves the machine except LSL's search, a request to the
+    event server, and a connection to the peer of each way out.
     """
     settings, configuration = _configuration(config, redis_url)
     checks: list[tuple[str, Check]] = [
@@ -34,6 +35,7 @@ def examine(console: Console, config: Path | None, redis_url: str | None) -> boo
         ("Bluetooth", devices.bluetooth),
         ("serial ports", devices.serial_ports),
         ("event server", partial(services.event_server, settings)),
+        ("ways out", partial(ways_out, settings)),
         ("disk", partial(machine.disk, settings)),
         ("clock", machine.clock),
         ("suspend", machine.suspend),

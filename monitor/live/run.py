@@ -16,7 +16,7 @@ from rich.console import Console
 
 from models.contract import EPOCH_S
 from monitor.clock import Clock
-from monitor.composition import EventServer, check_event_server, event_server, load_backend
+from monitor.composition import EventServer, check_outputs, event_server, load_backend
 from monitor.config import BrainflowConfig, LiveOptions, default_nights_folder
 from monitor.errors import InputError, MonitorError
 from monitor.live.shared import SharedServices
@@ -107,7 +107,7 @@ def run_live(
 
 def _check(options: LiveOptions) -> None:
     """Raise `InputError` now for mistakes that would else fail only when the headband connects."""
-    check_event_server(options)
+    check_outputs(options)
     sources = [each.source for each in options.sleepers]
     played = [each.file for each in sources if isinstance(each, BrainflowConfig)]
     needed = [*options.network_files, *(path for path in played if path is not None)]

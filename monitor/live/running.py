@@ -22,6 +22,7 @@ from monitor.night.live_night import LiveNight
 from monitor.night.state import NightState
 from monitor.night.store import NightStore
 from monitor.sinks.epochs_csv import EpochTable
+from monitor.sinks.ways import CarriedNight, open_ways
 from monitor.sources.live import Device, LiveSource
 from monitor.types import ChannelState, EegChunk
 
@@ -64,7 +65,10 @@ class RunningNight:
         self._live = live
         self._shared = shared
         self._backlog = Backlog(store, shared.clock)
-        self._events = EventDelivery(store, session.id, shared.redis_url, shared.clock)
+        timeline = Timeline(shared.clock, live.timeline_offset_s)
+        carried = CarriedNight(session, lambda: datetime.fromtimestamp(timeline.now_s(), UTC))
+        ways = open_ways(shared.options.ways, carried, store, shared.clock)
+        self._events = EventDelivery(store, session.id, shared.redis_url, shared.clock, ways=ways)
         self.pipeline = build_pipeline(
             session,
             live.montage,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from monitor.night.checksums import Row, Value, checksum
-from monitor.night.schema import TABLES, insert, selection
+from monitor.night.schema import POSITION, TABLES, insert, selection
 from monitor.text import clean
 
 MISSING_ROWS = 1000
@@ -53,6 +53,10 @@ def salvage(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
     with suppress(sqlite3.Error, UnicodeDecodeError):
         published = old.execute("SELECT published_utc, sequence FROM event")
         new.executemany("UPDATE event SET published_utc = ? WHERE sequence = ?", published)
+    with suppress(sqlite3.Error, UnicodeDecodeError):
+        sent = old.execute("SELECT sink, sequence, event_id FROM position").fetchall()
+        new.execute(POSITION)
+        new.executemany("INSERT INTO position VALUES (?, ?, ?)", sent)
 
 
 def sound_rows(file: sqlite3.Connection, table: str) -> Iterator[Row]:

@@ -65,6 +65,15 @@ CREATE TABLE live (            -- of a live night only: what it takes to go on w
 ) STRICT;
 """
 
+POSITION = """
+CREATE TABLE IF NOT EXISTS position (  -- of each sink beside Redis: the last event that it has sent
+    sink TEXT PRIMARY KEY, sequence INTEGER NOT NULL, event_id TEXT NOT NULL
+) STRICT;
+"""
+"""A table that a night has once such a sink has sent an event. Earlier versions ignore it.
+
+It has no checksums: a position counts only while the event of its number has its id.
+"""
 
 TABLES = ("session", "live", "epoch", "prediction", "mark", "event")
 """The tables of `SCHEMA`."""

@@ -47,7 +47,7 @@ from monitor.night.rows import (
     session_to_row,
 )
 from monitor.night.salvage import Remembered, salvage
-from monitor.night.schema import N_EPOCHS, insert, prepare, selection
+from monitor.night.schema import N_EPOCHS, POSITION, insert, prepare, selection
 from monitor.night.trouble import (
     Failure,
     StoreError,
@@ -342,6 +342,16 @@ class NightStore:
                 (utc.isoformat(), sequence),
             )
 
+    def mark_sent(self, sink: str, sequence: int) -> None:
+        """Note that ``sink`` has sent every event up to ``sequence``."""
+        with self._transaction() as cursor:
+            cursor.execute(POSITION)
+            cursor.execute(
+                "INSERT OR REPLACE INTO position SELECT ?, sequence, id FROM event "
+                "WHERE sequence = ?",
+                (sink, sequence),
+            )
+
     # --- reading
 
     def session(self) -> Session | None:
@@ -411,6 +421,17 @@ class NightStore:
     def last_sequence(self) -> int:
         """Return the sequence of the newest event; 0 if there is none."""
         return int(self._rows("SELECT coalesce(max(sequence), 0) FROM event")[0][0])
+
+    def sent_to(self, sink: str) -> int:
+        """Return the sequence of the last event that ``sink`` has sent; 0 if there is none."""
+        if not self._rows("SELECT 1 FROM sqlite_schema WHERE name = 'position'"):
+            return 0
+        found = self._rows(
+            "SELECT event.sequence FROM position JOIN event ON event.sequence = position.sequence "
+            "AND event.id = position.event_id WHERE position.sink = ?",
+            sink,
+        )
+        return int(found[0][0]) if found else 0
 
     # --- inside
 

@@ -35,6 +35,14 @@ class EventLog(Protocol):
         """
         ...
 
+    def mark_sent(self, sink: str, sequence: int) -> None:
+        """Keep that ``sink`` has sent every event up to ``sequence``, also for a restart."""
+        ...
+
+    def sent_to(self, sink: str) -> int:
+        """Return the last sequence that `mark_sent` kept for ``sink``; 0 if there is none."""
+        ...
+
 
 class MemoryEventLog:
     """An event log that lasts as long as the process."""
@@ -44,6 +52,7 @@ class MemoryEventLog:
         self._lock = threading.Lock()
         self.published: list[int] = []
         """Every sequence that was passed to `mark_published`, in order."""
+        self._sent: dict[str, int] = {}
 
     def append(self, event: Event) -> None:
         """Add the next event. Raises ValueError if its sequence is not the next one."""
@@ -65,3 +74,11 @@ class MemoryEventLog:
     def mark_published(self, sequence: int, utc: datetime) -> None:
         with self._lock:
             self.published.append(sequence)
+
+    def mark_sent(self, sink: str, sequence: int) -> None:
+        with self._lock:
+            self._sent[sink] = sequence
+
+    def sent_to(self, sink: str) -> int:
+        with self._lock:
+            return self._sent.get(sink, 0)

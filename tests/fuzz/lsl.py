@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from monitor.sources.lsl.library import load_pylsl
+from monitor.lsl_library import load_pylsl
 from monitor.sources.lsl.metadata import UnreadableStreamError, layout_of, stream_of
 from monitor.types import MAX_SFREQ_HZ
 from tests.fuzz import nasty

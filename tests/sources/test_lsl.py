@@ -20,9 +20,9 @@ import pytest
 from monitor.clock import ManualClock, SystemClock, Timeline
 from monitor.config import LslConfig
 from monitor.errors import InputError
+from monitor.lsl_library import load_pylsl
 from monitor.sources.live import KnownDevice
 from monitor.sources.lsl import LslSource, list_streams
-from monitor.sources.lsl.library import load_pylsl
 from monitor.sources.lsl.stream_clock import StreamClock
 from monitor.sources.rate import settled_rate_hz
 from monitor.types import EegChunk

@@ -11,10 +11,10 @@ import numpy as np
 from monitor.clock import Timeline
 from monitor.config import LslConfig
 from monitor.errors import InputError, MonitorError
+from monitor.lsl_library import absent
 from monitor.sources.live import KnownDevice
 from monitor.sources.lsl import matching
 from monitor.sources.lsl.joining import JoinedStream, join
-from monitor.sources.lsl.library import absent
 from monitor.sources.lsl.metadata import UnreadableStreamError, stream_of, unusable
 
 _log = logging.getLogger(__name__)

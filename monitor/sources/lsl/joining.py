@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitor.errors import InputError
-from monitor.sources.lsl.library import absent
+from monitor.lsl_library import absent
 from monitor.sources.lsl.metadata import (
     TEXT,
     Layout,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from monitor.sources.lsl.library import absent, load_pylsl
+from monitor.lsl_library import absent, load_pylsl
 from monitor.sources.lsl.metadata import LslStream, stream_of, unusable
 
 MAX_OPENED = 60

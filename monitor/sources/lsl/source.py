@@ -10,10 +10,10 @@ import numpy as np
 from monitor.clock import Timeline
 from monitor.config import LslConfig
 from monitor.errors import InputError
+from monitor.lsl_library import load_pylsl
 from monitor.sources.live import Device, KnownDevice
 from monitor.sources.lsl.finder import Finder
 from monitor.sources.lsl.joining import JoinedStream
-from monitor.sources.lsl.library import load_pylsl
 from monitor.sources.lsl.stream_clock import StreamClock
 from monitor.sources.rate import AHEAD_S, RateWatch, comparable_stamps, settled_rate_hz
 from monitor.sources.sample_clock import SampleClock
