@@ -120,6 +120,7 @@ class AlertConfig(BaseModel):
     - ``command``: a program and its arguments, run without a shell; ``{text}`` in an argument
       becomes the sentence.
     - ``sound``: a sound file. ``desktop``: a notification on this machine's screen.
+    - ``mqtt``, ``http``: a message to the broker of `[mqtt]`, a post to the URL of `[http]`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -129,12 +130,15 @@ class AlertConfig(BaseModel):
     command: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
     sound: File | None = None
     desktop: bool = False
+    mqtt: bool = False
+    http: bool = False
 
     @model_validator(mode="after")
     def _has_a_way(self) -> Self:
-        if not (self.command or self.sound or self.desktop):
+        if not (self.command or self.sound or self.desktop or self.mqtt or self.http):
             raise ValueError(
-                'names no way to tell you: set command = [...], sound = "FILE" or desktop = true'
+                'names no way to tell you: set command = [...], sound = "FILE", or desktop, mqtt '
+                "or http = true"
             )
         return self
 

@@ -28,7 +28,7 @@ class Watchers(Closing):
         self._ways: AlertWays | None = None
         self._key: SleepersKey | None = None
         if options.alert is not None:
-            self._ways = AlertWays(options.alert)
+            self._ways = AlertWays(options.alert, options.ways, clock)
             self._alerts = AlertWatch(options.alert, clock)
         if server.url is not None:
             self._key = SleepersKey(server.url, clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -13,12 +14,24 @@ import pytest
 
 from monitor.alerts import Alert, AlertWays, ways
 from monitor.alerts.watch import TroubleKind
-from monitor.config import AlertConfig
+from monitor.clock import SystemClock
+from monitor.config import AlertConfig, HttpConfig, MqttConfig, WayOptions
+from monitor.config.ways import NO_WAYS
 from monitor.errors import InputError
 from tests.sinks.waiting import until
+from tests.sinks.ways.broker import Broker, Subscriber, retained
+from tests.sinks.ways.conftest import broker
+from tests.sinks.ways.receiver import Receiver
+
+__all__ = ["broker"]
 
 TEXT = "anna: No signal; $(touch bad) `id` \"quoted\" 'text'"
+NO_PAUSES = (0.05, 0.05)
 ALERT = Alert("anna", TroubleKind.LINK, TEXT, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def ways_of(config: AlertConfig, peers: WayOptions = NO_WAYS) -> AlertWays:
+    return AlertWays(config, peers, SystemClock())
 
 
 def program(path: Path, body: str) -> Path:
@@ -44,7 +57,7 @@ def noting(path: Path, notes: Path) -> Path:
 def test_a_command_gets_the_sentence_as_one_argument_and_no_shell(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     command = (str(noting(tmp_path / "tell", notes)), "--say", "{text}", "now: {text}")
-    with AlertWays(AlertConfig(command=command)) as told:
+    with ways_of(AlertConfig(command=command)) as told:
         told.tell(ALERT)
         until(notes.exists, "the command to run")
     assert notes.read_text().splitlines() == ["--say", TEXT, f"now: {TEXT}"]
@@ -57,7 +70,7 @@ def test_a_sound_is_played_by_the_first_player_that_is_installed(
     sound, notes = tmp_path / "bell.wav", tmp_path / "notes"
     sound.write_bytes(b"RIFF")
     noting(installed / "aplay", notes)
-    with AlertWays(AlertConfig(sound=sound)) as told:
+    with ways_of(AlertConfig(sound=sound)) as told:
         told.tell(ALERT)
         until(notes.exists, "the sound to be played")
     assert notes.read_text().splitlines() == ["-q", str(sound)]
@@ -67,7 +80,7 @@ def test_a_sound_is_played_by_the_first_player_that_is_installed(
 def test_a_notification_is_shown_on_the_screen(tmp_path: Path, installed: Path) -> None:
     notes = tmp_path / "notes"
     noting(installed / "notify-send", notes)
-    with AlertWays(AlertConfig(desktop=True)) as told:
+    with ways_of(AlertConfig(desktop=True)) as told:
         told.tell(ALERT)
         until(notes.exists, "the notification")
     assert notes.read_text().splitlines()[-2:] == ["Sleep monitor", TEXT]
@@ -79,7 +92,7 @@ def test_every_way_tells_once(tmp_path: Path, installed: Path) -> None:
     for name in ("notify-send", "paplay", "say"):
         program(installed / name, f"open({str(notes)!r}, 'a').write({name!r} + '\\n')")
     config = AlertConfig(command=("say", "{text}"), sound=sound, desktop=True)
-    with AlertWays(config) as told:
+    with ways_of(config) as told:
         told.tell(ALERT)
         until(lambda: notes.exists() and len(notes.read_text().split()) == 3, "three ways")
     assert sorted(notes.read_text().split()) == ["notify-send", "paplay", "say"]
@@ -97,7 +110,7 @@ def test_a_command_that_hangs_is_ended_with_its_children(
         "time.sleep(60)"
     )
     config = AlertConfig(command=(str(program(tmp_path / "hang", body)),))
-    with AlertWays(config) as told:
+    with ways_of(config) as told:
         began_s = time.monotonic()
         told.tell(ALERT)
         assert time.monotonic() - began_s < 0.3  # the night does not wait
@@ -120,7 +133,7 @@ def _runs(pid: int) -> bool:
 
 def test_a_command_that_fails_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     script = program(tmp_path / "fail", "sys.exit('no loudspeaker')")
-    with AlertWays(AlertConfig(command=(str(script),))) as told:
+    with ways_of(AlertConfig(command=(str(script),))) as told:
         told.tell(ALERT)
         until(lambda: "no loudspeaker" in caplog.text, "the failure")
     assert caplog.records[0].levelno == logging.WARNING
@@ -133,17 +146,66 @@ def test_a_command_that_fails_is_logged(tmp_path: Path, caplog: pytest.LogCaptur
         (AlertConfig(command=("no-such-program",)), "no program 'no-such-program'"),
         (AlertConfig(sound=Path("/no/bell.wav")), "there is no file /no/bell.wav"),
         (AlertConfig(desktop=True), "there is no program"),
+        (AlertConfig(mqtt=True), r"\[alert\] mqtt needs the table \[mqtt\]"),
+        (AlertConfig(http=True), r"\[alert\] http needs the table \[http\]"),
     ],
 )
 def test_what_is_missing_is_named_in_the_evening(
     installed: Path, config: AlertConfig, words: str
 ) -> None:
     with pytest.raises(InputError, match=words):
-        AlertWays(config)
+        ways_of(config)
 
 
 def test_a_sound_without_a_player_is_refused(tmp_path: Path, installed: Path) -> None:
     sound = tmp_path / "bell.wav"
     sound.write_bytes(b"RIFF")
     with pytest.raises(InputError, match="no program to play it is installed"):
-        AlertWays(AlertConfig(sound=sound))
+        ways_of(AlertConfig(sound=sound))
+
+
+def test_an_alert_goes_to_the_broker_once(broker: Broker) -> None:
+    peers = WayOptions(MqttConfig(host="127.0.0.1", port=broker.port), None, None, None)
+    with Subscriber(broker.port) as subscriber:
+        with ways_of(AlertConfig(mqtt=True), peers) as told:
+            told.tell(ALERT)
+            until(lambda: bool(subscriber.on("sleep-monitor/alert")), "the alert")
+        (payload,) = subscriber.on("sleep-monitor/alert")
+    assert json.loads(payload) == {
+        "sleeper": "anna",
+        "kind": "link",
+        "text": TEXT,
+        "since_utc": "2026-01-01T00:00:00.000Z",
+    }
+    assert "sleep-monitor/alert" not in retained(broker.port)  # it is no news later
+
+
+def test_a_post_that_is_refused_is_sent_again_under_the_same_id(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ways, "PAUSES_S", NO_PAUSES)
+    with Receiver() as receiver:
+        receiver.answers = [500, 503]
+        peers = WayOptions(None, HttpConfig(url=receiver.url, secret="s"), None, None)  # type: ignore[arg-type]
+        with ways_of(AlertConfig(http=True), peers) as told:
+            told.tell(ALERT)
+            until(lambda: len(receiver.posts) == 1, "the post")
+        ids = {post.headers["webhook-id"] for post in (*receiver.posts, *receiver.refused)}
+    assert len(receiver.refused) == 2 and len(ids) == 1
+    assert "webhook-signature" in receiver.posts[0].headers
+    assert json.loads(receiver.posts[0].body)["text"] == TEXT
+
+
+def test_peers_that_are_away_are_logged_and_the_other_ways_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ways, "PAUSES_S", NO_PAUSES)
+    away = MqttConfig(host="127.0.0.1", port=1)
+    gone = HttpConfig(url="http://127.0.0.1:1/hook")  # type: ignore[arg-type]
+    notes = tmp_path / "notes"
+    command = (str(noting(tmp_path / "tell", notes)), "{text}")
+    config = AlertConfig(mqtt=True, http=True, command=command)
+    with ways_of(config, WayOptions(away, gone, None, None)) as told:
+        told.tell(ALERT)
+        until(lambda: all(f"by {each} failed" in caplog.text for each in ("MQTT", "HTTP")), "both")
+        until(notes.exists, "the command")
