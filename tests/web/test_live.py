@@ -23,14 +23,9 @@ from tests.live.processes import (
     wait_for,
 )
 from tests.web.peers import Page
+from tests.web.ports import free_port
 
 MARKS = "SELECT kind, text FROM mark ORDER BY time_utc"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class LiveNight:
