@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,10 @@ from monitor.config import WebAddress
 from monitor.errors import InputError
 from monitor.sinks.redis_server import RedisServer
 from monitor.web import connections
-from monitor.web.link import kept_token, link_of, qr_code
+from monitor.web.link import kept_token, link_of, print_link, qr_code
 from monitor.web.server import serve
 from tests.sinks.conftest import started_server
+from tests.sinks.terminals import Terminal
 from tests.sinks.waiting import until
 from tests.web.peers import TOKEN, Page, served
 from tests.web.requests import malformed
@@ -260,6 +262,19 @@ def test_the_link_and_its_code_name_an_address_that_a_phone_reaches() -> None:
     link = link_of(WebAddress("0.0.0.0", 8030), TOKEN)
     assert "0.0.0.0" not in link and link.endswith(TOKEN)
     assert len(qr_code(link).splitlines()) < 24
+
+
+def test_a_terminal_gets_the_link_and_its_code_and_a_journal_no_token(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    address, terminal, journal = WebAddress("192.168.1.5", 8030), Terminal(), io.StringIO()
+    print_link(address, terminal)
+    print_link(address, journal)
+    token = kept_token(tmp_path / "sleep-monitor" / "web-token")
+    assert f"http://192.168.1.5:8030/?token={token}" in terminal.getvalue()
+    assert "\u2588" in terminal.getvalue()  # a block of the code
+    assert token not in journal.getvalue() and "--link" in journal.getvalue()
 
 
 def test_the_page_ends_while_a_browser_is_connected(server: RedisServer, tmp_path: Path) -> None:
