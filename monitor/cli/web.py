@@ -86,7 +86,7 @@ def web(
     settings = settings_of(flags)
     place = settings.web_address(address)
     if link:
-        print_link(place, sys.stdout)
+        print_link(place, sys.stdout, asked=True)
         return
     if settings.no_redis:
         raise InputError("the page reads the events: name their server with --redis URL")

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp
 from monitor.errors import InputError, MonitorError
 from monitor.report.colours import DARK
 from monitor.web.api_page import api_page
+from monitor.web.dark import dark_page
 from monitor.web.guard import MARKS, Guard
 from monitor.web.hub import Hub
 from monitor.web.marks import MarkDesk
@@ -179,7 +180,9 @@ async def _body(request: Request) -> bytes:
 
 async def _api_page(request: Request) -> Response:
     spec = json.loads(static_bytes("openapi.json"))
-    return HTMLResponse(api_page(spec), headers={"Content-Security-Policy": REPORT_POLICY})
+    return HTMLResponse(
+        dark_page(api_page(spec)), headers={"Content-Security-Policy": REPORT_POLICY}
+    )
 
 
 async def _http_error(request: Request, exc: HTTPException) -> Response:

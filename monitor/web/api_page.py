@@ -36,10 +36,10 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Markup:
         f"{method.upper()} {path}",
         element("p", operation["summary"], "."),
         element("p", operation["description"]) if "description" in operation else None,
-        table("Parameters", ["name", "place", "meaning"], parameters, numbers=False)
+        table("Parameters", ["name", "place", "meaning"], parameters, numbers=False, wide=True)
         if parameters
         else None,
-        table("Answers", ["status", "content"], answers, numbers=False),
+        table("Answers", ["status", "content"], answers, numbers=False, wide=True),
     )
 
 

@@ -28,15 +28,26 @@ def token_for(address: WebAddress) -> str | None:
     return None if address.is_loopback else kept_token(default_web_token())
 
 
-def print_link(address: WebAddress, out: IO[str]) -> None:
-    """Print how to open the page: the link, and beyond this machine a QR code for a phone."""
-    link = link_of(address, token_for(address))
+def print_link(address: WebAddress, out: IO[str], *, asked: bool = False) -> None:
+    """Print how to open the page: the link, and beyond this machine a QR code for a phone.
+
+    The token goes to a terminal, and elsewhere only if the user ``asked`` for it: a service's
+    output is kept in a journal that others may read.
+    """
+    token = token_for(address)
+    if token is not None and not (asked or out.isatty()):
+        print(
+            f"The page: {link_of(address, None)} (its link and QR code: sleep-monitor web "
+            f"{address} --link)",
+            file=out,
+        )
+        return
+    link = link_of(address, token)
     print(f"The page: {link}", file=out)
-    if not address.is_loopback and out.isatty():
-        try:
+    if token is not None and out.isatty():
+        # A terminal may lack the letters of the code.
+        with suppress(UnicodeEncodeError):
             print(qr_code(link), file=out)
-        except UnicodeEncodeError:  # a terminal without the letters of the code
-            return
 
 
 def kept_token(path: Path) -> str:

@@ -17,13 +17,10 @@ from monitor.night.listed import NOON, glance, listed
 from monitor.night.page import made_page_of
 from monitor.report import make_report
 from monitor.report.words import date_text, minutes_text
+from monitor.web.dark import dark_page
 
 SHOWN = 400
 """Nights in the list, the newest first: more than a year."""
-
-DARK = ("@media screen and (prefers-color-scheme:dark)", "@media screen")
-"""A report follows the phone's own theme. At 3 am a light one would be a flash, so here it is dark
-on every screen; printed, it is light."""
 
 _Stamp = tuple[tuple[int, int], ...]
 
@@ -71,10 +68,10 @@ class StoredNights:
         page = made_page_of(path)
         try:
             if page is not None and page.stat().st_mtime_ns >= _written_ns(path):
-                return _dark(page.read_text(encoding="utf-8"))
+                return dark_page(page.read_text(encoding="utf-8"))
             with tempfile.TemporaryDirectory(prefix="sleep-monitor-") as folder:
                 (made, *_) = make_report([str(path)], self._folder, self._clock, out=Path(folder))
-                return _dark(made.read_text(encoding="utf-8"))
+                return dark_page(made.read_text(encoding="utf-8"))
         except OSError as exc:
             raise MonitorError(f"the report cannot be read or made: {exc.strerror}") from exc
 
@@ -111,10 +108,6 @@ def _night_json(night: ListedNight) -> dict[str, Any]:
         "dreaming": None if numbers is None else minutes_text(numbers.r_min),
         "report": f"/nights/{quote(night.path.stem, safe='')}" if night.n_epochs else None,
     }
-
-
-def _dark(page: str) -> bytes:
-    return page.replace(*DARK).encode()
 
 
 def _stamp(path: Path) -> _Stamp:

@@ -137,6 +137,8 @@ def run_web(
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # a scanner of ports is no news
     with serve(address, redis_url, clock, token=token_for(address), hosts=hosts) as served:
         if beside:
+            # The monitor itself says when its event server is away.
+            logging.getLogger().setLevel(logging.WARNING)
             if hasattr(os, "nice"):
                 os.nice(5)
             threading.Thread(target=_end_with_input, args=[stop], daemon=True).start()

@@ -66,7 +66,7 @@ class FollowedSession:
         self.signal = SignalState.WAITING
         self.channels: tuple[ChannelState, ...] = ()
         self.reached_utc = event.time
-        """The time of the newest event, on the session's clock."""
+        """The end of the newest epoch or event, on the session's clock."""
         self._night: tuple[int, Night] | None = None
 
     def note_live(self) -> None:
@@ -78,10 +78,13 @@ class FollowedSession:
         self.version += 1
         with suppress(KeyError, TypeError, ValueError, AttributeError, OverflowError):
             self._take(event, event.data)
-        if event.type != EventType.MARK:  # a mark may be of a while ago
+        # A revision is of an earlier epoch; a mark may be of any time.
+        if event.type == EventType.SESSION_STARTED:
             self.reached_utc = event.time
+        elif event.type != EventType.MARK:
+            self.reached_utc = max(self.reached_utc, event.time)
         if not self._mode_is_known:
-            self.is_replay = abs(seen_utc - event.time) > OF_NOW
+            self.is_replay = abs(seen_utc - self.reached_utc) > OF_NOW
 
     def _take(self, event: Event, data: Mapping[str, Any]) -> None:
         match event.type:

@@ -136,7 +136,12 @@ def test_two_sleepers_and_a_monitor_that_is_gone(page: Page, server: RedisServer
 def test_a_replay_has_the_clock_of_its_recording(page: Page, server: RedisServer) -> None:
     with PublishedNight(server.url, began_min=400 * 24 * 60) as replay:
         replay.stages("W22")
-        (sleeper,) = page.until(epochs(3), "three epochs")["sleepers"]
+        replay.revise(0, Stage.N1)  # a revision is no step back in time
+        now = page.until(
+            lambda now: now["sleepers"] and ["Awake", "0 min"] in now["sleepers"][0]["totals"],
+            "the revision",
+        )
+        (sleeper,) = now["sleepers"]
     assert sleeper["mode"] == "replay"
     assert "In bed 1 min, since the start" in sleeper["lines"]
 
@@ -277,7 +282,8 @@ def test_nights_and_their_reports(page: Page, tmp_path: Path) -> None:
     report = page.ask(night["report"])
     assert report.status == 200 and b"anna" in report.body
     assert "sandbox" in report.headers["content-security-policy"]
-    assert b"prefers-color-scheme" not in report.body  # dark at 3 am, whatever the phone prefers
+    for shown in (report, page.ask("/api")):
+        assert b"prefers-color-scheme" not in shown.body  # dark at 3 am, whatever a phone prefers
     assert list(tmp_path.glob("*.html")) == []  # reading leaves nothing behind
     assert page.ask("/nights/broken").status == 404
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import io
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +14,13 @@ from monitor.config import WebAddress
 from monitor.errors import InputError
 from monitor.sinks.redis_server import RedisServer
 from monitor.web import connections
-from monitor.web.link import kept_token, link_of, qr_code
+from monitor.web.link import kept_token, link_of, print_link, qr_code
 from monitor.web.server import serve
 from tests.sinks.conftest import started_server
+from tests.sinks.terminals import Terminal
 from tests.sinks.waiting import until
 from tests.web.peers import TOKEN, Page, served
+from tests.web.requests import malformed
 
 GET = "GET /api/v1/now HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
 
@@ -199,42 +201,6 @@ def test_every_answer_forbids_scripts_frames_and_other_sites(page: Page) -> None
     assert "unsafe-inline" not in page.ask("/").headers["content-security-policy"]
 
 
-def malformed(n: int, seed: int = 0) -> Iterator[bytes]:
-    """Yield ``n`` requests that are wrong in one or several ways."""
-    dice = random.Random(seed)
-    good = b"POST /api/v1/marks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    bodies = [b"{", b"[]", b"\xff\xfe", b'{"kind": 1}', b'{"kind":"note"}', b"[" * 2000, b"null"]
-    heads = [
-        b"Content-Length: -1\r\n",
-        b"Content-Length: 99999999999\r\n",
-        b"Content-Length: 4\r\nContent-Length: 5\r\n",
-        b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n",
-        b"Transfer-Encoding: gzip\r\n",
-        b"X: " + b"a" * 20000 + b"\r\n",
-        b"\x00: a\r\n",
-        b" folded\r\n",
-        b"Expect: 100-continue\r\n",
-        b"Upgrade: websocket\r\nConnection: Upgrade\r\n",
-    ]
-    for _ in range(n):
-        match dice.randrange(5):
-            case 0:
-                yield dice.randbytes(dice.randrange(1, 400))
-            case 1:
-                broken = bytearray(good + b"\r\n")
-                for _ in range(dice.randrange(1, 6)):
-                    broken[dice.randrange(len(broken))] = dice.randrange(256)
-                yield bytes(broken)
-            case 2:
-                yield good + dice.choice(heads) + b"\r\n" + dice.choice(bodies)
-            case 3:
-                body = dice.choice(bodies)
-                yield good + b"Content-Length: %d\r\n\r\n" % len(body) + body
-            case _:
-                path = bytes(dice.randrange(33, 256) for _ in range(dice.randrange(1, 60)))
-                yield b"GET /" + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-
 def test_malformed_requests_are_refused_and_none_stops_the_page(page: Page) -> None:
     for request in malformed(300):
         answer = page.send(request, wait_s=3.0, half_close=True)
@@ -296,6 +262,19 @@ def test_the_link_and_its_code_name_an_address_that_a_phone_reaches() -> None:
     link = link_of(WebAddress("0.0.0.0", 8030), TOKEN)
     assert "0.0.0.0" not in link and link.endswith(TOKEN)
     assert len(qr_code(link).splitlines()) < 24
+
+
+def test_a_terminal_gets_the_link_and_its_code_and_a_journal_no_token(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    address, terminal, journal = WebAddress("192.168.1.5", 8030), Terminal(), io.StringIO()
+    print_link(address, terminal)
+    print_link(address, journal)
+    token = kept_token(tmp_path / "sleep-monitor" / "web-token")
+    assert f"http://192.168.1.5:8030/?token={token}" in terminal.getvalue()
+    assert "\u2588" in terminal.getvalue()  # a block of the code
+    assert token not in journal.getvalue() and "--link" in journal.getvalue()
 
 
 def test_the_page_ends_while_a_browser_is_connected(server: RedisServer, tmp_path: Path) -> None:

@@ -23,14 +23,9 @@ from tests.live.processes import (
     wait_for,
 )
 from tests.web.peers import Page
+from tests.web.ports import free_port
 
 MARKS = "SELECT kind, text FROM mark ORDER BY time_utc"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class LiveNight:
@@ -124,13 +119,17 @@ def test_beyond_this_machine_the_link_with_its_token_opens_the_page(
 ) -> None:
     with LiveNight(tmp_path, server.url, host="0.0.0.0") as night:
         wait_for(lambda: "The page: " in night.monitor.out.read_text(), "the link", 60)
-        link = re.search(r"The page: (http://\S+/)\?token=(\S+)", night.monitor.out.read_text())
-        assert link is not None and "0.0.0.0" not in link[1]
-        headers = {"Authorization": f"Bearer {link[2]}"}
-        night.until_served(headers)
+        (file,) = tmp_path.rglob("web-token")
+        assert file.stat().st_mode & 0o777 == 0o600
+        token = file.read_text()
+        night.until_served({"Authorization": f"Bearer {token}"})
         assert night.page.ask("/api/v1/now").status == 401
-        (token,) = tmp_path.rglob("web-token")
-        assert token.stat().st_mode & 0o777 == 0o600
+        # The output of a service is kept in a journal: it says how to get the link.
+        printed = night.monitor.out.read_text() + night.monitor.errors()
+        assert (
+            token not in printed
+            and f"sleep-monitor web 0.0.0.0:{night.page.port} --link" in printed
+        )
 
 
 def test_a_page_whose_port_is_taken_does_not_stop_the_night(
