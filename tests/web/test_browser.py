@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -60,6 +61,25 @@ def test_a_stage_comes_to_the_open_page(context: Any, page: Page, night: Publish
     night.stages("333")
     tab.wait_for_text(".word", "Deep")
     tab.wait(f"{EPOCHS} >= 3")
+    assert tab.errors == []
+
+
+def test_a_stage_that_comes_while_the_night_is_loaded_is_not_lost(
+    context: Any, page: Page, night: PublishedNight
+) -> None:
+    def late(route: Any) -> None:
+        answer = route.fetch()
+        night.stages("3")
+        time.sleep(1.0)  # the event is there before the night
+        route.fulfill(response=answer)
+
+    night.stages("22")
+    context.route("**/api/v1/sessions/*", late, times=1)
+    tab = Tab(context, url(page))
+    tab.wait_for_text(".word", "Deep")
+    tab.wait(f"{EPOCHS} === 2")
+    night.stages("R")
+    tab.wait(f"{EPOCHS} === 3")
     assert tab.errors == []
 
 

@@ -60,7 +60,7 @@ function connect() {
   source = new EventSource('api/v1/events' + (lastEvent ? `?after=${lastEvent}` : ''));
   source.onmessage = heard((event) => {
     lastEvent = event.lastEventId || lastEvent;
-    take(JSON.parse(event.data));
+    take(JSON.parse(event.data), event.lastEventId);
   });
   const named = {
     beat: (data) => { clockOffsetMs = Date.parse(data.utc) - Date.now(); },
@@ -148,7 +148,7 @@ function takeMonitor(data) {
 function takeRow(row) {
   let card = cards.get(row.key);
   if (!card) {
-    card = {element: makeCard(row.key), night: null, row: null, loading: false};
+    card = {element: makeCard(row.key), night: null, row: null, loading: false, early: []};
     cards.set(row.key, card);
     byId('sleepers').append(card.element);
     const places = [...cards.keys()].sort((a, b) => order.indexOf(a) - order.indexOf(b));
@@ -161,15 +161,25 @@ function takeRow(row) {
   drawSoon();
 }
 
-function take(event) {
+function take(event, id) {
   const session = decodeURIComponent(event.source.split('/').pop());
   const card = cards.get(session);
-  if (!card || !card.night) return;
+  if (!card) return;
+  if (!card.night) { // it may be on its way, without this event
+    if (card.loading) card.early.push([event, id]);
+    return;
+  }
+  if (!isAfter(id, card.night.last_event)) return;
   const {data, type} = event;
   if (type.startsWith('sleep-monitor.stage.v1')) takeStage(card.night, data);
   if (type.startsWith('sleep-monitor.mark.v1')) card.night.marks.push({kind: data.kind, time: event.time, text: data.text || ''});
   if (type.startsWith('sleep-monitor.session.started')) card.night = null;
   drawSoon();
+}
+
+function isAfter(id, other) {
+  const [[time, count], [otherTime, otherCount]] = [id, other].map((each) => each.split('-').map(Number));
+  return time > otherTime || (time === otherTime && count > otherCount);
 }
 
 function takeStage(night, data) {
@@ -191,6 +201,7 @@ async function loadNight(card) {
     }
   } catch { /* the next change loads it again */ }
   card.loading = false;
+  for (const [event, id] of card.early.splice(0)) take(event, id);
   if (card.night) drawSoon();
 }
 
