@@ -2,6 +2,7 @@
 
 const QUIET_MS = 25000; // The server sends something every 10 s. After this silence, connect again.
 const RETRY_MS = 3000;
+const HIDDEN_MS = 30000; // A browser has six connections for all its tabs: a hidden one gives its own back.
 const MARK_RETRY_MS = 5000;
 const MARK_GIVE_UP_MS = 15 * 60000; // The monitor takes a mark later, too: it has its own time.
 const LETTERS = {W: 'W', N1: '1', N2: '2', N3: '3', R: 'R'};
@@ -19,6 +20,8 @@ let heardAt = 0; // when the server was heard last, on this phone's clock; 0: ne
 let clockOffsetMs = 0; // the server's clock minus this phone's
 let source = null;
 let retryTimer = 0;
+let hiddenTimer = 0;
+let wokeAt = 0;
 
 // Elements
 
@@ -90,6 +93,7 @@ function heard(take) {
 }
 
 async function reconnect() {
+  if (document.visibilityState !== 'visible') return; // wake() does it
   try {
     const answer = await fetch('api/v1/now');
     if (answer.status === 401) { showLocked(); retryTimer = setTimeout(reconnect, 10 * RETRY_MS); return; }
@@ -108,7 +112,7 @@ function showConnection() {
   const place = byId('connection');
   let text = '';
   if (!isConnected()) {
-    text = heardAt ? `No connection since ${timeText(heardAt)}. Trying again …` : 'Connecting …';
+    text = heardAt && Date.now() - wokeAt > RETRY_MS ? `No connection since ${timeText(heardAt)}. Trying again …` : 'Connecting …';
   } else if (monitor.monitor === 'away') {
     text = 'The monitor is not running, or its event server does not answer.';
   } else if (order.length === 0) {
@@ -116,7 +120,7 @@ function showConnection() {
   }
   if (isConnected() && monitor.problem) text = monitor.problem;
   setText(place, text);
-  place.className = text && heardAt ? 'away' : '';
+  place.className = text && text !== 'Connecting …' ? 'away' : '';
   byId('sleepers').classList.toggle('stale', !isConnected() || monitor.monitor === 'away');
 }
 
@@ -126,10 +130,23 @@ function check() {
   showConnection();
 }
 
+function rest() {
+  clearTimeout(retryTimer);
+  if (source) source.close();
+  source = null;
+}
+
 function wake() {
+  clearTimeout(hiddenTimer);
+  if (document.visibilityState !== 'visible') {
+    hiddenTimer = setTimeout(rest, HIDDEN_MS);
+    return;
+  }
   // A phone that slept keeps a dead connection, and its timers did not run.
-  if (document.visibilityState !== 'visible') return;
-  if (Date.now() - heardAt > 12000 || !source || source.readyState !== 1) reconnect();
+  if (Date.now() - heardAt > 12000 || !source || source.readyState !== 1) {
+    wokeAt = Date.now();
+    reconnect();
+  }
   check();
   drawSoon();
 }
