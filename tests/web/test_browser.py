@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -28,6 +29,13 @@ pytestmark = pytest.mark.browser
 
 EPOCHS = "document.querySelectorAll('.stages rect').length"
 """The bars of the hypnogram: one for each run of equal stages."""
+
+
+SEE = """
+Object.defineProperty(document, 'visibilityState', {value: '%s', configurable: true});
+document.dispatchEvent(new Event('visibilitychange'));
+"""
+"""Hides the page, or shows it again, as a browser does when the user changes the tab."""
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +68,25 @@ def test_a_stage_comes_to_the_open_page(context: Any, page: Page, night: Publish
     night.stages("333")
     tab.wait_for_text(".word", "Deep")
     tab.wait(f"{EPOCHS} >= 3")
+    assert tab.errors == []
+
+
+def test_a_stage_that_comes_while_the_night_is_loaded_is_not_lost(
+    context: Any, page: Page, night: PublishedNight
+) -> None:
+    def late(route: Any) -> None:
+        answer = route.fetch()
+        night.stages("3")
+        time.sleep(1.0)  # the event is there before the night
+        route.fulfill(response=answer)
+
+    night.stages("22")
+    context.route("**/api/v1/sessions/*", late, times=1)
+    tab = Tab(context, url(page))
+    tab.wait_for_text(".word", "Deep")
+    tab.wait(f"{EPOCHS} === 2")
+    night.stages("R")
+    tab.wait(f"{EPOCHS} === 3")
     assert tab.errors == []
 
 
@@ -146,6 +173,26 @@ def test_a_phone_that_slept_for_an_hour_catches_up(
     tab.wait_for_text(".word", "Dreaming")
     tab.page.clock.fast_forward("00:02")
     tab.wait(f"{EPOCHS} === 3")
+    assert tab.errors == []
+
+
+def test_a_hidden_tab_gives_its_connection_back_and_catches_up(
+    context: Any, page: Page, night: PublishedNight
+) -> None:
+    """A browser has six connections for all tabs of a page."""
+    night.stages("2")
+    tab = Tab(context, "about:blank")
+    tab.page.clock.install()
+    tab.page.goto(url(page))
+    tab.wait_for_text(".word", "Light")
+    tab.page.evaluate(SEE % "hidden")
+    tab.page.clock.fast_forward("00:31")
+    night.stages("3")
+    page.until(lambda now: now["sleepers"][0]["stage"]["word"] == "Deep", "the stage")
+    tab.page.wait_for_timeout(500)
+    assert tab.text(".word") == "Light"
+    tab.page.evaluate(SEE % "visible")
+    tab.wait_for_text(".word", "Deep")
     assert tab.errors == []
 
 

@@ -2,6 +2,7 @@
 
 const QUIET_MS = 25000; // The server sends something every 10 s. After this silence, connect again.
 const RETRY_MS = 3000;
+const HIDDEN_MS = 30000; // A browser has six connections for all its tabs: a hidden one gives its own back.
 const MARK_RETRY_MS = 5000;
 const MARK_GIVE_UP_MS = 15 * 60000; // The monitor takes a mark later, too: it has its own time.
 const LETTERS = {W: 'W', N1: '1', N2: '2', N3: '3', R: 'R'};
@@ -19,6 +20,8 @@ let heardAt = 0; // when the server was heard last, on this phone's clock; 0: ne
 let clockOffsetMs = 0; // the server's clock minus this phone's
 let source = null;
 let retryTimer = 0;
+let hiddenTimer = 0;
+let wokeAt = 0;
 
 // Elements
 
@@ -60,7 +63,7 @@ function connect() {
   source = new EventSource('api/v1/events' + (lastEvent ? `?after=${lastEvent}` : ''));
   source.onmessage = heard((event) => {
     lastEvent = event.lastEventId || lastEvent;
-    take(JSON.parse(event.data));
+    take(JSON.parse(event.data), event.lastEventId);
   });
   const named = {
     beat: (data) => { clockOffsetMs = Date.parse(data.utc) - Date.now(); },
@@ -90,6 +93,7 @@ function heard(take) {
 }
 
 async function reconnect() {
+  if (document.visibilityState !== 'visible') return; // wake() does it
   try {
     const answer = await fetch('api/v1/now');
     if (answer.status === 401) { showLocked(); retryTimer = setTimeout(reconnect, 10 * RETRY_MS); return; }
@@ -108,7 +112,7 @@ function showConnection() {
   const place = byId('connection');
   let text = '';
   if (!isConnected()) {
-    text = heardAt ? `No connection since ${timeText(heardAt)}. Trying again …` : 'Connecting …';
+    text = heardAt && Date.now() - wokeAt > RETRY_MS ? `No connection since ${timeText(heardAt)}. Trying again …` : 'Connecting …';
   } else if (monitor.monitor === 'away') {
     text = 'The monitor is not running, or its event server does not answer.';
   } else if (order.length === 0) {
@@ -116,7 +120,7 @@ function showConnection() {
   }
   if (isConnected() && monitor.problem) text = monitor.problem;
   setText(place, text);
-  place.className = text && heardAt ? 'away' : '';
+  place.className = text && text !== 'Connecting …' ? 'away' : '';
   byId('sleepers').classList.toggle('stale', !isConnected() || monitor.monitor === 'away');
 }
 
@@ -126,10 +130,23 @@ function check() {
   showConnection();
 }
 
+function rest() {
+  clearTimeout(retryTimer);
+  if (source) source.close();
+  source = null;
+}
+
 function wake() {
+  clearTimeout(hiddenTimer);
+  if (document.visibilityState !== 'visible') {
+    hiddenTimer = setTimeout(rest, HIDDEN_MS);
+    return;
+  }
   // A phone that slept keeps a dead connection, and its timers did not run.
-  if (document.visibilityState !== 'visible') return;
-  if (Date.now() - heardAt > 12000 || !source || source.readyState !== 1) reconnect();
+  if (Date.now() - heardAt > 12000 || !source || source.readyState !== 1) {
+    wokeAt = Date.now();
+    reconnect();
+  }
   check();
   drawSoon();
 }
@@ -148,7 +165,7 @@ function takeMonitor(data) {
 function takeRow(row) {
   let card = cards.get(row.key);
   if (!card) {
-    card = {element: makeCard(row.key), night: null, row: null, loading: false};
+    card = {element: makeCard(row.key), night: null, row: null, loading: false, early: []};
     cards.set(row.key, card);
     byId('sleepers').append(card.element);
     const places = [...cards.keys()].sort((a, b) => order.indexOf(a) - order.indexOf(b));
@@ -161,15 +178,25 @@ function takeRow(row) {
   drawSoon();
 }
 
-function take(event) {
+function take(event, id) {
   const session = decodeURIComponent(event.source.split('/').pop());
   const card = cards.get(session);
-  if (!card || !card.night) return;
+  if (!card) return;
+  if (!card.night) { // it may be on its way, without this event
+    if (card.loading) card.early.push([event, id]);
+    return;
+  }
+  if (!isAfter(id, card.night.last_event)) return;
   const {data, type} = event;
   if (type.startsWith('sleep-monitor.stage.v1')) takeStage(card.night, data);
   if (type.startsWith('sleep-monitor.mark.v1')) card.night.marks.push({kind: data.kind, time: event.time, text: data.text || ''});
   if (type.startsWith('sleep-monitor.session.started')) card.night = null;
   drawSoon();
+}
+
+function isAfter(id, other) {
+  const [[time, count], [otherTime, otherCount]] = [id, other].map((each) => each.split('-').map(Number));
+  return time > otherTime || (time === otherTime && count > otherCount);
 }
 
 function takeStage(night, data) {
@@ -191,6 +218,7 @@ async function loadNight(card) {
     }
   } catch { /* the next change loads it again */ }
   card.loading = false;
+  for (const [event, id] of card.early.splice(0)) take(event, id);
   if (card.night) drawSoon();
 }
 
