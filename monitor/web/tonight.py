@@ -181,11 +181,11 @@ class FollowedSession:
         """Return the electrodes now; without ``seen``, as the newest epoch found them."""
         if seen is not None and seen.channels:
             return seen.channels
-        if self.channels or not self.live:
+        if self.channels or not self.live or len(self.session.channels) != 1:
             return self.channels
         # A session of one channel has no event about it: its epochs say how it is.
         quality = _quality(self.live[-1].reason)
-        return tuple(ChannelState.of(name, quality) for name in self.session.channels[:1])
+        return (ChannelState.of(self.session.channels[0], quality),)
 
 
 def _prediction(data: Mapping[str, Any]) -> StagePrediction:
