@@ -46,7 +46,7 @@ def test_the_monitor_is_installed_without_pytorch_and_the_extras_bring_it() -> N
     assert {"torch", "safetensors"} == names(extras["cuda"])
     assert {"mne", "pyxdf"} == names(extras["formats"])
     assert served == names(extras["web"])
-    assert "sleep-monitor[train,formats,web]" in extras["dev"]
+    assert "sleep-monitor[train,formats,mqtt,osc,web]" in extras["dev"]
     assert "sleep-monitor[cuda]" in extras["trt"]
     torch = {each for extra in extras.values() for each in extra if each.startswith("torch>")}
     assert len(torch) == 1  # One bound for all extras.
