@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,6 +19,7 @@ from monitor.night.state import SleeperState
 from monitor.sinks.redis_client import Keys, connect
 from monitor.sinks.redis_server import RedisServer
 from monitor.types import Contact, Mark, MarkKind, SignalState
+from monitor.web import stream
 from monitor.web.api import static_bytes
 from tests.report.stored_night import store_stages
 from tests.sinks.night_example import night_state
@@ -195,6 +197,40 @@ def test_a_stream_begins_with_the_state_now(page: Page, night: PublishedNight) -
         ("", "now"),
     ]
     assert found[1][2]["keys"] == [found[2][2]["key"]] == ["night-1"]
+
+
+def status_of_a_stream(page: Page) -> int:
+    with stream_of(page) as reader:
+        return reader.status
+
+
+def test_readers_beyond_the_limit_are_told_to_come_back(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "MOST_STREAMS", 1)
+    with stream_of(page) as reader:
+        reader.next()
+        refused = page.ask("/api/v1/events")
+        assert (refused.status, refused.headers["retry-after"]) == (503, "5")
+        assert page.ask("/api/v1/now").status == 200
+
+    until(lambda: status_of_a_stream(page) == 200, "the place of the first reader")
+
+
+def test_a_reader_that_takes_nothing_is_left(
+    page: Page, night: PublishedNight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its buffers fill, and it would hold its place for ever."""
+    monkeypatch.setattr(stream, "SEND_S", 0.3)
+    monkeypatch.setattr(stream, "MOST_STREAMS", 1)
+    night.stages("2")
+    page.until(epochs(1), "the first epoch")
+    with socket.create_connection(("127.0.0.1", page.port), timeout=10.0) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.sendall(b"GET /api/v1/events?after=0-0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        until(lambda: status_of_a_stream(page) == 503, "its stream to begin")
+        night.stages("2" * 9000)  # several megabytes
+        until(lambda: status_of_a_stream(page) == 200, "the slow reader to be left")
 
 
 def test_an_id_that_is_none_is_refused(page: Page) -> None:
