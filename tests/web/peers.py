@@ -119,7 +119,12 @@ class PublishedNight:
     """A live night that began some minutes ago, published as a monitor publishes it."""
 
     def __init__(
-        self, url: str, session_id: str = "night-1", sleeper: str = "", began_min: int = 60
+        self,
+        url: str,
+        session_id: str = "night-1",
+        sleeper: str = "",
+        began_min: int = 60,
+        mode: str | None = "live",
     ) -> None:
         now = datetime.now(UTC).replace(microsecond=0)
         self.session = replace(
@@ -132,7 +137,11 @@ class PublishedNight:
             self.log, session_id, url, SystemClock(), heartbeat_s=0.3, heartbeat_ttl_s=1
         )
         self._n = 0
-        self._add(events.session_started(self.session, 1))
+        started = events.session_started(self.session, 1)
+        data = {**started.data, "mode": mode}
+        if mode is None:  # as an earlier version stored it
+            del data["mode"]
+        self._add(replace(started, data=data))
 
     def __enter__(self) -> PublishedNight:
         self._publisher.start()

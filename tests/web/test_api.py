@@ -135,8 +135,11 @@ def test_two_sleepers_and_a_monitor_that_is_gone(page: Page, server: RedisServer
         assert sleeper["trouble"]["text"].endswith("Start it again: it continues the night")
 
 
-def test_a_replay_has_the_clock_of_its_recording(page: Page, server: RedisServer) -> None:
-    with PublishedNight(server.url, began_min=400 * 24 * 60) as replay:
+@pytest.mark.parametrize("mode", ["replay", None])
+def test_a_replay_has_the_clock_of_its_recording(
+    page: Page, server: RedisServer, mode: str | None
+) -> None:
+    with PublishedNight(server.url, began_min=400 * 24 * 60, mode=mode) as replay:
         replay.stages("W22")
         replay.revise(0, Stage.N1)  # a revision is no step back in time
         now = page.until(
