@@ -123,6 +123,8 @@ class EventServer:
     def __init__(self, url: str | None, own_server: RedisServer | None = None) -> None:
         self.url = url
         """URL of the server, with the monitor's login; None in a run that publishes no events."""
+        self.app_url = url if own_server is None else own_server.url
+        """The same for other programs of the user: the monitor's own server gives them less."""
         self._own_server = own_server
 
     def keep_running(self) -> None:

@@ -1,4 +1,4 @@
-"""The monitor runs without PyTorch, matplotlib and MNE; the other programs name the extra."""
+"""The monitor runs without PyTorch, matplotlib, MNE and a web server; what needs them says so."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from models.card import default_weights, read_contract
 from models.contract import Gain
 from tests.nights import EXCERPT
 
-MISSING = ("torch", "matplotlib", "safetensors", "onnx", "onnxscript", "edfio", "mne")
+MISSING = (
+    *("torch", "matplotlib", "safetensors", "onnx", "onnxscript", "edfio", "mne"),
+    *("starlette", "uvicorn", "segno"),
+)
 
 # Python runs this file when it starts, also in the monitor's child processes.
 SITECUSTOMIZE = f"""
@@ -77,7 +80,8 @@ def test_every_module_that_needs_no_gpu_is_imported(lean: dict[str, str]) -> Non
 import importlib, pkgutil
 import monitor
 for each in pkgutil.walk_packages(monitor.__path__, "monitor."):
-    if not each.name.endswith(("__main__", ".device_backend", ".network_parts")):
+    served = each.name.startswith("monitor.web.") and not each.name.endswith(("link", "beside"))
+    if not (served or each.name.endswith(("__main__", ".device_backend", ".network_parts"))):
         importlib.import_module(each.name)
 import models.card, models.contract, models.files, models.graphs
 print("imported")
@@ -114,6 +118,16 @@ def test_torch_says_what_to_install(lean: dict[str, str]) -> None:
     assert found.stderr.splitlines() == [
         "sleep-monitor: the network cannot be run here: torch: safetensors is not installed; "
         "run pip install '.[train]' in the monitor's source folder"
+    ]
+
+
+@pytest.mark.parametrize("command", [("web",), ("live", "lsl", "--web"), ("web", "--link")])
+def test_the_page_says_what_to_install(lean: dict[str, str], command: tuple[str, ...]) -> None:
+    found = run(lean, "-m", "monitor.cli", *command)
+    assert found.returncode == 2
+    assert found.stderr.splitlines() == [
+        "sleep-monitor: the page needs segno: run pip install '.[web]' in the monitor's source "
+        "folder"
     ]
 
 

@@ -189,6 +189,13 @@ class LiveFlags(RunFlags):
     new_night: Annotated[
         bool, typer.Option("--new-night", help="Begin a night, even if one could be continued.")
     ] = False
+    web: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[ADDRESS]",
+            help="Also serve the page for the phone. ADDRESS: as of sleep-monitor web.",
+        ),
+    ] = None
 
     def settings(self) -> dict[str, Any]:
         """See `ConfigFlags.settings`."""

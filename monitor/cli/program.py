@@ -44,6 +44,7 @@ from monitor.cli.rules import rules_app
 from monitor.cli.score import score
 from monitor.cli.sources import brainflow_table, lsl_table, refuse_options, settings_of
 from monitor.cli.stopping import INTERRUPTED, let_interrupt, note_stop, restore_at_once, stop
+from monitor.cli.web import WebCommand, WebGroup, check_web_packages, web
 from monitor.errors import InputError, MonitorError
 from monitor.text import clean
 
@@ -63,13 +64,14 @@ app = typer.Typer(
 DEMO_SPEED = 300.0
 """On a terminal the demo's 84 minutes take 17 s: slow enough to watch."""
 
-live_app = typer.Typer(invoke_without_command=True)
+live_app = typer.Typer(invoke_without_command=True, cls=WebGroup)
 app.add_typer(check_app, name="check")
 app.add_typer(live_app, name="live")
 app.add_typer(nights_app, name="nights")
 app.add_typer(rules_app, name="rules")
 app.command()(report)
 app.command()(score)
+app.command()(web)
 
 
 def _print_version(wanted: bool) -> None:
@@ -180,7 +182,7 @@ def live(
     refuse_options(context)
 
 
-@live_app.command()
+@live_app.command(cls=WebCommand)
 @takes(LiveFlags)
 def lsl(
     flags: LiveFlags,
@@ -196,7 +198,7 @@ def lsl(
     _live(flags, [lsl_table(name, type_, source_id, unit)])
 
 
-@live_app.command()
+@live_app.command(cls=WebCommand)
 @takes(LiveFlags)
 def brainflow(
     flags: LiveFlags,
@@ -349,8 +351,10 @@ def _server(flags: ServerFlags) -> str:
 
 def _live(flags: LiveFlags, sleepers: list[Any] | None) -> None:
     options = settings_of(flags, sleeper=sleepers).live(
-        flags.channel or (), flags.store, flags.output, flags.new_night
+        flags.channel or (), flags.store, flags.output, flags.new_night, flags.web
     )
+    if options.web is not None:
+        check_web_packages()
     from monitor.clock import SystemClock
     from monitor.live import run_live
     from monitor.sinks.dashboard import restore_terminals

@@ -11,6 +11,7 @@ from monitor.config.folders import (
     default_exported_folder,
     default_nights_folder,
     default_replays_folder,
+    default_web_token,
     private_folder,
 )
 from monitor.config.options import (
@@ -29,10 +30,12 @@ from monitor.config.settings import NO_REDIS, Settings
 from monitor.config.sources import BrainflowConfig, LslConfig
 from monitor.config.version import monitor_version
 from monitor.config.ways import HttpConfig, LslOutConfig, MqttConfig, OscConfig, WayOptions
+from monitor.config.web import AlertConfig, WebAddress, WebConfig, parse_address, web_address
 
 __all__ = [
     "NO_REDIS",
     "REPLAYS",
+    "AlertConfig",
     "BrainflowConfig",
     "Grid",
     "HttpConfig",
@@ -48,14 +51,19 @@ __all__ = [
     "SleeperOptions",
     "Theme",
     "WayOptions",
+    "WebAddress",
+    "WebConfig",
     "config_file",
     "default_config",
     "default_exported_folder",
     "default_nights_folder",
     "default_replays_folder",
+    "default_web_token",
     "monitor_version",
+    "parse_address",
     "parse_grid",
     "parse_speed",
     "private_folder",
     "read_settings",
+    "web_address",
 ]

@@ -30,6 +30,11 @@ def default_exported_folder() -> Path:
     return user_data_path("sleep-monitor", appauthor=False) / "exported"
 
 
+def default_web_token() -> Path:
+    """Return the file of the token that opens the page from other machines. It need not exist."""
+    return user_data_path("sleep-monitor", appauthor=False) / "web-token"
+
+
 def private_folder(folder: Path) -> None:
     """Make ``folder``, and those above it that are missing, so that only the user may read them.
 

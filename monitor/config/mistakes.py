@@ -12,7 +12,10 @@ from monitor.config.rules import rule_keys
 from monitor.config.settings import Settings
 from monitor.config.sources import KINDS
 from monitor.config.ways import WAYS
+from monitor.config.web import TABLES
 from monitor.text import clean
+
+_TABLES = {**TABLES, **WAYS}
 
 
 def key_name(key: str, inner: Sequence[str | int]) -> str:
@@ -52,7 +55,8 @@ def describe(error: ErrorDetails) -> str:
             return unknown_key(str(loc[-1]), rule_keys(loc[1:]))
         known: Mapping[str, Any] = Settings.model_fields
         if len(loc) > 1:
-            known = (WAYS.get(str(loc[0])) or KINDS[str(loc[2])]).model_fields
+            model = _TABLES[str(loc[0])] if loc[0] in _TABLES else KINDS[str(loc[2])]
+            known = model.model_fields
         return unknown_key(str(loc[-1]), ["source" if key == "kind" else key for key in known])
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         actual = (
@@ -65,7 +69,7 @@ def describe(error: ErrorDetails) -> str:
         return clean(str(error["ctx"]["error"]), 400)
     if loc in (("sleeper",), ("rule",)) and kind != "too_long":
         return f"must be tables: begin each with a line [[{loc[0]}]]"
-    if len(loc) == 1 and loc[0] in WAYS:
+    if len(loc) == 1 and loc[0] in _TABLES:
         return f"must be a table: begin it with a line [{loc[0]}]"
     text = error["msg"].replace("Input should", "must").replace("String should", "must")
     text = text[0].lower() + text[1:]

@@ -11,6 +11,7 @@ from models.contract import Gain
 from monitor.config.rules import Rule
 from monitor.config.sources import BrainflowConfig, LslConfig
 from monitor.config.ways import NO_WAYS, WayOptions
+from monitor.config.web import AlertConfig, WebAddress
 from monitor.errors import InputError
 
 Grid = Literal["auto", "start"] | float
@@ -138,9 +139,14 @@ class LiveOptions(RunOptions):
     - ``wait_s``: how long a source may take to appear; None: for ever.
     - ``new_night``: begin a night even if one could be continued.
     - ``rules``: what is done when, for every sleeper or for the one that a rule names.
+    - ``web``: where the page for the phone is served; None: there is none. ``web_hosts``: see
+      `WebConfig`. ``alert`` None: nobody is told of trouble.
     """
 
     sleepers: tuple[SleeperOptions, ...]
     wait_s: float | None = None
     new_night: bool = False
     rules: tuple[Rule, ...] = ()
+    web: WebAddress | None = None
+    web_hosts: tuple[str, ...] = ()
+    alert: AlertConfig | None = None

@@ -18,6 +18,7 @@ from monitor.config.folders import default_config
 from monitor.config.mistakes import describe, key_name, option_name, unknown_key
 from monitor.config.settings import ENVIRONMENT, Settings
 from monitor.config.ways import SECRETS, WAYS
+from monitor.config.web import TABLES
 from monitor.errors import InputError
 from monitor.text import clean
 
@@ -28,8 +29,8 @@ LONGEST_LINE = 5000
 """Letters of a line: room for the longest name of a file. Python's TOML reader takes a time that
 grows with the square of a key's dots, 16 s for 64 kB of them."""
 
-TABLES = {"sleeper", "rule", *WAYS}
-"""Keys that are tables: no environment variable holds them."""
+_IN_THE_FILE = {"sleeper", "rule", *TABLES, *WAYS}
+"""Tables. No variable of the environment sets them."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ def read_settings(config: Path | None = None, **command_line: Any) -> Settings:
     table = {} if path is None else _read_toml(path)
     if (variable := next(_unknown_variables(), None)) is not None:
         key = variable.upper().removeprefix(ENVIRONMENT).lower()
-        known = [f for f in Settings.model_fields if f not in TABLES]
+        known = [f for f in Settings.model_fields if f not in _IN_THE_FILE]
         known += ["config", *(each.lower() for each in SECRETS)]
         raise InputError(f"environment variable {variable}: {unknown_key(key, known)}")
     environment = EnvSettingsSource(Settings)()
@@ -127,7 +128,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except ValueError as exc:  # Not TOML, or an integer of thousands of digits.
         raise InputError(f"the configuration {path} is not TOML: {clean(str(exc))}") from exc
     lists = [table.get(key) for key in ("sleeper", "rule")]
-    for each in (table, *(each for found in lists if isinstance(found, list) for each in found)):
+    tables = [table.get(name) for name in TABLES]
+    listed = [each for found in lists if isinstance(found, list) for each in found]
+    for each in (table, *tables, *listed):
         if isinstance(each, dict):
             _anchor(each, path.absolute().parent)
     return table
@@ -145,7 +148,7 @@ def _anchor(table: dict[str, Any], folder: Path) -> None:
 
 
 def _unknown_variables() -> Iterator[str]:
-    keys = set(Settings.model_fields) - TABLES
+    keys = set(Settings.model_fields) - _IN_THE_FILE
     known = {f"{ENVIRONMENT}{key}".upper() for key in [*keys, "config", *SECRETS]}
     for variable in sorted(os.environ):
         if variable.upper().startswith(ENVIRONMENT) and variable.upper() not in known:

@@ -32,6 +32,7 @@ from monitor.config.sources import (
     Sleeper,
 )
 from monitor.config.ways import HttpConfig, LslOutConfig, MqttConfig, OscConfig, WayOptions
+from monitor.config.web import AlertConfig, WebAddress, WebConfig, parse_address, web_address
 from monitor.errors import InputError
 
 ENVIRONMENT = "SLEEP_MONITOR_"
@@ -71,6 +72,8 @@ class Settings(BaseSettings):
     lsl_out: LslOutConfig | None = None
     sleeper: tuple[Sleeper, ...] = ()
     rule: Rules = ()
+    web: WebConfig = WebConfig()
+    alert: AlertConfig | None = None
 
     @property
     def no_redis(self) -> bool:
@@ -88,11 +91,13 @@ class Settings(BaseSettings):
         store: Path | None = None,
         output: Path | None = None,
         new_night: bool = False,
+        web: str | None = None,
     ) -> LiveOptions:
         """Return the options of a live run; the arguments are those of the command line.
 
         Raises InputError if there is no sleeper, if two have one name or one file, if an argument
-        could be for any of several sleepers, or if a rule is for none of them.
+        could be for any of several sleepers, if there can be no page (``web``), or if a rule is for
+        none of them.
         """
         if not self.sleeper:
             raise InputError(
@@ -121,8 +126,22 @@ class Settings(BaseSettings):
             wait_s=self.wait,
             new_night=new_night,
             rules=self._rules([each.sleeper for each in sleepers]),
+            web=self._web_of_a_night(web),
+            web_hosts=self.web.hosts,
+            alert=self.alert,
             **self._run_options(),
         )
+
+    def web_address(self, given: str | None) -> WebAddress:
+        """Return the address of the page: ``given`` on the command line, or the configured one."""
+        return web_address(given) if given else parse_address(self.web.address or "")
+
+    def _web_of_a_night(self, given: str | None) -> WebAddress | None:
+        if given is None and self.web.address is None:
+            return None
+        if self.no_redis:
+            raise InputError("the page reads the events: leave out --no-redis, or --web")
+        return self.web_address(given)
 
     def replay(
         self,

@@ -23,6 +23,7 @@ from monitor.live.ruling import rule_runners
 from monitor.live.shared import SharedServices
 from monitor.live.sleeper import Sleeper
 from monitor.live.watchdog import Watchdog, notify
+from monitor.live.watchers import Watchers
 from monitor.night.catalogue import LAST
 from monitor.night.file_watch import store_files
 from monitor.night.state import NightState
@@ -36,6 +37,7 @@ from monitor.sinks.dashboard.palette import Palette
 from monitor.sinks.epochs_csv import check_store, check_writable
 from monitor.sinks.marks import MarkAnswer, MarkReader
 from monitor.sources.opening import OpenSource, check_source, open_source
+from monitor.web.link import print_link
 
 SCREEN_S = 0.2
 """Interval between two updates of the screen."""
@@ -73,6 +75,8 @@ def run_live(
     backend = load_backend(options)
     _log.info(backend.note)
     background = Background(options.theme, os.environ)
+    if options.web is not None:
+        print_link(options.web, console.file)
     with ExitStack() as stack:
         # Closed in reverse: first the screen, then the reader of marks, last the server, which both
         # the reader and the sleepers' last events need. The sleepers end before, in `_end`.
@@ -94,6 +98,7 @@ def run_live(
         sleepers = [
             Sleeper(each, shared, open_source, rules.get(each.sleeper)) for each in options.sleepers
         ]
+        watchers = stack.enter_context(Watchers(options, server, clock))
         view = stack.enter_context(
             live_view(
                 console, clock, plain=not options.dashboard, background=background, end=stop.set
@@ -101,7 +106,7 @@ def run_live(
         )
         try:
             _start(sleepers)
-            _watch_over(sleepers, server, marks, view, clock, stop, list(rules.values()))
+            _watch_over(sleepers, server, marks, view, watchers, clock, stop, list(rules.values()))
         finally:
             _end(sleepers, shared)
         view.update([sleeper.state for sleeper in sleepers])
@@ -144,11 +149,12 @@ def _watch_over(
     server: EventServer,
     marks: MarkReader | None,
     view: LiveView,
+    watchers: Watchers,
     clock: Clock,
     stop: threading.Event,
     rules: Sequence[RuleRunner],
 ) -> None:
-    """Serve the sleepers and the screen until ``stop`` is set or all sleepers have ended.
+    """Serve sleepers, screen and watchers until ``stop`` is set or all sleepers have ended.
 
     If they gave up later than `AT_THE_SCREEN_S`, nobody sees it: alarms still ring.
     """
@@ -164,7 +170,9 @@ def _watch_over(
     while goes_on() and not stop.is_set():
         _deliver_marks(marks, sleepers)
         server.keep_running()
-        view.update([sleeper.state for sleeper in sleepers])
+        states = [sleeper.state for sleeper in sleepers]
+        view.update(states)
+        watchers.update(states)
         watchdog.tick([sleeper.turn_s for sleeper in sleepers], _status(sleepers))
         stop.wait(SCREEN_S)
     _deliver_marks(marks, sleepers)

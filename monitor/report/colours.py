@@ -45,6 +45,9 @@ DARK = {
     "link": "#7cc0f5",
 }
 
+DARK_SCREEN = "@media screen and (prefers-color-scheme:dark)"
+"""The rule of the dark colours."""
+
 # Nine even steps of viridis (Matplotlib): its lightness rises evenly, and people with colour
 # blindness can read it.
 VIRIDIS = (
@@ -75,7 +78,4 @@ def variables() -> str:
     light, dark = (
         ";".join(f"--{name}:{value}" for name, value in each.items()) for each in (LIGHT, DARK)
     )
-    return (
-        f":root{{color-scheme:light dark;{light}}}"
-        f"@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
-    )
+    return f":root{{color-scheme:light dark;{light}}}{DARK_SCREEN}{{:root{{{dark}}}}}"

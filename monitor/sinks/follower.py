@@ -37,6 +37,8 @@ class Follower:
     - If the server is away or restarts, the follower waits for it. ``notice`` is called once when
       it goes, and once when it is back. After ``wait_limit_s`` away it raises `MonitorError`.
     - Raises `MonitorError` if the server refuses the login, `InputError` if ``url`` is wrong.
+    - `entry` is the id, in the stream, of the event that was yielded last. `is_away` is True while
+      the server does not answer. Any thread may read it.
 
     ``clock`` is the machine's if None.
     """
@@ -58,11 +60,15 @@ class Follower:
         self._clock = clock or SystemClock()
         self._stream = Keys(prefix).events
         self._client: Any = connect(url, timeout_s=READ_TIMEOUT_S)
-        self._last_entry = "0-0"
+        self._last_entry = self.entry = "0-0"
         self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._ended: set[str] = set()
         # While the server is away: when to give up. None while it is there.
         self._give_up: Deadline | None = None
+
+    @property
+    def is_away(self) -> bool:
+        return self._give_up is not None
 
     def __iter__(self) -> Iterator[tuple[Event, str]]:
         backoff = Backoff(first_s=0.1, longest_s=2.0)
@@ -105,14 +111,14 @@ class Follower:
         self._stop.wait(pause_s)
         self._give_up.waited(pause_s)
 
-    def _read(self) -> list[str]:
+    def _read(self) -> list[tuple[str, str]]:
         answer = self._client.xread(
             {self._stream: self._last_entry}, count=500, block=round(1000 * BLOCK_S)
         )
         entries = answer[0][1] if answer else []
         if entries:
             self._last_entry = entries[-1][0]
-        return [fields.get("event", "") for _, fields in entries]
+        return [(entry, fields.get("event", "")) for entry, fields in entries]
 
     def _rewind_if_lost(self) -> None:
         """Read from the start if the server lost its data: its stream is empty or behind."""
@@ -120,16 +126,17 @@ class Follower:
         if not newest or _entry_id(newest[0][0]) < _entry_id(self._last_entry):
             self._last_entry = "0-0"
 
-    def _new_events(self, entries: list[str]) -> Iterator[tuple[Event, str]]:
+    def _new_events(self, entries: list[tuple[str, str]]) -> Iterator[tuple[Event, str]]:
         """Yield the events in ``entries`` that are no repeats, each with its text."""
         skipped: list[str] = []
-        for text in entries:
+        for entry, text in entries:
             try:
                 event = from_json(text)
             except ValueError as exc:
                 skipped.append(str(exc))
                 continue
             if self._is_new(event):
+                self.entry = entry
                 yield event, text
         if skipped:
             # One line for all of them: another program may write thousands.

@@ -63,6 +63,25 @@ def send_mark(
     ``sleeper`` None means all sleepers. Raises `InputError` if ``url`` is wrong, and `MonitorError`
     if the server does not answer, a monitor refused the mark, or none answered within ``wait_s``.
     """
+    answers = leave_mark(url, mark, sleeper, clock, wait_s=wait_s, prefix=prefix)
+    _report(console, mark, answers)
+
+
+def leave_mark(
+    url: str,
+    mark: Mark,
+    sleeper: str | None,
+    clock: Clock,
+    *,
+    wait_s: float = WAIT_S,
+    prefix: str = PREFIX,
+) -> list[Mapping[str, str]]:
+    """Leave ``mark`` for the monitors at ``url``; return their answers, at least one.
+
+    See `send_mark` for the arguments, and EVENTS.md for the fields of an answer. Raises
+    `InputError` if ``url`` is wrong, and `MonitorError` if the server does not answer, or no
+    monitor within ``wait_s``.
+    """
     keys = Keys(prefix)
     fields = {
         "kind": mark.kind.value,
@@ -86,7 +105,6 @@ def send_mark(
         ) from None
     finally:
         client.close()
-    _report(console, mark, answers)
     if not answers:
         names = ", ".join(sorted({clean(name) or "one sleeper" for name in running.values()}))
         raise MonitorError(
@@ -94,6 +112,7 @@ def send_mark(
             f" {names or 'nobody'}). It waits there: a monitor that continues this night takes it"
             f" when it starts"
         )
+    return answers
 
 
 def _report(console: Console, mark: Mark, answers: list[Mapping[str, str]]) -> None:

@@ -46,6 +46,10 @@ class Keys:
     def mark_answers(self) -> str:
         return f"{self.prefix}:mark-answers"
 
+    @property
+    def sleepers(self) -> str:
+        return f"{self.prefix}:sleepers"
+
     def last(self, session_id: str | None = None) -> str:
         return self._of("last", session_id)
 

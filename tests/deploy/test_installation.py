@@ -39,20 +39,27 @@ def test_the_monitor_is_installed_without_pytorch_and_the_extras_bring_it() -> N
     """The containers install this list too: there is no other one."""
     extras = project()["optional-dependencies"]
     heavy = {"torch", "safetensors", "matplotlib", "onnx", "onnxscript"}
-    assert not {*heavy, "mne", "pyxdf"} & names(project()["dependencies"])
+    served = {"segno", "starlette", "uvicorn"}
+    assert not {*heavy, *served, "mne", "pyxdf"} & names(project()["dependencies"])
     assert "onnxruntime" in names(project()["dependencies"])
     assert heavy == names(extras["train"])
     assert {"torch", "safetensors"} == names(extras["cuda"])
     assert {"mne", "pyxdf"} == names(extras["formats"])
-    assert (
-        "sleep-monitor[train,formats]" in extras["dev"] and "sleep-monitor[cuda]" in extras["trt"]
-    )
+    assert served == names(extras["web"])
+    assert "sleep-monitor[train,formats,mqtt,osc,web]" in extras["dev"]
+    assert "sleep-monitor[cuda]" in extras["trt"]
     torch = {each for extra in extras.values() for each in extra if each.startswith("torch>")}
     assert len(torch) == 1  # One bound for all extras.
 
 
 def test_no_python_is_too_new() -> None:
     assert project()["requires-python"] == ">=3.11"
+
+
+def test_the_wheel_contains_the_page_for_the_phone() -> None:
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert "web/static/*" in patterns["package-data"]["monitor"]
+    assert (ROOT / "monitor" / "web" / "static" / "page.html").is_file()
 
 
 def test_the_wheel_contains_the_exported_networks() -> None:

@@ -14,6 +14,11 @@ from tests.sinks.terminals import Terminal
 @pytest.fixture
 def server() -> Iterator[RedisServer]:
     """A real server on a free port. Without its binary the test is skipped, but on CI it fails."""
+    yield from started_server()
+
+
+def started_server() -> Iterator[RedisServer]:
+    """Yield a server, see the fixture `server`, and stop it."""
     server = RedisServer(port=0)
     try:
         server.start()

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
-from itertools import groupby
+from collections.abc import Sequence
+from datetime import datetime
 
 from rich.style import Style
 
-from models.contract import EPOCH_S, Stage
 from monitor.night.state import NightState
+from monitor.sinks.dashboard.bedside_words import (
+    StageNow,
+    Tone,
+    asleep_words,
+    electrode_now,
+    last_event,
+    stage_now,
+    totals,
+)
 from monitor.sinks.dashboard.canvas import Canvas
-from monitor.sinks.dashboard.health import Band, alarm, band, is_silent, recovers
+from monitor.sinks.dashboard.health import alarm
 from monitor.sinks.dashboard.letters import HEIGHT, draw_word, word_width
 from monitor.sinks.dashboard.look import CONTACT_DOTS, Look
-from monitor.sinks.dashboard.marks import mark_text
 from monitor.sinks.dashboard.plots import PLAIN_MARGIN, draw_night
 from monitor.sinks.dashboard.text import cut, fitting, span
-from monitor.sinks.plain_words import NO_READING, PLAIN_ROWS, plain_stage, stage_words
-from monitor.sinks.words import age_text, local_time, time_in_bed
-from monitor.types import Contact, MarkKind
+from monitor.sinks.plain_words import PLAIN_ROWS
+from monitor.sinks.words import local_time, time_in_bed
+from monitor.types import Contact
 
 _BIG_ROWS = 15
 """From this height on the stage is written in large letters."""
@@ -85,7 +91,8 @@ def draw_person(
     ``name`` stands before the stage, and ``clock`` in large letters beside it.
     """
     end = y + height
-    word, sentence, style = _stage_now(state, now, look)
+    stage = stage_now(state)
+    word, sentence, style = stage.word.upper(), stage.sentence, _stage_style(stage, look)
     scale = _scale(word, width, height)
     if scale:
         if name:
@@ -119,75 +126,17 @@ def draw_person(
 
 def electrode_words(state: NightState, now: datetime, look: Look) -> Piece:
     """Return the state of the electrodes, with what to do, and its style; "" if unknown."""
-    where = band(state)
-    if where is Band.SILENT:
-        since = state.last_sample_utc
-        age = f" for {age_text(now - since)}" if since else ""
-        return f"{_dot(Contact.OFF)} No signal from the headband{age}: check it", look.bad
-    if where is Band.OFF:
-        return f"{_dot(Contact.OFF)} No electrode touches the head: put the band on", look.bad
-    if where is Band.UNKNOWN:
-        if state.ended or state.quality is None:
-            return "", look.style()
-        reason = state.quality.reason
-        if reason is None:
-            return f"{_dot(Contact.GOOD)} Signal good", look.good
-        return f"{_dot(Contact.POOR)} Signal poor: {NO_READING[reason]}", look.alarm
-    for contact, style in ((Contact.OFF, look.bad), (Contact.POOR, look.alarm)):
-        names = [channel.name for channel in state.channels if channel.contact is contact]
-        if names:
-            one = len(names) == 1
-            text = f"Electrode{'' if one else 's'} {', '.join(names[:3])}"
-            text += f" and {len(names) - 3} more" if len(names) > 3 else ""
-            text += f" {'is' if one else 'are'} {contact}: press {'it' if one else 'them'} on"
-            return f"{_dot(contact)} {text}", style
-    return f"{_dot(Contact.GOOD)} Electrodes good", look.good
+    words, contact = electrode_now(state, now)
+    if contact is None:
+        return "", look.style()
+    style = {Contact.OFF: look.bad, Contact.POOR: look.alarm, Contact.GOOD: look.good}[contact]
+    return f"{CONTACT_DOTS[contact]} {words}", style
 
 
-def asleep_words(state: NightState) -> str:
-    """Return how long the person has slept in all, and if they sleep now."""
-    slept_min = state.statistics.tst_min
-    if not slept_min:
-        return "not asleep yet" if not state.ended else "no sleep"
-    slept = span(timedelta(minutes=slept_min))
-    newest = next((stage for stage in reversed(state.hypnogram) if stage), None)
-    asleep = newest is not Stage.W and not state.ended
-    return f"asleep for {slept}" if asleep else f"slept {slept}"
-
-
-def last_event(state: NightState, look: Look) -> str:
-    """Return what happened last and when: a mark, falling asleep, waking up, no reading."""
-    events = list(_events(state))
-    if not events:
-        return ""
-    when, words = max(events, key=lambda event: event[0])
-    return f"Last: {local_time(when, state, look.timezone):%H:%M} {words}"
-
-
-def _dot(contact: Contact) -> str:
-    return CONTACT_DOTS[contact]
-
-
-def _stage_now(state: NightState, now: datetime, look: Look) -> tuple[str, str, Style]:
-    """Return the word in large letters, the sentence below it, and their style."""
-    newest = state.live[-1] if state.live else None
-    if state.ended:
-        return "ENDED", "The night has ended", look.strong
-    if is_silent(state):
-        return "NO READING", "No reading: no signal", look.alarm
-    if newest is None:
-        return "WAIT", "The first reading comes after 30 s", look.quiet
-    if recovers(state):
-        return "WAIT", "The electrodes are on again: the next reading comes soon", look.quiet
-    if newest.stage is None:
-        return "NO READING", stage_words(None, newest.reason), look.alarm
-    stage = plain_stage(newest.stage)
-    assert stage is not None
-    kinds = [plain_stage(each) for each in state.hypnogram]
-    run = next((n for n, each in enumerate(reversed(kinds)) if each is not stage), len(kinds))
-    lasted = f" for {span(timedelta(seconds=EPOCH_S * max(1, run)))}"
-    style = look.stage(stage, bold=True)
-    return PLAIN_ROWS[stage].upper(), stage_words(stage) + (lasted if run > 1 else ""), style
+def _stage_style(now: StageNow, look: Look) -> Style:
+    if now.stage is not None:
+        return look.stage(now.stage, bold=True)
+    return {Tone.ENDED: look.strong, Tone.ALARM: look.alarm, Tone.WAIT: look.quiet}[now.tone]
 
 
 def _scale(word: str, width: int, height: int) -> int:
@@ -210,7 +159,7 @@ def _lines(
     in_bed = (f"in bed {span(time_in_bed(state, now))}, since {since}", plain)
     asleep = (asleep_words(state).capitalize(), look.strong)
     electrodes = electrode_words(state, now, look)
-    last = (last_event(state, look), plain)
+    last = (last_event(state, look.timezone), plain)
     if height >= 12:
         return [[stage], [asleep, in_bed], [electrodes], [last]]
     if height >= 9:
@@ -229,32 +178,4 @@ def _put_pieces(canvas: Canvas, x: int, y: int, width: int, pieces: Sequence[Pie
 
 
 def _totals(state: NightState) -> list[str]:
-    s = state.statistics
-    minutes = (("Deep", s.n3_min), ("Light", s.n1_min + s.n2_min), ("Dreaming", s.r_min))
-    return [f"{name} {span(timedelta(minutes=m))} " for name, m in (*minutes, ("Awake", s.w_min))]
-
-
-def _events(state: NightState) -> Iterator[tuple[datetime, str]]:
-    """Yield the time and the words of every mark, and of every change that a sleeper would name."""
-    for mark in state.marks:
-        note = mark.kind is MarkKind.NOTE
-        yield mark.time_utc, f'note "{mark_text(mark)}"' if note else mark_text(mark)
-    index, slept = 0, False
-    for kind, group in groupby(state.hypnogram, key=_kind):
-        length = len(list(group))
-        when = state.session.epoch_start_utc(index)
-        duration = span(timedelta(seconds=EPOCH_S * length))
-        reason = state.live[index].reason or state.revised[index].reason
-        if kind == "none":
-            why = NO_READING[reason] if reason else "unknown"
-            yield when, f"no reading for {duration}: {why}"
-        elif kind == "asleep":
-            yield when, "fell asleep again" if slept else "fell asleep"
-            slept = True
-        elif slept:
-            yield when, f"awake for {duration}"
-        index += length
-
-
-def _kind(stage: Stage | None) -> str:
-    return "none" if stage is None else "awake" if stage is Stage.W else "asleep"
+    return [f"{name} {duration} " for name, duration in totals(state)]

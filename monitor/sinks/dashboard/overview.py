@@ -10,7 +10,8 @@ from rich.style import Style
 
 from models.contract import Stage
 from monitor.night.state import NightState, SleeperState
-from monitor.sinks.dashboard.bedside import asleep_words, draw_person, electrode_words, hints
+from monitor.sinks.dashboard.bedside import draw_person, electrode_words, hints
+from monitor.sinks.dashboard.bedside_words import asleep_words
 from monitor.sinks.dashboard.canvas import Canvas
 from monitor.sinks.dashboard.health import (
     Band,
