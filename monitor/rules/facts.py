@@ -21,7 +21,7 @@ ONLY = ""
 
 
 @dataclass(frozen=True, slots=True)
-class StagedEpoch:
+class EpochFact:
     """A prediction: its epoch, the end of the epoch, its stage (None: unscored) and confidence."""
 
     index: int
@@ -34,10 +34,10 @@ class StagedEpoch:
 class Series:
     """The newest prediction of each epoch on one track, in order."""
 
-    staged: list[StagedEpoch] = field(default_factory=list)
+    staged: list[EpochFact] = field(default_factory=list)
     counts: Counter[Stage | None] = field(default_factory=Counter)
 
-    def put(self, new: StagedEpoch) -> None:
+    def put(self, new: EpochFact) -> None:
         """Add the prediction of the next epoch, or replace that of an earlier one."""
         place = new.index - self.first
         if 0 <= place < len(self.staged):
@@ -53,7 +53,7 @@ class Series:
         return self.staged[0].index if self.staged else 0
 
     @property
-    def newest(self) -> StagedEpoch | None:
+    def newest(self) -> EpochFact | None:
         """The prediction of the newest epoch; None before the first."""
         return self.staged[-1] if self.staged else None
 
@@ -131,7 +131,7 @@ class RuleFacts:
     def _note_stage(self, event: Event) -> None:
         data = event.data
         stage = None if data["stage"] is None else Stage(data["stage"])
-        staged = StagedEpoch(data["epoch_index"], event.time, stage, data["confidence"])
+        staged = EpochFact(data["epoch_index"], event.time, stage, data["confidence"])
         if data["track"] == Track.LIVE:
             self.live.put(staged)
             if len(self._channels) == 1:
