@@ -86,6 +86,8 @@ def may_be_recording(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             head = file.read(1)
+    except FileNotFoundError:
+        return False
     except OSError:
         return True
     return bool(head) and (recognised_format(path) is not None or _head(path).startswith(EDF_BYTES))
