@@ -40,7 +40,7 @@ class Receiver(Closing):
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802: the name that http.server calls
+            def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 post = Post({key.lower(): value for key, value in self.headers.items()}, body)
                 status = receiver.answers.pop(0) if receiver.answers else 204
