@@ -14,6 +14,7 @@ GROUND = [
     "monitor.text",
     "monitor.units",
     "monitor.programs",
+    "monitor.child_programs",
     "monitor.lsl_library",
     "monitor.config",
 ]

@@ -9,20 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Self
 
 from monitor.alerts.watch import Alert
+from monitor.child_programs import PLAYER_NAMES, end_program, sound_command
 from monitor.clock import Clock
 from monitor.closing import Closing
 from monitor.config import AlertConfig, HttpConfig, MqttConfig, WayOptions
@@ -42,15 +41,6 @@ END_S = 2.0
 
 TEXT = "{text}"
 """Stands for the sentence in an argument of the command."""
-
-PLAYERS = (
-    ("pw-play",),
-    ("paplay",),
-    ("aplay", "-q"),
-    ("afplay",),
-    ("ffplay", "-nodisp", "-autoexit", "-loglevel", "error"),
-)
-"""Programs that play a sound file, the first one that is installed."""
 
 TITLE = "Sleep monitor"
 
@@ -184,11 +174,11 @@ def _found(program: str, place: str) -> str:
 def _player(sound: Path) -> Command:
     if not sound.is_file():
         raise InputError(f"[alert] sound: there is no file {sound}")
-    for player, *arguments in PLAYERS:
-        if found := shutil.which(player):
-            return [found, *arguments, str(sound)]
-    names = ", ".join(player for player, *_ in PLAYERS)
-    raise InputError(f"[alert] sound: no program to play it is installed (one of {names})")
+    if (command := sound_command(sound)) is None:
+        raise InputError(
+            f"[alert] sound: no program to play it is installed (one of {PLAYER_NAMES})"
+        )
+    return command
 
 
 def _notifier() -> Callable[[str], Command]:
@@ -218,7 +208,7 @@ def _run(name: str, command: Command) -> None:
             )
             status = process.wait(LIMIT_S)
         except subprocess.TimeoutExpired:
-            _end(process)
+            end_program(process)
             _log.warning("The alert by %s was ended after %.0f s: %s", name, LIMIT_S, command[0])
             return
         except (OSError, ValueError) as exc:
@@ -228,12 +218,3 @@ def _run(name: str, command: Command) -> None:
             errors.seek(0)
             why = clean(errors.read(2000).decode(errors="replace")) or f"status {status}"
             _log.warning("The alert by %s failed: %s", name, why)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a command with the programs that it started, as far as the system allows."""
-    if hasattr(os, "killpg"):
-        with suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
-    process.wait()

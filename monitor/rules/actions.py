@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from monitor.child_programs import PLAYER_NAMES, end_program, sound_command
 from monitor.clock import Clock
 from monitor.closing import Closing
 from monitor.config import HttpConfig, Rule, WayOptions
@@ -37,15 +35,6 @@ hangs it then happens nevertheless: an alarm that rings twice is better than non
 END_S = 3.0
 """Time for actions to end when the run ends. A live night must end within 10 s."""
 
-PLAYERS: Sequence[tuple[str, ...]] = (
-    ("pw-play",),
-    ("paplay",),
-    ("aplay", "-q"),
-    ("afplay",),
-    ("ffplay", "-nodisp", "-autoexit", "-loglevel", "quiet"),
-)
-"""Programs that play a sound file: PipeWire, PulseAudio, ALSA, macOS, FFmpeg."""
-
 NAMES = ("command", "sound", "mqtt", "http", "lsl", "osc")
 """The actions, by the key of a rule."""
 
@@ -61,10 +50,9 @@ def check_actions(rules: Sequence[Rule], ways: WayOptions) -> None:
         if rule.sound is not None:
             if not rule.sound.is_file():
                 raise InputError(f"{where}: sound: there is no file {rule.sound}")
-            if _player() is None:
-                programs = ", ".join(each[0] for each in PLAYERS)
+            if sound_command(rule.sound) is None:
                 raise InputError(
-                    f"{where}: sound: none of {programs} is installed; name your player with "
+                    f"{where}: sound: none of {PLAYER_NAMES} is installed; name your player with "
                     "command = [...]"
                 )
         if rule.mqtt is not None and ways.mqtt is None:
@@ -80,10 +68,6 @@ def check_actions(rules: Sequence[Rule], ways: WayOptions) -> None:
                 "The alarm '%s' needs the network: a sound or a command rings without it, too",
                 rule.name,
             )
-
-
-def _player() -> tuple[str, ...] | None:
-    return next((each for each in PLAYERS if shutil.which(each[0])), None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,7 +147,7 @@ class Actor(Closing):
         with self._lock:
             left = [each for each in self._running.values() if each is not None]
         for process in left:
-            _end(process)
+            end_program(process)
         if self._markers is not None:
             self._markers.close()
 
@@ -198,16 +182,17 @@ class Actor(Closing):
         try:
             process.communicate(order.message().encode() + b"\n", timeout=limit_s)
         except subprocess.TimeoutExpired:
-            _end(process)
+            end_program(process)
             raise MonitorError(f"{command[0]} was ended after {limit_s:g} s") from None
         if process.returncode != 0:
             raise MonitorError(f"{command[0]} ended with status {process.returncode}")
 
     def _play(self, order: Order) -> None:
-        player = _player()
-        if player is None:
+        assert order.rule.sound is not None
+        command = sound_command(order.rule.sound)
+        if command is None:
             raise MonitorError("no program that plays sounds is installed")
-        self._run(order, [*player, str(order.rule.sound)])
+        self._run(order, command)
 
     def _publish(self, order: Order) -> None:
         action = order.rule.mqtt
@@ -237,13 +222,3 @@ class Actor(Closing):
         assert action is not None and self._ways.osc is not None
         with OscSender(self._ways.osc) as sender:
             sender.send(action.address, *action.values)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a program, and those that it started."""
-    with suppress(OSError):  # it has ended
-        if os.name == "posix":
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-    process.wait()

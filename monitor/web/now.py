@@ -18,7 +18,7 @@ from monitor.sinks.dashboard.bedside_words import (
     stage_now,
     totals,
 )
-from monitor.sinks.dashboard.health import is_streaming
+from monitor.sinks.dashboard.health import WORST_FIRST, is_streaming
 from monitor.sinks.dashboard.marks import mark_text
 from monitor.sinks.dashboard.text import span
 from monitor.sinks.plain_words import NO_READING
@@ -171,11 +171,12 @@ def _trouble_json(text: str, level: str, since_utc: datetime | None = None) -> J
 def _electrodes(channels: Sequence[ChannelState]) -> list[Json]:
     """Return the electrodes with their places; one that is in several channels has the worst."""
     worst: dict[str, ChannelState] = {}
-    order = [Contact.OFF, Contact.POOR, Contact.GOOD]
     for channel in channels:
         for name in electrode_names(channel.name):
             known = worst.get(name)
-            if known is None or order.index(channel.contact) < order.index(known.contact):
+            if known is None or WORST_FIRST.index(channel.contact) < WORST_FIRST.index(
+                known.contact
+            ):
                 worst[name] = channel
     return [
         {

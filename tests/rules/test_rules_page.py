@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from monitor.child_programs import PLAYERS
 from monitor.config import Rule, read_settings
 from monitor.config.rules import STAGE_GROUPS
 from monitor.night.decision import HeldReason
-from monitor.rules.actions import NAMES, PLAYERS
+from monitor.rules.actions import NAMES
 from monitor.rules.trying import TriedNight, try_rules
 from monitor.types import MarkKind
 from tests.pages import ROOT, code_blocks

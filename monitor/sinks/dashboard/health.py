@@ -21,7 +21,7 @@ MAX_CHANNELS = 8
 _WAS_OFF = (Reason.FLAT, Reason.RAILED, Reason.MAINS)
 """Reasons why an epoch is unscored that show an electrode off the head."""
 
-_WORST_FIRST = (Contact.OFF, Contact.POOR, Contact.GOOD)
+WORST_FIRST = (Contact.OFF, Contact.POOR, Contact.GOOD)
 _GAP = 2
 
 
@@ -65,7 +65,7 @@ def draw_contacts(
     If there are more than `MAX_CHANNELS`, or more than fit, the row shows the worst and the number
     of the others.
     """
-    worst = sorted(channels, key=lambda c: _WORST_FIRST.index(c.contact))
+    worst = sorted(channels, key=lambda c: WORST_FIRST.index(c.contact))
     for n_shown in range(min(MAX_CHANNELS, len(channels)), -1, -1):
         shown = [channel for channel in channels if channel in worst[:n_shown]]
         hidden = len(channels) - n_shown
